@@ -1,0 +1,234 @@
+/* channel.c - see channel.h. */
+#include "channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/channel_name.h"
+#include "proto/fdpass.h"
+
+#define PROBE_MAX_MS 1000
+#define WAITING_MAX                                                                                \
+    4096 /* no server has more threads in accept than this; larger numbers are noise */
+
+/* The name by which the worker's end is recognised, see proto/channel_name.h. */
+static int name_our_end(struct channel *channel)
+{
+    struct sockaddr_un name;
+
+    for (;;) {
+        if (getrandom(&channel->id, sizeof channel->id, 0) != sizeof channel->id)
+            return -1;
+        socklen_t len = channel_name_format(&name, channel->id);
+        if (bind(channel->our_fd, (struct sockaddr *)&name, len) == 0)
+            return 0;
+        if (errno != EADDRINUSE)
+            return -1;
+    }
+}
+
+static int open_pair(struct channel *channel, int *worker_fd)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    channel->our_fd = pair[0];
+    *worker_fd = pair[1];
+    channel->their_fd = fcntl(pair[1], F_DUPFD_CLOEXEC, 0);
+    if (channel->their_fd < 0)
+        return -1;
+    channel->watch.fd = channel->our_fd;
+    return name_our_end(channel);
+}
+
+static int open_board(struct channel *channel)
+{
+    channel->board_fd = memfd_create("sshim-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (channel->board_fd < 0 || ftruncate(channel->board_fd, BOARD_SIZE) < 0)
+        return -1;
+    /* A worker that shrinks the file would kill us by SIGBUS. */
+    fcntl(channel->board_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    void *page = mmap(NULL, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, channel->board_fd, 0);
+    if (page == MAP_FAILED)
+        return -1;
+    channel->board = page;
+    atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
+    channel_set_flag(channel, BOARD_BLIND, true);
+    return 0;
+}
+
+struct channel *channel_create(struct listener *listener, struct worker *worker, int *worker_fd)
+{
+    struct channel *channel = calloc(1, sizeof *channel);
+
+    if (!channel)
+        return NULL;
+    *channel = (struct channel){.listener = listener,
+                                .worker = worker,
+                                .our_fd = -1,
+                                .their_fd = -1,
+                                .board_fd = -1,
+                                .watch.fd = -1};
+    *worker_fd = -1;
+    if (open_pair(channel, worker_fd) == 0 && open_board(channel) == 0)
+        return channel;
+    int saved = errno;
+    if (*worker_fd >= 0)
+        close(*worker_fd);
+    *worker_fd = -1;
+    channel_destroy(channel);
+    errno = saved;
+    return NULL;
+}
+
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void channel_destroy(struct channel *channel)
+{
+    if (channel->board)
+        munmap(channel->board, BOARD_SIZE);
+    close_if_open(channel->our_fd);
+    close_if_open(channel->their_fd);
+    close_if_open(channel->board_fd);
+    free(channel);
+}
+
+static uint64_t read_taken(const struct channel *channel)
+{
+    uint64_t pending = channel->sent - channel->recalled;
+    uint64_t taken = atomic_load(&channel->board->worker.taken) + channel->forgiven;
+    return taken < pending ? taken : pending;
+}
+
+uint32_t channel_untaken(const struct channel *channel)
+{
+    return (uint32_t)(channel->sent - channel->recalled - read_taken(channel));
+}
+
+uint64_t channel_accepted(const struct channel *channel)
+{
+    return read_taken(channel) +
+           atomic_load_explicit(&channel->board->worker.direct, memory_order_relaxed);
+}
+
+uint64_t channel_active(const struct channel *channel)
+{
+    uint64_t accepted = channel_accepted(channel);
+    uint64_t closed = atomic_load_explicit(&channel->board->worker.closed, memory_order_relaxed);
+    return closed < accepted ? accepted - closed : 0;
+}
+
+static uint32_t read_waiting(const struct channel *channel)
+{
+    uint32_t waiting = atomic_load(&channel->board->worker.waiting);
+    return waiting <= WAITING_MAX ? waiting : 0;
+}
+
+/* Something moved since the last look: whatever we suspected, somebody is at home. */
+static bool shows_life(struct channel *channel)
+{
+    uint32_t waits = atomic_load_explicit(&channel->board->worker.waits, memory_order_relaxed);
+    uint64_t taken = read_taken(channel);
+    bool moved = waits != channel->seen_waits || taken != channel->seen_taken;
+
+    channel->seen_waits = waits;
+    channel->seen_taken = taken;
+    return moved;
+}
+
+bool channel_is_idle(struct channel *channel, int64_t now_ms)
+{
+    uint32_t untaken = channel_untaken(channel);
+
+    if (channel->suspect) {
+        if (!shows_life(channel))
+            return untaken == 0 && now_ms >= channel->probe_at_ms;
+        channel->suspect = false;
+        channel->misses = 0;
+    }
+    bool never_waited =
+        atomic_load_explicit(&channel->board->worker.waits, memory_order_relaxed) == 0;
+    channel_set_flag(channel, BOARD_BLIND, never_waited || channel->blind);
+    if (never_waited || channel->blind)
+        return untaken == 0;
+    return read_waiting(channel) > untaken;
+}
+
+void channel_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms)
+{
+    int64_t pause_ms = (int64_t)recall_ms << (channel->misses < 10 ? channel->misses : 10);
+
+    shows_life(channel);
+    channel->suspect = true;
+    channel->misses++;
+    channel->probe_at_ms = now_ms + (pause_ms < PROBE_MAX_MS ? pause_ms : PROBE_MAX_MS);
+}
+
+static void publish_sent(struct channel *channel)
+{
+    atomic_store(&channel->board->broker.sent, channel->sent - channel->recalled);
+}
+
+int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd)
+{
+    /* Counted before it is there: a worker that sees it missing waits for it, one that has it
+     * untold would not. */
+    channel->sent++;
+    publish_sent(channel);
+    if (fdpass_send(channel->our_fd, offer, WIRE_OFFER_MIN + offer->addr_len, conn_fd,
+                    MSG_DONTWAIT) == 0)
+        return 0;
+    channel->sent--;
+    publish_sent(channel);
+    return -1;
+}
+
+int channel_recall(struct channel *channel, struct wire_offer *offer)
+{
+    int conn_fd;
+    ssize_t got = fdpass_recv(channel->their_fd, offer, sizeof *offer, &conn_fd,
+                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+
+    if (got <= 0 || conn_fd < 0)
+        return -1;
+    channel->recalled++;
+    publish_sent(channel);
+    return conn_fd;
+}
+
+bool channel_is_empty(const struct channel *channel)
+{
+    int bytes = 0;
+    return ioctl(channel->their_fd, SIOCINQ, &bytes) == 0 && bytes == 0;
+}
+
+void channel_forgive(struct channel *channel)
+{
+    channel->forgiven += channel_untaken(channel);
+}
+
+void channel_set_starving(struct channel *channel, enum board_starving value)
+{
+    atomic_store_explicit(&channel->board->broker.starving, value, memory_order_relaxed);
+}
+
+void channel_set_flag(struct channel *channel, uint32_t flag, bool on)
+{
+    uint32_t wanted = on ? channel->flags | flag : channel->flags & ~flag;
+
+    if (wanted != channel->flags)
+        atomic_store_explicit(&channel->board->broker.flags, wanted, memory_order_relaxed);
+    channel->flags = wanted;
+}

@@ -1,0 +1,100 @@
+/*
+ * channel.h - the broker's record of one worker's share in one listener: both ends of a
+ * SOCK_SEQPACKET pair, the scoreboard page, and what was sent and taken. Trusts nothing that the
+ * worker wrote.
+ */
+#ifndef SSHIM_BROKER_CHANNEL_H
+#define SSHIM_BROKER_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "broker/loop.h"
+#include "proto/scoreboard.h"
+#include "proto/wire.h"
+
+struct listener;
+struct worker;
+
+struct channel {
+    uint64_t id;
+    struct listener *listener;
+    struct worker *worker;
+    int our_fd;   /* keeps */
+    int their_fd; /* keeps: a dup of the worker's end, by which offers are recalled */
+    int board_fd; /* keeps: for processes that attach later */
+    struct board *board;
+    struct loop_watch watch; /* our_fd */
+
+    bool listening; /* the worker said so */
+    bool closed;    /* the worker closed it, or is gone: no offer goes here any more */
+    bool blind; /* this server's waiting is not to be believed: idle is who has no untaken offer */
+    uint32_t position; /* in listener->channels */
+
+    uint64_t sent;     /* offers, recalled ones included */
+    uint64_t recalled; /* offers taken back */
+    uint64_t
+        forgiven;   /* offers that are gone from the channel though the worker never counted them */
+    uint32_t flags; /* BOARD_BLIND, ... as published */
+
+    /* Suspected of not accepting though it says it waits; cleared by any sign of life. */
+    bool suspect;
+    unsigned misses;
+    int64_t probe_at_ms;
+    uint32_t seen_waits;
+    uint64_t seen_taken;
+    bool probing; /* an offer was sent although it seemed busy */
+    uint64_t checked_accepted;
+    int64_t sent_at_ms; /* when the oldest untaken offer may have been sent */
+
+    bool on_outstanding, on_stranded, on_woken;
+    LIST_ENTRY(channel) of_worker;
+    TAILQ_ENTRY(channel) outstanding; /* listener: has offers that are not known to be taken */
+    TAILQ_ENTRY(channel) stranded;    /* listener: has offers that should go to somebody else */
+    TAILQ_ENTRY(channel) woken;       /* listener: `starving` is to be set again */
+};
+
+LIST_HEAD(channel_list, channel);
+TAILQ_HEAD(channel_queue, channel);
+
+/*
+ * Makes the pair and the page; *worker_fd is the worker's end, given to the caller. The channel is
+ * in no list yet. Returns NULL with the errno of socketpair(2), memfd_create(2), mmap(2) or EMFILE.
+ */
+struct channel *channel_create(struct listener *listener, struct worker *worker, int *worker_fd);
+
+/* Closes and frees it; it must be in no list any more. */
+void channel_destroy(struct channel *channel);
+
+/* Offers that the worker has not taken, bounded by what was sent. */
+uint32_t channel_untaken(const struct channel *channel);
+
+/* Accepted and still open connections, as far as the worker can be believed. */
+uint64_t channel_accepted(const struct channel *channel);
+uint64_t channel_active(const struct channel *channel);
+
+/* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
+bool channel_is_idle(struct channel *channel, int64_t now_ms);
+
+/* It did not accept in time: believe it less, and not before long. */
+void channel_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms);
+
+/* Sends an offer with conn_fd (borrowed). 0, or -1 with the errno of fdpass_send(). */
+int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd);
+
+/* Takes the oldest untaken offer back. Gives the connection, or -1 when there is none left. */
+int channel_recall(struct channel *channel, struct wire_offer *offer);
+
+/* Whether no datagram waits in it. */
+bool channel_is_empty(const struct channel *channel);
+
+/* The channel is empty and yet offers count as untaken: the worker's counter is wrong, go on
+ * without it. */
+void channel_forgive(struct channel *channel);
+
+/* The broker's line of the scoreboard. */
+void channel_set_starving(struct channel *channel, enum board_starving value);
+void channel_set_flag(struct channel *channel, uint32_t flag, bool on);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * dispatch.h - the life of a connection in the broker: from the canonical socket, or from a channel
+ * whose worker does not take it, to an idle worker. Late binding: what nobody is free for stays in
+ * the kernel's backlog.
+ *
+ * Holds at most one connection per listener, and only while the kernel refuses to pass it on.
+ */
+#ifndef SSHIM_BROKER_DISPATCH_H
+#define SSHIM_BROKER_DISPATCH_H
+
+#include "broker/channel.h"
+#include "broker/listener.h"
+
+/* Called by listener_set_canonical and listener_destroy. 0, or -1 with the errno of epoll_ctl(2).
+ */
+int dispatch_init(struct listener *listener);
+void dispatch_finish(struct listener *listener);
+
+/* A worker listens on this channel now, or its worker takes connections again. */
+void dispatch_start(struct listener *listener, struct channel *channel);
+
+/* A worker says that it is idle while connections wait. */
+void dispatch_wake(struct channel *channel);
+
+/* Nothing more goes to this channel; what it has not taken goes to others. */
+void dispatch_close_channel(struct channel *channel);
+
+/* What this channel has not taken should go to others, though it may come back (a stopped or stuck
+ * worker). */
+void dispatch_strand(struct channel *channel);
+
+/* The channel leaves the listener: drops every reference to it. */
+void dispatch_forget(struct listener *listener, struct channel *channel);
+
+/* Hands out what can be handed out now. */
+void dispatch_pump(struct listener *listener);
+
+/* Stops taking connections for good: serves what idle workers can take at once, then the address
+ * refuses. */
+void dispatch_shut(struct listener *listener);
+
+#endif

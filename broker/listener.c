@@ -1,0 +1,176 @@
+/* listener.c - see listener.h. */
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "dispatch.h"
+#include "log.h"
+
+struct listener_queue listeners = TAILQ_HEAD_INITIALIZER(listeners);
+
+struct listener *listener_find(const struct address *key, unsigned ordinal)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+    if (listener->path.folder_fd < 0 && listener->ordinal == ordinal &&
+        address_equal(&listener->key, key))
+        return listener;
+    return NULL;
+}
+
+struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd)
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+
+    if (!listener) {
+        if (folder_fd >= 0)
+            close(folder_fd);
+        return NULL;
+    }
+    listener->key = *key;
+    listener->bound = *key;
+    listener->ordinal = ordinal;
+    listener->canonical_fd = -1;
+    listener->held_fd = -1;
+    listener->path.folder_fd = folder_fd;
+    TAILQ_INIT(&listener->outstanding);
+    TAILQ_INIT(&listener->stranded);
+    TAILQ_INIT(&listener->woken);
+    TAILQ_INSERT_TAIL(&listeners, listener, all);
+    return listener;
+}
+
+/* A hard link beside the path, by which it can be put back. */
+static void guard_path(struct listener_path *path)
+{
+    struct stat info;
+
+    if (fstatat(path->folder_fd, path->name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISSOCK(info.st_mode))
+        return;
+    path->dev = info.st_dev;
+    path->ino = info.st_ino;
+    snprintf(path->hidden, sizeof path->hidden, ".sshim-%x-%llx", (unsigned)getpid(),
+             (unsigned long long)info.st_ino);
+    if (linkat(path->folder_fd, path->name, path->folder_fd, path->hidden, 0) < 0 &&
+        errno != EEXIST)
+        path->hidden[0] = '\0';
+}
+
+int listener_set_canonical(struct listener *listener, int canonical_fd)
+{
+    listener->canonical_fd = canonical_fd;
+    listener->bound.len = sizeof listener->bound.storage;
+    if (getsockname(canonical_fd, (struct sockaddr *)&listener->bound.storage,
+                    &listener->bound.len) < 0)
+        return -1;
+    if (listener->path.folder_fd >= 0) {
+        const struct sockaddr_un *un = (const struct sockaddr_un *)&listener->key.storage;
+        snprintf(listener->path.name, sizeof listener->path.name, "%.*s", (int)sizeof un->sun_path,
+                 un->sun_path);
+        guard_path(&listener->path);
+    }
+    return dispatch_init(listener);
+}
+
+static bool has_our_file(const struct listener_path *path)
+{
+    struct stat info;
+
+    return fstatat(path->folder_fd, path->name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+           info.st_ino == path->ino && info.st_dev == path->dev;
+}
+
+void listener_restore_path(struct listener *listener)
+{
+    struct listener_path *path = &listener->path;
+    char temporary[48];
+
+    if (path->folder_fd < 0 || !path->hidden[0] || has_our_file(path))
+        return;
+    snprintf(temporary, sizeof temporary, "%s.new", path->hidden);
+    if (linkat(path->folder_fd, path->hidden, path->folder_fd, temporary, 0) < 0 ||
+        renameat(path->folder_fd, temporary, path->folder_fd, path->name) < 0)
+        log_error("cannot put the socket %s back: %s; clients cannot reach it until the server "
+                  "binds it again",
+                  path->name, strerror(errno));
+}
+
+static void finish_path(struct listener_path *path)
+{
+    if (path->folder_fd < 0)
+        return;
+    if (path->ino && has_our_file(path))
+        unlinkat(path->folder_fd, path->name, 0);
+    if (path->hidden[0])
+        unlinkat(path->folder_fd, path->hidden, 0);
+    close(path->folder_fd);
+}
+
+void listener_destroy(struct listener *listener)
+{
+    dispatch_finish(listener);
+    finish_path(&listener->path);
+    if (listener->canonical_fd >= 0)
+        close(listener->canonical_fd);
+    TAILQ_REMOVE(&listeners, listener, all);
+    free(listener->channels);
+    free(listener);
+}
+
+void listener_add_channel(struct listener *listener, struct channel *channel)
+{
+    if (listener->channel_count == listener->channel_room) {
+        listener->channel_room = listener->channel_room ? listener->channel_room * 2 : 8;
+        listener->channels =
+            realloc(listener->channels, listener->channel_room * sizeof(struct channel *));
+        if (!listener->channels)
+            abort();
+    }
+    channel->position = listener->channel_count;
+    listener->channels[listener->channel_count++] = channel;
+}
+
+void listener_remove_channel(struct listener *listener, struct channel *channel)
+{
+    struct channel *last = listener->channels[--listener->channel_count];
+
+    listener->channels[channel->position] = last;
+    last->position = channel->position;
+    listener->direct += atomic_load(&channel->board->worker.direct);
+    listener->lost += atomic_load(&channel->board->worker.lost);
+    dispatch_forget(listener, channel);
+}
+
+int listener_queued(const struct listener *listener, int *limit)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
+    *limit = -1;
+    if (!listener->listening ||
+        getsockopt(listener->canonical_fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+        return -1;
+    *limit = (int)info.tcpi_sacked;
+    return (int)info.tcpi_unacked;
+}
+
+uint64_t listener_direct(const struct listener *listener)
+{
+    uint64_t direct = listener->direct;
+
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        direct += atomic_load_explicit(&listener->channels[i]->board->worker.direct,
+                                       memory_order_relaxed);
+    return direct;
+}

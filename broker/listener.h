@@ -1,0 +1,104 @@
+/*
+ * listener.h - the broker's record of one shared address: the canonical socket, the channels of the
+ * workers that share it, and the queue of what waits. Lookup and life; who gets a connection is
+ * dispatch.h's business.
+ */
+#ifndef SSHIM_BROKER_LISTENER_H
+#define SSHIM_BROKER_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "broker/address.h"
+#include "broker/channel.h"
+#include "broker/loop.h"
+
+struct session;
+
+/* The file behind an AF_UNIX path, so that it can be put back when a copy unlinks it. */
+struct listener_path {
+    int folder_fd; /* keeps; -1: not a path */
+    char name[WIRE_ADDRESS_MAX];
+    char hidden[32]; /* a hard link beside it, "" = none */
+    dev_t dev;
+    ino_t ino;
+};
+
+struct listener {
+    struct address key;   /* as claimed */
+    unsigned ordinal;     /* --share all: the n-th port 0 of each worker */
+    struct address bound; /* as getsockname(2) tells */
+    struct listener_path path;
+    int canonical_fd; /* keeps; -1: reserved, the claimant is about to bind a path */
+    bool listening;   /* some worker called listen() */
+    int backlog;      /* what the program asked for */
+    struct session *reserved_by;
+
+    struct channel **channels;
+    uint32_t channel_count;
+    uint32_t channel_room;
+    uint32_t cursor; /* where the next search begins, so that ties rotate */
+
+    /* dispatch.c */
+    struct loop_watch watch; /* canonical_fd */
+    struct loop_timer tick;  /* starving: somebody may be idle unseen */
+    struct loop_timer check; /* offers are out: are they taken? */
+    struct loop_timer pause; /* short of something */
+    bool armed;              /* the loop watches the canonical socket */
+    bool shut;               /* stopping: nothing is accepted any more */
+    bool starving;           /* connections wait and nobody is idle */
+    enum board_starving starving_as;
+    bool paused;
+    unsigned tick_ms;
+    uint64_t seen_progress;
+    int held_fd; /* accepted or recalled, could not be sent; -1: none */
+    struct wire_offer held;
+    struct channel_queue outstanding, stranded, woken;
+
+    uint64_t accepts;  /* taken off the canonical socket by the broker */
+    uint64_t handed;   /* offers sent */
+    uint64_t recalled; /* of which taken back */
+    uint64_t lost;     /* destroyed in a worker whose fd table was full */
+    uint64_t direct;   /* taken directly by workers that are gone */
+
+    TAILQ_ENTRY(listener) all;
+};
+
+TAILQ_HEAD(listener_queue, listener);
+extern struct listener_queue listeners;
+
+/* The listener of this address, or NULL. */
+struct listener *listener_find(const struct address *key, unsigned ordinal);
+
+/*
+ * A new listener without a canonical socket. Takes folder_fd (-1 unless the address is a path).
+ * Returns NULL with errno ENOMEM.
+ */
+struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd);
+
+/* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2)
+ * or epoll_ctl(2). */
+int listener_set_canonical(struct listener *listener, int canonical_fd);
+
+/* Closes, unlinks and frees it. It must have no channels left. */
+void listener_destroy(struct listener *listener);
+
+/* Puts the path of an AF_UNIX listener back if somebody has unlinked it or bound another socket
+ * there. */
+void listener_restore_path(struct listener *listener);
+
+void listener_add_channel(struct listener *listener, struct channel *channel);
+
+/* Takes the channel out of all lists of the listener and adds its counts to the listener's. */
+void listener_remove_channel(struct listener *listener, struct channel *channel);
+
+/* Length of the accept queue and its limit (tcp(7), TCP_INFO of a listening socket); -1 where
+ * unknown. */
+int listener_queued(const struct listener *listener, int *limit);
+
+/* Connections that workers took directly. */
+uint64_t listener_direct(const struct listener *listener);
+
+#endif

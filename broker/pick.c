@@ -1,0 +1,80 @@
+/* pick.c - see pick.h. */
+#include "pick.h"
+
+#include "address.h"
+#include "worker.h"
+
+bool pick_is_eligible(const struct channel *channel)
+{
+    return channel->listening && !channel->closed && worker_takes_connections(channel->worker);
+}
+
+/* Whether a is the better choice. */
+static bool is_better(const struct channel *a, const struct channel *b, enum config_balance balance)
+{
+    if (balance == BALANCE_FIRST)
+        return worker_slot(a->worker) < worker_slot(b->worker);
+    return channel_active(a) < channel_active(b);
+}
+
+struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms)
+{
+    uint32_t count = listener->channel_count;
+    uint32_t window = balance == BALANCE_ROUNDROBIN ? 1
+                      : balance == BALANCE_FIRST    ? count
+                                                    : PICK_WINDOW;
+    uint32_t found = 0;
+    struct channel *best = NULL;
+
+    for (uint32_t i = 0; i < count && found < window; i++) {
+        uint32_t at = listener->cursor + i;
+        struct channel *channel = listener->channels[at < count ? at : at - count];
+        if (!pick_is_eligible(channel) || !channel_is_idle(channel, now_ms))
+            continue;
+        found++;
+        if (!best || is_better(channel, best, balance))
+            best = channel;
+    }
+    if (best)
+        listener->cursor = best->position + 1 < count ? best->position + 1 : 0;
+    return best;
+}
+
+struct channel *pick_busy(struct listener *listener, int64_t now_ms)
+{
+    uint32_t count = listener->channel_count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = listener->cursor + i;
+        struct channel *channel = listener->channels[at < count ? at : at - count];
+        if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 ||
+            now_ms < channel->probe_at_ms)
+            continue;
+        listener->cursor = channel->position + 1 < count ? channel->position + 1 : 0;
+        return channel;
+    }
+    return NULL;
+}
+
+/* Rendezvous hashing: a worker that comes or goes moves only its own share of the peers. */
+struct channel *pick_by_source(struct listener *listener, const struct sockaddr_storage *peer)
+{
+    uint32_t host = address_hash_host(peer);
+    uint32_t best_weight = 0;
+    struct channel *best = NULL;
+
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        struct channel *channel = listener->channels[i];
+        if (!pick_is_eligible(channel))
+            continue;
+        uint32_t weight = (host ^ (worker_slot(channel->worker) + 1) * 2654435761u) * 2246822519u;
+        weight ^= weight >> 15;
+        weight *= 3266489917u;
+        weight ^= weight >> 13;
+        if (!best || weight > best_weight) {
+            best = channel;
+            best_weight = weight;
+        }
+    }
+    return best;
+}

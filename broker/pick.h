@@ -1,0 +1,32 @@
+/*
+ * pick.h - which channel gets the next connection. Looks at the scoreboard, changes nothing but the
+ * listener's cursor and what channel_is_idle() notes.
+ */
+#ifndef SSHIM_BROKER_PICK_H
+#define SSHIM_BROKER_PICK_H
+
+#include <sys/socket.h>
+
+#include "broker/config.h"
+#include "broker/listener.h"
+
+/* Of how many idle channels the least loaded is chosen: all of them in small pools, a moving window
+ * in large ones. */
+#define PICK_WINDOW 32
+
+/* An idle channel by the policy, or NULL when nobody is idle. */
+struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
+
+/* A channel to try although it seems busy: it listens, holds no untaken offer and is not suspect;
+ * or NULL. */
+struct channel *pick_busy(struct listener *listener, int64_t now_ms);
+
+/* For BALANCE_SOURCE: the channel this peer always gets while the set of listening workers does not
+ * change; or NULL. */
+struct channel *pick_by_source(struct listener *listener, const struct sockaddr_storage *peer);
+
+/* Whether a channel takes part at all: listening, not closed, its worker neither draining nor
+ * stopped. */
+bool pick_is_eligible(const struct channel *channel);
+
+#endif

@@ -1,0 +1,139 @@
+/* procfs.c - proc(5). */
+#include "procfs.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+pid_t procfs_parent(pid_t pid)
+{
+    char path[32];
+    char text[512];
+    int parent = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    /* "PID (NAME) STATE PPID": the name may hold anything, so look from its end. An ended process
+     * has no parent. */
+    const char *end = strrchr(text, ')');
+    char state = 'Z';
+    if (!end || sscanf(end + 1, " %c %d", &state, &parent) != 2 || state == 'Z' || state == 'X')
+        return 0;
+    return parent;
+}
+
+static void each_process(void (*visit)(pid_t pid, void *context), void *context)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+
+    if (!dir)
+        return;
+    while ((entry = readdir(dir)) != NULL)
+        if (isdigit((unsigned char)entry->d_name[0]))
+            visit((pid_t)atoi(entry->d_name), context);
+    closedir(dir);
+}
+
+struct child_search {
+    pid_t parent;
+    void (*visit)(pid_t pid, void *context);
+    void *context;
+};
+
+static void visit_if_child(pid_t pid, void *context)
+{
+    const struct child_search *search = context;
+
+    if (procfs_parent(pid) == search->parent)
+        search->visit(pid, search->context);
+}
+
+void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context)
+{
+    each_process(visit_if_child, &(struct child_search){parent, visit, context});
+}
+
+bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size)
+{
+    char path[32];
+    char *line = NULL;
+    size_t room = 0;
+    size_t name_len = strlen(name);
+    bool found = false;
+
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && getdelim(&line, &room, '\0', file) > 0)
+        found = strncmp(line, name, name_len) == 0 && line[name_len] == '=';
+    if (found)
+        snprintf(value, size, "%s", line + name_len + 1);
+    free(line);
+    fclose(file);
+    return found;
+}
+
+bool procfs_maps(pid_t pid, const char *file_name)
+{
+    char path[32];
+    char *line = NULL;
+    size_t room = 0;
+    bool found = false;
+
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && getline(&line, &room, file) > 0)
+        found = strstr(line, file_name) != NULL;
+    free(line);
+    fclose(file);
+    return found;
+}
+
+struct socket_search {
+    char link[48];
+    bool found;
+};
+
+static void search_tree(pid_t pid, void *context)
+{
+    struct socket_search *search = context;
+    char path[64];
+    char link[64];
+    struct dirent *entry;
+
+    if (search->found)
+        return;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(path);
+    if (dir) {
+        while (!search->found && (entry = readdir(dir)) != NULL) {
+            ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
+            link[len < 0 ? 0 : len] = '\0';
+            search->found = strcmp(link, search->link) == 0;
+        }
+        closedir(dir);
+    }
+    if (!search->found)
+        procfs_each_child(pid, search_tree, search);
+}
+
+bool procfs_tree_holds_socket(pid_t root, ino_t ino)
+{
+    struct socket_search search = {.found = false};
+
+    snprintf(search.link, sizeof search.link, "socket:[%llu]", (unsigned long long)ino);
+    search_tree(root, &search);
+    return search.found;
+}

@@ -1,0 +1,27 @@
+/*
+ * procfs.h - what /proc tells about processes that are not ours to trust. Snapshots: a process may
+ * be gone, or another one, when the call returns. Answers false or 0 when /proc cannot be read.
+ */
+#ifndef SSHIM_BROKER_PROCFS_H
+#define SSHIM_BROKER_PROCFS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* The parent, or 0. */
+pid_t procfs_parent(pid_t pid);
+
+/* Calls visit for each child of this process that has not ended. */
+void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context);
+
+/* Copies what NAME was in the environment it was started with, cut to size; false: it was not
+ * there. */
+bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size);
+
+/* Whether a file of this name is mapped into it. */
+bool procfs_maps(pid_t pid, const char *file_name);
+
+/* Whether it, or a descendant, has an fd of the socket with this inode. */
+bool procfs_tree_holds_socket(pid_t root, ino_t ino);
+
+#endif

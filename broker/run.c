@@ -1,0 +1,214 @@
+/* run.c - see run.h. */
+#include "run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "client.h"
+#include "fleet.h"
+#include "listener.h"
+#include "log.h"
+#include "loop.h"
+#include "paths.h"
+#include "session.h"
+#include "spawn.h"
+
+struct broker broker;
+
+static bool resolve_identity(void)
+{
+    const struct config *config = &broker.config;
+
+    if (config->name && !paths_is_name(config->name)) {
+        log_error("--name '%s' makes no sense: use letters, digits and ._- only, at most 63",
+                  config->name);
+        return false;
+    }
+    if (config->name)
+        snprintf(broker.name, sizeof broker.name, "%s", config->name);
+    else
+        paths_name_of(config->command ? config->command[0] : "sshim", broker.name,
+                      sizeof broker.name);
+    broker.uid = geteuid();
+    return paths_control(config->control, broker.name, broker.control_path,
+                         sizeof broker.control_path);
+}
+
+/* Listens on one name. -1 with errno; the caller tells. */
+static int listen_on(const struct sockaddr_un *addr, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, SOMAXCONN) == 0 &&
+        session_listen(fd) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* For workers: reachable after chroot and for any uid, guarded by the token and SO_PEERCRED. */
+static bool open_abstract(void)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int used =
+        snprintf(addr.sun_path + 1, sizeof addr.sun_path - 1, "sshim:%s", broker.control_path);
+
+    if (listen_on(&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)used)) >=
+        0)
+        return true;
+    if (errno == EADDRINUSE)
+        log_error("another broker already runs at %s; stop it with 'sshim stop --control %s' or "
+                  "give --name or "
+                  "--control",
+                  broker.control_path, broker.control_path);
+    else
+        log_error("cannot open the workers' socket: %s; check the limits of this process",
+                  strerror(errno));
+    return false;
+}
+
+/* A socket file without a broker behind it was left by one that was killed. */
+static bool remove_stale(const char *path)
+{
+    struct stat info;
+
+    if (lstat(path, &info) < 0)
+        return true;
+    if (!S_ISSOCK(info.st_mode)) {
+        log_error("cannot use %s as control socket: it is a file of another kind; remove it or "
+                  "give --control",
+                  path);
+        return false;
+    }
+    int lives = client_probe(path);
+    if (lives == 0 && unlink(path) == 0)
+        return true;
+    if (lives == 1)
+        log_error("another broker already runs at %s; stop it with 'sshim stop --control %s' or "
+                  "give --name or "
+                  "--control",
+                  path, path);
+    else
+        log_error("cannot remove the old control socket %s: %s; remove it or give --control", path,
+                  strerror(errno));
+    return false;
+}
+
+static bool open_control(void)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    if (!paths_make_run_folder(broker.control_path) || !remove_stale(broker.control_path))
+        return false;
+    memcpy(addr.sun_path, broker.control_path, strlen(broker.control_path));
+    mode_t old_mask = umask(0177);
+    int fd = listen_on(&addr, sizeof addr);
+    int saved = errno;
+    umask(old_mask);
+    if (fd >= 0)
+        return true;
+    log_error("cannot open the control socket %s: %s; give a --control PATH in a folder of yours",
+              broker.control_path, strerror(saved));
+    return false;
+}
+
+static void on_signal(struct loop_watch *watch, uint32_t events)
+{
+    struct signalfd_siginfo info;
+
+    (void)events;
+    while (read(watch->fd, &info, sizeof info) == sizeof info) {
+        switch (info.ssi_signo) {
+        case SIGCHLD: fleet_on_children(); break;
+        case SIGTERM:
+        case SIGINT:
+            if (!fleet_is_stopping())
+                log_debug("signal %u: stopping", info.ssi_signo);
+            fleet_stop(EXIT_STOPPED);
+            break;
+        default: break;
+        }
+    }
+}
+
+static bool watch_signals(void)
+{
+    static struct loop_watch watch;
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    watch = (struct loop_watch){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
+    return watch.fd >= 0 && loop_add(&watch, EPOLLIN) == 0;
+}
+
+/* Three descriptors a channel, and more: take all that is allowed. Workers get the old limit back.
+ */
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void clean_up(void)
+{
+    struct listener *listener;
+
+    while ((listener = TAILQ_FIRST(&listeners)) != NULL)
+        listener_destroy(listener);
+    unlink(broker.control_path);
+}
+
+int run_broker(int argc, char **argv)
+{
+    int result = config_parse(&broker.config, argc, argv);
+
+    if (result >= 0)
+        return result;
+    log_init("sshim", broker.config.verbosity);
+    if (!resolve_identity())
+        return EXIT_USAGE;
+    if (broker.config.command && !paths_library(broker.library_path, sizeof broker.library_path))
+        return EXIT_USAGE;
+    spawn_init();
+    raise_fd_limit();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (loop_init() < 0 || !watch_signals()) {
+        log_error("cannot start: %s; check the limits of this process", strerror(errno));
+        return EXIT_USAGE;
+    }
+    broker.started_ms = loop_now_ms();
+    if (!open_abstract() || !open_control())
+        return EXIT_ADDRESS;
+    log_debug("control socket is %s", broker.control_path);
+    if (fleet_init() < 0) {
+        log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
+        fleet_stop(EXIT_NEVER_READY);
+    }
+    loop_run();
+    clean_up();
+    return fleet_exit_code();
+}

@@ -1,0 +1,182 @@
+/* session.c - accepts peers, checks what they say, hands it to claim.c and control.c. */
+#include "session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "claim.h"
+#include "control.h"
+#include "log.h"
+#include "proto/fdpass.h"
+
+static struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
+static unsigned session_count;
+static struct loop_watch rendezvous[2];
+static unsigned rendezvous_count;
+
+static void watch_rendezvous(bool on)
+{
+    for (unsigned i = 0; i < rendezvous_count; i++)
+        loop_modify(&rendezvous[i], on ? EPOLLIN : 0);
+}
+
+void session_close(struct session *session)
+{
+    loop_remove(&session->watch);
+    loop_stop_timer(&session->deadline);
+    close(session->watch.fd);
+    if (session->claim_fd >= 0)
+        close(session->claim_fd);
+    free(session->text);
+    TAILQ_REMOVE(&sessions, session, all);
+    struct listener *reserved = session->reserved;
+    free(session);
+    if (session_count-- == SESSION_MAX)
+        watch_rendezvous(true);
+    if (reserved) {
+        listener_destroy(reserved);
+        session_retry_parked();
+    }
+}
+
+void session_retry_parked(void)
+{
+    struct session *session = TAILQ_FIRST(&sessions);
+
+    while (session) {
+        struct session *next = TAILQ_NEXT(session, all);
+        if (session->parked) {
+            int fd = session->claim_fd;
+            session->parked = false;
+            session->claim_fd = -1;
+            if (!claim_handle(session, &session->claim, fd))
+                session_close(session);
+        }
+        session = next;
+    }
+}
+
+bool session_send(struct session *session, const void *message, size_t len_bytes, int fd)
+{
+    return fdpass_send(session->watch.fd, message, len_bytes, fd, MSG_DONTWAIT) == 0;
+}
+
+/* False: the session is to be closed. */
+static bool send_rest(struct session *session)
+{
+    struct {
+        struct wire_head head;
+        char text[WIRE_TEXT_MAX];
+    } piece;
+    struct wire_result result = {.exit_code = session->exit_code};
+
+    while (session->text_sent < session->text_len) {
+        size_t len = session->text_len - session->text_sent;
+        if (len > sizeof piece.text)
+            len = sizeof piece.text;
+        wire_head_init(&piece.head, WIRE_TEXT);
+        memcpy(piece.text, session->text + session->text_sent, len);
+        if (!session_send(session, &piece, sizeof piece.head + len, -1)) {
+            loop_modify(&session->watch, EPOLLOUT);
+            return errno == EAGAIN;
+        }
+        session->text_sent += len;
+    }
+    wire_head_init(&result.head, WIRE_RESULT);
+    session_send(session, &result, sizeof result, -1);
+    return false;
+}
+
+void session_send_text(struct session *session, char *text, size_t len, int exit_code)
+{
+    session->text = text;
+    session->text_len = len;
+    session->exit_code = exit_code;
+    if (!send_rest(session))
+        session_close(session);
+}
+
+static bool handle(struct session *session, const void *message, int type, int fd)
+{
+    switch (type) {
+    case WIRE_CLAIM: return claim_handle(session, message, fd);
+    case WIRE_ATTACH: return claim_attach(session, message);
+    case WIRE_COMMAND: return control_handle(session, message);
+    default:
+        log_debug("pid %d sent a message that is not for it to send", (int)session->peer.pid);
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+}
+
+static void on_session_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct session *session = loop_container(watch, struct session, watch);
+    union {
+        struct wire_head head;
+        char bytes[sizeof(struct wire_claim)];
+    } message;
+    int fd;
+    int truncated;
+
+    if (session->text) {
+        if ((events & (EPOLLHUP | EPOLLERR)) || !send_rest(session))
+            session_close(session);
+        return;
+    }
+    ssize_t got = fdpass_recv(watch->fd, &message, sizeof message, &fd,
+                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
+    if (got < 0 && errno == EAGAIN)
+        return;
+    int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
+    if (type < 0 && fd >= 0)
+        close(fd);
+    if (type < 0 || session->parked || session->waits_for_end ||
+        !handle(session, &message, type, fd))
+        session_close(session);
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+    session_close(loop_container(timer, struct session, deadline));
+}
+
+static void on_rendezvous_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    (void)events;
+    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    struct session *session = calloc(1, sizeof *session);
+    if (!session || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+        free(session);
+        close(fd);
+        return;
+    }
+    session->watch = (struct loop_watch){fd, on_session_ready};
+    session->deadline.on_time = on_deadline;
+    session->peer = peer;
+    session->claim_fd = -1;
+    if (loop_add(&session->watch, EPOLLIN) < 0) {
+        close(fd);
+        free(session);
+        return;
+    }
+    loop_start_timer(&session->deadline, SESSION_DEADLINE_MS);
+    TAILQ_INSERT_TAIL(&sessions, session, all);
+    if (++session_count == SESSION_MAX)
+        watch_rendezvous(false);
+}
+
+int session_listen(int rendezvous_fd)
+{
+    rendezvous[rendezvous_count] = (struct loop_watch){rendezvous_fd, on_rendezvous_ready};
+    return loop_add(&rendezvous[rendezvous_count++], EPOLLIN);
+}

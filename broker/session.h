@@ -1,0 +1,55 @@
+/*
+ * session.h - connections to the rendezvous sockets: workers with a request, operators with a
+ * command. Every byte is treated as hostile; a bad peer loses its connection and nothing else
+ * happens.
+ */
+#ifndef SSHIM_BROKER_SESSION_H
+#define SSHIM_BROKER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "broker/listener.h"
+#include "broker/loop.h"
+#include "proto/wire.h"
+
+/* At most this many connections at a time; the next one waits in the backlog. */
+#define SESSION_MAX 512
+/* A peer that says nothing for this long is dropped. */
+#define SESSION_DEADLINE_MS 10000
+
+struct session {
+    struct loop_watch watch; /* .fd keeps */
+    struct loop_timer deadline;
+    struct ucred peer;
+    struct listener *reserved; /* AF_UNIX path that this peer is about to bind */
+    bool parked;               /* a claim that waits until another peer has bound the path */
+    struct wire_claim claim;
+    int claim_fd;       /* keeps; what came with the parked claim */
+    bool waits_for_end; /* `sshim stop`: answered by the end of the broker */
+    char *text;         /* what is still to be sent, in pieces */
+    size_t text_len, text_sent;
+    int exit_code;
+    TAILQ_ENTRY(session) all;
+};
+
+TAILQ_HEAD(session_queue, session);
+
+/* Watches a listening SOCK_SEQPACKET socket (takes). 0, or -1 with the errno of epoll_ctl(2). */
+int session_listen(int rendezvous_fd);
+
+/* Sends a message with fd (borrowed, -1 for none). False: the peer is gone or does not read; close
+ * the session. */
+bool session_send(struct session *session, const void *message, size_t len_bytes, int fd);
+
+/* Sends text (takes, malloc) and then the result; never blocks, goes on as the peer reads. */
+void session_send_text(struct session *session, char *text, size_t len, int exit_code);
+
+void session_close(struct session *session);
+
+/* A reservation has ended: claims that were parked for this address are looked at again. */
+void session_retry_parked(void);
+
+#endif

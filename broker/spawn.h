@@ -1,0 +1,29 @@
+/*
+ * spawn.h - starts a process as a worker. The only caller of fork and exec.
+ */
+#ifndef SSHIM_BROKER_SPAWN_H
+#define SSHIM_BROKER_SPAWN_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/wire.h"
+
+struct spawn_identity {
+    unsigned slot;
+    const uint8_t *token; /* WIRE_TOKEN_SIZE bytes */
+};
+
+/* Remembers what children must get back: the signal mask and RLIMIT_NOFILE. Call before changing
+ * either. */
+void spawn_init(void);
+
+/*
+ * Forks and executes command (found as by execvp(3)), with {id} in its arguments replaced, the
+ * library preloaded and the identity in the environment, as leader of a process group of its own.
+ * Gives *error_fd: it reads the errno of exec as an int, or end of file when the program runs.
+ * Returns the pid, or -1 with the errno of fork(2) or pipe2(2).
+ */
+pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd);
+
+#endif

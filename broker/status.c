@@ -1,0 +1,197 @@
+/* status.c - one view of slots and listeners, rendered twice. */
+#include "status.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "fleet.h"
+#include "listener.h"
+
+struct worker_view {
+    unsigned slot;
+    int pid; /* 0: none */
+    const char *state;
+    uint64_t accepted;
+    uint64_t active;
+    unsigned restarts;
+    int64_t uptime_s;
+};
+
+static const char *state_of(const struct worker *worker)
+{
+    if (worker->state == WORKER_READY || worker->state == WORKER_STARTING) {
+        if (worker_is_stuck(worker))
+            return "stuck";
+        if (worker->state == WORKER_READY && worker_is_busy(worker))
+            return "busy";
+    }
+    return worker_state_name(worker->state);
+}
+
+static struct worker_view view_slot(const struct fleet_slot *slot)
+{
+    const struct worker *worker = slot->worker;
+    struct worker_view view = {.slot = slot->id,
+                               .state = "backoff",
+                               .accepted = slot->accepted,
+                               .restarts = slot->restarts};
+
+    if (!worker)
+        return view;
+    view.pid = (int)worker->pid;
+    view.state = state_of(worker);
+    view.accepted += worker_accepted(worker);
+    view.active = worker_active(worker);
+    view.uptime_s = (loop_now_ms() - worker->started_ms) / 1000;
+    return view;
+}
+
+/* A slot beyond those of -w that nobody fills any more is no news. */
+static bool is_shown(unsigned id)
+{
+    return id < broker.config.workers || fleet_slot(id)->worker;
+}
+
+struct listener_view {
+    char address[ADDRESS_TEXT_MAX];
+    int backlog;
+    int queued;
+    uint64_t accepted;
+    uint64_t handed;
+    uint64_t direct;
+    uint64_t recalled;
+};
+
+static struct listener_view view_listener(const struct listener *listener)
+{
+    struct listener_view view;
+
+    address_format(&listener->bound, view.address);
+    view.queued = listener_queued(listener, &view.backlog);
+    if (view.backlog < 0)
+        view.backlog = listener->backlog;
+    view.queued = view.queued < 0 ? 0 : view.queued;
+    view.direct = listener_direct(listener);
+    view.accepted = listener->accepts + view.direct;
+    view.handed = listener->handed;
+    view.recalled = listener->recalled;
+    return view;
+}
+
+static const char *broker_state(void)
+{
+    if (fleet_is_stopping())
+        return "draining";
+    for (unsigned i = 0; i < broker.config.workers; i++)
+        if (fleet_slot(i)->worker && fleet_slot(i)->worker->state == WORKER_READY)
+            return "ready";
+    return broker.config.workers == 0 ? "ready" : "starting";
+}
+
+static void print_worker_row(FILE *out, const struct worker_view *view)
+{
+    fprintf(out, "%4u %8d  %-9s %10" PRIu64 " %7" PRIu64 " %9u %9" PRId64 "s\n", view->slot,
+            view->pid, view->state, view->accepted, view->active, view->restarts, view->uptime_s);
+}
+
+char *status_render_table(size_t *len)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, len);
+    struct listener *listener;
+
+    if (!out)
+        return NULL;
+    fprintf(out, "%s (pid %d) is %s\n\n", broker.name, (int)getpid(), broker_state());
+    fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s\n", "LISTENER", "BACKLOG", "QUEUED", "ACCEPTED",
+            "HANDED", "DIRECT", "RECALLED");
+    TAILQ_FOREACH(listener, &listeners, all)
+    {
+        struct listener_view view = view_listener(listener);
+        fprintf(out, "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 "\n",
+                view.address, view.backlog, view.queued, view.accepted, view.handed, view.direct,
+                view.recalled);
+    }
+    fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s\n", "SLOT", "PID", "STATE", "ACCEPTED", "OPEN",
+            "RESTARTS", "UPTIME");
+    for (unsigned i = 0; i < fleet_slot_count(); i++) {
+        struct worker_view view = view_slot(fleet_slot(i));
+        if (is_shown(i))
+            print_worker_row(out, &view);
+    }
+    fclose(out);
+    return text;
+}
+
+static void print_json_string(FILE *out, const char *text)
+{
+    putc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putc('\\', out);
+        if ((unsigned char)*text < 0x20)
+            fprintf(out, "\\u%04x", *text);
+        else
+            putc(*text, out);
+    }
+    putc('"', out);
+}
+
+static void print_json_worker(FILE *out, const struct worker_view *view)
+{
+    fprintf(out,
+            "{\"slot\":%u,\"pid\":%d,\"state\":\"%s\",\"accepted\":%" PRIu64 ",\"active\":%" PRIu64
+            ",\"restarts\":%u,\"uptime_s\":%" PRId64 "}",
+            view->slot, view->pid, view->state, view->accepted, view->active, view->restarts,
+            view->uptime_s);
+}
+
+static void print_json_listener(FILE *out, const struct listener_view *view)
+{
+    fputs("{\"address\":", out);
+    print_json_string(out, view->address);
+    fprintf(out,
+            ",\"backlog\":%d,\"queued\":%d,\"accepted\":%" PRIu64 ",\"handed\":%" PRIu64
+            ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 "}",
+            view->backlog, view->queued, view->accepted, view->handed, view->direct,
+            view->recalled);
+}
+
+char *status_render_json(size_t *len)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, len);
+    struct listener *listener;
+    const char *comma = "";
+
+    if (!out)
+        return NULL;
+    fputs("{\"name\":", out);
+    print_json_string(out, broker.name);
+    fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"workers\":[", (int)getpid(), broker_state());
+    for (unsigned i = 0; i < fleet_slot_count(); i++) {
+        struct worker_view view = view_slot(fleet_slot(i));
+        if (!is_shown(i))
+            continue;
+        fputs(comma, out);
+        print_json_worker(out, &view);
+        comma = ",";
+    }
+    fputs("],\"listeners\":[", out);
+    comma = "";
+    TAILQ_FOREACH(listener, &listeners, all)
+    {
+        struct listener_view view = view_listener(listener);
+        fputs(comma, out);
+        print_json_listener(out, &view);
+        comma = ",";
+    }
+    fputs("]}\n", out);
+    fclose(out);
+    return text;
+}

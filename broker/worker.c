@@ -1,0 +1,183 @@
+/* worker.c - see worker.h. */
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "dispatch.h"
+#include "listener.h"
+
+#define STUCK_MS 200 /* offers untaken for this long: the worker is stuck */
+
+struct worker_list workers = LIST_HEAD_INITIALIZER(workers);
+
+const char *worker_state_name(enum worker_state state)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        WORKER_STATES(X)
+#undef X
+    };
+    return names[state];
+}
+
+struct worker *worker_create(unsigned slot)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+
+    if (!worker)
+        return NULL;
+    worker->slot = slot;
+    worker->started_ms = loop_now_ms();
+    worker->pidfd_watch.fd = -1;
+    worker->exec_watch.fd = -1;
+    LIST_INIT(&worker->channels);
+    if (getrandom(worker->token, sizeof worker->token, 0) != sizeof worker->token) {
+        free(worker);
+        return NULL;
+    }
+    LIST_INSERT_HEAD(&workers, worker, all);
+    return worker;
+}
+
+static void unwatch(struct loop_watch *watch)
+{
+    if (watch->fd < 0)
+        return;
+    loop_remove(watch);
+    close(watch->fd);
+    watch->fd = -1;
+}
+
+static void free_if_done(struct worker *worker)
+{
+    if (worker->state != WORKER_GONE || !LIST_EMPTY(&worker->channels))
+        return;
+    LIST_REMOVE(worker, all);
+    free(worker);
+}
+
+void worker_bury(struct worker *worker)
+{
+    struct channel *channel = LIST_FIRST(&worker->channels);
+
+    worker->state = WORKER_GONE;
+    loop_stop_timer(&worker->start_timer);
+    unwatch(&worker->pidfd_watch);
+    unwatch(&worker->exec_watch);
+    if (!channel)
+        free_if_done(worker);
+    /* Closing the last channel frees the worker: only the next channel may be looked at. */
+    while (channel) {
+        struct channel *next = LIST_NEXT(channel, of_worker);
+        listener_restore_path(channel->listener);
+        dispatch_close_channel(channel);
+        channel = next;
+    }
+}
+
+void worker_close_channel(struct channel *channel)
+{
+    if (!channel->closed)
+        dispatch_close_channel(channel);
+}
+
+void worker_on_channel_drained(struct channel *channel)
+{
+    struct worker *worker = channel->worker;
+
+    if (!channel->closed)
+        return;
+    worker->accepted += channel_accepted(channel);
+    loop_remove(&channel->watch);
+    listener_remove_channel(channel->listener, channel);
+    LIST_REMOVE(channel, of_worker);
+    channel_destroy(channel);
+    free_if_done(worker);
+}
+
+static bool is_same_token(const uint8_t *a, const uint8_t *b)
+{
+    uint8_t difference = 0;
+
+    for (size_t i = 0; i < WIRE_TOKEN_SIZE; i++)
+        difference |= a[i] ^ b[i];
+    return difference == 0;
+}
+
+struct worker *worker_find_by_token(const struct wire_auth *auth)
+{
+    struct worker *found = NULL;
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+    if (is_same_token(worker->token, auth->token) && !worker->joined &&
+        worker->slot == auth->slot && worker->state != WORKER_GONE)
+        found = worker;
+    return found;
+}
+
+struct worker *worker_find_by_pid(pid_t pid)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+    if (worker->pid == pid && worker->state != WORKER_GONE)
+        return worker;
+    return NULL;
+}
+
+struct channel *worker_find_channel(const struct worker *worker, const struct listener *listener)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+    if (channel->listener == listener && !channel->closed)
+        return channel;
+    return NULL;
+}
+
+uint64_t worker_accepted(const struct worker *worker)
+{
+    uint64_t sum = worker->accepted;
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+    sum += channel_accepted(channel);
+    return sum;
+}
+
+uint64_t worker_active(const struct worker *worker)
+{
+    uint64_t sum = 0;
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+    sum += channel_active(channel);
+    return sum;
+}
+
+bool worker_is_busy(const struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+    if (channel->listening && !channel->closed && !channel_is_idle(channel, loop_now_ms()))
+        return true;
+    return false;
+}
+
+bool worker_is_stuck(const struct worker *worker)
+{
+    struct channel *channel;
+
+    if (worker->stopped)
+        return true;
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+    if (!channel->closed && channel->suspect && loop_now_ms() - channel->sent_at_ms >= STUCK_MS)
+        return true;
+    return false;
+}

@@ -1,0 +1,103 @@
+/*
+ * scoreboard.h - the shared memory of one channel: a cache line written by the worker, one written
+ * by the broker.
+ *
+ * Everything here is a hint. The worker's line may hold anything (a broken or hostile server), so
+ * the broker bounds what it reads and stays correct whatever it says; the broker's line is mapped
+ * writable by the worker too, so the broker never reads its own line back. Plain C11 atomics, no
+ * locks; the orders that matter are told at each function.
+ */
+#ifndef SSHIM_PROTO_SCOREBOARD_H
+#define SSHIM_PROTO_SCOREBOARD_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BOARD_SIZE 4096
+#define BOARD_MAGIC 0x31425353u /* "SSB1" */
+
+/* Written by the worker, all of its threads and forked children. */
+struct board_worker {
+    _Atomic uint32_t waiting; /* threads that wait for this listener right now */
+    _Atomic uint32_t
+        waits; /* how often waiting was raised; 0: this server's waiting cannot be seen */
+    _Atomic uint32_t holders; /* processes that hold the listener; 0: it was closed */
+    _Atomic uint32_t flags;   /* BOARD_WANTS_NONBLOCK, ... */
+    _Atomic uint64_t taken;   /* offers accepted */
+    _Atomic uint64_t direct;  /* connections taken from the canonical socket without the broker */
+    _Atomic uint64_t closed;  /* accepted connections that were closed again */
+    _Atomic uint64_t lost;    /* offers that the kernel destroyed because the fd table was full */
+};
+#define BOARD_WANTS_NONBLOCK                                                                       \
+    1u                /* the last accept4 asked for SOCK_NONBLOCK: accept the next one that way */
+#define BOARD_SHUT 2u /* the program called shutdown() on the listener */
+#define BOARD_LISTENING 4u /* the program called listen() */
+
+/* Written by the broker. */
+struct board_broker {
+    _Atomic uint32_t magic;    /* BOARD_MAGIC */
+    _Atomic uint32_t starving; /* enum board_starving */
+    _Atomic uint32_t flags;    /* BOARD_BLIND, ... */
+    _Atomic uint32_t unused;
+    _Atomic uint64_t sent; /* offers sent and not recalled */
+};
+#define BOARD_BLIND 1u  /* waiting is not visible or not to be trusted: tell of every offer taken  \
+                         */
+#define BOARD_DIRECT 2u /* --handoff direct: accept from the canonical socket only */
+#define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */
+
+enum board_starving {
+    BOARD_FED = 0, /* no connection waits */
+    BOARD_BACKLOG =
+        1, /* connections wait in the backlog; whoever blocks in accept may take one directly */
+    BOARD_ASK = 2, /* connections wait and the broker must be asked: some of them are in its care */
+};
+
+struct board {
+    alignas(64) struct board_worker worker;
+    alignas(64) struct board_broker broker;
+};
+static_assert(sizeof(struct board) == 128, "one cache line each");
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free");
+
+/*
+ * Worker: says that one more thread waits. Sequentially consistent, so that it is ordered before
+ * the look at `starving` that must follow: broker and worker each write, then read what the other
+ * writes (Dekker), and at least one of them sees the other.
+ */
+static inline void board_raise(struct board *board)
+{
+    atomic_fetch_add_explicit(&board->worker.waits, 1, memory_order_relaxed);
+    atomic_fetch_add(&board->worker.waiting, 1);
+}
+
+/* Worker: the thread waits no longer. Comes before any increment of `taken`, or a busy worker looks
+ * idle. */
+static inline void board_lower(struct board *board)
+{
+    atomic_fetch_sub(&board->worker.waiting, 1);
+}
+
+static inline enum board_starving board_starving(struct board *board)
+{
+    return (enum board_starving)atomic_load(&board->broker.starving);
+}
+
+/* Worker: whether the caller is the one that has to wake the broker. Exactly one thread gets true.
+ */
+static inline bool board_claim_wake(struct board *board)
+{
+    return atomic_load(&board->broker.starving) != BOARD_FED &&
+           atomic_exchange(&board->broker.starving, BOARD_FED) != BOARD_FED;
+}
+
+static inline bool board_has_flag(struct board *board, uint32_t flag)
+{
+    return (atomic_load_explicit(&board->broker.flags, memory_order_relaxed) & flag) != 0;
+}
+
+#endif

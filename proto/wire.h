@@ -1,0 +1,204 @@
+/*
+ * wire.h - the contract between libsshim.so and the broker, and between `sshim CMD` and the broker.
+ *
+ * Every message is one SOCK_SEQPACKET datagram that carries at most one file descriptor. Both ends
+ * run on the same machine and kernel, so integers are in host order; a version that does not match
+ * is refused. PROTOCOL.md tells which message is permitted when; wire_check() is the only judge of
+ * whether a datagram is one of these at all.
+ */
+#ifndef SSHIM_PROTO_WIRE_H
+#define SSHIM_PROTO_WIRE_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define WIRE_MAGIC 0x4d485353u /* "SSHM" */
+#define WIRE_VERSION 1
+
+/* A sockaddr is at most a sockaddr_un of 110 bytes; the rest is padding. */
+#define WIRE_ADDRESS_MAX 112
+#define WIRE_TOKEN_SIZE 16
+#define WIRE_TEXT_MAX 4000
+/* No slot: the peer was not started by the broker and asks to join. */
+#define WIRE_SLOT_NONE UINT32_MAX
+
+/* Largest datagram either side sends. */
+#define WIRE_MESSAGE_MAX 4096
+
+/*
+ * type, who sends it, on which socket, whether an fd must ride along, smallest and largest size.
+ *
+ *   link     a connection to the broker's rendezvous socket, made for one request and closed after
+ * the answer channel  the SEQPACKET pair of one worker and one listener
+ */
+#define WIRE_TYPES(X)                                                                              \
+    /*  name     value  fd                min size                             max size */         \
+    X(CLAIM, 1, WIRE_FD_REQUIRED, sizeof(struct wire_claim),                                       \
+      sizeof(struct wire_claim)) /* worker, link */                                                \
+    X(ATTACH, 2, WIRE_FD_NONE, sizeof(struct wire_attach),                                         \
+      sizeof(struct wire_attach)) /* worker, link */                                               \
+    X(GRANT, 3, WIRE_FD_OPTIONAL, sizeof(struct wire_grant),                                       \
+      sizeof(struct wire_grant)) /* broker, link */                                                \
+    X(SHADOW, 4, WIRE_FD_REQUIRED, sizeof(struct wire_head),                                       \
+      sizeof(struct wire_head)) /* broker, link */                                                 \
+    X(BOARD, 5, WIRE_FD_REQUIRED, sizeof(struct wire_head),                                        \
+      sizeof(struct wire_head))                                              /* broker, link */    \
+    X(OFFER, 6, WIRE_FD_REQUIRED, WIRE_OFFER_MIN, sizeof(struct wire_offer)) /* broker, channel */ \
+    X(WAKE, 7, WIRE_FD_NONE, sizeof(struct wire_head),                                             \
+      sizeof(struct wire_head)) /* worker, channel */                                              \
+    X(LISTEN, 8, WIRE_FD_NONE, sizeof(struct wire_listen),                                         \
+      sizeof(struct wire_listen)) /* worker, channel */                                            \
+    X(CLOSE, 9, WIRE_FD_NONE, sizeof(struct wire_head),                                            \
+      sizeof(struct wire_head)) /* worker, channel */                                              \
+    X(COMMAND, 10, WIRE_FD_NONE, sizeof(struct wire_command),                                      \
+      sizeof(struct wire_command))                                        /* operator, link */     \
+    X(TEXT, 11, WIRE_FD_NONE, sizeof(struct wire_head), WIRE_MESSAGE_MAX) /* broker, link */       \
+    X(RESULT, 12, WIRE_FD_NONE, sizeof(struct wire_result),                                        \
+      sizeof(struct wire_result)) /* broker, link */
+
+enum wire_fd { WIRE_FD_NONE, WIRE_FD_OPTIONAL, WIRE_FD_REQUIRED };
+
+enum wire_type {
+#define X(name, value, fd, min, max) WIRE_##name = value,
+    WIRE_TYPES(X)
+#undef X
+};
+
+struct wire_head {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;
+};
+static_assert(sizeof(struct wire_head) == 8, "wire_head is 8 bytes");
+
+/* Who asks. A worker that the broker started proves it by its token; one that joins is known by
+ * SO_PEERCRED alone. */
+struct wire_auth {
+    uint8_t token[WIRE_TOKEN_SIZE];
+    uint32_t slot;
+    uint32_t reserved;
+};
+static_assert(sizeof(struct wire_auth) == 24, "wire_auth is 24 bytes");
+
+/* A raw sockaddr. For a path of AF_UNIX in WIRE_CLAIM only the last component: its folder is the
+ * fd. */
+struct wire_address {
+    uint32_t len_bytes;
+    uint8_t bytes[WIRE_ADDRESS_MAX];
+};
+static_assert(sizeof(struct wire_address) == 116, "wire_address is 116 bytes");
+
+/*
+ * Worker: may I share this address?
+ *
+ * Answer: WIRE_GRANT; with WIRE_SHARED it carries the worker's end of the channel, and WIRE_SHADOW
+ * (the canonical socket) and WIRE_BOARD (the scoreboard's memory) follow.
+ */
+struct wire_claim {
+    struct wire_head head;
+    struct wire_auth auth;
+    struct wire_address address;
+    uint32_t flags; /* WIRE_CLAIM_* */
+};
+#define WIRE_CLAIM_REUSEPORT                                                                       \
+    1u /* SO_REUSEPORT is set: a second claim inside one worker is permitted */
+#define WIRE_CLAIM_FOLDER                                                                          \
+    2u /* the fd is the O_PATH folder of an AF_UNIX path, nothing is bound yet */
+#define WIRE_CLAIM_BOUND 4u /* the fd is a socket that the worker has bound to that path itself */
+static_assert(sizeof(struct wire_claim) == 152, "wire_claim is 152 bytes");
+
+/* Worker: I hold the worker's end of this channel (after exec, or passed to me) and want its shadow
+ * and scoreboard. */
+struct wire_attach {
+    struct wire_head head;
+    struct wire_auth auth;
+    uint64_t channel;
+    uint32_t flags; /* WIRE_ATTACH_* */
+    uint32_t reserved;
+};
+#define WIRE_ATTACH_RENEW                                                                          \
+    1u /* the channel was shut down: give a new one, its fd comes with the grant */
+static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");
+
+enum wire_verdict {
+    WIRE_SHARED = 1,  /* channel, shadow and board follow */
+    WIRE_PRIVATE = 2, /* not an address that is shared: bind it natively */
+    WIRE_FAILED = 3,  /* .error is what bind(2) gave */
+    WIRE_VACANT = 4,  /* AF_UNIX path: nobody has it; bind it and come back on this connection with
+                         WIRE_CLAIM_BOUND */
+};
+
+struct wire_grant {
+    struct wire_head head;
+    uint32_t verdict; /* enum wire_verdict */
+    int32_t error;
+    uint64_t channel;
+    uint32_t backlog; /* what to pass to listen(2); 0 = what the program asks for */
+    uint32_t reserved;
+};
+static_assert(sizeof(struct wire_grant) == 32, "wire_grant is 32 bytes");
+
+/* Broker: a connection, and the address accept(2) would have given. Sent as WIRE_OFFER_MIN +
+ * addr_len bytes. */
+struct wire_offer {
+    struct wire_head head;
+    uint32_t flags; /* WIRE_OFFER_* */
+    uint32_t addr_len;
+    uint8_t addr[WIRE_ADDRESS_MAX];
+};
+#define WIRE_OFFER_NONBLOCK 1u /* the connection has O_NONBLOCK set */
+#define WIRE_OFFER_MIN offsetof(struct wire_offer, addr)
+static_assert(sizeof(struct wire_offer) == 128, "wire_offer is 128 bytes");
+
+/* Worker: the canonical socket listens now; backlog is the number the program gave. */
+struct wire_listen {
+    struct wire_head head;
+    int32_t backlog;
+    uint32_t reserved;
+};
+static_assert(sizeof(struct wire_listen) == 16, "wire_listen is 16 bytes");
+
+#define WIRE_COMMANDS(X)                                                                           \
+    X(STATUS, 1, "status")                                                                         \
+    X(STATUS_JSON, 2, "status --json")                                                             \
+    X(STOP, 3, "stop")                                                                             \
+    X(RESTART, 4, "restart")
+
+enum wire_command_code {
+#define X(name, value, text) WIRE_COMMAND_##name = value,
+    WIRE_COMMANDS(X)
+#undef X
+};
+
+struct wire_command {
+    struct wire_head head;
+    uint32_t code; /* enum wire_command_code */
+    uint32_t argument;
+};
+static_assert(sizeof(struct wire_command) == 16, "wire_command is 16 bytes");
+
+/* Broker: the command ended. Any WIRE_TEXT of it came before. */
+struct wire_result {
+    struct wire_head head;
+    int32_t exit_code;
+    uint32_t reserved;
+};
+static_assert(sizeof(struct wire_result) == 16, "wire_result is 16 bytes");
+
+/* Fills in magic, version and type. */
+void wire_head_init(struct wire_head *head, enum wire_type type);
+
+/*
+ * Whether these bytes are a message of the protocol: magic, version, type, size, inner lengths and
+ * the presence of an fd. Pure; safe on any bytes, which need not be aligned. Returns its type, or
+ * -1 with errno EPROTO.
+ */
+int wire_check(const void *bytes, size_t len_bytes, bool has_fd);
+
+/* The name of a type for messages, "?" for an unknown one. */
+const char *wire_type_name(int type);
+
+#endif

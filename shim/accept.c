@@ -1,0 +1,256 @@
+/*
+ * accept.c - accept() on a shared listener: one recvmsg on the channel, or, where connections wait
+ * and this thread would block anyway, one accept4 on the canonical socket.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "proto/fdpass.h"
+#include "shim/fdmap.h"
+#include "shim/next.h"
+#include "shim/vlisten.h"
+#include "shim/wait.h"
+
+/* The kernel gives the lowest free number, so this one tells how full the fd table is. */
+static _Atomic int newest_conn_fd = -1;
+
+/* accept(2): the address is cut to the room given, *len becomes what it would have needed. */
+static void copy_peer(const struct wire_offer *offer, struct sockaddr *addr, socklen_t *len)
+{
+    if (!addr)
+        return;
+    memcpy(addr, offer->addr, *len < offer->addr_len ? *len : offer->addr_len);
+    *len = offer->addr_len;
+}
+
+static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flags)
+{
+    bool have = (offer->flags & WIRE_OFFER_NONBLOCK) != 0;
+    bool want = (flags & SOCK_NONBLOCK) != 0;
+
+    if (have != want)
+        NEXT(fcntl)
+        (conn_fd, F_SETFL, (NEXT(fcntl)(conn_fd, F_GETFL) & ~O_NONBLOCK) | (want ? O_NONBLOCK : 0));
+}
+
+/* Tells the broker how the next connection is wanted, so that it need not be changed here. */
+static void publish_wish(struct board *board, int flags)
+{
+    uint32_t now = atomic_load_explicit(&board->worker.flags, memory_order_relaxed);
+    uint32_t want = flags & SOCK_NONBLOCK ? BOARD_WANTS_NONBLOCK : 0;
+
+    if ((now & BOARD_WANTS_NONBLOCK) == want)
+        return;
+    if (want)
+        atomic_fetch_or(&board->worker.flags, BOARD_WANTS_NONBLOCK);
+    else
+        atomic_fetch_and(&board->worker.flags, ~BOARD_WANTS_NONBLOCK);
+}
+
+static int adopt_connection(struct vlisten *listener, int fd, int conn_fd)
+{
+    fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
+    atomic_store_explicit(&newest_conn_fd, conn_fd, memory_order_relaxed);
+    if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
+        atomic_store(&vlisten_has_accepted, true);
+    wait_learn(listener, fd);
+    return conn_fd;
+}
+
+/* accept4 on the canonical socket, which never blocks. */
+static int take_direct(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                       int flags)
+{
+    int conn_fd = NEXT(accept4)(atomic_load(&listener->shadow_fd), addr, len, flags);
+
+    if (conn_fd < 0)
+        return -1;
+    atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
+    return adopt_connection(listener, fd, conn_fd);
+}
+
+/* Direct taking is for a saturated pool and a thread that would block; older offers of its own come
+ * first. */
+static bool may_take_directly(struct vlisten *listener)
+{
+    struct board *board = listener->board;
+
+    return !atomic_load_explicit(&listener->nonblock, memory_order_relaxed) &&
+           board_starving(board) == BOARD_BACKLOG &&
+           atomic_load_explicit(&board->broker.sent, memory_order_relaxed) ==
+               atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
+}
+
+static int accept_timeout_ms(int fd)
+{
+    struct timeval timeout = {0};
+    socklen_t len = sizeof timeout;
+
+    NEXT(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &len);
+    if (timeout.tv_sec == 0 && timeout.tv_usec == 0)
+        return -1;
+    return (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000);
+}
+
+/* The program's fd is the canonical socket. It is non-blocking for all who share it, so blocking is
+ * played here. */
+static int accept_shared(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                         int flags)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+    for (;;) {
+        int conn_fd = take_direct(listener, fd, addr, len, flags);
+        if (conn_fd >= 0 || errno != EAGAIN || atomic_load(&listener->nonblock))
+            return conn_fd;
+        int ready = NEXT(poll)(&readable, 1, accept_timeout_ms(fd));
+        if (ready == 0)
+            errno = EAGAIN;
+        if (ready <= 0)
+            return -1;
+    }
+}
+
+/*
+ * Near the end of the fd table recvmsg would destroy the connection (unix(7): no room, MSG_CTRUNC).
+ * Prove that there is room while nothing is received yet, then receive without waiting.
+ */
+static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_offer *offer,
+                                 int *conn_fd, int flags)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+    for (;;) {
+        int proof_fd = NEXT(fcntl)(atomic_load(&listener->shadow_fd), F_DUPFD_CLOEXEC, 0);
+        if (proof_fd < 0) {
+            errno = EMFILE;
+            return -1;
+        }
+        int ready = 1;
+        if (!atomic_load(&listener->nonblock))
+            ready = NEXT(poll)(&readable, 1, accept_timeout_ms(fd));
+        int saved = errno;
+        NEXT(close)(proof_fd);
+        errno = ready == 0 ? EAGAIN : saved;
+        if (ready <= 0)
+            return -1;
+        ssize_t got = fdpass_recv(fd, offer, sizeof *offer, conn_fd, flags | MSG_DONTWAIT, NULL);
+        if (got >= 0 || errno != EAGAIN || atomic_load(&listener->nonblock))
+            return got;
+    }
+}
+
+static bool is_table_nearly_full(struct vlisten *listener)
+{
+    int from = atomic_load_explicit(&listener->careful_from, memory_order_relaxed);
+    return __builtin_expect(atomic_load_explicit(&newest_conn_fd, memory_order_relaxed) >= from, 0);
+}
+
+static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offer, int *conn_fd,
+                       int flags)
+{
+    int receive_flags = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0;
+
+    if (is_table_nearly_full(listener))
+        return receive_carefully(listener, fd, offer, conn_fd, receive_flags);
+    return fdpass_recv(fd, offer, sizeof *offer, conn_fd, receive_flags, NULL);
+}
+
+/* Waits on the channel as recvmsg does, and says so meanwhile when this may block. */
+static ssize_t receive_visibly(struct vlisten *listener, int fd, struct wire_offer *offer,
+                               int *conn_fd, int flags)
+{
+    if (atomic_load_explicit(&listener->nonblock, memory_order_relaxed))
+        return receive(listener, fd, offer, conn_fd, flags);
+    wait_begin(UINT64_C(1) << vlisten_index(listener));
+    ssize_t got = receive(listener, fd, offer, conn_fd, flags);
+    wait_end();
+    return got;
+}
+
+static int finish_take(struct vlisten *listener, int fd, const struct wire_offer *offer,
+                       int conn_fd, int flags)
+{
+    struct board *board = listener->board;
+
+    atomic_fetch_add(&board->worker.taken, 1);
+    if (board_has_flag(board, BOARD_BLIND) && board_claim_wake(board))
+        vlisten_wake_broker(listener);
+    match_nonblock(conn_fd, offer, flags);
+    return adopt_connection(listener, fd, conn_fd);
+}
+
+static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                      int flags)
+{
+    struct wire_offer offer;
+    int conn_fd;
+
+    for (;;) {
+        if (may_take_directly(listener)) {
+            conn_fd = take_direct(listener, fd, addr, len, flags);
+            if (conn_fd >= 0 || errno != EAGAIN)
+                return conn_fd;
+        }
+        ssize_t got = receive_visibly(listener, fd, &offer, &conn_fd, flags);
+        if (got < 0 && errno == ECONNRESET)
+            continue; /* the broker died with mail unread; what it sent is still to come */
+        if (got < 0)
+            return -1;
+        if (got > 0 && conn_fd >= 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
+            copy_peer(&offer, addr, len);
+            return finish_take(listener, fd, &offer, conn_fd, flags);
+        }
+        if (got > 0 && conn_fd < 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
+            atomic_fetch_add(&listener->board->worker.taken, 1);
+            atomic_fetch_add(&listener->board->worker.lost, 1);
+            continue;
+        }
+        if (got > 0) {
+            if (conn_fd >= 0)
+                NEXT(close)(conn_fd);
+            continue;
+        }
+        if (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) {
+            errno = EINVAL;
+            return -1;
+        }
+        vlisten_go_direct(listener, fd); /* end of file: the broker died */
+        return accept_shared(listener, fd, addr, len, flags);
+    }
+}
+
+static int check_arguments(struct vlisten *listener, const struct sockaddr *addr,
+                           const socklen_t *len, int flags)
+{
+    uint32_t state = atomic_load_explicit(&listener->board->worker.flags, memory_order_relaxed);
+
+    if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !(state & BOARD_LISTENING))
+        errno = EINVAL;
+    else if (addr && !len)
+        errno = EFAULT;
+    else if (addr && (int)*len < 0)
+        errno = EINVAL;
+    else
+        return 0;
+    return -1;
+}
+
+int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                   int flags)
+{
+    int saved = errno;
+
+    if (check_arguments(listener, addr, len, flags) < 0)
+        return -1;
+    atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
+    publish_wish(listener->board, flags);
+    int conn_fd = atomic_load(&listener->direct) ? accept_shared(listener, fd, addr, len, flags)
+                                                 : take_offer(listener, fd, addr, len, flags);
+    if (conn_fd >= 0)
+        errno = saved;
+    return conn_fd;
+}

@@ -1,0 +1,359 @@
+/*
+ * claim.c - from bind() to listen(): asks the broker for an address and puts the channel over the
+ * program's socket.
+ *
+ * The swap is made at bind(), not at listen(): from then on the kernel object behind the fd tells
+ * what it is, so a server that execs, forks or passes the fd on between the two calls keeps
+ * working.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "shim/env.h"
+#include "shim/fdmap.h"
+#include "shim/next.h"
+#include "shim/retarget.h"
+#include "shim/vlisten.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+/* The program's address may be any pointer: have the kernel copy it, so that a bad one is its
+ * EFAULT to give. */
+static bool copy_address(struct sockaddr_storage *copy, const struct sockaddr *addr, socklen_t len)
+{
+    int saved = errno;
+
+    memset(copy, 0, sizeof *copy);
+    if (!addr || len < sizeof(sa_family_t) || len > WIRE_ADDRESS_MAX)
+        return false;
+    struct iovec to = {copy, len};
+    struct iovec from = {(void *)(uintptr_t)addr, len};
+    long got = NEXT(syscall)(SYS_process_vm_readv, (long)getpid(), &to, 1L, &from, 1L, 0L);
+    if (got < 0 && (errno == ENOSYS || errno == EPERM)) {
+        memcpy(copy, addr, len);
+        got = (long)len;
+    }
+    errno = saved;
+    return got == (long)len;
+}
+
+static int get_int_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    int saved = errno;
+
+    if (NEXT(getsockopt)(fd, SOL_SOCKET, option, &value, &len) < 0)
+        value = -1;
+    errno = saved;
+    return value;
+}
+
+static bool has_shared_port(in_port_t port)
+{
+    return port != 0 || env.share_all;
+}
+
+static bool is_shareable_address(const struct sockaddr_storage *addr, socklen_t len)
+{
+    switch (addr->ss_family) {
+    case AF_INET:
+        return len >= sizeof(struct sockaddr_in) &&
+               has_shared_port(((const struct sockaddr_in *)addr)->sin_port);
+    case AF_INET6: /* without the scope id of RFC 2553 it is 24 bytes */
+        return len >= offsetof(struct sockaddr_in6, sin6_scope_id) &&
+               has_shared_port(((const struct sockaddr_in6 *)addr)->sin6_port);
+    case AF_UNIX:
+        return len > offsetof(struct sockaddr_un, sun_path) && len <= sizeof(struct sockaddr_un);
+    default: return false;
+    }
+}
+
+static bool is_shareable_socket(int fd, sa_family_t family)
+{
+    if (get_int_option(fd, SO_TYPE) != SOCK_STREAM || get_int_option(fd, SO_DOMAIN) != family)
+        return false;
+    int protocol = get_int_option(fd, SO_PROTOCOL);
+    return family == AF_UNIX || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
+}
+
+/* What is bound after the first accept is private (FTP's data listeners), unless --share says
+ * otherwise. */
+static bool is_too_late(void)
+{
+    if (!atomic_load(&vlisten_has_accepted))
+        return false;
+    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+        if (atomic_load(&vlisten_table[i].refs) > 0 &&
+            board_has_flag(vlisten_table[i].board, BOARD_SHARE_LATE))
+            return false;
+    return true;
+}
+
+static void copy_async(int from_fd, int to_fd)
+{
+    struct f_owner_ex owner;
+
+    if (NEXT(fcntl)(from_fd, F_GETOWN_EX, &owner) == 0 && owner.pid != 0)
+        NEXT(fcntl)(to_fd, F_SETOWN_EX, &owner);
+    int signal_number = NEXT(fcntl)(from_fd, F_GETSIG);
+    if (signal_number > 0)
+        NEXT(fcntl)(to_fd, F_SETSIG, signal_number);
+}
+
+/* What a program may have set on its socket and expects of the fd: status flags and the time-out of
+ * accept. */
+static void dress_channel(int channel_fd, int fd, int status_flags)
+{
+    struct timeval timeout;
+    socklen_t len = sizeof timeout;
+
+    if (NEXT(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &len) == 0 &&
+        (timeout.tv_sec || timeout.tv_usec))
+        NEXT(setsockopt)(channel_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    if (status_flags & O_ASYNC)
+        copy_async(fd, channel_fd);
+    if (status_flags & (O_NONBLOCK | O_ASYNC))
+        NEXT(fcntl)(channel_fd, F_SETFL, status_flags & (O_NONBLOCK | O_ASYNC));
+}
+
+/* Puts what was granted in the place of the program's socket. */
+static enum claim_result install(int fd, int status_flags, struct link_grant *grant)
+{
+    int fds[RETARGET_MAX];
+    struct vlisten *listener = vlisten_create(grant, (status_flags & O_NONBLOCK) != 0);
+
+    if (!listener) {
+        errno = ENOMEM;
+        return CLAIM_FAILED;
+    }
+    atomic_store(&listener->own_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
+    dress_channel(grant->channel_fd, fd, status_flags);
+    int count = retarget(fd, grant->channel_fd, fds);
+    if (count < 0) {
+        vlisten_drop_ref(listener, -1);
+        errno = ENOMEM;
+        return CLAIM_FAILED;
+    }
+    for (int i = 0; i < count; i++)
+        fdmap_set(fds[i], FDMAP_LISTENER, vlisten_index(listener));
+    atomic_store(&listener->refs, count);
+    atomic_store(&listener->fd, fd);
+    atomic_store(&listener->board->worker.holders, 1);
+    return CLAIM_DONE;
+}
+
+static void init_claim(struct wire_claim *claim, const void *addr, size_t len, uint32_t flags)
+{
+    memset(claim, 0, sizeof *claim);
+    wire_head_init(&claim->head, WIRE_CLAIM);
+    claim->auth = env.auth;
+    claim->address.len_bytes = (uint32_t)len;
+    memcpy(claim->address.bytes, addr, len);
+    claim->flags = flags;
+}
+
+/* A verdict that is not WIRE_SHARED, or WIRE_SHARED. Consumes the grant. */
+static enum claim_result obey(int fd, int status_flags, struct link_grant *grant)
+{
+    enum claim_result result = CLAIM_FAILED;
+
+    switch (grant->verdict) {
+    case WIRE_SHARED: result = install(fd, status_flags, grant); break;
+    case WIRE_PRIVATE: result = CLAIM_NATIVE; break;
+    default: errno = grant->error > 0 ? grant->error : EADDRINUSE; break;
+    }
+    link_grant_finish(grant);
+    return result;
+}
+
+static enum claim_result no_answer(void)
+{
+    link_complain(errno);
+    errno = EADDRNOTAVAIL;
+    return CLAIM_FAILED;
+}
+
+static enum claim_result claim_name(int link_fd, int fd, const struct sockaddr_storage *addr,
+                                    socklen_t len)
+{
+    struct wire_claim claim;
+    struct link_grant grant;
+    int status_flags = NEXT(fcntl)(fd, F_GETFL);
+    bool reuse = addr->ss_family != AF_UNIX && get_int_option(fd, SO_REUSEPORT) == 1;
+
+    init_claim(&claim, addr, len, reuse ? WIRE_CLAIM_REUSEPORT : 0);
+    if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
+        return no_answer();
+    return obey(fd, status_flags, &grant);
+}
+
+/* Splits a path into its folder, opened, and the last component. -1: let the kernel say what is
+ * wrong with it. */
+static int open_folder(const char *path, struct sockaddr_un *last, socklen_t *last_len)
+{
+    char folder[sizeof last->sun_path + 1];
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t folder_len = (size_t)(name - path);
+
+    if (!*name)
+        return -1;
+    memcpy(folder, path, folder_len);
+    memcpy(folder + folder_len, ".", 2);
+    last->sun_family = AF_UNIX;
+    memcpy(last->sun_path, name, strlen(name));
+    *last_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+    return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/*
+ * A path: the first copy binds it itself (its folder, chroot, umask), and passes the bound socket
+ * on; between the two steps the broker keeps the others waiting.
+ */
+static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_un *addr,
+                                    socklen_t len)
+{
+    char path[sizeof addr->sun_path + 1] = {0};
+    struct sockaddr_un last = {0};
+    socklen_t last_len;
+    struct wire_claim claim;
+    struct link_grant grant;
+    int status_flags = NEXT(fcntl)(fd, F_GETFL);
+
+    memcpy(path, addr->sun_path, len - offsetof(struct sockaddr_un, sun_path));
+    int folder_fd = open_folder(path, &last, &last_len);
+    if (folder_fd < 0)
+        return CLAIM_NATIVE;
+    init_claim(&claim, &last, last_len, WIRE_CLAIM_FOLDER);
+    int asked = link_ask(link_fd, &claim, sizeof claim, folder_fd, &grant);
+    NEXT(close)(folder_fd);
+    if (asked < 0)
+        return no_answer();
+    if (grant.verdict != WIRE_VACANT)
+        return obey(fd, status_flags, &grant);
+    if (NEXT(bind)(fd, (const struct sockaddr *)addr, len) < 0)
+        return CLAIM_FAILED;
+    claim.flags = WIRE_CLAIM_BOUND;
+    if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
+        return no_answer();
+    return obey(fd, status_flags, &grant);
+}
+
+enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct sockaddr_storage copy;
+
+    if (!copy_address(&copy, addr, len) || !is_shareable_address(&copy, len) ||
+        !is_shareable_socket(fd, copy.ss_family) || is_too_late())
+        return CLAIM_NATIVE;
+    int link_fd = link_open();
+    if (link_fd < 0)
+        return no_answer();
+    const struct sockaddr_un *path = (const struct sockaddr_un *)&copy;
+    enum claim_result result = copy.ss_family == AF_UNIX && path->sun_path[0]
+                                   ? claim_path(link_fd, fd, path, len)
+                                   : claim_name(link_fd, fd, &copy, len);
+    int saved = errno;
+    NEXT(close)(link_fd);
+    errno = saved;
+    return result;
+}
+
+/* After shutdown() the channel is dead for ever; the broker gives a new one. */
+static int renew_channel(struct vlisten *listener, int fd)
+{
+    struct wire_attach request = {
+        .auth = env.auth, .channel = listener->channel, .flags = WIRE_ATTACH_RENEW};
+    struct link_grant grant;
+    int status_flags = NEXT(fcntl)(fd, F_GETFL);
+    int link_fd = link_open();
+
+    if (link_fd < 0)
+        return -1;
+    wire_head_init(&request.head, WIRE_ATTACH);
+    int result = link_ask(link_fd, &request, sizeof request, -1, &grant);
+    NEXT(close)(link_fd);
+    if (result < 0)
+        return -1;
+    if (grant.verdict != WIRE_SHARED || grant.channel_fd < 0 ||
+        install(fd, status_flags, &grant) != CLAIM_DONE)
+        result = -1;
+    link_grant_finish(&grant);
+    return result;
+}
+
+int claim_listen(struct vlisten *listener, int fd, int backlog)
+{
+    struct wire_listen message = {.backlog = backlog};
+
+    if (atomic_load(&listener->direct))
+        return NEXT(listen)(fd, backlog);
+    if (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) {
+        if (renew_channel(listener, fd) < 0) {
+            errno = EADDRINUSE;
+            return -1;
+        }
+        vlisten_close_hidden(&listener->shadow_fd);
+        atomic_store(&listener->refs, 0);
+        listener = vlisten_find(fd);
+    }
+    if (NEXT(listen)(atomic_load(&listener->shadow_fd),
+                     listener->backlog ? listener->backlog : backlog) < 0)
+        return -1;
+    vlisten_close_hidden(&listener->own_fd);
+    atomic_store(&listener->fd, fd);
+    atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
+    wire_head_init(&message.head, WIRE_LISTEN);
+    vlisten_tell(listener, &message, sizeof message);
+    if (board_has_flag(listener->board, BOARD_DIRECT))
+        vlisten_go_direct(listener, fd);
+    return 0;
+}
+
+static int bind_as_shadow(int own_fd, int shadow_fd)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof addr;
+    struct sockaddr_storage own;
+    socklen_t own_len = sizeof own;
+
+    if (NEXT(getsockname)(shadow_fd, (struct sockaddr *)&addr, &len) < 0 ||
+        NEXT(getsockname)(own_fd, (struct sockaddr *)&own, &own_len) < 0)
+        return -1;
+    if (own_len == len && memcmp(&own, &addr, len) == 0)
+        return 0; /* the first claimant's own socket is the canonical one */
+    return NEXT(bind)(own_fd, (struct sockaddr *)&addr, len);
+}
+
+int claim_abandon(struct vlisten *listener, int fd)
+{
+    int fds[RETARGET_MAX];
+    struct wire_head goodbye;
+    int own_fd = atomic_load(&listener->own_fd);
+
+    if (own_fd < 0 || bind_as_shadow(own_fd, atomic_load(&listener->shadow_fd)) < 0)
+        return -1;
+    NEXT(fcntl)(own_fd, F_SETFL, NEXT(fcntl)(fd, F_GETFL) & (O_NONBLOCK | O_ASYNC));
+    wire_head_init(&goodbye, WIRE_CLOSE);
+    vlisten_tell(listener, &goodbye, sizeof goodbye);
+    int count = retarget(fd, own_fd, fds);
+    if (count < 0)
+        return -1;
+    for (int i = 0; i < count; i++)
+        fdmap_set(fds[i], FDMAP_FOREIGN, 0);
+    atomic_store(&listener->board->worker.holders, 0);
+    vlisten_close_hidden(&listener->shadow_fd);
+    vlisten_close_hidden(&listener->own_fd);
+    atomic_store(&listener->refs, 0);
+    return 0;
+}

@@ -1,0 +1,63 @@
+/* env.c - reads SSHIM_* once. Hooks run before our constructor (other libraries' constructors open
+ * sockets), so the first caller reads. */
+#include "env.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct env env;
+_Atomic int env_state;
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+static bool parse_token(const char *text, uint8_t token[WIRE_TOKEN_SIZE])
+{
+    for (size_t i = 0; i < WIRE_TOKEN_SIZE; i++) {
+        int high = hex_digit(text[2 * i]);
+        int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+        if (low < 0)
+            return false;
+        token[i] = (uint8_t)(high << 4 | low);
+    }
+    return text[(size_t)2 * WIRE_TOKEN_SIZE] == '\0';
+}
+
+/* UINT32_MAX for anything but a decimal number below it. */
+static uint32_t parse_u32(const char *text)
+{
+    uint64_t value = 0;
+
+    if (!text || !*text)
+        return UINT32_MAX;
+    for (; *text >= '0' && *text <= '9' && value < UINT32_MAX; text++)
+        value = value * 10 + (uint64_t)(*text - '0');
+    return *text || value >= UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+void env_read(void)
+{
+    const char *broker = getenv("SSHIM_BROKER");
+    const char *token = getenv("SSHIM_TOKEN");
+    const char *share = getenv("SSHIM_SHARE");
+
+    if (!broker || !*broker) {
+        atomic_store_explicit(&env_state, 1, memory_order_release);
+        return;
+    }
+    size_t len = strlen(broker);
+    env.broken = len >= sizeof env.broker;
+    memcpy(env.broker, broker, env.broken ? sizeof env.broker - 1 : len);
+    env.auth.slot = WIRE_SLOT_NONE;
+    if (token && parse_token(token, env.auth.token))
+        env.auth.slot = parse_u32(getenv("SSHIM_WORKER_ID"));
+    env.owner_uid = parse_u32(getenv("SSHIM_OWNER"));
+    env.share_all = share && strcmp(share, "all") == 0;
+    atomic_store_explicit(&env_state, 2, memory_order_release);
+}

@@ -1,0 +1,259 @@
+/* hooks_fd.c - the exported calls that open, close, copy and switch file descriptors: they keep the
+ * fd map true. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "env.h"
+#include "fdmap.h"
+#include "hooks.h"
+#include "next.h"
+#include "vlisten.h"
+#include "wait.h"
+
+/* fd is about to be closed by the program, in whatever way. A vfork child shares our memory but not
+ * our fd table. */
+static void on_close(int fd)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+
+    switch (entry.kind) {
+    case FDMAP_LISTENER:
+        if (!vlisten_is_owner())
+            return;
+        fdmap_clear(fd);
+        vlisten_drop_ref(&vlisten_table[entry.index], fd);
+        return;
+    case FDMAP_CONN:
+        atomic_fetch_add_explicit(&vlisten_table[entry.index].board->worker.closed, 1,
+                                  memory_order_relaxed);
+        break;
+    case FDMAP_EPOLL: wait_forget_epoll(entry.index); break;
+    default: break;
+    }
+    fdmap_clear(fd);
+}
+
+static bool is_hidden(int fd)
+{
+    return env_managed() && fdmap_get(fd).kind == FDMAP_HIDDEN;
+}
+
+static int bad_fd(void)
+{
+    errno = EBADF;
+    return -1;
+}
+
+SSHIM_EXPORT int close(int fd)
+{
+    if (is_hidden(fd))
+        return bad_fd();
+    if (env_managed())
+        on_close(fd);
+    return NEXT(close)(fd);
+}
+
+/* fclose closes inside libc, where no hook sees it. */
+SSHIM_EXPORT int fclose(FILE *stream)
+{
+    if (env_managed() && stream) {
+        int saved = errno;
+        int fd = fileno(stream);
+        if (fd >= 0)
+            on_close(fd);
+        errno = saved;
+    }
+    return NEXT(fclose)(stream);
+}
+
+/* Forgets what lies in the range; the table ends long before UINT_MAX. */
+static void on_close_range(unsigned first, unsigned last)
+{
+    if (!vlisten_is_owner())
+        return;
+    for (unsigned fd = first; fd <= last && fd < FDMAP_SIZE; fd++) {
+        enum fdmap_kind kind = fdmap_get((int)fd).kind;
+        if (kind != FDMAP_UNKNOWN && kind != FDMAP_HIDDEN)
+            on_close((int)fd);
+    }
+}
+
+/* Closes the pieces between our hidden descriptors. */
+static int close_around_hidden(unsigned first, unsigned last, int flags)
+{
+    while (first <= last) {
+        int hidden = first < FDMAP_SIZE ? fdmap_find((int)first, FDMAP_HIDDEN) : -1;
+        if (hidden < 0 || (unsigned)hidden > last)
+            return NEXT(close_range)(first, last, flags);
+        if ((unsigned)hidden > first && NEXT(close_range)(first, (unsigned)hidden - 1, flags) < 0)
+            return -1;
+        first = (unsigned)hidden + 1;
+    }
+    return 0;
+}
+
+SSHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    if (!env_managed() || first > last)
+        return NEXT(close_range)(first, last, flags);
+    if (!(flags & CLOSE_RANGE_CLOEXEC))
+        on_close_range(first, last);
+    return close_around_hidden(first, last, flags);
+}
+
+SSHIM_EXPORT void closefrom(int first)
+{
+    int saved = errno;
+
+    if (!env_managed()) {
+        NEXT(closefrom)(first);
+        return;
+    }
+    unsigned from = first > 0 ? (unsigned)first : 0;
+    on_close_range(from, ~0U);
+    close_around_hidden(from, ~0U, 0);
+    errno = saved;
+}
+
+/* new_fd refers to what fd refers to. */
+static int on_dup(int fd, int new_fd)
+{
+    if (new_fd < 0 || !env_managed())
+        return new_fd;
+    struct fdmap_entry entry = fdmap_get(fd);
+    if (entry.kind == FDMAP_LISTENER && vlisten_is_owner())
+        vlisten_add_ref(&vlisten_table[entry.index], new_fd);
+    else if (entry.kind == FDMAP_CONN || entry.kind == FDMAP_FOREIGN)
+        fdmap_set(new_fd, FDMAP_FOREIGN, 0);
+    else
+        fdmap_clear(new_fd);
+    return new_fd;
+}
+
+/* What dup2 and dup3 do to the number they overwrite. False: the call will fail, let the kernel say
+ * how. */
+static bool before_overwrite(int fd, int new_fd)
+{
+    int saved = errno;
+    struct fdmap_entry entry = fdmap_get(new_fd);
+
+    if (fd == new_fd || entry.kind == FDMAP_UNKNOWN)
+        return true;
+    if (NEXT(fcntl)(fd, F_GETFD) < 0)
+        return false;
+    if (entry.kind != FDMAP_HIDDEN)
+        on_close(new_fd);
+    else if (vlisten_is_owner())
+        vlisten_move_hidden(new_fd, entry.index);
+    errno = saved;
+    return true;
+}
+
+SSHIM_EXPORT int dup(int fd)
+{
+    if (is_hidden(fd))
+        return bad_fd();
+    return on_dup(fd, NEXT(dup)(fd));
+}
+
+SSHIM_EXPORT int dup2(int fd, int new_fd)
+{
+    if (is_hidden(fd))
+        return bad_fd();
+    if (env_managed())
+        before_overwrite(fd, new_fd);
+    int result = NEXT(dup2)(fd, new_fd);
+    return fd == new_fd ? result : on_dup(fd, result);
+}
+
+SSHIM_EXPORT int dup3(int fd, int new_fd, int flags)
+{
+    if (is_hidden(fd))
+        return bad_fd();
+    if (env_managed() && fd != new_fd && !(flags & ~O_CLOEXEC))
+        before_overwrite(fd, new_fd);
+    return on_dup(fd, NEXT(dup3)(fd, new_fd, flags));
+}
+
+/* F_GETFL and F_SETFL of a listener: O_NONBLOCK of the canonical socket is not the program's to
+ * change. */
+static int set_status_flags(struct vlisten *listener, int fd, unsigned long flags)
+{
+    bool direct = atomic_load(&listener->direct);
+    int result = NEXT(fcntl)(fd, F_SETFL, direct ? flags | O_NONBLOCK : flags);
+
+    if (result == 0)
+        atomic_store(&listener->nonblock, (flags & O_NONBLOCK) != 0);
+    return result;
+}
+
+static int get_status_flags(struct vlisten *listener, int fd)
+{
+    int flags = NEXT(fcntl)(fd, F_GETFL);
+
+    if (flags < 0 || !atomic_load(&listener->direct))
+        return flags;
+    return (flags & ~O_NONBLOCK) | (atomic_load(&listener->nonblock) ? O_NONBLOCK : 0);
+}
+
+static int managed_fcntl(int (*next)(int, int, ...), int fd, int command, unsigned long argument)
+{
+    if (is_hidden(fd))
+        return bad_fd();
+    switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC: return on_dup(fd, next(fd, command, argument));
+    case F_SETFL:
+    case F_GETFL: {
+        struct vlisten *listener = vlisten_find(fd);
+        if (!listener)
+            break;
+        return command == F_GETFL ? get_status_flags(listener, fd)
+                                  : set_status_flags(listener, fd, argument);
+    }
+    default: break;
+    }
+    return next(fd, command, argument);
+}
+
+/* The third argument is an int, a long or a pointer: all travel in one register or slot. */
+#define TAKE_ARGUMENT(last)                                                                        \
+    va_list arguments;                                                                             \
+    va_start(arguments, last);                                                                     \
+    unsigned long argument = va_arg(arguments, unsigned long);                                     \
+    va_end(arguments)
+
+SSHIM_EXPORT int fcntl(int fd, int command, ...)
+{
+    TAKE_ARGUMENT(command);
+    return env_managed() ? managed_fcntl(NEXT(fcntl), fd, command, argument)
+                         : NEXT(fcntl)(fd, command, argument);
+}
+
+SSHIM_EXPORT int fcntl64(int fd, int command, ...)
+{
+    TAKE_ARGUMENT(command);
+    return env_managed() ? managed_fcntl(NEXT(fcntl64), fd, command, argument)
+                         : NEXT(fcntl64)(fd, command, argument);
+}
+
+SSHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    TAKE_ARGUMENT(request);
+    struct vlisten *listener = request == FIONBIO && env_managed() ? vlisten_find(fd) : NULL;
+
+    if (listener && atomic_load(&listener->direct)) {
+        atomic_store(&listener->nonblock, *(const int *)argument != 0);
+        return 0;
+    }
+    int result = NEXT(ioctl)(fd, request, argument);
+    if (listener && result == 0)
+        atomic_store(&listener->nonblock, *(const int *)argument != 0);
+    return result;
+}

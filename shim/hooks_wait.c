@@ -1,0 +1,97 @@
+/* hooks_wait.c - the exported waiting calls. They exist for the hint alone: two stores around the
+ * real call. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hooks.h"
+#include "next.h"
+#include "vlisten.h"
+#include "wait.h"
+
+/* glibc declares poll's array write-only; the events in it are read. */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+/* A call that returns at once is no wait. */
+static bool has_time(const struct timespec *timeout)
+{
+    return !timeout || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+}
+
+static bool matters(bool blocks)
+{
+    return blocks && atomic_load_explicit(&vlisten_any, memory_order_relaxed);
+}
+
+#define WAITING(listeners, call)                                                                   \
+    do {                                                                                           \
+        uint64_t mask_ = (listeners);                                                              \
+        if (!mask_)                                                                                \
+            return (call);                                                                         \
+        wait_begin(mask_);                                                                         \
+        int result_ = (call);                                                                      \
+        wait_end();                                                                                \
+        return result_;                                                                            \
+    } while (0)
+
+SSHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    WAITING(matters(timeout_ms != 0) ? wait_mask_poll(fds, count) : 0,
+            NEXT(poll)(fds, count, timeout_ms));
+}
+
+SSHIM_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size_bytes)
+{
+    WAITING(matters(timeout_ms != 0) ? wait_mask_poll(fds, count) : 0,
+            NEXT(__poll_chk)(fds, count, timeout_ms, size_bytes));
+}
+
+SSHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                       const sigset_t *mask)
+{
+    WAITING(matters(has_time(timeout)) ? wait_mask_poll(fds, count) : 0,
+            NEXT(ppoll)(fds, count, timeout, mask));
+}
+
+SSHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                             const sigset_t *mask, size_t size_bytes)
+{
+    WAITING(matters(has_time(timeout)) ? wait_mask_poll(fds, count) : 0,
+            NEXT(__ppoll_chk)(fds, count, timeout, mask, size_bytes));
+}
+
+SSHIM_EXPORT int select(int count, fd_set *restrict readable, fd_set *restrict writable,
+                        fd_set *restrict urgent, struct timeval *restrict timeout)
+{
+    bool blocks = !timeout || timeout->tv_sec != 0 || timeout->tv_usec != 0;
+    WAITING(matters(blocks) ? wait_mask_select(count, readable) : 0,
+            NEXT(select)(count, readable, writable, urgent, timeout));
+}
+
+SSHIM_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict writable,
+                         fd_set *restrict urgent, const struct timespec *restrict timeout,
+                         const sigset_t *restrict mask)
+{
+    WAITING(matters(has_time(timeout)) ? wait_mask_select(count, readable) : 0,
+            NEXT(pselect)(count, readable, writable, urgent, timeout, mask));
+}
+
+SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
+{
+    WAITING(matters(timeout_ms != 0) ? wait_mask_epoll(epoll_fd) : 0,
+            NEXT(epoll_wait)(epoll_fd, events, max, timeout_ms));
+}
+
+SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms,
+                             const sigset_t *mask)
+{
+    WAITING(matters(timeout_ms != 0) ? wait_mask_epoll(epoll_fd) : 0,
+            NEXT(epoll_pwait)(epoll_fd, events, max, timeout_ms, mask));
+}
+
+SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
+                              const struct timespec *timeout, const sigset_t *mask)
+{
+    WAITING(matters(has_time(timeout)) ? wait_mask_epoll(epoll_fd) : 0,
+            NEXT(epoll_pwait2)(epoll_fd, events, max, timeout, mask));
+}

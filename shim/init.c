@@ -1,0 +1,21 @@
+/* init.c - what happens when the library is loaded: nothing that a process without $SSHIM_BROKER
+ * could notice. */
+#include <pthread.h>
+
+#include "env.h"
+#include "next.h"
+#include "vlisten.h"
+#include "wait.h"
+
+static void on_fork_child(void)
+{
+    wait_on_fork();
+    vlisten_on_fork();
+}
+
+__attribute__((constructor)) static void init(void)
+{
+    next_resolve();
+    if (env_managed())
+        pthread_atfork(NULL, NULL, on_fork_child);
+}

@@ -1,0 +1,299 @@
+/* vlisten.c - the table of this process's shared listeners: making, finding, counting and dropping
+ * records. */
+#include "vlisten.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "env.h"
+#include "fdmap.h"
+#include "next.h"
+#include "proto/channel_name.h"
+#include "proto/fdpass.h"
+#include "retarget.h"
+
+struct vlisten vlisten_table[VLISTEN_MAX];
+_Atomic bool vlisten_has_accepted;
+
+_Atomic bool vlisten_any;
+
+static _Atomic pid_t owner_pid;
+
+bool vlisten_is_owner(void)
+{
+    pid_t owner = atomic_load(&owner_pid);
+    return owner == 0 || owner == getpid();
+}
+
+/* Near the top of a small table, but below 1,024: a higher number would make the kernel enlarge the
+ * table. */
+static int hidden_floor(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > 1024)
+        return 1024 - 64;
+    return limit.rlim_cur >= 64 ? (int)limit.rlim_cur - (int)limit.rlim_cur / 16 : 0;
+}
+
+int vlisten_hide_fd(int fd, unsigned index)
+{
+    int hidden = NEXT(fcntl)(fd, F_DUPFD_CLOEXEC, hidden_floor());
+
+    if (hidden < 0)
+        hidden = NEXT(fcntl)(fd, F_DUPFD_CLOEXEC, 3);
+    if (hidden >= 0)
+        fdmap_set(hidden, FDMAP_HIDDEN, index);
+    return hidden;
+}
+
+void vlisten_move_hidden(int fd, unsigned index)
+{
+    struct vlisten *listener = &vlisten_table[index];
+    int moved = vlisten_hide_fd(fd, index);
+
+    if (atomic_load(&listener->shadow_fd) == fd)
+        atomic_store(&listener->shadow_fd, moved);
+    if (atomic_load(&listener->own_fd) == fd)
+        atomic_store(&listener->own_fd, moved);
+    fdmap_clear(fd);
+}
+
+void vlisten_close_hidden(_Atomic int *hidden_fd)
+{
+    int fd = atomic_exchange(hidden_fd, -1);
+
+    if (fd < 0)
+        return;
+    fdmap_clear(fd);
+    NEXT(close)(fd);
+}
+
+static void learn_fd_limit(struct vlisten *listener)
+{
+    struct rlimit limit;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT32_MAX;
+    if (!known) {
+        atomic_store(&listener->careful_from, INT32_MAX);
+        return;
+    }
+    int margin = (int)limit.rlim_cur / 8;
+    atomic_store(&listener->careful_from, (int)limit.rlim_cur - (margin > 16 ? margin : 16));
+}
+
+/* A record that is used keeps its page for ever: a thread may still sit in accept() on a listener
+ * closed under it. */
+static bool map_board(struct vlisten *listener, int board_fd)
+{
+    int fixed = listener->board ? MAP_FIXED : 0;
+    void *page =
+        mmap(listener->board, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, board_fd, 0);
+
+    if (page == MAP_FAILED)
+        return false;
+    listener->board = page;
+    return true;
+}
+
+static struct vlisten *reserve(void)
+{
+    for (unsigned i = 0; i < VLISTEN_MAX; i++) {
+        int free_refs = 0;
+        if (atomic_compare_exchange_strong(&vlisten_table[i].refs, &free_refs, 1))
+            return &vlisten_table[i];
+    }
+    return NULL;
+}
+
+struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock)
+{
+    struct vlisten *listener = reserve();
+
+    if (!listener)
+        return NULL;
+    atomic_store(&listener->own_fd, -1);
+    int shadow_fd = vlisten_hide_fd(grant->shadow_fd, vlisten_index(listener));
+    atomic_store(&listener->shadow_fd, shadow_fd);
+    if (shadow_fd < 0 || !map_board(listener, grant->board_fd)) {
+        vlisten_close_hidden(&listener->shadow_fd);
+        atomic_store(&listener->refs, 0);
+        return NULL;
+    }
+    listener->channel = grant->channel;
+    listener->backlog = grant->backlog;
+    atomic_store(&listener->nonblock, nonblock);
+    atomic_store(&listener->direct, false);
+    atomic_store(&listener->fd, -1);
+    atomic_store(&owner_pid, getpid());
+    learn_fd_limit(listener);
+    atomic_store(&vlisten_any, true);
+    return listener;
+}
+
+void vlisten_add_ref(struct vlisten *listener, int fd)
+{
+    atomic_fetch_add(&listener->refs, 1);
+    atomic_store(&listener->fd, fd);
+    fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
+}
+
+void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes)
+{
+    int saved = errno;
+    int fd = atomic_load(&listener->fd);
+
+    if (fd >= 0 && !atomic_load(&listener->direct))
+        fdpass_send(fd, message, len_bytes, -1, MSG_DONTWAIT);
+    errno = saved;
+}
+
+void vlisten_wake_broker(struct vlisten *listener)
+{
+    struct wire_head wake;
+
+    wire_head_init(&wake, WIRE_WAKE);
+    vlisten_tell(listener, &wake, sizeof wake);
+}
+
+void vlisten_drop_ref(struct vlisten *listener, int fd)
+{
+    struct wire_head goodbye;
+
+    if (atomic_load(&listener->fd) == fd && atomic_load(&listener->refs) > 1)
+        atomic_store(&listener->fd, -1);
+    if (atomic_load(&listener->refs) != 1) {
+        atomic_fetch_sub(&listener->refs, 1);
+        return;
+    }
+    atomic_store(&listener->fd, fd);
+    if (atomic_fetch_sub(&listener->board->worker.holders, 1) == 1) {
+        wire_head_init(&goodbye, WIRE_CLOSE);
+        vlisten_tell(listener, &goodbye, sizeof goodbye);
+    }
+    vlisten_close_hidden(&listener->shadow_fd);
+    vlisten_close_hidden(&listener->own_fd);
+    atomic_store(&listener->fd, -1);
+    atomic_store(&listener->refs, 0);
+}
+
+void vlisten_go_direct(struct vlisten *listener, int fd)
+{
+    int saved = errno;
+    int fds[RETARGET_MAX];
+
+    atomic_store(&listener->nonblock, (NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK) != 0);
+    if (!atomic_exchange(&listener->direct, true) &&
+        retarget(fd, atomic_load(&listener->shadow_fd), fds) < 0)
+        atomic_store(&listener->direct, false);
+    errno = saved;
+}
+
+int vlisten_shutdown(struct vlisten *listener, int fd, int how)
+{
+    struct wire_head goodbye;
+
+    if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING)) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    if (how == SHUT_WR)
+        return 0; /* tcp(7): a listening socket has nothing to write */
+    atomic_fetch_or(&listener->board->worker.flags, BOARD_SHUT);
+    atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_LISTENING);
+    wire_head_init(&goodbye, WIRE_CLOSE);
+    atomic_store(&listener->fd, fd);
+    vlisten_tell(listener, &goodbye, sizeof goodbye);
+    return atomic_load(&listener->direct) ? 0 : NEXT(shutdown)(fd, SHUT_RDWR);
+}
+
+void vlisten_on_fork(void)
+{
+    atomic_store(&owner_pid, getpid());
+    fdmap_forget_connections();
+    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+        if (atomic_load(&vlisten_table[i].refs) > 0)
+            atomic_fetch_add(&vlisten_table[i].board->worker.holders, 1);
+}
+
+/* --- recognising a channel by its peer's name
+ * --------------------------------------------------------------------- */
+
+static struct vlisten *find_channel(uint64_t channel)
+{
+    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+        if (atomic_load(&vlisten_table[i].refs) > 0 && vlisten_table[i].channel == channel)
+            return &vlisten_table[i];
+    return NULL;
+}
+
+static struct vlisten *attach(int fd, uint64_t channel)
+{
+    struct wire_attach request = {.auth = env.auth, .channel = channel};
+    struct link_grant grant;
+    int link_fd = link_open();
+
+    if (link_fd < 0)
+        return NULL;
+    wire_head_init(&request.head, WIRE_ATTACH);
+    int result = link_ask(link_fd, &request, sizeof request, -1, &grant);
+    NEXT(close)(link_fd);
+    if (result < 0)
+        return NULL;
+    struct vlisten *listener = NULL;
+    if (grant.verdict == WIRE_SHARED)
+        listener = vlisten_create(&grant, (NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK) != 0);
+    if (listener) {
+        atomic_fetch_add(&listener->board->worker.holders, 1);
+        atomic_store(&listener->fd, fd);
+        fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
+    }
+    link_grant_finish(&grant);
+    return listener;
+}
+
+static struct vlisten *recognise(int fd)
+{
+    struct sockaddr_un name;
+    socklen_t len = sizeof name;
+    uint64_t channel;
+
+    if (NEXT(getpeername)(fd, (struct sockaddr *)&name, &len) < 0 ||
+        !channel_name_parse(&name, len, &channel)) {
+        fdmap_set(fd, FDMAP_FOREIGN, 0);
+        return NULL;
+    }
+    struct vlisten *known = find_channel(channel);
+    if (!known)
+        return attach(fd, channel);
+    vlisten_add_ref(known, fd);
+    return known;
+}
+
+struct vlisten *vlisten_find_again(int fd)
+{
+    int saved = errno;
+    struct vlisten *listener = NULL;
+
+    if (fdmap_get(fd).kind == FDMAP_HIDDEN)
+        return NULL;
+    listener = recognise(fd);
+    errno = saved;
+    return listener;
+}
+
+struct vlisten *vlisten_find(int fd)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+
+    if (entry.kind == FDMAP_LISTENER)
+        return &vlisten_table[entry.index];
+    if (entry.kind != FDMAP_UNKNOWN || fd < 0)
+        return NULL;
+    return vlisten_find_again(fd);
+}

@@ -1,0 +1,132 @@
+/*
+ * vlisten.h - what bind, listen, accept and friends mean for a listener that the broker owns.
+ *
+ * A vlisten is this process's record of one channel. The program's fd is the worker's end of the
+ * channel, from bind() on; the canonical socket, which all the copies share, is the shadow: a
+ * hidden, close-on-exec fd. Identity lives in the kernel (the broker's end of a channel is bound to
+ * an abstract name), so a record that was lost (exec, a vfork child that scribbled here,
+ * SCM_RIGHTS) is made again on demand.
+ *
+ * All functions keep errno on success, set errno only to what the call they stand for may give, are
+ * thread-safe, and allocate nothing. fd is the program's throughout and is borrowed.
+ */
+#ifndef SSHIM_SHIM_VLISTEN_H
+#define SSHIM_SHIM_VLISTEN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "proto/scoreboard.h"
+#include "shim/link.h"
+
+#define VLISTEN_MAX 64
+
+struct vlisten {
+    _Atomic int refs;      /* fds of the program in this process that refer to it; 0: free */
+    _Atomic int fd;        /* the number among them that was used last; -1: closed */
+    _Atomic int shadow_fd; /* the canonical socket */
+    _Atomic int
+        own_fd; /* the socket the program made, kept until listen() in case it connects; or -1 */
+    _Atomic bool nonblock; /* O_NONBLOCK as the program set it */
+    _Atomic bool
+        direct; /* the program's fd is the canonical socket itself, see vlisten_go_direct */
+    _Atomic int careful_from; /* from this fd number on the fd table may be full */
+    struct board *board;      /* never unmapped, only mapped over */
+    uint64_t channel;
+    int backlog; /* for listen(2), 0: as the program asks */
+};
+
+extern struct vlisten vlisten_table[VLISTEN_MAX];
+
+/* Whether this process, or the one it was forked from, has accepted a connection: what it binds now
+ * is private. */
+extern _Atomic bool vlisten_has_accepted;
+
+/* Whether this process ever had a shared listener. Until then the hooks on waiting calls do
+ * nothing. */
+extern _Atomic bool vlisten_any;
+
+/* The record of fd, or NULL when it is not a shared listener. A system call only for an fd never
+ * seen before. */
+struct vlisten *vlisten_find(int fd);
+
+/* As vlisten_find, but asks the kernel although the table says no; for calls that have failed in a
+ * way that tells. */
+struct vlisten *vlisten_find_again(int fd);
+
+static inline unsigned vlisten_index(const struct vlisten *listener)
+{
+    return (unsigned)(listener - vlisten_table);
+}
+
+/* --- claim.c: from bind to listen
+ * ------------------------------------------------------------------------------- */
+
+enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED };
+
+/*
+ * bind(fd, addr, len). CLAIM_NATIVE: not shared, the caller binds natively. CLAIM_FAILED: errno is
+ * what bind(2) gave in the broker; EADDRNOTAVAIL with a line on fd 2 when the broker cannot be
+ * reached.
+ */
+enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len);
+
+/* listen(fd, backlog); 0, or -1 with the errno of listen(2). */
+int claim_listen(struct vlisten *listener, int fd, int backlog);
+
+/* connect() on a bound fd: it is a client after all. The socket becomes the program's own again; 0,
+ * or -1 as bind(2). */
+int claim_abandon(struct vlisten *listener, int fd);
+
+/* --- vlisten.c
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* Makes a record of what the broker granted; takes the shadow and board out of the grant, borrows
+ * the rest. */
+struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock);
+
+/* One more, or one less, fd of the program refers to it. Before the last one is closed the broker
+ * is told. */
+void vlisten_add_ref(struct vlisten *listener, int fd);
+void vlisten_drop_ref(struct vlisten *listener, int fd);
+
+/* Sends a message without fd on the channel; fire and forget. */
+void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes);
+void vlisten_wake_broker(struct vlisten *listener);
+
+/*
+ * From now on accept from the canonical socket: it replaces the channel behind the program's fd.
+ * For --handoff direct, and when the broker died. O_NONBLOCK of the canonical socket is shared by
+ * all, so accept and fcntl pretend.
+ */
+void vlisten_go_direct(struct vlisten *listener, int fd);
+
+/* shutdown(2) with a valid how: this worker stops listening, the others do not notice. */
+int vlisten_shutdown(struct vlisten *listener, int fd, int how);
+
+/* A copy of fd on a high number that the program does not see, close-on-exec, or -1. Borrows fd. */
+int vlisten_hide_fd(int fd, unsigned index);
+void vlisten_close_hidden(_Atomic int *hidden_fd);
+
+/* The program is about to put something of its own on a hidden number: the hidden file moves to
+ * another. */
+void vlisten_move_hidden(int fd, unsigned index);
+
+/* pthread_atfork child. */
+void vlisten_on_fork(void);
+
+/* Whether this is the process whose tables these are, not its vfork child. One system call. */
+bool vlisten_is_owner(void);
+
+/* --- accept.c
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/* accept4(2); blocks in libc's recvmsg only. */
+int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                   int flags);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * wait.h - says in the scoreboard that a thread waits for a listener, while it is in poll, select,
+ * epoll_wait or a blocking accept. A hint: nothing but the broker's choice depends on it.
+ *
+ * Thread-safe. A thread that leaves a wait by siglongjmp(3) or from a nested signal handler is put
+ * right at its next wait.
+ */
+#ifndef SSHIM_SHIM_WAIT_H
+#define SSHIM_SHIM_WAIT_H
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/select.h>
+
+#include "shim/vlisten.h"
+
+/* Raises `waiting` of each listener in the mask (bit = index); wakes the broker where connections
+ * wait. */
+void wait_begin(uint64_t listeners);
+
+/* Lowers what wait_begin raised in this thread; keeps errno. */
+void wait_end(void);
+
+/* The listeners that these calls wait for. */
+uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count);
+uint64_t wait_mask_select(int count, const fd_set *readable);
+uint64_t wait_mask_epoll(int epoll_fd);
+
+/* This thread accepted from the listener: the epoll fd it waited on last is where fd is registered.
+ */
+void wait_learn(struct vlisten *listener, int fd);
+
+/* The epoll fd was closed. */
+void wait_forget_epoll(unsigned index);
+
+/* pthread_atfork child. */
+void wait_on_fork(void);
+
+#endif
