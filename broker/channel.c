@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "listener.h"
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 
@@ -166,12 +167,30 @@ bool channel_is_idle(struct channel *channel, int64_t now_ms)
     return read_waiting(channel) > untaken;
 }
 
+void channel_begin_probe(struct channel *channel)
+{
+    shows_life(channel);
+    channel->probing = true;
+}
+
+bool channel_ends_probe(struct channel *channel)
+{
+    uint32_t waits = atomic_load_explicit(&channel->board->worker.waits, memory_order_relaxed);
+    bool unseen = channel->probing && !channel->blind && waits == channel->seen_waits;
+
+    channel->probing = false;
+    channel->blind |= unseen;
+    return unseen;
+}
+
 void channel_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms)
 {
     int64_t pause_ms = (int64_t)recall_ms << (channel->misses < 10 ? channel->misses : 10);
 
     shows_life(channel);
     channel->suspect = true;
+    channel->blind = false;
+    channel->probing = false;
     channel->misses++;
     channel->probe_at_ms = now_ms + (pause_ms < PROBE_MAX_MS ? pause_ms : PROBE_MAX_MS);
 }
@@ -218,6 +237,23 @@ void channel_forgive(struct channel *channel)
 {
     channel->forgiven += channel_untaken(channel);
 }
+
+/* Membership of a channel in one queue of its listener. */
+#define DEFINE_MEMBERSHIP(queue)                                                                   \
+    void channel_set_##queue(struct channel *channel, bool on)                                     \
+    {                                                                                              \
+        if (channel->on_##queue == on)                                                             \
+            return;                                                                                \
+        channel->on_##queue = on;                                                                  \
+        if (on)                                                                                    \
+            TAILQ_INSERT_TAIL(&channel->listener->queue, channel, queue);                          \
+        else                                                                                       \
+            TAILQ_REMOVE(&channel->listener->queue, channel, queue);                               \
+    }
+
+DEFINE_MEMBERSHIP(outstanding)
+DEFINE_MEMBERSHIP(stranded)
+DEFINE_MEMBERSHIP(woken)
 
 void channel_set_starving(struct channel *channel, enum board_starving value)
 {

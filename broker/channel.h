@@ -77,6 +77,11 @@ uint64_t channel_active(const struct channel *channel);
 /* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
 bool channel_is_idle(struct channel *channel, int64_t now_ms);
 
+/* An offer is sent although it seems busy; and whether the end of that shows its waiting cannot be
+ * seen. */
+void channel_begin_probe(struct channel *channel);
+bool channel_ends_probe(struct channel *channel);
+
 /* It did not accept in time: believe it less, and not before long. */
 void channel_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms);
 
@@ -92,6 +97,11 @@ bool channel_is_empty(const struct channel *channel);
 /* The channel is empty and yet offers count as untaken: the worker's counter is wrong, go on
  * without it. */
 void channel_forgive(struct channel *channel);
+
+/* Puts it into, or takes it out of, that queue of its listener; idempotent. */
+void channel_set_outstanding(struct channel *channel, bool on);
+void channel_set_stranded(struct channel *channel, bool on);
+void channel_set_woken(struct channel *channel, bool on);
 
 /* The broker's line of the scoreboard. */
 void channel_set_starving(struct channel *channel, enum board_starving value);

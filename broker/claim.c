@@ -16,8 +16,7 @@
 #include "procfs.h"
 #include "proto/fdpass.h"
 
-/* --- mail on a channel
- * -------------------------------------------------------------------------------------------- */
+/* --- mail on a channel --- */
 
 static void on_listen(struct channel *channel, const struct wire_listen *message)
 {
@@ -61,9 +60,7 @@ static void on_channel_ready(struct loop_watch *watch, uint32_t events)
     }
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 static bool answer(struct session *session, enum wire_verdict verdict, int error)
 {
@@ -121,8 +118,7 @@ static bool grant_channel(struct session *session, struct listener *listener, st
     return false;
 }
 
-/* --- who asks, and for what
- * --------------------------------------------------------------------------------------- */
+/* --- who asks, and for what --- */
 
 static struct worker *identify(const struct session *session, const struct wire_auth *auth)
 {
@@ -201,8 +197,7 @@ static int adopt_socket(struct listener *listener, int fd)
     return listener_set_canonical(listener, fd);
 }
 
-/* --- names: IPv4, IPv6, abstract
- * ---------------------------------------------------------------------------------- */
+/* --- names: IPv4, IPv6, abstract --- */
 
 static bool note_bind_error(struct session *session, struct worker *worker,
                             const struct address *address, int error)
@@ -260,9 +255,7 @@ static bool claim_name(struct session *session, struct worker *worker,
     return grant_channel(session, listener, worker);
 }
 
-/* --- paths
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- paths --- */
 
 static bool is_same_folder(int a_fd, int b_fd)
 {
@@ -363,9 +356,7 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
     return claim_name(session, worker, claim, fd);
 }
 
-/* --- attach
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- attach --- */
 
 bool claim_attach(struct session *session, const struct wire_attach *attach)
 {

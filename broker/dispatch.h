@@ -25,12 +25,8 @@ void dispatch_wake(struct channel *channel);
 /* Nothing more goes to this channel; what it has not taken goes to others. */
 void dispatch_close_channel(struct channel *channel);
 
-/* What this channel has not taken should go to others, though it may come back (a stopped or stuck
- * worker). */
-void dispatch_strand(struct channel *channel);
-
 /* The channel leaves the listener: drops every reference to it. */
-void dispatch_forget(struct listener *listener, struct channel *channel);
+void dispatch_forget(struct channel *channel);
 
 /* Hands out what can be handed out now. */
 void dispatch_pump(struct listener *listener);

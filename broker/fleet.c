@@ -15,6 +15,7 @@
 #include "dispatch.h"
 #include "listener.h"
 #include "procfs.h"
+#include "recall.h"
 #include "spawn.h"
 
 #define RESPAWN_FIRST_MS 100
@@ -56,9 +57,7 @@ int fleet_exit_code(void)
     return exit_code;
 }
 
-/* --- readiness
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- readiness --- */
 
 static bool all_ready(void)
 {
@@ -120,8 +119,7 @@ static void on_start_timeout(struct loop_timer *timer)
     signal_worker(worker, SIGKILL);
 }
 
-/* --- the end of a worker
- * ------------------------------------------------------------------------------------------ */
+/* --- the end of a worker --- */
 
 static bool was_of_use(const struct worker *worker)
 {
@@ -239,9 +237,7 @@ static void on_worker_end(struct worker *worker, const siginfo_t *info)
         loop_start_timer(&slot->respawn, delay);
 }
 
-/* --- children
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- children --- */
 
 #define TOKEN_TEXT_SIZE (2 * WIRE_TOKEN_SIZE + 1)
 
@@ -382,7 +378,7 @@ static void on_child_stopped(pid_t pid, bool stopped)
     LIST_FOREACH(channel, &worker->channels, of_worker)
     {
         if (stopped)
-            dispatch_strand(channel);
+            recall_strand(channel);
         else if (channel->listening)
             dispatch_wake(channel);
     }
@@ -423,9 +419,7 @@ void fleet_on_children(void)
         loop_quit();
 }
 
-/* --- starting
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- starting --- */
 
 static void on_respawn(struct loop_timer *timer)
 {
@@ -489,8 +483,7 @@ int fleet_init(void)
     return 0;
 }
 
-/* --- workers that join
- * -------------------------------------------------------------------------------------------- */
+/* --- workers that join --- */
 
 static void on_joined_end(struct loop_watch *watch, uint32_t events)
 {
@@ -538,9 +531,7 @@ struct worker *fleet_join(pid_t pid)
     return worker;
 }
 
-/* --- stopping
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- stopping --- */
 
 static void visit_kill(pid_t pid, void *context)
 {

@@ -149,7 +149,7 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
     last->position = channel->position;
     listener->direct += atomic_load(&channel->board->worker.direct);
     listener->lost += atomic_load(&channel->board->worker.lost);
-    dispatch_forget(listener, channel);
+    dispatch_forget(channel);
 }
 
 int listener_queued(const struct listener *listener, int *limit)

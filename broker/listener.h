@@ -50,7 +50,7 @@ struct listener {
     bool shut;               /* stopping: nothing is accepted any more */
     bool starving;           /* connections wait and nobody is idle */
     enum board_starving starving_as;
-    bool paused;
+    int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
     unsigned tick_ms;
     uint64_t seen_progress;
     int held_fd; /* accepted or recalled, could not be sent; -1: none */

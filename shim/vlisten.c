@@ -221,8 +221,7 @@ void vlisten_on_fork(void)
             atomic_fetch_add(&vlisten_table[i].board->worker.holders, 1);
 }
 
-/* --- recognising a channel by its peer's name
- * --------------------------------------------------------------------- */
+/* --- recognising a channel by its peer's name --- */
 
 static struct vlisten *find_channel(uint64_t channel)
 {

@@ -61,8 +61,7 @@ static inline unsigned vlisten_index(const struct vlisten *listener)
     return (unsigned)(listener - vlisten_table);
 }
 
-/* --- claim.c: from bind to listen
- * ------------------------------------------------------------------------------- */
+/* --- claim.c: from bind to listen --- */
 
 enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED };
 
@@ -80,9 +79,7 @@ int claim_listen(struct vlisten *listener, int fd, int backlog);
  * or -1 as bind(2). */
 int claim_abandon(struct vlisten *listener, int fd);
 
-/* --- vlisten.c
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- vlisten.c --- */
 
 /* Makes a record of what the broker granted; takes the shadow and board out of the grant, borrows
  * the rest. */
@@ -121,9 +118,7 @@ void vlisten_on_fork(void);
 /* Whether this is the process whose tables these are, not its vfork child. One system call. */
 bool vlisten_is_owner(void);
 
-/* --- accept.c
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- accept.c --- */
 
 /* accept4(2); blocks in libc's recvmsg only. */
 int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,

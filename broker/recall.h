@@ -1,0 +1,21 @@
+/*
+ * recall.h - looks after offers until they are taken. What a worker does not take in time is
+ * stranded: take.h receives it back as soon as somebody else is idle.
+ */
+#ifndef SSHIM_BROKER_RECALL_H
+#define SSHIM_BROKER_RECALL_H
+
+#include "broker/channel.h"
+#include "broker/listener.h"
+
+/* An offer was sent on this channel: look after it. */
+void recall_expect(struct channel *channel);
+
+/* What this channel has not taken should go to others, though it may come back (a stopped or stuck
+ * worker). */
+void recall_strand(struct channel *channel);
+
+/* listener->check: the callback of its timer. */
+void recall_on_check(struct loop_timer *timer);
+
+#endif
