@@ -14,6 +14,7 @@
 #include "fleet.h"
 #include "log.h"
 #include "procfs.h"
+#include "stop.h"
 #include "proto/fdpass.h"
 
 /* --- mail on a channel --- */
@@ -343,7 +344,7 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
 {
     struct worker *worker = identify(session, &claim->auth);
 
-    if (!worker || fleet_is_stopping()) {
+    if (!worker || stop_is_under_way()) {
         log_debug("pid %d, uid %u is no worker of this broker", (int)session->peer.pid,
                   (unsigned)session->peer.uid);
         close(fd);

@@ -138,7 +138,7 @@ static int receive_answer(int fd, enum wire_command_code code)
 
 int client_run(const struct config_target *target, enum wire_command_code code)
 {
-    struct wire_command command = {.code = code};
+    struct wire_command command = {.code = code, .argument = target->parallel};
     char path[108];
 
     if (!resolve(target, path, sizeof path))

@@ -26,6 +26,7 @@ enum option_code {
     OPT_BACKLOG,
     OPT_READY_FD,
     OPT_JSON,
+    OPT_PARALLEL,
 };
 
 static const struct option run_options[] = {
@@ -51,6 +52,7 @@ static const struct option target_options[] = {
     {"name", required_argument, NULL, OPT_NAME},
     {"control", required_argument, NULL, OPT_CONTROL},
     {"json", no_argument, NULL, OPT_JSON},
+    {"parallel", required_argument, NULL, OPT_PARALLEL},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -59,6 +61,8 @@ static const char help[] =
     "usage: sshim run [options] -- COMMAND [ARGUMENTS]   run copies of a server behind its "
     "address\n"
     "       sshim status [--json] [--name NAME]          show listeners and workers\n"
+    "       sshim restart [--parallel K] [--name NAME]   replace the workers one by one, losing "
+    "nobody\n"
     "       sshim stop [--name NAME]                     stop an instance and wait until it is "
     "gone\n"
     "       sshim help | version\n"
@@ -96,9 +100,10 @@ static const char help[] =
     "{id} in an argument, and SSHIM_WORKER_ID in the environment, is the slot of the copy, from "
     "0.\n"
     "\n"
-    "options of status and stop:\n"
+    "options of status, restart and stop:\n"
     "      --name NAME, --control PATH   which instance (default: the one that runs)\n"
-    "      --json                        status as one JSON document\n";
+    "      --json                        status as one JSON document\n"
+    "      --parallel K                  restart K workers at a time (default 1)\n";
 
 void config_print_help(void)
 {
@@ -308,6 +313,10 @@ int config_parse_target(struct config_target *target, const char *command, int a
         case OPT_NAME: target->name = optarg; break;
         case OPT_CONTROL: target->control = optarg; break;
         case OPT_JSON: target->json = true; break;
+        case OPT_PARALLEL:
+            if (!parse_unsigned(optarg, CONFIG_WORKERS_MAX, &target->parallel) || !target->parallel)
+                return usage_error("--parallel", optarg, "give a number from 1");
+            break;
         case 'h': config_print_help(); return EXIT_STOPPED;
         default: return bad_option(argv, option);
         }

@@ -65,11 +65,13 @@ struct config {
  */
 int config_parse(struct config *config, int argc, char **argv);
 
-/* The options that all commands share: --name, --control, --json. The same contract. */
+/* The options of the commands that talk to a broker: --name, --control, --json, --parallel. The
+ * same contract. */
 struct config_target {
     const char *name;
     const char *control;
     bool json;
+    unsigned parallel;
 };
 int config_parse_target(struct config_target *target, const char *command, int argc, char **argv);
 

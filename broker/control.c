@@ -2,11 +2,13 @@
 #include "control.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker.h"
-#include "fleet.h"
 #include "log.h"
+#include "restart.h"
 #include "status.h"
+#include "stop.h"
 
 static bool send_status(struct session *session, char *(*render)(size_t *len))
 {
@@ -17,6 +19,16 @@ static bool send_status(struct session *session, char *(*render)(size_t *len))
         return false;
     session_send_text(session, text, len, EXIT_STOPPED);
     return true; /* session_send_text closes it */
+}
+
+static bool refuse(struct session *session, const char *reason)
+{
+    char *text = strdup(reason);
+
+    if (!text)
+        return false;
+    session_send_text(session, text, strlen(text), 1);
+    return true;
 }
 
 bool control_handle(struct session *session, const struct wire_command *command)
@@ -30,9 +42,13 @@ bool control_handle(struct session *session, const struct wire_command *command)
         log_debug("pid %d asks to stop", (int)session->peer.pid);
         session->waits_for_end = true;
         loop_stop_timer(&session->deadline);
-        if (!fleet_is_stopping())
-            fleet_stop(EXIT_STOPPED);
+        if (!stop_is_under_way())
+            stop_begin(EXIT_STOPPED);
         return true;
+    case WIRE_COMMAND_RESTART:
+        if (restart_begin(command->argument, session))
+            return true;
+        return refuse(session, "a restart is under way already, or the broker stops\n");
     default: return false;
     }
 }

@@ -1,9 +1,10 @@
-/* fleet.c - see fleet.h. Back-off and the reasons for giving up are told at delay_ms() and
- * has_failed(). */
+/*
+ * fleet.c - see fleet.h. Back-off and the reasons for giving up are told at delay_ms() and
+ * has_failed().
+ */
 #include "fleet.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,30 +13,22 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "dispatch.h"
-#include "listener.h"
+#include "log.h"
 #include "procfs.h"
-#include "recall.h"
+#include "restart.h"
 #include "spawn.h"
+#include "stop.h"
 
 #define RESPAWN_FIRST_MS 100
 #define RESPAWN_MAX_MS 30000
 #define RESPAWN_SERVED_MAX_MS 400 /* after a crash of a worker that had been of use */
 #define PROVEN_MS 30000           /* ready for this long: earlier failures are forgotten */
 #define FAILURES_TO_GIVE_UP 3
-#define REAP_MS 50 /* between looks for what is left while stopping */
 
 static struct fleet_slot **slots;
 static unsigned slot_count;
 static bool ever_ready;
 static bool told_ready;
-static bool stopping;
-static bool killing;
-static int exit_code;
-static struct loop_timer grace_timer;
-static struct loop_timer leftover_timer;
-
-static void start_worker(struct fleet_slot *slot);
 
 unsigned fleet_slot_count(void)
 {
@@ -45,16 +38,6 @@ unsigned fleet_slot_count(void)
 struct fleet_slot *fleet_slot(unsigned id)
 {
     return slots[id];
-}
-
-bool fleet_is_stopping(void)
-{
-    return stopping;
-}
-
-int fleet_exit_code(void)
-{
-    return exit_code;
 }
 
 /* --- readiness --- */
@@ -67,6 +50,21 @@ static bool all_ready(void)
     return true;
 }
 
+static void tell_ready(void)
+{
+    struct config *config = &broker.config;
+
+    told_ready = true;
+    log_info("%u of %u workers are ready", config->workers, config->workers);
+    if (config->ready_fd < 0)
+        return;
+    if (write(config->ready_fd, "\n", 1) != 1)
+        log_error("cannot write to --ready-fd %d: %s; give an fd that is open for writing",
+                  config->ready_fd, strerror(errno));
+    close(config->ready_fd);
+    config->ready_fd = -1;
+}
+
 static void mark_ready(struct worker *worker)
 {
     if (worker->state != WORKER_STARTING)
@@ -76,17 +74,10 @@ static void mark_ready(struct worker *worker)
     loop_stop_timer(&worker->start_timer);
     log_debug("worker %u (pid %d) is ready", worker->slot, (int)worker->pid);
     ever_ready = true;
-    if (told_ready || !all_ready())
-        return;
-    told_ready = true;
-    log_info("%u of %u workers are ready", broker.config.workers, broker.config.workers);
-    if (broker.config.ready_fd >= 0) {
-        if (write(broker.config.ready_fd, "\n", 1) != 1)
-            log_error("cannot write to --ready-fd %d: %s; give an fd that is open for writing",
-                      broker.config.ready_fd, strerror(errno));
-        close(broker.config.ready_fd);
-        broker.config.ready_fd = -1;
-    }
+    if (slots[worker->slot]->successor == worker)
+        restart_on_ready(slots[worker->slot]);
+    if (!told_ready && all_ready())
+        tell_ready();
 }
 
 void fleet_on_listen(struct worker *worker)
@@ -94,29 +85,25 @@ void fleet_on_listen(struct worker *worker)
     mark_ready(worker);
 }
 
-static void signal_worker(const struct worker *worker, int number)
-{
-    if (worker->pid > 0)
-        kill(worker->pid, number);
-}
-
 static void on_start_timeout(struct loop_timer *timer)
 {
     struct worker *worker = loop_container(timer, struct worker, start_timer);
+    unsigned timeout_s = broker.config.start_timeout_s;
 
-    if (procfs_maps(worker->pid, "libsshim")) {
+    if (!procfs_maps(worker->pid, "libsshim")) {
+        log_error("worker %u runs without %s: '%s' may be statically linked, setuid, of another "
+                  "libc, or clear its environment; see sshim check",
+                  worker->slot, broker.library_path, broker.config.command[0]);
+        worker_signal(worker, SIGKILL);
+    } else if (slots[worker->slot]->successor == worker) {
+        log_error("worker %u does not listen after %u s", worker->slot, timeout_s);
+        worker_signal(worker, SIGKILL);
+    } else {
         log_info("worker %u listens on nothing that is shared after %u s; what it listens on is "
-                 "private to it (see "
-                 "--share)",
-                 worker->slot, broker.config.start_timeout_s);
+                 "private to it (see --share)",
+                 worker->slot, timeout_s);
         mark_ready(worker);
-        return;
     }
-    log_error("worker %u runs without %s: the loader did not preload it; '%s' may be statically "
-              "linked, setuid, of "
-              "another libc, or clear its environment",
-              worker->slot, broker.library_path, broker.config.command[0]);
-    signal_worker(worker, SIGKILL);
 }
 
 /* --- the end of a worker --- */
@@ -131,9 +118,8 @@ static bool was_of_use(const struct worker *worker)
  * comes back within half a second; one that served and ended by itself (socat, nc) comes back at
  * once.
  */
-static int64_t delay_ms(const struct fleet_slot *slot, const struct worker *worker, bool ended_well)
+static int64_t delay_ms(const struct fleet_slot *slot, bool served, bool ended_well)
 {
-    bool served = was_of_use(worker);
     int64_t limit_ms = served ? RESPAWN_SERVED_MAX_MS : RESPAWN_MAX_MS;
     unsigned doublings = slot->failures > 0 ? slot->failures - 1 : 0;
     int64_t delay = (int64_t)RESPAWN_FIRST_MS << (doublings < 10 ? doublings : 10);
@@ -186,12 +172,12 @@ static void give_up(const struct worker *worker, const char *how)
     if (worker->bind_error) {
         log_error("cannot bind %s: %s; free the address or give the server another one",
                   address_format(&worker->bind_address, text), strerror(worker->bind_error));
-        fleet_stop(EXIT_ADDRESS);
+        stop_begin(EXIT_ADDRESS);
         return;
     }
     log_error("no worker became ready: '%s' %s every time; run it by itself to see why",
               broker.config.command[0], how);
-    fleet_stop(EXIT_NEVER_READY);
+    stop_begin(EXIT_NEVER_READY);
 }
 
 static bool is_exec_failure(const struct worker *worker)
@@ -200,128 +186,8 @@ static bool is_exec_failure(const struct worker *worker)
         return false;
     log_error("cannot run '%s': %s; check the command's name and its execute permission",
               broker.config.command[0], strerror(worker->exec_error));
-    fleet_stop(worker->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+    stop_begin(worker->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
     return true;
-}
-
-static void on_worker_end(struct worker *worker, const siginfo_t *info)
-{
-    struct fleet_slot *slot = slots[worker->slot];
-    bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
-    int64_t ready_for_ms = worker->state == WORKER_READY ? loop_now_ms() - worker->ready_ms : 0;
-    struct worker last = *worker;
-    char how[96];
-
-    describe_end(info, how, sizeof how);
-    if (slot->worker == worker)
-        slot->worker = NULL;
-    slot->accepted += worker_accepted(worker);
-    int64_t delay = delay_ms(slot, worker, ended_well);
-    bool of_use = was_of_use(worker);
-    worker_bury(worker);
-    if (stopping || (!ever_ready && is_exec_failure(&last)))
-        return;
-    if (ready_for_ms >= PROVEN_MS) {
-        slot->failures = 0;
-        slot->reported = false;
-    }
-    if (of_use && ended_well) {
-        slot->failures = 0;
-    } else {
-        slot->failures++;
-        report_end(slot, how);
-    }
-    if (has_failed())
-        give_up(&last, how);
-    else
-        loop_start_timer(&slot->respawn, delay);
-}
-
-/* --- children --- */
-
-#define TOKEN_TEXT_SIZE (2 * WIRE_TOKEN_SIZE + 1)
-
-static void format_token(const struct worker *worker, char text[TOKEN_TEXT_SIZE])
-{
-    for (int i = 0; i < WIRE_TOKEN_SIZE; i++)
-        sprintf(text + 2 * i, "%02x", worker->token[i]);
-}
-
-struct heir_search {
-    char token[TOKEN_TEXT_SIZE];
-    pid_t found;
-};
-
-static void visit_heir(pid_t pid, void *context)
-{
-    struct heir_search *search = context;
-    char token[TOKEN_TEXT_SIZE];
-
-    if (!search->found && !worker_find_by_pid(pid) &&
-        procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token) &&
-        strcmp(token, search->token) == 0)
-        search->found = pid;
-}
-
-/* A process of this worker that has outlived its parent and was given to us
- * (PR_SET_CHILD_SUBREAPER), or 0. */
-static pid_t find_heir(const struct worker *worker)
-{
-    struct heir_search search = {.found = 0};
-
-    format_token(worker, search.token);
-    procfs_each_child(getpid(), visit_heir, &search);
-    return search.found;
-}
-
-/* Whether a process was started for a worker that is no more. */
-static bool is_leftover(pid_t pid)
-{
-    char token[TOKEN_TEXT_SIZE];
-    char living[TOKEN_TEXT_SIZE];
-    struct worker *worker;
-
-    if (worker_find_by_pid(pid) || !procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token))
-        return false;
-    LIST_FOREACH(worker, &workers, all)
-    {
-        format_token(worker, living);
-        if (worker->state != WORKER_GONE && !worker->joined && strcmp(token, living) == 0)
-            return false;
-    }
-    return true;
-}
-
-struct leftover_search {
-    int number;
-    bool found;
-};
-
-static void visit_leftover(pid_t pid, void *context)
-{
-    struct leftover_search *search = context;
-
-    if (!is_leftover(pid))
-        return;
-    search->found = true;
-    kill(pid, search->number);
-}
-
-static void on_leftover_timer(struct loop_timer *timer)
-{
-    (void)timer;
-    procfs_each_child(getpid(), visit_leftover, &(struct leftover_search){.number = SIGKILL});
-}
-
-/* Grandchildren that outlived their worker get TERM, and after --grace KILL. */
-static void end_leftovers(void)
-{
-    struct leftover_search search = {.number = SIGTERM};
-
-    procfs_each_child(getpid(), visit_leftover, &search);
-    leftover_timer.on_time = on_leftover_timer;
-    if (search.found && !stopping)
-        loop_start_timer(&leftover_timer, (int64_t)broker.config.grace_s * 1000);
 }
 
 /* End of file: exec has closed the pipe, the program runs. */
@@ -345,113 +211,105 @@ static void on_exec_pipe(struct loop_watch *watch, uint32_t events)
     read_exec_error(loop_container(watch, struct worker, exec_watch));
 }
 
-static void on_child_end(const siginfo_t *info)
+/* The slot is empty now: fill it again, unless there is no hope. */
+static void refill(struct fleet_slot *slot, const struct worker *last, const char *how,
+                   bool ended_well)
 {
-    struct worker *worker = worker_find_by_pid(info->si_pid);
+    bool of_use = was_of_use(last);
+    int64_t ready_for_ms = last->state == WORKER_READY ? loop_now_ms() - last->ready_ms : 0;
+    int64_t delay = delay_ms(slot, of_use, ended_well);
 
-    if (!worker) {
-        end_leftovers();
-        return;
+    if (ready_for_ms >= PROVEN_MS) {
+        slot->failures = 0;
+        slot->reported = false;
     }
+    if (of_use && ended_well) {
+        slot->failures = 0;
+    } else {
+        slot->failures++;
+        report_end(slot, how);
+    }
+    if (has_failed())
+        give_up(last, how);
+    else
+        loop_start_timer(&slot->respawn, delay);
+}
+
+void fleet_on_end(struct worker *worker, const siginfo_t *info)
+{
+    struct fleet_slot *slot = slots[worker->slot];
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
-    pid_t heir = ended_well && !stopping ? find_heir(worker) : 0;
-    if (heir) { /* it went into the background */
-        log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
-        worker->pid = heir;
-        return;
-    }
+    char how[96];
+
     read_exec_error(worker);
-    on_worker_end(worker, info);
-    end_leftovers();
-}
-
-static void on_child_stopped(pid_t pid, bool stopped)
-{
-    struct worker *worker = worker_find_by_pid(pid);
-    struct channel *channel;
-
-    if (!worker)
+    describe_end(info, how, sizeof how);
+    slot->accepted += worker_accepted(worker);
+    struct worker last = *worker;
+    last.accepted = worker_accepted(worker);
+    LIST_INIT(&last.channels);
+    bool was_current = slot->worker == worker;
+    bool was_successor = slot->successor == worker;
+    if (was_current)
+        slot->worker = NULL;
+    if (was_successor)
+        slot->successor = NULL;
+    worker_bury(worker);
+    if (stop_is_under_way() || (!ever_ready && is_exec_failure(&last)))
         return;
-    worker->stopped = stopped;
-    log_debug("worker %u was %s", worker->slot,
-              stopped ? "stopped; its offers go to others" : "continued");
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-    {
-        if (stopped)
-            recall_strand(channel);
-        else if (channel->listening)
-            dispatch_wake(channel);
-    }
-}
-
-static bool has_children(void)
-{
-    siginfo_t info;
-    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
-static bool has_joined_workers(void)
-{
-    struct worker *worker;
-
-    LIST_FOREACH(worker, &workers, all)
-    if (worker->joined && worker->state != WORKER_GONE)
-        return true;
-    return false;
-}
-
-void fleet_on_children(void)
-{
-    siginfo_t info;
-
-    for (;;) {
-        info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 ||
-            info.si_pid == 0)
-            break;
-        if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED ||
-            info.si_code == CLD_CONTINUED)
-            on_child_stopped(info.si_pid, info.si_code != CLD_CONTINUED);
-        else
-            on_child_end(&info);
-    }
-    if (stopping && !has_children() && !has_joined_workers())
-        loop_quit();
+    if (was_successor)
+        restart_on_failure(slot, how);
+    else if (was_current)
+        refill(slot, &last, how, ended_well);
 }
 
 /* --- starting --- */
+
+/* NULL with the errno of fork(2) or pipe2(2). */
+static struct worker *start_worker(struct fleet_slot *slot)
+{
+    struct worker *worker = worker_create(slot->id);
+    int error_fd = -1;
+
+    if (!worker)
+        return NULL;
+    struct spawn_identity identity = {slot->id, worker->token};
+    worker->pid = spawn_worker(broker.config.command, &identity, &error_fd);
+    if (worker->pid < 0) {
+        int saved = errno;
+        worker_bury(worker);
+        errno = saved;
+        return NULL;
+    }
+    worker->exec_watch = (struct loop_watch){error_fd, on_exec_pipe};
+    loop_add(&worker->exec_watch, EPOLLIN);
+    worker->start_timer.on_time = on_start_timeout;
+    loop_start_timer(&worker->start_timer, (int64_t)broker.config.start_timeout_s * 1000);
+    return worker;
+}
+
+static void fill(struct fleet_slot *slot)
+{
+    slot->worker = start_worker(slot);
+    if (slot->worker)
+        return;
+    log_error("cannot start worker %u: %s; trying again", slot->id, strerror(errno));
+    slot->failures++;
+    loop_start_timer(&slot->respawn, delay_ms(slot, false, false));
+}
 
 static void on_respawn(struct loop_timer *timer)
 {
     struct fleet_slot *slot = loop_container(timer, struct fleet_slot, respawn);
 
     slot->restarts++;
-    start_worker(slot);
+    fill(slot);
 }
 
-static void start_worker(struct fleet_slot *slot)
+int fleet_start_successor(struct fleet_slot *slot)
 {
-    struct worker *worker = worker_create(slot->id);
-    int error_fd = -1;
-
-    if (worker) {
-        struct spawn_identity identity = {slot->id, worker->token};
-        worker->pid = spawn_worker(broker.config.command, &identity, &error_fd);
-    }
-    if (!worker || worker->pid < 0) {
-        log_error("cannot start worker %u: %s; trying again", slot->id, strerror(errno));
-        if (worker)
-            worker_bury(worker);
-        slot->failures++;
-        loop_start_timer(&slot->respawn,
-                         RESPAWN_FIRST_MS << (slot->failures < 8 ? slot->failures : 8));
-        return;
-    }
-    slot->worker = worker;
-    worker->exec_watch = (struct loop_watch){error_fd, on_exec_pipe};
-    loop_add(&worker->exec_watch, EPOLLIN);
-    worker->start_timer.on_time = on_start_timeout;
-    loop_start_timer(&worker->start_timer, (int64_t)broker.config.start_timeout_s * 1000);
+    loop_stop_timer(&slot->respawn);
+    slot->successor = start_worker(slot);
+    return slot->successor ? 0 : -1;
 }
 
 static struct fleet_slot *add_slot(void)
@@ -479,8 +337,14 @@ int fleet_init(void)
         if (!add_slot())
             return -1;
     for (unsigned i = 0; i < broker.config.workers; i++)
-        start_worker(slots[i]);
+        fill(slots[i]);
     return 0;
+}
+
+void fleet_cease(void)
+{
+    for (unsigned i = 0; i < slot_count; i++)
+        loop_stop_timer(&slots[i]->respawn);
 }
 
 /* --- workers that join --- */
@@ -494,8 +358,7 @@ static void on_joined_end(struct loop_watch *watch, uint32_t events)
     slots[worker->slot]->worker = NULL;
     slots[worker->slot]->accepted += worker_accepted(worker);
     worker_bury(worker);
-    if (stopping && !has_children() && !has_joined_workers())
-        loop_quit();
+    stop_check();
 }
 
 static struct fleet_slot *free_slot(void)
@@ -529,60 +392,4 @@ struct worker *fleet_join(pid_t pid)
     slot->worker = worker;
     log_debug("pid %d joins as worker %u", (int)pid, slot->id);
     return worker;
-}
-
-/* --- stopping --- */
-
-static void visit_kill(pid_t pid, void *context)
-{
-    kill(pid, *(const int *)context);
-}
-
-static void signal_everyone(int number)
-{
-    struct worker *worker;
-
-    LIST_FOREACH(worker, &workers, all)
-    if (worker->state != WORKER_GONE)
-        signal_worker(worker, number);
-    /* orphans that were given to us */
-    procfs_each_child(getpid(), visit_kill, &number);
-}
-
-static void on_grace_over(struct loop_timer *timer)
-{
-    if (!killing)
-        log_info("workers did not end in time; killing them");
-    killing = true;
-    signal_everyone(SIGKILL);
-    /* What was a grandchild is a child now. */
-    loop_start_timer(timer, REAP_MS);
-    fleet_on_children();
-}
-
-void fleet_stop(int code)
-{
-    struct listener *listener;
-    struct worker *worker;
-
-    if (stopping) {
-        killing = true;
-        on_grace_over(&grace_timer);
-        return;
-    }
-    stopping = true;
-    exit_code = code;
-    TAILQ_FOREACH(listener, &listeners, all)
-    dispatch_shut(listener);
-    for (unsigned i = 0; i < slot_count; i++)
-        loop_stop_timer(&slots[i]->respawn);
-    LIST_FOREACH(worker, &workers, all)
-    if (worker->state != WORKER_GONE) {
-        worker->state = WORKER_DRAINING;
-        loop_stop_timer(&worker->start_timer);
-    }
-    signal_everyone(SIGTERM);
-    grace_timer.on_time = on_grace_over;
-    loop_start_timer(&grace_timer, (int64_t)broker.config.grace_s * 1000);
-    fleet_on_children();
 }

@@ -1,9 +1,11 @@
 /*
- * fleet.h - the slots: starts the workers, starts them again when they end, stops them all.
+ * fleet.h - the slots: starts the workers, starts them again when they end, replaces them one by
+ * one.
  */
 #ifndef SSHIM_BROKER_FLEET_H
 #define SSHIM_BROKER_FLEET_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -12,7 +14,8 @@
 
 struct fleet_slot {
     unsigned id;
-    struct worker *worker; /* NULL: waits to be started again, or to be joined */
+    struct worker *worker;    /* NULL: waits to be started again, or to be joined */
+    struct worker *successor; /* started by restart.c, takes over when it is ready */
     unsigned restarts;
     unsigned failures; /* in a row: ended without having been of use */
     bool reported;     /* that it keeps ending */
@@ -26,21 +29,18 @@ int fleet_init(void);
 /* A worker listens on something now. */
 void fleet_on_listen(struct worker *worker);
 
-/* A child of ours changed its state: reap, restart. Call on SIGCHLD. */
-void fleet_on_children(void);
+/* The process of a worker has ended, as waitid(2) tells; frees the worker. */
+void fleet_on_end(struct worker *worker, const siginfo_t *info);
+
+/* Starts one more worker for this slot, as its successor. 0, or -1 with the errno of fork(2). */
+int fleet_start_successor(struct fleet_slot *slot);
 
 /* A process that we did not start wants to be a worker. NULL with errno when it cannot be watched.
  */
 struct worker *fleet_join(pid_t pid);
 
-/* TERM to all, then KILL after --grace; the loop ends when nothing is left. A second call kills at
- * once. */
-void fleet_stop(int exit_code);
-
-bool fleet_is_stopping(void);
-
-/* What the broker's process returns. */
-int fleet_exit_code(void);
+/* Starts nothing any more. */
+void fleet_cease(void);
 
 unsigned fleet_slot_count(void);
 struct fleet_slot *fleet_slot(unsigned id);

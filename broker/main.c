@@ -27,6 +27,14 @@ static int run_stop(int argc, char **argv)
     return result >= 0 ? result : client_run(&target, WIRE_COMMAND_STOP);
 }
 
+static int run_restart(int argc, char **argv)
+{
+    struct config_target target;
+    int result = config_parse_target(&target, "restart", argc, argv);
+
+    return result >= 0 ? result : client_run(&target, WIRE_COMMAND_RESTART);
+}
+
 static int print_help(int argc, char **argv)
 {
     (void)argc;
@@ -47,9 +55,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", run_broker},        {"status", run_status},       {"stop", run_stop},
-    {"help", print_help},       {"--help", print_help},       {"-h", print_help},
-    {"version", print_version}, {"--version", print_version},
+    {"run", run_broker}, {"status", run_status},     {"restart", run_restart},
+    {"stop", run_stop},  {"help", print_help},       {"--help", print_help},
+    {"-h", print_help},  {"version", print_version}, {"--version", print_version},
 };
 
 int main(int argc, char **argv)

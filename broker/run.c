@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "children.h"
 #include "client.h"
 #include "fleet.h"
 #include "listener.h"
@@ -22,7 +23,9 @@
 #include "loop.h"
 #include "paths.h"
 #include "session.h"
+#include "restart.h"
 #include "spawn.h"
+#include "stop.h"
 
 struct broker broker;
 
@@ -134,13 +137,14 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
     (void)events;
     while (read(watch->fd, &info, sizeof info) == sizeof info) {
         switch (info.ssi_signo) {
-        case SIGCHLD: fleet_on_children(); break;
+        case SIGCHLD: children_on_signal(); break;
         case SIGTERM:
         case SIGINT:
-            if (!fleet_is_stopping())
+            if (!stop_is_under_way())
                 log_debug("signal %u: stopping", info.ssi_signo);
-            fleet_stop(EXIT_STOPPED);
+            stop_begin(EXIT_STOPPED);
             break;
+        case SIGHUP: restart_begin(1, NULL); break;
         default: break;
         }
     }
@@ -155,6 +159,7 @@ static bool watch_signals(void)
     sigaddset(&signals, SIGCHLD);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     watch = (struct loop_watch){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
@@ -206,9 +211,9 @@ int run_broker(int argc, char **argv)
     log_debug("control socket is %s", broker.control_path);
     if (fleet_init() < 0) {
         log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
-        fleet_stop(EXIT_NEVER_READY);
+        stop_begin(EXIT_NEVER_READY);
     }
     loop_run();
     clean_up();
-    return fleet_exit_code();
+    return stop_exit_code();
 }

@@ -25,6 +25,8 @@ static void watch_rendezvous(bool on)
 
 void session_close(struct session *session)
 {
+    if (session->on_close)
+        session->on_close(session);
     loop_remove(&session->watch);
     loop_stop_timer(&session->deadline);
     close(session->watch.fd);
@@ -135,7 +137,7 @@ static void on_session_ready(struct loop_watch *watch, uint32_t events)
     int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
     if (type < 0 && fd >= 0)
         close(fd);
-    if (type < 0 || session->parked || session->waits_for_end ||
+    if (type < 0 || session->parked || session->on_close || session->waits_for_end ||
         !handle(session, &message, type, fd))
         session_close(session);
 }

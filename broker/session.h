@@ -32,6 +32,7 @@ struct session {
     char *text;         /* what is still to be sent, in pieces */
     size_t text_len, text_sent;
     int exit_code;
+    void (*on_close)(struct session *session); /* NULL: nobody else knows it */
     TAILQ_ENTRY(session) all;
 };
 

@@ -11,6 +11,7 @@
 #include "broker.h"
 #include "fleet.h"
 #include "listener.h"
+#include "stop.h"
 
 struct worker_view {
     unsigned slot;
@@ -33,21 +34,26 @@ static const char *state_of(const struct worker *worker)
     return worker_state_name(worker->state);
 }
 
+static struct worker_view view_worker(const struct worker *worker)
+{
+    return (struct worker_view){
+        .slot = worker->slot,
+        .pid = (int)worker->pid,
+        .state = state_of(worker),
+        .accepted = worker_accepted(worker),
+        .active = worker_active(worker),
+        .uptime_s = (loop_now_ms() - worker->started_ms) / 1000,
+    };
+}
+
 static struct worker_view view_slot(const struct fleet_slot *slot)
 {
-    const struct worker *worker = slot->worker;
-    struct worker_view view = {.slot = slot->id,
-                               .state = "backoff",
-                               .accepted = slot->accepted,
-                               .restarts = slot->restarts};
+    struct worker_view view = {.slot = slot->id, .state = "backoff"};
 
-    if (!worker)
-        return view;
-    view.pid = (int)worker->pid;
-    view.state = state_of(worker);
-    view.accepted += worker_accepted(worker);
-    view.active = worker_active(worker);
-    view.uptime_s = (loop_now_ms() - worker->started_ms) / 1000;
+    if (slot->worker)
+        view = view_worker(slot->worker);
+    view.accepted += slot->accepted;
+    view.restarts = slot->restarts;
     return view;
 }
 
@@ -55,6 +61,25 @@ static struct worker_view view_slot(const struct fleet_slot *slot)
 static bool is_shown(unsigned id)
 {
     return id < broker.config.workers || fleet_slot(id)->worker;
+}
+
+/* One view for each slot, then one for each worker that is not the slot's own: old ones that drain,
+ * new ones. */
+static void each_worker(void (*print)(FILE *out, const struct worker_view *view), FILE *out)
+{
+    const struct worker *worker;
+
+    for (unsigned i = 0; i < fleet_slot_count(); i++) {
+        struct worker_view view = view_slot(fleet_slot(i));
+        if (is_shown(i))
+            print(out, &view);
+    }
+    LIST_FOREACH(worker, &workers, all)
+    {
+        struct worker_view view = view_worker(worker);
+        if (worker->state != WORKER_GONE && fleet_slot(worker->slot)->worker != worker)
+            print(out, &view);
+    }
 }
 
 struct listener_view {
@@ -85,7 +110,7 @@ static struct listener_view view_listener(const struct listener *listener)
 
 static const char *broker_state(void)
 {
-    if (fleet_is_stopping())
+    if (stop_is_under_way())
         return "draining";
     for (unsigned i = 0; i < broker.config.workers; i++)
         if (fleet_slot(i)->worker && fleet_slot(i)->worker->state == WORKER_READY)
@@ -119,11 +144,7 @@ char *status_render_table(size_t *len)
     }
     fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s\n", "SLOT", "PID", "STATE", "ACCEPTED", "OPEN",
             "RESTARTS", "UPTIME");
-    for (unsigned i = 0; i < fleet_slot_count(); i++) {
-        struct worker_view view = view_slot(fleet_slot(i));
-        if (is_shown(i))
-            print_worker_row(out, &view);
-    }
+    each_worker(print_worker_row, out);
     fclose(out);
     return text;
 }
@@ -142,13 +163,16 @@ static void print_json_string(FILE *out, const char *text)
     putc('"', out);
 }
 
+static const char *json_comma; /* between the elements of the array being printed */
+
 static void print_json_worker(FILE *out, const struct worker_view *view)
 {
     fprintf(out,
-            "{\"slot\":%u,\"pid\":%d,\"state\":\"%s\",\"accepted\":%" PRIu64 ",\"active\":%" PRIu64
-            ",\"restarts\":%u,\"uptime_s\":%" PRId64 "}",
-            view->slot, view->pid, view->state, view->accepted, view->active, view->restarts,
-            view->uptime_s);
+            "%s{\"slot\":%u,\"pid\":%d,\"state\":\"%s\",\"accepted\":%" PRIu64
+            ",\"active\":%" PRIu64 ",\"restarts\":%u,\"uptime_s\":%" PRId64 "}",
+            json_comma, view->slot, view->pid, view->state, view->accepted, view->active,
+            view->restarts, view->uptime_s);
+    json_comma = ",";
 }
 
 static void print_json_listener(FILE *out, const struct listener_view *view)
@@ -174,14 +198,8 @@ char *status_render_json(size_t *len)
     fputs("{\"name\":", out);
     print_json_string(out, broker.name);
     fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"workers\":[", (int)getpid(), broker_state());
-    for (unsigned i = 0; i < fleet_slot_count(); i++) {
-        struct worker_view view = view_slot(fleet_slot(i));
-        if (!is_shown(i))
-            continue;
-        fputs(comma, out);
-        print_json_worker(out, &view);
-        comma = ",";
-    }
+    json_comma = "";
+    each_worker(print_json_worker, out);
     fputs("],\"listeners\":[", out);
     comma = "";
     TAILQ_FOREACH(listener, &listeners, all)

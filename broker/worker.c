@@ -1,7 +1,7 @@
 /* worker.c - see worker.h. */
 #include "worker.h"
 
-#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -41,6 +41,12 @@ struct worker *worker_create(unsigned slot)
     }
     LIST_INSERT_HEAD(&workers, worker, all);
     return worker;
+}
+
+void worker_signal(const struct worker *worker, int number)
+{
+    if (worker->pid > 0)
+        kill(worker->pid, number);
 }
 
 static void unwatch(struct loop_watch *watch)

@@ -41,8 +41,10 @@ struct worker {
     struct address bind_address;
     unsigned port_zero_claims; /* so far, for listener.ordinal */
     struct channel_list channels;
-    uint64_t accepted; /* by channels that are gone */
-    struct loop_timer start_timer;
+    uint64_t accepted;             /* by channels that are gone */
+    struct loop_timer start_timer; /* until it is ready; drain.c's afterwards */
+    int64_t drain_ms;              /* when it began to drain */
+    unsigned looks_at_rest;
     struct loop_watch pidfd_watch; /* joined only; .fd keeps */
     struct loop_watch exec_watch;  /* the pipe on which exec's failure is told; .fd keeps */
     LIST_ENTRY(worker) all;
@@ -56,6 +58,9 @@ const char *worker_state_name(enum worker_state state);
 /* A new worker for this slot, with a token of its own, in no process yet. NULL with errno ENOMEM.
  */
 struct worker *worker_create(unsigned slot);
+
+/* Sends a signal to its process, if it has one. */
+void worker_signal(const struct worker *worker, int number);
 
 /* Its process has ended: gives its offers to others and frees it when the last one is given. */
 void worker_bury(struct worker *worker);

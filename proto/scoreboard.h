@@ -45,9 +45,11 @@ struct board_broker {
     _Atomic uint32_t unused;
     _Atomic uint64_t sent; /* offers sent and not recalled */
 };
-#define BOARD_BLIND 1u  /* waiting is not visible or not to be trusted: tell of every offer taken  \
+#define BOARD_BLIND                                                                                \
+    1u                  /* waiting is not visible or not to be trusted: tell of every offer taken  \
                          */
 #define BOARD_DIRECT 2u /* --handoff direct: accept from the canonical socket only */
+#define BOARD_DRAINING 8u   /* nothing new for this worker: not even directly */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */
 
 enum board_starving {

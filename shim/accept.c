@@ -33,7 +33,7 @@ static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flag
 
     if (have != want)
         NEXT(fcntl)
-        (conn_fd, F_SETFL, (NEXT(fcntl)(conn_fd, F_GETFL) & ~O_NONBLOCK) | (want ? O_NONBLOCK : 0));
+    (conn_fd, F_SETFL, (NEXT(fcntl)(conn_fd, F_GETFL) & ~O_NONBLOCK) | (want ? O_NONBLOCK : 0));
 }
 
 /* Tells the broker how the next connection is wanted, so that it need not be changed here. */
@@ -79,7 +79,7 @@ static bool may_take_directly(struct vlisten *listener)
     struct board *board = listener->board;
 
     return !atomic_load_explicit(&listener->nonblock, memory_order_relaxed) &&
-           board_starving(board) == BOARD_BACKLOG &&
+           board_starving(board) == BOARD_BACKLOG && !board_has_flag(board, BOARD_DRAINING) &&
            atomic_load_explicit(&board->broker.sent, memory_order_relaxed) ==
                atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
 }

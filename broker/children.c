@@ -1,0 +1,191 @@
+/* children.c - see children.h. */
+#include "children.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "dispatch.h"
+#include "fleet.h"
+#include "log.h"
+#include "procfs.h"
+#include "recall.h"
+#include "stop.h"
+#include "worker.h"
+
+#define KILL_AFTER_MS 5000 /* what does not end on TERM */
+
+static struct loop_timer leftover_timer;
+static bool leftovers_were_told;
+
+#define TOKEN_TEXT_SIZE (2 * WIRE_TOKEN_SIZE + 1)
+
+static void format_token(const struct worker *worker, char text[TOKEN_TEXT_SIZE])
+{
+    for (int i = 0; i < WIRE_TOKEN_SIZE; i++)
+        sprintf(text + 2 * i, "%02x", worker->token[i]);
+}
+
+struct heir_search {
+    char token[TOKEN_TEXT_SIZE];
+    pid_t found;
+};
+
+static void visit_heir(pid_t pid, void *context)
+{
+    struct heir_search *search = context;
+    char token[TOKEN_TEXT_SIZE];
+
+    if (!search->found && !worker_find_by_pid(pid) &&
+        procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token) &&
+        strcmp(token, search->token) == 0)
+        search->found = pid;
+}
+
+/* A process of this worker that has outlived its parent and was given to us
+ * (PR_SET_CHILD_SUBREAPER), or 0. */
+static pid_t find_heir(const struct worker *worker)
+{
+    struct heir_search search = {.found = 0};
+
+    format_token(worker, search.token);
+    procfs_each_child(getpid(), visit_heir, &search);
+    return search.found;
+}
+
+/* Whether a process was started for a worker that is no more. */
+static bool is_leftover(pid_t pid)
+{
+    char token[TOKEN_TEXT_SIZE];
+    char living[TOKEN_TEXT_SIZE];
+    struct worker *worker;
+
+    if (worker_find_by_pid(pid) || !procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token))
+        return false;
+    LIST_FOREACH(worker, &workers, all)
+    {
+        format_token(worker, living);
+        if (worker->state != WORKER_GONE && !worker->joined && strcmp(token, living) == 0)
+            return false;
+    }
+    return true;
+}
+
+struct leftover_search {
+    int number;
+    bool found;
+};
+
+static void visit_leftover(pid_t pid, void *context)
+{
+    struct leftover_search *search = context;
+
+    if (!is_leftover(pid))
+        return;
+    search->found = true;
+    kill(pid, search->number);
+}
+
+/* TERM to those that were let finish, KILL to those that got it before. */
+static void on_leftover_timer(struct loop_timer *timer)
+{
+    struct leftover_search search = {.number = leftovers_were_told ? SIGKILL : SIGTERM};
+
+    procfs_each_child(getpid(), visit_leftover, &search);
+    leftovers_were_told = true;
+    if (search.found)
+        loop_start_timer(timer, KILL_AFTER_MS);
+}
+
+static void look_again_after(int64_t delay_ms)
+{
+    leftover_timer.on_time = on_leftover_timer;
+    if (!loop_timer_runs(&leftover_timer))
+        loop_start_timer(&leftover_timer, delay_ms);
+}
+
+/* Grandchildren that outlived their worker get TERM, and KILL if that does not help. */
+static void end_leftovers(void)
+{
+    struct leftover_search search = {.number = SIGTERM};
+
+    procfs_each_child(getpid(), visit_leftover, &search);
+    leftovers_were_told = true;
+    if (search.found && !stop_is_under_way())
+        look_again_after(KILL_AFTER_MS);
+}
+
+/* Those of a drained worker may serve what they have, for as long as --grace says. */
+static void let_leftovers_finish(void)
+{
+    leftovers_were_told = false;
+    look_again_after((int64_t)broker.config.grace_s * 1000);
+}
+
+static void on_child_end(const siginfo_t *info)
+{
+    struct worker *worker = worker_find_by_pid(info->si_pid);
+
+    if (!worker) {
+        if (!loop_timer_runs(&leftover_timer))
+            end_leftovers();
+        return;
+    }
+    bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
+    pid_t heir = ended_well && !stop_is_under_way() && worker->state != WORKER_DRAINING
+                     ? find_heir(worker)
+                     : 0;
+    if (heir) { /* it went into the background */
+        log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
+        worker->pid = heir;
+        return;
+    }
+    bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();
+    fleet_on_end(worker, info);
+    if (was_draining)
+        let_leftovers_finish();
+    else
+        end_leftovers();
+}
+
+static void on_child_stopped(pid_t pid, bool stopped)
+{
+    struct worker *worker = worker_find_by_pid(pid);
+    struct channel *channel;
+
+    if (!worker)
+        return;
+    worker->stopped = stopped;
+    log_debug("worker %u was %s", worker->slot,
+              stopped ? "stopped; its offers go to others" : "continued");
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+    {
+        if (stopped)
+            recall_strand(channel);
+        else if (channel->listening)
+            dispatch_wake(channel);
+    }
+}
+
+void children_on_signal(void)
+{
+    siginfo_t info;
+
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 ||
+            info.si_pid == 0)
+            break;
+        if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED)
+            on_child_stopped(info.si_pid, true);
+        else if (info.si_code == CLD_CONTINUED)
+            on_child_stopped(info.si_pid, false);
+        else
+            on_child_end(&info);
+    }
+    stop_check();
+}

@@ -1,0 +1,105 @@
+/* stop.c - see stop.h. */
+#include "stop.h"
+
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "dispatch.h"
+#include "fleet.h"
+#include "listener.h"
+#include "log.h"
+#include "procfs.h"
+#include "worker.h"
+
+#define REAP_MS 50 /* between rounds of KILL: what was a grandchild is a child then */
+
+static bool stopping;
+static bool killing;
+static int exit_code;
+static struct loop_timer grace_timer;
+
+bool stop_is_under_way(void)
+{
+    return stopping;
+}
+
+int stop_exit_code(void)
+{
+    return exit_code;
+}
+
+static void visit_signal(pid_t pid, void *context)
+{
+    kill(pid, *(const int *)context);
+}
+
+static void signal_everyone(int number)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+    if (worker->joined && worker->state != WORKER_GONE)
+        worker_signal(worker, number);
+    procfs_each_child(getpid(), visit_signal, &number);
+}
+
+static bool has_children(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static bool has_joined_workers(void)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+    if (worker->joined && worker->state != WORKER_GONE)
+        return true;
+    return false;
+}
+
+void stop_check(void)
+{
+    if (stopping && !has_children() && !has_joined_workers())
+        loop_quit();
+}
+
+static void on_grace_over(struct loop_timer *timer)
+{
+    if (!killing)
+        log_info("workers did not end in %u s; killing them", broker.config.grace_s);
+    killing = true;
+    signal_everyone(SIGKILL);
+    loop_start_timer(timer, REAP_MS);
+    stop_check();
+}
+
+void stop_begin(int code)
+{
+    struct listener *listener;
+    struct worker *worker;
+
+    if (stopping) {
+        killing = true;
+        on_grace_over(&grace_timer);
+        return;
+    }
+    stopping = true;
+    exit_code = code;
+    TAILQ_FOREACH(listener, &listeners, all)
+    dispatch_shut(listener);
+    fleet_cease();
+    LIST_FOREACH(worker, &workers, all)
+    if (worker->state != WORKER_GONE) {
+        worker->state = WORKER_DRAINING;
+        loop_stop_timer(&worker->start_timer);
+    }
+    signal_everyone(SIGTERM);
+    grace_timer.on_time = on_grace_over;
+    loop_start_timer(&grace_timer, (int64_t)broker.config.grace_s * 1000);
+    stop_check();
+}
