@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "listener.h"
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
@@ -50,13 +51,8 @@ static int open_pair(struct channel *channel, int *worker_fd)
     return name_our_end(channel);
 }
 
-static int open_board(struct channel *channel)
+static int map_board(struct channel *channel)
 {
-    channel->board_fd = memfd_create("sshim-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (channel->board_fd < 0 || ftruncate(channel->board_fd, BOARD_SIZE) < 0)
-        return -1;
-    /* A worker that shrinks the file would kill us by SIGBUS. */
-    fcntl(channel->board_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     void *page = mmap(NULL, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, channel->board_fd, 0);
     if (page == MAP_FAILED)
         return -1;
@@ -64,6 +60,20 @@ static int open_board(struct channel *channel)
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     channel_set_flag(channel, BOARD_BLIND, true);
     return 0;
+}
+
+static int open_board(struct channel *channel)
+{
+    channel->board_fd = memfd_create("sshim-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (channel->board_fd < 0 || ftruncate(channel->board_fd, BOARD_SIZE) < 0)
+        return -1;
+    /* A worker that shrinks the file would kill us by SIGBUS. */
+    fcntl(channel->board_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    return map_board(channel);
+}
+static void publish_sent(struct channel *channel)
+{
+    atomic_store(&channel->board->broker.sent, channel->sent - channel->recalled);
 }
 
 struct channel *channel_create(struct listener *listener, struct worker *worker, int *worker_fd)
@@ -88,6 +98,43 @@ struct channel *channel_create(struct listener *listener, struct worker *worker,
     channel_destroy(channel);
     errno = saved;
     return NULL;
+}
+
+struct channel *channel_restore(struct listener *listener, struct worker *worker, uint64_t id,
+                                int our_fd, int their_fd, int board_fd)
+{
+    struct channel *channel = calloc(1, sizeof *channel);
+
+    if (!channel) {
+        close(our_fd);
+        close(their_fd);
+        close(board_fd);
+        return NULL;
+    }
+    *channel = (struct channel){.id = id,
+                                .listener = listener,
+                                .worker = worker,
+                                .our_fd = our_fd,
+                                .their_fd = their_fd,
+                                .board_fd = board_fd,
+                                .watch.fd = our_fd};
+    if (map_board(channel) == 0) {
+        channel_set_starving(channel, BOARD_FED);
+        return channel;
+    }
+    int saved = errno;
+    channel_destroy(channel);
+    errno = saved;
+    return NULL;
+}
+
+uint64_t channel_restart_counters(struct channel *channel)
+{
+    channel->sent = atomic_load(&channel->board->worker.taken);
+    channel->recalled = 0;
+    channel->forgiven = 0;
+    publish_sent(channel);
+    return channel->sent;
 }
 
 static void close_if_open(int fd)
@@ -195,17 +242,13 @@ void channel_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms
     channel->probe_at_ms = now_ms + (pause_ms < PROBE_MAX_MS ? pause_ms : PROBE_MAX_MS);
 }
 
-static void publish_sent(struct channel *channel)
-{
-    atomic_store(&channel->board->broker.sent, channel->sent - channel->recalled);
-}
-
 int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd)
 {
     /* Counted before it is there: a worker that sees it missing waits for it, one that has it
      * untold would not. */
     channel->sent++;
     publish_sent(channel);
+    journal_begin_send(conn_fd, channel->id, channel->sent - channel->recalled);
     if (fdpass_send(channel->our_fd, offer, WIRE_OFFER_MIN + offer->addr_len, conn_fd,
                     MSG_DONTWAIT) == 0)
         return 0;

@@ -64,6 +64,14 @@ TAILQ_HEAD(channel_queue, channel);
  */
 struct channel *channel_create(struct listener *listener, struct worker *worker, int *worker_fd);
 
+/* The same from what another broker left (takes the fds). NULL with the errno of mmap(2) or ENOMEM;
+ * the fds are closed. */
+struct channel *channel_restore(struct listener *listener, struct worker *worker, uint64_t id,
+                                int our_fd, int their_fd, int board_fd);
+
+/* The channel is empty: counts from what the worker has taken. Returns that. */
+uint64_t channel_restart_counters(struct channel *channel);
+
 /* Closes and frees it; it must be in no list any more. */
 void channel_destroy(struct channel *channel);
 

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "procfs.h"
 #include "recall.h"
+#include "state.h"
 #include "stop.h"
 #include "worker.h"
 
@@ -142,6 +143,7 @@ static void on_child_end(const siginfo_t *info)
     if (heir) { /* it went into the background */
         log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
         worker->pid = heir;
+        state_touch();
         return;
     }
     bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();

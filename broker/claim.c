@@ -14,6 +14,7 @@
 #include "fleet.h"
 #include "log.h"
 #include "procfs.h"
+#include "state.h"
 #include "stop.h"
 #include "proto/fdpass.h"
 
@@ -24,6 +25,7 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
     char text[ADDRESS_TEXT_MAX];
 
     channel->listening = true;
+    state_touch();
     channel->listener->backlog = message->backlog;
     log_debug("worker %u listens on %s", channel->worker->slot,
               address_format(&channel->listener->bound, text));
@@ -59,6 +61,16 @@ static void on_channel_ready(struct loop_watch *watch, uint32_t events)
     case WIRE_CLOSE: worker_close_channel(channel); break;
     default: break; /* noise; a flood of it costs the flooder's own time on one core */
     }
+}
+
+int claim_watch_channel(struct channel *channel)
+{
+    channel->watch.on_ready = on_channel_ready;
+    if (loop_add(&channel->watch, EPOLLIN) < 0)
+        return -1;
+    listener_add_channel(channel->listener, channel);
+    LIST_INSERT_HEAD(&channel->worker->channels, channel, of_worker);
+    return 0;
 }
 
 /* --- answers --- */
@@ -103,16 +115,13 @@ static bool grant_channel(struct session *session, struct listener *listener, st
 
     if (!channel)
         return answer(session, WIRE_FAILED, ENOMEM);
-    channel->watch.on_ready = on_channel_ready;
-    if (loop_add(&channel->watch, EPOLLIN) < 0) {
+    if (claim_watch_channel(channel) < 0) {
         close(worker_fd);
         channel_destroy(channel);
         return answer(session, WIRE_FAILED, ENOMEM);
     }
     channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
     channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
-    listener_add_channel(listener, channel);
-    LIST_INSERT_HEAD(&worker->channels, channel, of_worker);
     if (!send_grant(session, channel, worker_fd))
         worker_close_channel(channel);
     close(worker_fd);
@@ -208,6 +217,18 @@ static bool note_bind_error(struct session *session, struct worker *worker,
     return answer(session, WIRE_FAILED, error);
 }
 
+/* A broker that was killed before it could answer has bound it already. */
+static bool is_bound_to(int fd, const struct address *address)
+{
+    int saved = errno;
+    struct address bound = {.len = sizeof bound.storage};
+    bool same = getsockname(fd, (struct sockaddr *)&bound.storage, &bound.len) == 0 &&
+                address_equal(&bound, address);
+
+    errno = saved;
+    return same;
+}
+
 static bool claim_new_name(struct session *session, struct worker *worker,
                            const struct address *address, unsigned ordinal, int fd)
 {
@@ -215,7 +236,8 @@ static bool claim_new_name(struct session *session, struct worker *worker,
         close(fd);
         return answer(session, WIRE_FAILED, EINVAL);
     }
-    if (bind(fd, (const struct sockaddr *)&address->storage, address->len) < 0) {
+    if (bind(fd, (const struct sockaddr *)&address->storage, address->len) < 0 &&
+        !is_bound_to(fd, address)) {
         int error = errno;
         close(fd);
         return note_bind_error(session, worker, address, error);

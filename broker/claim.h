@@ -17,4 +17,8 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
 /* A worker that has a channel's fd but no record of it. */
 bool claim_attach(struct session *session, const struct wire_attach *attach);
 
+/* A channel that is complete: watches it and enters it with its listener and worker. 0, or -1 with
+ * errno. */
+int claim_watch_channel(struct channel *channel);
+
 #endif

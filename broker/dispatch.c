@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "journal.h"
 #include "log.h"
 #include "pick.h"
 #include "recall.h"
+#include "state.h"
 #include "take.h"
 #include "worker.h"
 
@@ -127,11 +129,13 @@ static void hand(struct listener *listener, struct channel *channel,
 {
     if (channel_send(channel, &connection->offer, connection->fd) == 0) {
         close(connection->fd); /* at once: a copy kept open holds back the client's FIN */
-        listener->handed++;
+        journal_end_send();
+        listener->counts->handed++;
         recall_expect(channel);
         return;
     }
     take_hold(listener, connection);
+    journal_end_send();
     if (errno == EPIPE || errno == ECONNRESET)
         dispatch_close_channel(channel);
     else
@@ -294,6 +298,7 @@ void dispatch_start(struct listener *listener, struct channel *channel)
 void dispatch_close_channel(struct channel *channel)
 {
     channel->closed = true;
+    state_touch();
     channel_set_outstanding(channel, false);
     channel_set_woken(channel, false);
     /* The counter of a dead worker may lag behind what it took: ask the channel itself. */

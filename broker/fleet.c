@@ -8,15 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker.h"
+#include "drain.h"
 #include "log.h"
 #include "procfs.h"
 #include "restart.h"
 #include "spawn.h"
+#include "state.h"
 #include "stop.h"
 
 #define RESPAWN_FIRST_MS 100
@@ -70,6 +71,7 @@ static void mark_ready(struct worker *worker)
     if (worker->state != WORKER_STARTING)
         return;
     worker->state = WORKER_READY;
+    state_touch();
     worker->ready_ms = loop_now_ms();
     loop_stop_timer(&worker->start_timer);
     log_debug("worker %u (pid %d) is ready", worker->slot, (int)worker->pid);
@@ -104,6 +106,12 @@ static void on_start_timeout(struct loop_timer *timer)
                  worker->slot, timeout_s);
         mark_ready(worker);
     }
+}
+
+static void await_readiness(struct worker *worker)
+{
+    worker->start_timer.on_time = on_start_timeout;
+    loop_start_timer(&worker->start_timer, (int64_t)broker.config.start_timeout_s * 1000);
 }
 
 /* --- the end of a worker --- */
@@ -247,9 +255,9 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
     struct worker last = *worker;
     last.accepted = worker_accepted(worker);
     LIST_INIT(&last.channels);
-    bool was_current = slot->worker == worker;
+    bool was_current = slot->worker == worker && !worker->joined;
     bool was_successor = slot->successor == worker;
-    if (was_current)
+    if (slot->worker == worker)
         slot->worker = NULL;
     if (was_successor)
         slot->successor = NULL;
@@ -282,8 +290,7 @@ static struct worker *start_worker(struct fleet_slot *slot)
     }
     worker->exec_watch = (struct loop_watch){error_fd, on_exec_pipe};
     loop_add(&worker->exec_watch, EPOLLIN);
-    worker->start_timer.on_time = on_start_timeout;
-    loop_start_timer(&worker->start_timer, (int64_t)broker.config.start_timeout_s * 1000);
+    await_readiness(worker);
     return worker;
 }
 
@@ -349,15 +356,14 @@ void fleet_cease(void)
 
 /* --- workers that join --- */
 
-static void on_joined_end(struct loop_watch *watch, uint32_t events)
+/* A process that is not our child has ended; nobody can tell us how. */
+static void on_pidfd_ready(struct loop_watch *watch, uint32_t events)
 {
     struct worker *worker = loop_container(watch, struct worker, pidfd_watch);
+    siginfo_t unknown = {.si_pid = worker->pid, .si_code = CLD_KILLED, .si_status = SIGKILL};
 
     (void)events;
-    log_debug("worker %u (pid %d), which had joined, ended", worker->slot, (int)worker->pid);
-    slots[worker->slot]->worker = NULL;
-    slots[worker->slot]->accepted += worker_accepted(worker);
-    worker_bury(worker);
+    fleet_on_end(worker, &unknown);
     stop_check();
 }
 
@@ -378,18 +384,59 @@ struct worker *fleet_join(pid_t pid)
             return worker;
     }
     struct fleet_slot *slot = free_slot();
-    int pid_fd = slot ? pidfd_open(pid, 0) : -1;
-    struct worker *worker = pid_fd < 0 ? NULL : worker_create(slot->id);
-    if (!worker) {
-        if (pid_fd >= 0)
-            close(pid_fd);
+    struct worker *worker = slot ? worker_create(slot->id) : NULL;
+    if (!worker)
         return NULL;
-    }
     worker->joined = true;
     worker->pid = pid;
-    worker->pidfd_watch = (struct loop_watch){pid_fd, on_joined_end};
-    loop_add(&worker->pidfd_watch, EPOLLIN);
+    if (worker_watch_pid(worker, on_pidfd_ready) < 0) {
+        worker_bury(worker);
+        return NULL;
+    }
     slot->worker = worker;
     log_debug("pid %d joins as worker %u", (int)pid, slot->id);
     return worker;
+}
+
+/* --- workers of another broker --- */
+
+void fleet_restore_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t accepted)
+{
+    while (slot_count <= id)
+        if (!add_slot())
+            abort();
+    slots[id]->restarts = restarts;
+    slots[id]->failures = failures;
+    slots[id]->accepted = accepted;
+}
+
+bool fleet_watch_adopted(struct worker *worker)
+{
+    siginfo_t unknown = {.si_pid = worker->pid, .si_code = CLD_KILLED, .si_status = SIGKILL};
+    bool is_child = procfs_parent(worker->pid) == getpid();
+
+    if (is_child || worker_watch_pid(worker, on_pidfd_ready) == 0) {
+        ever_ready |= worker->state == WORKER_READY;
+        if (worker->state == WORKER_STARTING)
+            await_readiness(worker);
+        return true;
+    }
+    fleet_on_end(worker, &unknown);
+    return false;
+}
+
+void fleet_resume(void)
+{
+    for (unsigned i = 0; i < broker.config.workers; i++) {
+        fleet_restore_slot(i, i < slot_count ? slots[i]->restarts : 0,
+                           i < slot_count ? slots[i]->failures : 0,
+                           i < slot_count ? slots[i]->accepted : 0);
+        if (!slots[i]->worker && !loop_timer_runs(&slots[i]->respawn))
+            fill(slots[i]);
+    }
+    for (unsigned i = broker.config.workers; i < slot_count; i++)
+        if (slots[i]->worker && !slots[i]->worker->joined)
+            drain_begin(slots[i]->worker);
+    if (!told_ready && all_ready())
+        tell_ready();
 }

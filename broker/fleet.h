@@ -39,6 +39,14 @@ int fleet_start_successor(struct fleet_slot *slot);
  */
 struct worker *fleet_join(pid_t pid);
 
+/* What another broker left: a slot, and a worker in it. False: its process is gone, and so is the
+ * worker now. */
+void fleet_restore_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t accepted);
+bool fleet_watch_adopted(struct worker *worker);
+
+/* After all of that: starts what is missing and drains what is too much. */
+void fleet_resume(void);
+
 /* Starts nothing any more. */
 void fleet_cease(void);
 

@@ -14,6 +14,7 @@
 
 #include "dispatch.h"
 #include "log.h"
+#include "state.h"
 
 struct listener_queue listeners = TAILQ_HEAD_INITIALIZER(listeners);
 
@@ -32,6 +33,11 @@ struct listener *listener_create(const struct address *key, unsigned ordinal, in
 {
     struct listener *listener = calloc(1, sizeof *listener);
 
+    if (listener && !(listener->counts = journal_reserve_counts(&listener->counts_number))) {
+        free(listener);
+        listener = NULL;
+        errno = ENOMEM;
+    }
     if (!listener) {
         if (folder_fd >= 0)
             close(folder_fd);
@@ -48,6 +54,13 @@ struct listener *listener_create(const struct address *key, unsigned ordinal, in
     TAILQ_INIT(&listener->woken);
     TAILQ_INSERT_TAIL(&listeners, listener, all);
     return listener;
+}
+
+void listener_adopt_counts(struct listener *listener, uint32_t number)
+{
+    journal_release_counts(listener->counts_number);
+    listener->counts_number = number;
+    listener->counts = journal_counts_at(number);
 }
 
 /* A hard link beside the path, by which it can be put back. */
@@ -78,7 +91,8 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
         const struct sockaddr_un *un = (const struct sockaddr_un *)&listener->key.storage;
         snprintf(listener->path.name, sizeof listener->path.name, "%.*s", (int)sizeof un->sun_path,
                  un->sun_path);
-        guard_path(&listener->path);
+        if (!listener->path.ino)
+            guard_path(&listener->path);
     }
     return dispatch_init(listener);
 }
@@ -124,6 +138,8 @@ void listener_destroy(struct listener *listener)
     if (listener->canonical_fd >= 0)
         close(listener->canonical_fd);
     TAILQ_REMOVE(&listeners, listener, all);
+    journal_release_counts(listener->counts_number);
+    state_touch();
     free(listener->channels);
     free(listener);
 }
@@ -137,6 +153,7 @@ void listener_add_channel(struct listener *listener, struct channel *channel)
         if (!listener->channels)
             abort();
     }
+    state_touch();
     channel->position = listener->channel_count;
     listener->channels[listener->channel_count++] = channel;
 }
@@ -147,8 +164,9 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
 
     listener->channels[channel->position] = last;
     last->position = channel->position;
-    listener->direct += atomic_load(&channel->board->worker.direct);
-    listener->lost += atomic_load(&channel->board->worker.lost);
+    state_touch();
+    listener->counts->direct += atomic_load(&channel->board->worker.direct);
+    listener->counts->lost += atomic_load(&channel->board->worker.lost);
     dispatch_forget(channel);
 }
 
@@ -167,7 +185,7 @@ int listener_queued(const struct listener *listener, int *limit)
 
 uint64_t listener_direct(const struct listener *listener)
 {
-    uint64_t direct = listener->direct;
+    uint64_t direct = listener->counts->direct;
 
     for (uint32_t i = 0; i < listener->channel_count; i++)
         direct += atomic_load_explicit(&listener->channels[i]->board->worker.direct,

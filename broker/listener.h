@@ -13,6 +13,7 @@
 
 #include "broker/address.h"
 #include "broker/channel.h"
+#include "broker/journal.h"
 #include "broker/loop.h"
 
 struct session;
@@ -57,11 +58,9 @@ struct listener {
     struct wire_offer held;
     struct channel_queue outstanding, stranded, woken;
 
-    uint64_t accepts;  /* taken off the canonical socket by the broker */
-    uint64_t handed;   /* offers sent */
-    uint64_t recalled; /* of which taken back */
-    uint64_t lost;     /* destroyed in a worker whose fd table was full */
-    uint64_t direct;   /* taken directly by workers that are gone */
+    struct journal_counts *counts; /* in the journal; survives us */
+    uint32_t counts_number;
+    uint32_t number; /* in the snapshot being written, see state.c */
 
     TAILQ_ENTRY(listener) all;
 };
@@ -77,6 +76,9 @@ struct listener *listener_find(const struct address *key, unsigned ordinal);
  * Returns NULL with errno ENOMEM.
  */
 struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd);
+
+/* Goes on with the counts of a listener that another broker had. */
+void listener_adopt_counts(struct listener *listener, uint32_t number);
 
 /* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2)
  * or epoll_ctl(2). */

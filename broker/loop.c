@@ -132,8 +132,20 @@ static int wait_ms(void)
     return rest < 0 ? 0 : rest > 3600000 ? 3600000 : (int)rest;
 }
 
+static void do_nothing(void)
+{
+}
+
+static void (*call_before_wait)(void) = do_nothing;
+
+void loop_set_before_wait(void (*before_wait)(void))
+{
+    call_before_wait = before_wait;
+}
+
 static void turn(void)
 {
+    call_before_wait();
     int count = epoll_wait(epoll_fd, batch, BATCH, wait_ms());
 
     assert(count >= 0 || errno == EINTR);

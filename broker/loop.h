@@ -47,6 +47,9 @@ static inline bool loop_timer_runs(const struct loop_timer *timer)
 /* CLOCK_MONOTONIC in milliseconds, read once per turn of the loop. */
 int64_t loop_now_ms(void);
 
+/* Called at the end of every turn, before the loop waits. */
+void loop_set_before_wait(void (*before_wait)(void));
+
 /* Turns until loop_quit(). */
 void loop_run(void);
 void loop_quit(void);

@@ -55,9 +55,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", run_broker}, {"status", run_status},     {"restart", run_restart},
-    {"stop", run_stop},  {"help", print_help},       {"--help", print_help},
-    {"-h", print_help},  {"version", print_version}, {"--version", print_version},
+    {"status", run_status},     {"restart", run_restart},     {"stop", run_stop},
+    {"help", print_help},       {"--help", print_help},       {"-h", print_help},
+    {"version", print_version}, {"--version", print_version},
 };
 
 int main(int argc, char **argv)
@@ -66,6 +66,8 @@ int main(int argc, char **argv)
         log_error("no command given; see sshim --help");
         return EXIT_USAGE;
     }
+    if (strcmp(argv[1], "run") == 0)
+        return run_broker(argc - 1, argv + 1, argv);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

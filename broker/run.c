@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,13 +19,17 @@
 #include "children.h"
 #include "client.h"
 #include "fleet.h"
+#include "journal.h"
+#include "keeper.h"
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
 #include "paths.h"
 #include "session.h"
 #include "restart.h"
+#include "resume.h"
 #include "spawn.h"
+#include "state.h"
 #include "stop.h"
 
 struct broker broker;
@@ -160,7 +165,7 @@ static bool watch_signals(void)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    spawn_block_signals(&signals);
     signal(SIGPIPE, SIG_IGN);
     watch = (struct loop_watch){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
     return watch.fd >= 0 && loop_add(&watch, EPOLLIN) == 0;
@@ -187,7 +192,31 @@ static void clean_up(void)
     unlink(broker.control_path);
 }
 
-int run_broker(int argc, char **argv)
+/* Another broker was here before us, in this process or one that was killed. */
+static void resume(void)
+{
+    if (resume_load() < 0) {
+        log_error("cannot go on from where the last broker was: %s; stop its workers by hand and "
+                  "start anew",
+                  strerror(errno));
+        exit(EXIT_ADDRESS);
+    }
+    log_info("pid %d goes on %s", (int)getpid(),
+             resume_after_crash() ? "after a crash of the broker" : "after an upgrade");
+    fleet_resume();
+    children_on_signal(); /* those that ended meanwhile */
+}
+
+static void start(void)
+{
+    log_debug("control socket is %s", broker.control_path);
+    if (fleet_init() < 0) {
+        log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
+        stop_begin(EXIT_NEVER_READY);
+    }
+}
+
+int run_broker(int argc, char **argv, char **program_argv)
 {
     int result = config_parse(&broker.config, argc, argv);
 
@@ -199,21 +228,28 @@ int run_broker(int argc, char **argv)
     if (broker.config.command && !paths_library(broker.library_path, sizeof broker.library_path))
         return EXIT_USAGE;
     spawn_init();
+    resume_init(program_argv);
+    bool resumes = resume_is_due();
     raise_fd_limit();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (loop_init() < 0 || !watch_signals()) {
+    if (loop_init() < 0 || !watch_signals() || (!resumes && journal_init() < 0)) {
         log_error("cannot start: %s; check the limits of this process", strerror(errno));
         return EXIT_USAGE;
     }
     broker.started_ms = loop_now_ms();
-    if (!open_abstract() || !open_control())
+    loop_set_before_wait(state_save);
+    if (resumes)
+        resume();
+    else if (!open_abstract() || !open_control())
         return EXIT_ADDRESS;
-    log_debug("control socket is %s", broker.control_path);
-    if (fleet_init() < 0) {
-        log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
-        stop_begin(EXIT_NEVER_READY);
-    }
+    if (keeper_start() < 0)
+        log_error("cannot start the keeper: %s; a crash of the broker would lose connections",
+                  strerror(errno));
+    if (!resumes)
+        start();
     loop_run();
+    journal_mark_clean();
+    keeper_stop();
     clean_up();
     return stop_exit_code();
 }

@@ -2,7 +2,8 @@
 #ifndef SSHIM_BROKER_RUN_H
 #define SSHIM_BROKER_RUN_H
 
-/* argv behind "run"; returns the exit code. */
-int run_broker(int argc, char **argv);
+/* argc, argv from "run" on; program_argv is all of it, to execute it again. Returns the exit code.
+ */
+int run_broker(int argc, char **argv, char **program_argv);
 
 #endif

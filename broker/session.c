@@ -10,6 +10,7 @@
 #include "claim.h"
 #include "control.h"
 #include "log.h"
+#include "state.h"
 #include "proto/fdpass.h"
 
 static struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
@@ -177,8 +178,14 @@ static void on_rendezvous_ready(struct loop_watch *watch, uint32_t events)
         watch_rendezvous(false);
 }
 
+int session_rendezvous_fd(unsigned number)
+{
+    return number < rendezvous_count ? rendezvous[number].fd : -1;
+}
+
 int session_listen(int rendezvous_fd)
 {
     rendezvous[rendezvous_count] = (struct loop_watch){rendezvous_fd, on_rendezvous_ready};
+    state_touch();
     return loop_add(&rendezvous[rendezvous_count++], EPOLLIN);
 }

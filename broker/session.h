@@ -41,6 +41,9 @@ TAILQ_HEAD(session_queue, session);
 /* Watches a listening SOCK_SEQPACKET socket (takes). 0, or -1 with the errno of epoll_ctl(2). */
 int session_listen(int rendezvous_fd);
 
+/* The fd of the first or second socket given to session_listen, or -1. */
+int session_rendezvous_fd(unsigned number);
+
 /* Sends a message with fd (borrowed, -1 for none). False: the peer is gone or does not read; close
  * the session. */
 bool session_send(struct session *session, const void *message, size_t len_bytes, int fd);

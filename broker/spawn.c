@@ -21,6 +21,31 @@ void spawn_init(void)
     getrlimit(RLIMIT_NOFILE, &original_files);
 }
 
+struct spawn_original spawn_get_original(void)
+{
+    struct spawn_original original = {.file_limit = original_files.rlim_cur};
+
+    for (int number = 1; number <= 64; number++)
+        if (sigismember(&original_mask, number) == 1)
+            original.signal_mask |= UINT64_C(1) << (number - 1);
+    return original;
+}
+
+void spawn_set_original(const struct spawn_original *original)
+{
+    original_files.rlim_cur = original->file_limit;
+    sigemptyset(&original_mask);
+    for (int number = 1; number <= 64; number++)
+        if (original->signal_mask >> (number - 1) & 1)
+            sigaddset(&original_mask, number);
+}
+
+void spawn_block_signals(const sigset_t *signals)
+{
+    sigprocmask(SIG_SETMASK, &original_mask, NULL);
+    sigprocmask(SIG_BLOCK, signals, NULL);
+}
+
 /* All of these run in the child, where leaking is fine. */
 
 static char *replace_id(const char *argument, unsigned slot)

@@ -4,6 +4,7 @@
 #ifndef SSHIM_BROKER_SPAWN_H
 #define SSHIM_BROKER_SPAWN_H
 
+#include <signal.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,6 +18,17 @@ struct spawn_identity {
 /* Remembers what children must get back: the signal mask and RLIMIT_NOFILE. Call before changing
  * either. */
 void spawn_init(void);
+
+/* The same as one number each, so that they survive an exec of the broker itself. */
+struct spawn_original {
+    uint64_t signal_mask; /* bit n - 1: signal n is blocked */
+    uint64_t file_limit;
+};
+struct spawn_original spawn_get_original(void);
+void spawn_set_original(const struct spawn_original *original);
+
+/* Blocks these signals and no others than the original ones. */
+void spawn_block_signals(const sigset_t *signals);
 
 /*
  * Forks and executes command (found as by execvp(3)), with {id} in its arguments replaced, the

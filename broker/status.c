@@ -102,9 +102,9 @@ static struct listener_view view_listener(const struct listener *listener)
         view.backlog = listener->backlog;
     view.queued = view.queued < 0 ? 0 : view.queued;
     view.direct = listener_direct(listener);
-    view.accepted = listener->accepts + view.direct;
-    view.handed = listener->handed;
-    view.recalled = listener->recalled;
+    view.accepted = listener->counts->accepts + view.direct;
+    view.handed = listener->counts->handed;
+    view.recalled = listener->counts->recalled;
     return view;
 }
 

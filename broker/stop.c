@@ -9,6 +9,7 @@
 #include "broker.h"
 #include "dispatch.h"
 #include "fleet.h"
+#include "keeper.h"
 #include "listener.h"
 #include "log.h"
 #include "procfs.h"
@@ -33,7 +34,8 @@ int stop_exit_code(void)
 
 static void visit_signal(pid_t pid, void *context)
 {
-    kill(pid, *(const int *)context);
+    if (pid != keeper_pid())
+        kill(pid, *(const int *)context);
 }
 
 static void signal_everyone(int number)
@@ -41,7 +43,7 @@ static void signal_everyone(int number)
     struct worker *worker;
 
     LIST_FOREACH(worker, &workers, all)
-    if (worker->joined && worker->state != WORKER_GONE)
+    if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
         worker_signal(worker, number);
     procfs_each_child(getpid(), visit_signal, &number);
 }
@@ -52,19 +54,19 @@ static bool has_children(void)
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-static bool has_joined_workers(void)
+static bool has_other_workers(void)
 {
     struct worker *worker;
 
     LIST_FOREACH(worker, &workers, all)
-    if (worker->joined && worker->state != WORKER_GONE)
+    if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
         return true;
     return false;
 }
 
 void stop_check(void)
 {
-    if (stopping && !has_children() && !has_joined_workers())
+    if (stopping && !has_children() && !has_other_workers())
         loop_quit();
 }
 

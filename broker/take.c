@@ -37,7 +37,7 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
         /* anything else concerns that one connection, see accept(2), "Error handling" */
         len = sizeof peer;
     }
-    listener->accepts++;
+    listener->counts->accepts++;
     wire_head_init(&connection->offer.head, WIRE_OFFER);
     connection->offer.flags = nonblock ? WIRE_OFFER_NONBLOCK : 0;
     connection->offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
@@ -53,7 +53,7 @@ static enum take take_stranded(struct listener *listener, struct take_connection
     while ((channel = TAILQ_FIRST(&listener->stranded)) != NULL) {
         connection->fd = channel_recall(channel, &connection->offer);
         if (connection->fd >= 0) {
-            listener->recalled++;
+            listener->counts->recalled++;
             return TAKE_DONE;
         }
         channel_set_stranded(channel, false);

@@ -4,11 +4,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "dispatch.h"
 #include "listener.h"
+#include "state.h"
 
 #define STUCK_MS 200 /* offers untaken for this long: the worker is stuck */
 
@@ -40,7 +42,18 @@ struct worker *worker_create(unsigned slot)
         return NULL;
     }
     LIST_INSERT_HEAD(&workers, worker, all);
+    state_touch();
     return worker;
+}
+
+int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_watch *, uint32_t))
+{
+    int pid_fd = pidfd_open(worker->pid, 0);
+
+    if (pid_fd < 0)
+        return -1;
+    worker->pidfd_watch = (struct loop_watch){pid_fd, on_end};
+    return loop_add(&worker->pidfd_watch, EPOLLIN);
 }
 
 void worker_signal(const struct worker *worker, int number)
@@ -63,6 +76,7 @@ static void free_if_done(struct worker *worker)
     if (worker->state != WORKER_GONE || !LIST_EMPTY(&worker->channels))
         return;
     LIST_REMOVE(worker, all);
+    state_touch();
     free(worker);
 }
 
@@ -71,6 +85,7 @@ void worker_bury(struct worker *worker)
     struct channel *channel = LIST_FIRST(&worker->channels);
 
     worker->state = WORKER_GONE;
+    state_touch();
     loop_stop_timer(&worker->start_timer);
     unwatch(&worker->pidfd_watch);
     unwatch(&worker->exec_watch);

@@ -31,7 +31,7 @@ struct worker {
     unsigned slot;
     enum worker_state state;
     pid_t pid;    /* the process that counts; moves on when a server daemonises */
-    bool joined;  /* not started by us: known by its pid, watched by a pidfd */
+    bool joined;  /* started by somebody else: it has no token */
     bool stopped; /* by SIGSTOP or a debugger */
     uint8_t token[WIRE_TOKEN_SIZE];
     int64_t started_ms;
@@ -45,7 +45,8 @@ struct worker {
     struct loop_timer start_timer; /* until it is ready; drain.c's afterwards */
     int64_t drain_ms;              /* when it began to drain */
     unsigned looks_at_rest;
-    struct loop_watch pidfd_watch; /* joined only; .fd keeps */
+    uint32_t number;               /* in the snapshot being written, see state.c */
+    struct loop_watch pidfd_watch; /* of a process that is not our child; .fd keeps */
     struct loop_watch exec_watch;  /* the pipe on which exec's failure is told; .fd keeps */
     LIST_ENTRY(worker) all;
 };
@@ -58,6 +59,10 @@ const char *worker_state_name(enum worker_state state);
 /* A new worker for this slot, with a token of its own, in no process yet. NULL with errno ENOMEM.
  */
 struct worker *worker_create(unsigned slot);
+
+/* Watches the end of a process that is not our child. 0, or -1 with the errno of pidfd_open(2). */
+int worker_watch_pid(struct worker *worker,
+                     void (*on_end)(struct loop_watch *watch, uint32_t events));
 
 /* Sends a signal to its process, if it has one. */
 void worker_signal(const struct worker *worker, int number);

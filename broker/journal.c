@@ -1,0 +1,152 @@
+/* journal.c - see journal.h. */
+#include "journal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define JOURNAL_MAGIC 0x314a5353u /* "SSJ1": the layout of everything here and in state.c */
+#define COUNTS_MAX 256
+#define HALF_SIZE ((size_t)16 << 20) /* sparse: only what a snapshot fills becomes memory */
+
+struct journal {
+    uint32_t magic;
+    _Atomic uint32_t clean;
+    _Atomic int in_hand_fd;
+    _Atomic uint64_t in_hand_channel;
+    _Atomic uint64_t in_hand_net;
+    _Atomic uint64_t snapshot; /* length << 1 | half; 0: none */
+    uint8_t counts_used[COUNTS_MAX];
+    struct journal_counts counts[COUNTS_MAX];
+};
+
+#define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
+#define JOURNAL_SIZE (HEAD_SIZE + 2 * HALF_SIZE)
+
+static struct journal *journal;
+static int memory_fd = -1;
+
+static int map(int fd)
+{
+    void *memory = mmap(NULL, JOURNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (memory == MAP_FAILED)
+        return -1;
+    if (journal)
+        munmap(journal, JOURNAL_SIZE);
+    journal = memory;
+    memory_fd = fd;
+    return 0;
+}
+
+int journal_init(void)
+{
+    int fd = memfd_create("sshim-journal", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    if (ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 || map(fd) < 0) {
+        close(fd);
+        return -1;
+    }
+    journal->magic = JOURNAL_MAGIC;
+    journal->in_hand_fd = -1;
+    return 0;
+}
+
+int journal_adopt(int fd)
+{
+    if (lseek(fd, 0, SEEK_END) != (off_t)JOURNAL_SIZE) {
+        errno = EPROTO;
+        return -1;
+    }
+    if (map(fd) < 0)
+        return -1;
+    if (journal->magic == JOURNAL_MAGIC)
+        return 0;
+    errno = EPROTO;
+    return -1;
+}
+
+int journal_fd(void)
+{
+    return memory_fd;
+}
+
+struct journal_counts *journal_reserve_counts(uint32_t *number)
+{
+    for (uint32_t i = 0; i < COUNTS_MAX; i++) {
+        if (journal->counts_used[i])
+            continue;
+        journal->counts_used[i] = 1;
+        memset(&journal->counts[i], 0, sizeof journal->counts[i]);
+        *number = i;
+        return &journal->counts[i];
+    }
+    return NULL;
+}
+
+struct journal_counts *journal_counts_at(uint32_t number)
+{
+    return &journal->counts[number < COUNTS_MAX ? number : 0];
+}
+
+void journal_release_counts(uint32_t number)
+{
+    journal->counts_used[number] = 0;
+}
+
+void journal_begin_send(int conn_fd, uint64_t channel, uint64_t net)
+{
+    atomic_store_explicit(&journal->in_hand_channel, channel, memory_order_relaxed);
+    atomic_store_explicit(&journal->in_hand_net, net, memory_order_relaxed);
+    atomic_store_explicit(&journal->in_hand_fd, conn_fd, memory_order_release);
+}
+
+void journal_end_send(void)
+{
+    atomic_store_explicit(&journal->in_hand_fd, -1, memory_order_release);
+}
+
+struct journal_in_hand journal_in_hand(void)
+{
+    return (struct journal_in_hand){journal->in_hand_fd, journal->in_hand_channel,
+                                    journal->in_hand_net};
+}
+
+static char *half(uint64_t number)
+{
+    return (char *)journal + HEAD_SIZE + number * HALF_SIZE;
+}
+
+void *journal_snapshot_room(size_t *size)
+{
+    *size = HALF_SIZE;
+    return half(!(atomic_load(&journal->snapshot) & 1));
+}
+
+void journal_publish_snapshot(size_t len)
+{
+    uint64_t other = !(atomic_load(&journal->snapshot) & 1);
+    atomic_store(&journal->snapshot, (uint64_t)len << 1 | other);
+}
+
+const void *journal_snapshot(size_t *len)
+{
+    uint64_t valid = atomic_load(&journal->snapshot);
+
+    *len = (size_t)(valid >> 1);
+    return *len && *len <= HALF_SIZE ? half(valid & 1) : NULL;
+}
+
+void journal_mark_clean(void)
+{
+    atomic_store(&journal->clean, 1);
+}
+
+bool journal_is_clean(void)
+{
+    return atomic_load(&journal->clean) != 0;
+}

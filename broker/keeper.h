@@ -1,0 +1,23 @@
+/*
+ * keeper.h - a process that does nothing but share the broker's fd table (clone(2), CLONE_FILES)
+ * and wait for its death.
+ *
+ * Because of it, nothing that the broker held is closed when the broker is killed: listening
+ * sockets, channels, offers in them, and the connection that it had just accepted. The keeper then
+ * executes the broker's program, which resumes.
+ */
+#ifndef SSHIM_BROKER_KEEPER_H
+#define SSHIM_BROKER_KEEPER_H
+
+#include <sys/types.h>
+
+/* Starts it, and another one whenever it is killed. 0, or -1 with the errno of clone(2). */
+int keeper_start(void);
+
+/* Ends it: the broker is about to end in order, or to execute another program. */
+void keeper_stop(void);
+
+/* Its pid, 0: none. It is a child of the broker that no wait for SIGCHLD's children sees. */
+pid_t keeper_pid(void);
+
+#endif

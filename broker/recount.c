@@ -1,0 +1,109 @@
+/* recount.c - see recount.h. */
+#include "recount.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dispatch.h"
+#include "journal.h"
+#include "listener.h"
+#include "log.h"
+#include "recall.h"
+#include "take.h"
+
+struct offer {
+    struct channel *channel;
+    struct take_connection connection;
+    struct offer *next;
+};
+
+static struct offer *offers;
+static struct offer **last_offer = &offers;
+static bool in_hand_was_sent;
+
+void recount_channel(struct channel *channel)
+{
+    struct journal_in_hand in_hand = journal_in_hand();
+    struct take_connection connection;
+    uint64_t found = 0;
+
+    while ((connection.fd = channel_recall(channel, &connection.offer)) >= 0) {
+        struct offer *offer = calloc(1, sizeof *offer);
+        if (!offer)
+            abort();
+        offer->channel = channel;
+        offer->connection = connection;
+        *last_offer = offer;
+        last_offer = &offer->next;
+        found++;
+    }
+    uint64_t taken = channel_restart_counters(channel);
+    if (in_hand.fd >= 0 && in_hand.channel == channel->id && taken + found >= in_hand.net)
+        in_hand_was_sent = true;
+}
+
+void recount_finish(void)
+{
+    while (offers) {
+        struct offer *offer = offers;
+        offers = offer->next;
+        /* It came out of this channel, so there is room in it. */
+        if (channel_send(offer->channel, &offer->connection.offer, offer->connection.fd) < 0)
+            log_error("a connection could not be put back; it is lost");
+        else
+            recall_expect(offer->channel);
+        close(offer->connection.fd);
+        free(offer);
+    }
+    last_offer = &offers;
+}
+
+static in_port_t port_of(const struct sockaddr_storage *address)
+{
+    return address->ss_family == AF_INET ? ((const struct sockaddr_in *)address)->sin_port
+                                         : ((const struct sockaddr_in6 *)address)->sin6_port;
+}
+
+/* The listener that a connection was accepted from: the same local address, else the same port on a
+ * wildcard. */
+static struct listener *find_origin(int fd)
+{
+    struct address local = {.len = sizeof local.storage};
+    struct listener *listener;
+    struct listener *same_port = NULL;
+
+    if (getsockname(fd, (struct sockaddr *)&local.storage, &local.len) < 0)
+        return NULL;
+    TAILQ_FOREACH(listener, &listeners, all)
+    {
+        if (address_equal(&listener->bound, &local))
+            return listener;
+        if (local.storage.ss_family != AF_UNIX && listener->bound.storage.ss_family != AF_UNIX &&
+            port_of(&listener->bound.storage) == port_of(&local.storage))
+            same_port = listener;
+    }
+    return same_port;
+}
+
+void recount_rescue(int fd)
+{
+    struct take_connection connection = {.fd = fd};
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    struct listener *listener = find_origin(fd);
+    bool was_sent = journal_in_hand().fd == fd && in_hand_was_sent;
+
+    if (was_sent || !listener || listener->held_fd >= 0 ||
+        getpeername(fd, (struct sockaddr *)&peer, &len) < 0) {
+        close(fd);
+        return;
+    }
+    wire_head_init(&connection.offer.head, WIRE_OFFER);
+    connection.offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
+    memcpy(connection.offer.addr, &peer, connection.offer.addr_len);
+    take_hold(listener, &connection);
+    dispatch_pump(listener);
+}

@@ -1,0 +1,144 @@
+/* resume.c - see resume.h. $SSHIM_RESUME is "JOURNAL_FD crash|upgrade MASK LIMIT [FD...]". */
+#include "resume.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dispatch.h"
+#include "journal.h"
+#include "listener.h"
+#include "recount.h"
+#include "spawn.h"
+#include "state.h"
+
+#define STRAYS_MAX 64
+
+static char **program_argv;
+static bool after_crash;
+static int strays[STRAYS_MAX];
+static int stray_count;
+
+void resume_init(char **argv)
+{
+    program_argv = argv;
+}
+
+static void keep_over_exec(int fd, void *context)
+{
+    (void)context;
+    fcntl(fd, F_SETFD, 0);
+}
+
+struct known {
+    int fd;
+    bool found;
+};
+
+static void visit_known(int fd, void *context)
+{
+    struct known *known = context;
+    known->found |= known->fd == fd;
+}
+
+/* A connection that was accepted and got no further: a connected stream socket that no record
+ * names. */
+static bool is_stray(int fd)
+{
+    struct known known = {.fd = fd};
+    int type = 0;
+    int listening = 1;
+    socklen_t len = sizeof type;
+
+    if (fd <= STDERR_FILENO || !(fcntl(fd, F_GETFD) & FD_CLOEXEC) ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || listening)
+        return false;
+    state_each_fd(visit_known, &known);
+    return !known.found;
+}
+
+static void find_strays(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)) != NULL)
+        if (stray_count < STRAYS_MAX && is_stray(atoi(entry->d_name)))
+            strays[stray_count++] = atoi(entry->d_name);
+    if (dir)
+        closedir(dir);
+}
+
+void resume_exec(const char *program, bool rescue)
+{
+    char text[96 + STRAYS_MAX * 12];
+    struct spawn_original original = spawn_get_original();
+    int used = snprintf(text, sizeof text, "%d %s %" PRIx64 " %" PRIu64, journal_fd(),
+                        rescue ? "crash" : "upgrade", original.signal_mask, original.file_limit);
+
+    if (rescue)
+        find_strays();
+    for (int i = 0; i < stray_count; i++) {
+        used += snprintf(text + used, sizeof text - (size_t)used, " %d", strays[i]);
+        keep_over_exec(strays[i], NULL);
+    }
+    keep_over_exec(journal_fd(), NULL);
+    state_each_fd(keep_over_exec, NULL);
+    setenv("SSHIM_RESUME", text, 1);
+    execv(program, program_argv);
+    unsetenv("SSHIM_RESUME");
+}
+
+bool resume_is_due(void)
+{
+    char *text = getenv("SSHIM_RESUME");
+    int used = 0;
+    int fd;
+    char cause[16];
+    struct spawn_original original;
+
+    if (!text ||
+        sscanf(text, "%d %15s %" SCNx64 " %" SCNu64 "%n", &fd, cause, &original.signal_mask,
+               &original.file_limit, &used) < 4 ||
+        journal_adopt(fd) < 0)
+        return false;
+    spawn_set_original(&original);
+    after_crash = strcmp(cause, "crash") == 0;
+    for (char *rest = text + used; *rest && stray_count < STRAYS_MAX;)
+        strays[stray_count++] = (int)strtol(rest, &rest, 10);
+    unsetenv("SSHIM_RESUME");
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return true;
+}
+
+static int close_on_exec_again(int fd)
+{
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+}
+
+int resume_load(void)
+{
+    struct listener *listener;
+
+    if (state_load(close_on_exec_again) < 0)
+        return -1;
+    for (int i = 0; i < stray_count; i++)
+        recount_rescue(close_on_exec_again(strays[i]));
+    journal_end_send();
+    TAILQ_FOREACH(listener, &listeners, all)
+        dispatch_pump(listener);
+    return 0;
+}
+
+bool resume_after_crash(void)
+{
+    return after_crash;
+}

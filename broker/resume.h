@@ -1,0 +1,29 @@
+/*
+ * resume.h - the broker's program is executed again and goes on where another left off: after an
+ * upgrade in the same process, or in the keeper when the broker was killed. What it needs travels
+ * as open fds and in $SSHIM_RESUME.
+ */
+#ifndef SSHIM_BROKER_RESUME_H
+#define SSHIM_BROKER_RESUME_H
+
+#include <stdbool.h>
+
+/* Remembers how this program was called. */
+void resume_init(char **argv);
+
+/*
+ * Executes program with our arguments. Keeps open what the valid snapshot names, and connections
+ * nobody has a record of (rescue). Returns only on failure, with the errno of execv(2).
+ */
+void resume_exec(const char *program, bool rescue);
+
+/* Whether this process was started by resume_exec; then the journal is adopted. */
+bool resume_is_due(void);
+
+/* Builds the broker from the journal, then rescues connections. 0, or -1 with errno. */
+int resume_load(void);
+
+/* Whether the broker before us was killed: another `sshim run` may take over. */
+bool resume_after_crash(void);
+
+#endif

@@ -1,0 +1,343 @@
+/* state.c - see state.h. Records of fixed size, in the order of enum section. */
+#include "state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "claim.h"
+#include "dispatch.h"
+#include "drain.h"
+#include "fleet.h"
+#include "journal.h"
+#include "listener.h"
+#include "log.h"
+#include "recount.h"
+#include "session.h"
+#include "worker.h"
+
+struct state_head {
+    uint32_t slots, workers, listeners, channels;
+    int32_t rendezvous_fds[2];
+};
+
+struct state_slot {
+    uint32_t restarts, failures;
+    uint64_t accepted;
+};
+
+enum state_role { ROLE_CURRENT, ROLE_OTHER };
+
+struct state_worker {
+    uint32_t slot, state, role, joined, stopped, port_zero_claims;
+    int32_t pid;
+    uint32_t reserved;
+    uint8_t token[WIRE_TOKEN_SIZE];
+    uint64_t accepted;
+    int64_t started_ms, ready_ms;
+};
+
+struct state_listener {
+    struct address key;
+    struct listener_path path;
+    uint32_t ordinal, listening, backlog, counts;
+    int32_t canonical_fd;
+    uint32_t reserved;
+};
+
+struct state_channel {
+    uint64_t id;
+    uint32_t listener, worker; /* their numbers in the snapshot */
+    int32_t our_fd, their_fd, board_fd;
+    uint32_t listening, closed, blind;
+};
+
+static bool touched;
+
+void state_touch(void)
+{
+    touched = true;
+}
+
+/* --- writing --- */
+
+struct writer {
+    char *at;
+    size_t room;
+};
+
+static void put(struct writer *writer, const void *record, size_t size)
+{
+    if (writer->room < size) {
+        writer->room = 0;
+        return;
+    }
+    memcpy(writer->at, record, size);
+    writer->at += size;
+    writer->room -= size;
+}
+
+static void put_workers(struct writer *writer, uint32_t *count)
+{
+    struct worker *worker;
+
+    *count = 0;
+    LIST_FOREACH(worker, &workers, all)
+    {
+        struct state_worker record = {
+            .slot = worker->slot,
+            .state = worker->state,
+            .role = fleet_slot(worker->slot)->worker == worker ? ROLE_CURRENT : ROLE_OTHER,
+            .joined = worker->joined,
+            .stopped = worker->stopped,
+            .port_zero_claims = worker->port_zero_claims,
+            .pid = worker->pid,
+            .accepted = worker->accepted,
+            .started_ms = worker->started_ms,
+            .ready_ms = worker->ready_ms,
+        };
+        memcpy(record.token, worker->token, sizeof record.token);
+        worker->number = (*count)++;
+        put(writer, &record, sizeof record);
+    }
+}
+
+static void put_listeners(struct writer *writer, uint32_t *count)
+{
+    struct listener *listener;
+
+    *count = 0;
+    TAILQ_FOREACH(listener, &listeners, all)
+    {
+        if (listener->canonical_fd < 0)
+            continue; /* reserved: its claimant will ask again */
+        struct state_listener record = {
+            .key = listener->key,
+            .path = listener->path,
+            .ordinal = listener->ordinal,
+            .listening = listener->listening,
+            .backlog = (uint32_t)listener->backlog,
+            .counts = listener->counts_number,
+            .canonical_fd = listener->canonical_fd,
+        };
+        listener->number = (*count)++;
+        put(writer, &record, sizeof record);
+    }
+}
+
+static void put_channels(struct writer *writer, uint32_t *count)
+{
+    struct listener *listener;
+
+    *count = 0;
+    TAILQ_FOREACH(listener, &listeners, all)
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        const struct channel *channel = listener->channels[i];
+        struct state_channel record = {
+            .id = channel->id,
+            .listener = listener->number,
+            .worker = channel->worker->number,
+            .our_fd = channel->our_fd,
+            .their_fd = channel->their_fd,
+            .board_fd = channel->board_fd,
+            .listening = channel->listening,
+            .closed = channel->closed,
+            .blind = channel->blind,
+        };
+        (*count)++;
+        put(writer, &record, sizeof record);
+    }
+}
+
+static void put_slots(struct writer *writer, uint32_t *count)
+{
+    *count = fleet_slot_count();
+    for (uint32_t i = 0; i < *count; i++) {
+        const struct fleet_slot *slot = fleet_slot(i);
+        struct state_slot record = {slot->restarts, slot->failures, slot->accepted};
+        put(writer, &record, sizeof record);
+    }
+}
+
+void state_save(void)
+{
+    struct state_head head = {
+        .rendezvous_fds = {session_rendezvous_fd(0), session_rendezvous_fd(1)}};
+    size_t size;
+
+    if (!touched)
+        return;
+    touched = false;
+    char *room = journal_snapshot_room(&size);
+    struct writer writer = {room + sizeof head, size - sizeof head};
+    put_slots(&writer, &head.slots);
+    put_workers(&writer, &head.workers);
+    put_listeners(&writer, &head.listeners);
+    put_channels(&writer, &head.channels);
+    if (writer.room == 0) {
+        log_error(
+            "cannot note the state: there are too many workers; a crash of the broker would lose "
+            "them");
+        return;
+    }
+    memcpy(room, &head, sizeof head);
+    journal_publish_snapshot((size_t)(writer.at - room));
+}
+
+/* --- reading --- */
+
+struct snapshot {
+    const struct state_head *head;
+    const struct state_slot *slots;
+    const struct state_worker *workers;
+    const struct state_listener *listeners;
+    const struct state_channel *channels;
+};
+
+static bool open_snapshot(struct snapshot *snapshot)
+{
+    size_t len;
+    const char *at = journal_snapshot(&len);
+
+    if (!at || len < sizeof *snapshot->head)
+        return false;
+    const struct state_head *head = (const void *)at;
+    snapshot->head = head;
+    snapshot->slots = (const void *)(at + sizeof *head);
+    snapshot->workers = (const void *)(snapshot->slots + head->slots);
+    snapshot->listeners = (const void *)(snapshot->workers + head->workers);
+    snapshot->channels = (const void *)(snapshot->listeners + head->listeners);
+    return (const char *)(snapshot->channels + head->channels) == at + len;
+}
+
+void state_each_fd(void (*visit)(int fd, void *context), void *context)
+{
+    struct snapshot snapshot;
+
+    if (!open_snapshot(&snapshot))
+        return;
+    for (int i = 0; i < 2; i++)
+        visit(snapshot.head->rendezvous_fds[i], context);
+    for (uint32_t i = 0; i < snapshot.head->listeners; i++) {
+        visit(snapshot.listeners[i].canonical_fd, context);
+        if (snapshot.listeners[i].path.folder_fd >= 0)
+            visit(snapshot.listeners[i].path.folder_fd, context);
+    }
+    for (uint32_t i = 0; i < snapshot.head->channels; i++) {
+        visit(snapshot.channels[i].our_fd, context);
+        visit(snapshot.channels[i].their_fd, context);
+        visit(snapshot.channels[i].board_fd, context);
+    }
+}
+
+static struct worker *load_worker(const struct state_worker *record)
+{
+    struct worker *worker = worker_create(record->slot);
+
+    if (!worker)
+        abort();
+    memcpy(worker->token, record->token, sizeof worker->token);
+    worker->state = (enum worker_state)record->state;
+    worker->pid = record->pid;
+    worker->joined = record->joined;
+    worker->stopped = record->stopped;
+    worker->port_zero_claims = record->port_zero_claims;
+    worker->accepted = record->accepted;
+    worker->started_ms = record->started_ms;
+    worker->ready_ms = record->ready_ms;
+    return worker;
+}
+
+static struct listener *load_listener(const struct state_listener *record, state_fd_map *map)
+{
+    int folder_fd = record->path.folder_fd;
+    struct listener *listener =
+        listener_create(&record->key, record->ordinal, folder_fd < 0 ? -1 : map(folder_fd));
+
+    if (!listener)
+        abort();
+    folder_fd = listener->path.folder_fd;
+    listener->path = record->path;
+    listener->path.folder_fd = folder_fd;
+    listener->backlog = (int)record->backlog;
+    listener->listening = record->listening;
+    listener_adopt_counts(listener, record->counts);
+    if (listener_set_canonical(listener, map(record->canonical_fd)) < 0)
+        log_error("cannot watch a listener again: %s; restart the server", strerror(errno));
+    return listener;
+}
+
+static void load_channel(const struct state_channel *record, struct listener *listener,
+                         struct worker *worker, state_fd_map *map)
+{
+    struct channel *channel = channel_restore(listener, worker, record->id, map(record->our_fd),
+                                              map(record->their_fd), map(record->board_fd));
+
+    if (!channel) {
+        log_error("cannot take over a channel of worker %u: %s; it will be recalled from",
+                  worker->slot, strerror(errno));
+        return;
+    }
+    channel->listening = record->listening;
+    channel->closed = record->closed;
+    channel->blind = record->blind;
+    claim_watch_channel(channel);
+    recount_channel(channel);
+}
+
+/* What goes on from here: watch the process, or go through the motions of its end. */
+static void resume_worker(struct worker *worker, uint32_t role)
+{
+    struct fleet_slot *slot = fleet_slot(worker->slot);
+
+    if (role == ROLE_CURRENT)
+        slot->worker = worker;
+    if (worker->state == WORKER_GONE) {
+        worker_bury(worker);
+        return;
+    }
+    if (fleet_watch_adopted(worker) && role != ROLE_CURRENT)
+        drain_begin(worker);
+}
+
+static int same_number(int fd)
+{
+    return fd;
+}
+
+int state_load(state_fd_map *map)
+{
+    struct snapshot snapshot;
+
+    if (!open_snapshot(&snapshot)) {
+        errno = EPROTO;
+        return -1;
+    }
+    const struct state_head *head = snapshot.head;
+    struct worker **loaded_workers = calloc(head->workers + 1, sizeof(struct worker *));
+    struct listener **loaded_listeners = calloc(head->listeners + 1, sizeof(struct listener *));
+    if (!loaded_workers || !loaded_listeners)
+        abort();
+    map = map ? map : same_number;
+    for (uint32_t i = 0; i < head->slots; i++)
+        fleet_restore_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,
+                           snapshot.slots[i].accepted);
+    for (uint32_t i = 0; i < head->workers; i++)
+        loaded_workers[i] = load_worker(&snapshot.workers[i]);
+    for (uint32_t i = 0; i < head->listeners; i++)
+        loaded_listeners[i] = load_listener(&snapshot.listeners[i], map);
+    for (uint32_t i = 0; i < head->channels; i++)
+        load_channel(&snapshot.channels[i], loaded_listeners[snapshot.channels[i].listener],
+                     loaded_workers[snapshot.channels[i].worker], map);
+    for (uint32_t i = 0; i < head->workers; i++)
+        resume_worker(loaded_workers[i], snapshot.workers[i].role);
+    for (uint32_t i = 0; i < 2; i++)
+        session_listen(map(head->rendezvous_fds[i]));
+    free(loaded_workers);
+    free(loaded_listeners);
+    recount_finish();
+    return 0;
+}
