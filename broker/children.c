@@ -16,6 +16,7 @@
 #include "recall.h"
 #include "state.h"
 #include "stop.h"
+#include "upgrade.h"
 #include "worker.h"
 
 #define KILL_AFTER_MS 5000 /* what does not end on TERM */
@@ -131,6 +132,8 @@ static void on_child_end(const siginfo_t *info)
 {
     struct worker *worker = worker_find_by_pid(info->si_pid);
 
+    if (!worker && upgrade_on_child_end(info))
+        return;
     if (!worker) {
         if (!loop_timer_runs(&leftover_timer))
             end_leftovers();

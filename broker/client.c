@@ -16,7 +16,7 @@
 
 #define SUFFIX ".sock"
 
-static int connect_to(const char *control_path)
+int client_connect(const char *control_path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -34,7 +34,7 @@ static int connect_to(const char *control_path)
 
 int client_probe(const char *control_path)
 {
-    int fd = connect_to(control_path);
+    int fd = client_connect(control_path);
 
     if (fd >= 0) {
         close(fd);
@@ -105,8 +105,8 @@ static int receive_answer(int fd, enum wire_command_code code)
 {
     union {
         struct wire_head head;
+        struct wire_text text;
         struct wire_result result;
-        char bytes[WIRE_MESSAGE_MAX];
     } message;
     int passed_fd;
 
@@ -117,16 +117,13 @@ static int receive_answer(int fd, enum wire_command_code code)
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0) {
-            if (code == WIRE_COMMAND_STOP)
+            if (code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_UPGRADE)
                 return EXIT_STOPPED;
             log_error("the broker did not answer; it may belong to another user, see its log");
             return 1;
         }
         switch (wire_check(&message, (size_t)got, false)) {
-        case WIRE_TEXT:
-            fwrite(message.bytes + sizeof message.head, 1, (size_t)got - sizeof message.head,
-                   stdout);
-            break;
+        case WIRE_TEXT: fwrite(message.text.text, 1, (size_t)got - WIRE_TEXT_MIN, stdout); break;
         case WIRE_RESULT: return message.result.exit_code;
         default:
             log_error(
@@ -143,7 +140,7 @@ int client_run(const struct config_target *target, enum wire_command_code code)
 
     if (!resolve(target, path, sizeof path))
         return 1;
-    int fd = connect_to(path);
+    int fd = client_connect(path);
     if (fd < 0) {
         log_error("cannot reach a broker at %s: %s; 'sshim status' without options lists what runs",
                   path, strerror(errno));

@@ -27,6 +27,7 @@ enum option_code {
     OPT_READY_FD,
     OPT_JSON,
     OPT_PARALLEL,
+    OPT_ON_BROKER_DEATH,
 };
 
 static const struct option run_options[] = {
@@ -41,6 +42,7 @@ static const struct option run_options[] = {
     {"start-timeout", required_argument, NULL, OPT_START_TIMEOUT},
     {"recall", required_argument, NULL, OPT_RECALL},
     {"backlog", required_argument, NULL, OPT_BACKLOG},
+    {"on-broker-death", required_argument, NULL, OPT_ON_BROKER_DEATH},
     {"ready-fd", required_argument, NULL, OPT_READY_FD},
     {"quiet", no_argument, NULL, 'q'},
     {"verbose", no_argument, NULL, 'v'},
@@ -63,6 +65,8 @@ static const char help[] =
     "       sshim status [--json] [--name NAME]          show listeners and workers\n"
     "       sshim restart [--parallel K] [--name NAME]   replace the workers one by one, losing "
     "nobody\n"
+    "       sshim upgrade [--name NAME]                  execute the broker's program anew, in "
+    "place\n"
     "       sshim stop [--name NAME]                     stop an instance and wait until it is "
     "gone\n"
     "       sshim help | version\n"
@@ -91,6 +95,9 @@ static const char help[] =
     "      --backlog N|app       length of the queue: a number, or app = what the server asks for "
     "(default:\n"
     "                            net.core.somaxconn)\n"
+    "      --on-broker-death WHAT    serve (default): workers go on when the broker is killed, and "
+    "the next\n"
+    "                            'sshim run' of this name takes them over; exit: they end\n"
     "      --ready-fd N          write a newline to this file descriptor when all workers are "
     "ready\n"
     "  -q, --quiet               errors only\n"
@@ -100,7 +107,7 @@ static const char help[] =
     "{id} in an argument, and SSHIM_WORKER_ID in the environment, is the slot of the copy, from "
     "0.\n"
     "\n"
-    "options of status, restart and stop:\n"
+    "options of status, restart, upgrade and stop:\n"
     "      --name NAME, --control PATH   which instance (default: the one that runs)\n"
     "      --json                        status as one JSON document\n"
     "      --parallel K                  restart K workers at a time (default 1)\n";
@@ -220,6 +227,15 @@ static int parse_backlog(struct config *config, const char *text)
     return -1;
 }
 
+static int parse_on_broker_death(struct config *config, const char *text)
+{
+    static const char *const names[] = {"serve", "exit"};
+    int choice = 0;
+    int result = parse_choice("--on-broker-death", text, names, 2, &choice);
+    config->exit_on_broker_death = choice == 1;
+    return result;
+}
+
 static int parse_ready_fd(struct config *config, const char *text)
 {
     unsigned fd;
@@ -247,6 +263,7 @@ static int parse_run_option(struct config *config, int option, const char *value
         return parse_seconds("--start-timeout", value, &config->start_timeout_s);
     case OPT_RECALL: return parse_recall(config, value);
     case OPT_BACKLOG: return parse_backlog(config, value);
+    case OPT_ON_BROKER_DEATH: return parse_on_broker_death(config, value);
     case OPT_READY_FD: return parse_ready_fd(config, value);
     case 'q': config->verbosity = LOG_LEVEL_QUIET; return -1;
     case 'v': config->verbosity = LOG_LEVEL_VERBOSE; return -1;

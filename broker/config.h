@@ -54,8 +54,9 @@ struct config {
     unsigned grace_s;
     unsigned start_timeout_s;
     unsigned recall_ms;
-    int backlog;  /* 0: as the program asks */
-    int ready_fd; /* -1: none */
+    int backlog;               /* 0: as the program asks */
+    bool exit_on_broker_death; /* workers end when the broker was killed, instead of serving on */
+    int ready_fd;              /* -1: none */
     enum log_level verbosity;
 };
 

@@ -9,6 +9,8 @@
 #include "restart.h"
 #include "status.h"
 #include "stop.h"
+#include "takeover.h"
+#include "upgrade.h"
 
 static bool send_status(struct session *session, char *(*render)(size_t *len))
 {
@@ -49,6 +51,11 @@ bool control_handle(struct session *session, const struct wire_command *command)
         if (restart_begin(command->argument, session))
             return true;
         return refuse(session, "a restart is under way already, or the broker stops\n");
+    case WIRE_COMMAND_TAKEOVER: return takeover_give(session);
+    case WIRE_COMMAND_UPGRADE:
+        if (upgrade_begin(session))
+            return true;
+        return refuse(session, "an upgrade is under way already, or the broker stops\n");
     default: return false;
     }
 }

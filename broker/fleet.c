@@ -143,6 +143,8 @@ static void describe_end(const siginfo_t *info, char *text, size_t size)
 {
     if (info->si_code == CLD_EXITED)
         snprintf(text, size, "exited with status %d", info->si_status);
+    else if (info->si_code == 0)
+        snprintf(text, size, "ended");
     else
         snprintf(text, size, "was ended by signal %d (%s)", info->si_status,
                  strsignal(info->si_status));
@@ -255,7 +257,8 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
     struct worker last = *worker;
     last.accepted = worker_accepted(worker);
     LIST_INIT(&last.channels);
-    bool was_current = slot->worker == worker && !worker->joined;
+    bool was_current =
+        slot->worker == worker && !worker->joined && slot->id < broker.config.workers;
     bool was_successor = slot->successor == worker;
     if (slot->worker == worker)
         slot->worker = NULL;
@@ -360,7 +363,7 @@ void fleet_cease(void)
 static void on_pidfd_ready(struct loop_watch *watch, uint32_t events)
 {
     struct worker *worker = loop_container(watch, struct worker, pidfd_watch);
-    siginfo_t unknown = {.si_pid = worker->pid, .si_code = CLD_KILLED, .si_status = SIGKILL};
+    siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
 
     (void)events;
     fleet_on_end(worker, &unknown);
@@ -412,7 +415,7 @@ void fleet_restore_slot(unsigned id, unsigned restarts, unsigned failures, uint6
 
 bool fleet_watch_adopted(struct worker *worker)
 {
-    siginfo_t unknown = {.si_pid = worker->pid, .si_code = CLD_KILLED, .si_status = SIGKILL};
+    siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
     bool is_child = procfs_parent(worker->pid) == getpid();
 
     if (is_child || worker_watch_pid(worker, on_pidfd_ready) == 0) {
@@ -437,6 +440,5 @@ void fleet_resume(void)
     for (unsigned i = broker.config.workers; i < slot_count; i++)
         if (slots[i]->worker && !slots[i]->worker->joined)
             drain_begin(slots[i]->worker);
-    if (!told_ready && all_ready())
-        tell_ready();
+    told_ready = all_ready(); /* somebody has said so */
 }

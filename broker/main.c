@@ -35,6 +35,14 @@ static int run_restart(int argc, char **argv)
     return result >= 0 ? result : client_run(&target, WIRE_COMMAND_RESTART);
 }
 
+static int run_upgrade(int argc, char **argv)
+{
+    struct config_target target;
+    int result = config_parse_target(&target, "upgrade", argc, argv);
+
+    return result >= 0 ? result : client_run(&target, WIRE_COMMAND_UPGRADE);
+}
+
 static int print_help(int argc, char **argv)
 {
     (void)argc;
@@ -55,9 +63,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"status", run_status},     {"restart", run_restart},     {"stop", run_stop},
-    {"help", print_help},       {"--help", print_help},       {"-h", print_help},
-    {"version", print_version}, {"--version", print_version},
+    {"status", run_status}, {"restart", run_restart},   {"upgrade", run_upgrade},
+    {"stop", run_stop},     {"help", print_help},       {"--help", print_help},
+    {"-h", print_help},     {"version", print_version}, {"--version", print_version},
 };
 
 int main(int argc, char **argv)

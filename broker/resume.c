@@ -124,18 +124,56 @@ static int close_on_exec_again(int fd)
     return fd;
 }
 
+struct mapping {
+    int number;
+    int fd;
+};
+
+static struct mapping *mappings;
+static size_t mapping_count;
+
+void resume_map_fd(int number, int fd)
+{
+    struct mapping *more = realloc(mappings, (mapping_count + 1) * sizeof *mappings);
+
+    if (!more)
+        abort();
+    mappings = more;
+    mappings[mapping_count++] = (struct mapping){number, fd};
+}
+
+/* They come and are asked for in the same order, but for a few: look on from the last one. */
+static int mapped_fd(int number)
+{
+    static size_t last;
+
+    for (size_t i = 0; i < mapping_count; i++) {
+        last = last + 1 < mapping_count ? last + 1 : 0;
+        if (mappings[last].number == number)
+            return mappings[last].fd;
+    }
+    return -1;
+}
+
 int resume_load(void)
 {
     struct listener *listener;
 
-    if (state_load(close_on_exec_again) < 0)
+    if (state_load(mapping_count ? mapped_fd : close_on_exec_again) < 0)
         return -1;
     for (int i = 0; i < stray_count; i++)
         recount_rescue(close_on_exec_again(strays[i]));
     journal_end_send();
     TAILQ_FOREACH(listener, &listeners, all)
-        dispatch_pump(listener);
+    dispatch_pump(listener);
     return 0;
+}
+
+const char *resume_describe(void)
+{
+    if (mapping_count)
+        return "of the broker before";
+    return after_crash ? "after a crash of the broker" : "after an upgrade";
 }
 
 bool resume_after_crash(void)

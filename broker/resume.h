@@ -20,10 +20,17 @@ void resume_exec(const char *program, bool rescue);
 /* Whether this process was started by resume_exec; then the journal is adopted. */
 bool resume_is_due(void);
 
+/* The fd of the snapshot that had this number is here as fd (takes). Without any, numbers are the
+ * same. */
+void resume_map_fd(int number, int fd);
+
 /* Builds the broker from the journal, then rescues connections. 0, or -1 with errno. */
 int resume_load(void);
 
 /* Whether the broker before us was killed: another `sshim run` may take over. */
 bool resume_after_crash(void);
+
+/* For messages: "after a crash of the broker", "after an upgrade", "of the broker before". */
+const char *resume_describe(void);
 
 #endif

@@ -31,6 +31,8 @@
 #include "spawn.h"
 #include "state.h"
 #include "stop.h"
+#include "takeover.h"
+#include "upgrade.h"
 
 struct broker broker;
 
@@ -150,6 +152,7 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
             stop_begin(EXIT_STOPPED);
             break;
         case SIGHUP: restart_begin(1, NULL); break;
+        case SIGUSR2: upgrade_begin(NULL); break;
         default: break;
         }
     }
@@ -165,6 +168,7 @@ static bool watch_signals(void)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR2);
     spawn_block_signals(&signals);
     signal(SIGPIPE, SIG_IGN);
     watch = (struct loop_watch){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
@@ -201,9 +205,11 @@ static void resume(void)
                   strerror(errno));
         exit(EXIT_ADDRESS);
     }
-    log_info("pid %d goes on %s", (int)getpid(),
-             resume_after_crash() ? "after a crash of the broker" : "after an upgrade");
-    fleet_resume();
+    log_info("going on with %u workers %s", fleet_slot_count(), resume_describe());
+    if (resume_after_crash() && broker.config.exit_on_broker_death)
+        stop_begin(EXIT_STOPPED);
+    else
+        fleet_resume();
     children_on_signal(); /* those that ended meanwhile */
 }
 
@@ -238,6 +244,8 @@ int run_broker(int argc, char **argv, char **program_argv)
     }
     broker.started_ms = loop_now_ms();
     loop_set_before_wait(state_save);
+    if (!resumes && takeover_receive(broker.control_path))
+        resumes = true;
     if (resumes)
         resume();
     else if (!open_abstract() || !open_control())

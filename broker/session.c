@@ -70,10 +70,7 @@ bool session_send(struct session *session, const void *message, size_t len_bytes
 /* False: the session is to be closed. */
 static bool send_rest(struct session *session)
 {
-    struct {
-        struct wire_head head;
-        char text[WIRE_TEXT_MAX];
-    } piece;
+    struct wire_text piece;
     struct wire_result result = {.exit_code = session->exit_code};
 
     while (session->text_sent < session->text_len) {
@@ -82,7 +79,7 @@ static bool send_rest(struct session *session)
             len = sizeof piece.text;
         wire_head_init(&piece.head, WIRE_TEXT);
         memcpy(piece.text, session->text + session->text_sent, len);
-        if (!session_send(session, &piece, sizeof piece.head + len, -1)) {
+        if (!session_send(session, &piece, WIRE_TEXT_MIN + len, -1)) {
             loop_modify(&session->watch, EPOLLOUT);
             return errno == EAGAIN;
         }

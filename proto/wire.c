@@ -13,7 +13,8 @@ struct wire_rule {
 };
 
 static const struct wire_rule rules[] = {
-#define X(name, value, fd, min, max) [value] = {#name, fd, min, max},
+#define X(name, value, fd, type, min)                                                              \
+    [value] = {#name, WIRE_FD_##fd, (min) ? (min) : sizeof(struct type), sizeof(struct type)},
     WIRE_TYPES(X)
 #undef X
 };

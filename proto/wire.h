@@ -21,48 +21,40 @@
 /* A sockaddr is at most a sockaddr_un of 110 bytes; the rest is padding. */
 #define WIRE_ADDRESS_MAX 112
 #define WIRE_TOKEN_SIZE 16
-#define WIRE_TEXT_MAX 4000
 /* No slot: the peer was not started by the broker and asks to join. */
 #define WIRE_SLOT_NONE UINT32_MAX
 
-/* Largest datagram either side sends. */
-#define WIRE_MESSAGE_MAX 4096
-
 /*
- * type, who sends it, on which socket, whether an fd must ride along, smallest and largest size.
+ * Every message, whether an fd must ride along, and its size.
  *
  *   link     a connection to the broker's rendezvous socket, made for one request and closed after
  * the answer channel  the SEQPACKET pair of one worker and one listener
  */
-#define WIRE_TYPES(X)                                                                              \
-    /*  name     value  fd                min size                             max size */         \
-    X(CLAIM, 1, WIRE_FD_REQUIRED, sizeof(struct wire_claim),                                       \
-      sizeof(struct wire_claim)) /* worker, link */                                                \
-    X(ATTACH, 2, WIRE_FD_NONE, sizeof(struct wire_attach),                                         \
-      sizeof(struct wire_attach)) /* worker, link */                                               \
-    X(GRANT, 3, WIRE_FD_OPTIONAL, sizeof(struct wire_grant),                                       \
-      sizeof(struct wire_grant)) /* broker, link */                                                \
-    X(SHADOW, 4, WIRE_FD_REQUIRED, sizeof(struct wire_head),                                       \
-      sizeof(struct wire_head)) /* broker, link */                                                 \
-    X(BOARD, 5, WIRE_FD_REQUIRED, sizeof(struct wire_head),                                        \
-      sizeof(struct wire_head))                                              /* broker, link */    \
-    X(OFFER, 6, WIRE_FD_REQUIRED, WIRE_OFFER_MIN, sizeof(struct wire_offer)) /* broker, channel */ \
-    X(WAKE, 7, WIRE_FD_NONE, sizeof(struct wire_head),                                             \
-      sizeof(struct wire_head)) /* worker, channel */                                              \
-    X(LISTEN, 8, WIRE_FD_NONE, sizeof(struct wire_listen),                                         \
-      sizeof(struct wire_listen)) /* worker, channel */                                            \
-    X(CLOSE, 9, WIRE_FD_NONE, sizeof(struct wire_head),                                            \
-      sizeof(struct wire_head)) /* worker, channel */                                              \
-    X(COMMAND, 10, WIRE_FD_NONE, sizeof(struct wire_command),                                      \
-      sizeof(struct wire_command))                                        /* operator, link */     \
-    X(TEXT, 11, WIRE_FD_NONE, sizeof(struct wire_head), WIRE_MESSAGE_MAX) /* broker, link */       \
-    X(RESULT, 12, WIRE_FD_NONE, sizeof(struct wire_result),                                        \
-      sizeof(struct wire_result)) /* broker, link */
+// clang-format off
+#define WIRE_TYPES(X)                                                                     \
+    /* name     no  fd        struct         smallest size       who sends it, where */   \
+    X(CLAIM,     1, REQUIRED, wire_claim,    WIRE_WHOLE)      /* worker, link */          \
+    X(ATTACH,    2, NONE,     wire_attach,   WIRE_WHOLE)      /* worker, link */          \
+    X(GRANT,     3, OPTIONAL, wire_grant,    WIRE_WHOLE)      /* broker, link */          \
+    X(SHADOW,    4, REQUIRED, wire_head,     WIRE_WHOLE)      /* broker, link */          \
+    X(BOARD,     5, REQUIRED, wire_head,     WIRE_WHOLE)      /* broker, link */          \
+    X(OFFER,     6, REQUIRED, wire_offer,    WIRE_OFFER_MIN)  /* broker, channel */       \
+    X(WAKE,      7, NONE,     wire_head,     WIRE_WHOLE)      /* worker, channel */       \
+    X(LISTEN,    8, NONE,     wire_listen,   WIRE_WHOLE)      /* worker, channel */       \
+    X(CLOSE,     9, NONE,     wire_head,     WIRE_WHOLE)      /* worker, channel */       \
+    X(COMMAND,  10, NONE,     wire_command,  WIRE_WHOLE)      /* operator, link */        \
+    X(TEXT,     11, NONE,     wire_text,     WIRE_TEXT_MIN)   /* broker, link */          \
+    X(RESULT,   12, NONE,     wire_result,   WIRE_WHOLE)      /* broker, link */          \
+    X(HEIRLOOM, 13, REQUIRED, wire_heirloom, WIRE_WHOLE)      /* broker to broker, link */
+// clang-format on
+
+/* A smallest size of 0: the message has one size only. */
+#define WIRE_WHOLE 0
 
 enum wire_fd { WIRE_FD_NONE, WIRE_FD_OPTIONAL, WIRE_FD_REQUIRED };
 
 enum wire_type {
-#define X(name, value, fd, min, max) WIRE_##name = value,
+#define X(name, value, fd, type, min) WIRE_##name = value,
     WIRE_TYPES(X)
 #undef X
 };
@@ -165,7 +157,9 @@ static_assert(sizeof(struct wire_listen) == 16, "wire_listen is 16 bytes");
     X(STATUS, 1, "status")                                                                         \
     X(STATUS_JSON, 2, "status --json")                                                             \
     X(STOP, 3, "stop")                                                                             \
-    X(RESTART, 4, "restart")
+    X(RESTART, 4, "restart")                                                                       \
+    X(TAKEOVER, 5, "take over")                                                                    \
+    X(UPGRADE, 6, "upgrade")
 
 enum wire_command_code {
 #define X(name, value, text) WIRE_COMMAND_##name = value,
@@ -180,6 +174,17 @@ struct wire_command {
 };
 static_assert(sizeof(struct wire_command) == 16, "wire_command is 16 bytes");
 
+/* Broker: what a command prints. Sent as WIRE_TEXT_MIN + the length of the text. */
+#define WIRE_TEXT_MAX 4000
+struct wire_text {
+    struct wire_head head;
+    char text[WIRE_TEXT_MAX];
+};
+#define WIRE_TEXT_MIN offsetof(struct wire_text, text)
+
+/* Largest datagram either side sends. */
+#define WIRE_MESSAGE_MAX sizeof(struct wire_text)
+
 /* Broker: the command ended. Any WIRE_TEXT of it came before. */
 struct wire_result {
     struct wire_head head;
@@ -187,6 +192,15 @@ struct wire_result {
     uint32_t reserved;
 };
 static_assert(sizeof(struct wire_result) == 16, "wire_result is 16 bytes");
+
+/* Broker, to the one that takes over: an fd, and the number it had. The first one is the journal.
+ */
+struct wire_heirloom {
+    struct wire_head head;
+    int32_t number;
+    uint32_t reserved;
+};
+static_assert(sizeof(struct wire_heirloom) == 16, "wire_heirloom is 16 bytes");
 
 /* Fills in magic, version and type. */
 void wire_head_init(struct wire_head *head, enum wire_type type);

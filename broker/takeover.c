@@ -1,0 +1,115 @@
+/* takeover.c - see takeover.h. The journal, then each fd with its old number, then the result. */
+#include "takeover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "journal.h"
+#include "keeper.h"
+#include "listener.h"
+#include "log.h"
+#include "proto/fdpass.h"
+#include "resume.h"
+#include "state.h"
+
+#define DEADLINE_S 5
+
+/* --- the old broker --- */
+
+struct giving {
+    int socket_fd;
+    bool failed;
+};
+
+static void give_fd(int fd, void *context)
+{
+    struct giving *giving = context;
+    struct wire_heirloom message = {.number = fd};
+
+    wire_head_init(&message.head, WIRE_HEIRLOOM);
+    if (!giving->failed && fdpass_send(giving->socket_fd, &message, sizeof message, fd, 0) < 0)
+        giving->failed = true;
+}
+
+static void make_blocking(int socket_fd)
+{
+    struct timeval deadline = {.tv_sec = DEADLINE_S};
+
+    fcntl(socket_fd, F_SETFL, fcntl(socket_fd, F_GETFL) & ~O_NONBLOCK);
+    setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
+}
+
+static bool give_all(int socket_fd)
+{
+    struct giving giving = {.socket_fd = socket_fd};
+    struct wire_heirloom journal = {.number = journal_fd()};
+    struct wire_result result = {.exit_code = 0};
+
+    make_blocking(socket_fd);
+    wire_head_init(&journal.head, WIRE_HEIRLOOM);
+    if (fdpass_send(socket_fd, &journal, sizeof journal, journal_fd(), 0) < 0)
+        return false;
+    state_each_fd(give_fd, &giving);
+    wire_head_init(&result.head, WIRE_RESULT);
+    return !giving.failed && fdpass_send(socket_fd, &result, sizeof result, -1, 0) == 0;
+}
+
+static bool holds_connection(void)
+{
+    const struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+    if (listener->held_fd >= 0)
+        return true;
+    return false;
+}
+
+bool takeover_give(struct session *session)
+{
+    if (!resume_after_crash() || holds_connection())
+        return false;
+    state_touch();
+    state_save();
+    keeper_stop();
+    if (give_all(session->watch.fd))
+        _exit(0); /* all of it belongs to the other one now */
+    log_error("cannot hand over to another broker: %s; going on", strerror(errno));
+    keeper_start();
+    return false;
+}
+
+/* --- the new broker --- */
+
+bool takeover_receive(const char *control_path)
+{
+    union {
+        struct wire_head head;
+        struct wire_text text;
+        struct wire_heirloom heirloom;
+    } message;
+    struct wire_command command = {.code = WIRE_COMMAND_TAKEOVER};
+    int socket_fd = client_connect(control_path);
+    bool has_journal = false;
+    int fd;
+
+    if (socket_fd < 0)
+        return false;
+    wire_head_init(&command.head, WIRE_COMMAND);
+    int type = fdpass_send(socket_fd, &command, sizeof command, -1, 0) == 0 ? WIRE_COMMAND : -1;
+    while (type > 0 && type != WIRE_RESULT) {
+        ssize_t got = fdpass_recv(socket_fd, &message, sizeof message, &fd, MSG_CMSG_CLOEXEC, NULL);
+        type = got > 0 ? wire_check(&message, (size_t)got, fd >= 0) : -1;
+        if (type != WIRE_HEIRLOOM)
+            continue;
+        if (has_journal)
+            resume_map_fd(message.heirloom.number, fd);
+        else
+            has_journal = journal_adopt(fd) == 0;
+    }
+    close(socket_fd);
+    return type == WIRE_RESULT && has_journal;
+}
