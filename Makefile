@@ -1,7 +1,9 @@
 # make            builds build/sshim and build/libsshim.so
 # make demo       runs four copies of a real server and shows that each served
 # make check      everything that must pass before a landing; installs what the tests need
-# make help       all targets
+# make install    into PREFIX (/usr/local), below DESTDIR where that is given; make uninstall takes it away
+# make clean      removes build/
+# make help       these lines, and those of the other makefiles
 
 CC      ?= cc
 BUILD   ?= build
@@ -38,6 +40,34 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+
+# --- for users: demo, install, help
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+LIBDIR := $(DESTDIR)$(PREFIX)/lib/sshim
+MANDIR := $(DESTDIR)$(PREFIX)/share/man
+
+demo: all
+	scripts/demo.sh $(BUILD)/sshim
+
+# sshim looks for its library beside itself and in ../lib/sshim, so the tree may be moved as a whole.
+install: all
+	install -d $(BINDIR) $(LIBDIR) $(MANDIR)/man1 $(MANDIR)/man7
+	install -m 755 $(BUILD)/sshim $(BINDIR)/sshim
+	install -m 644 $(BUILD)/libsshim.so $(LIBDIR)/libsshim.so
+	install -m 644 man/*.1 $(MANDIR)/man1/
+	$(if $(wildcard man/*.7),install -m 644 $(wildcard man/*.7) $(MANDIR)/man7/)
+
+uninstall:
+	rm -f $(BINDIR)/sshim $(LIBDIR)/libsshim.so
+	rm -f $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) $(patsubst man/%,$(MANDIR)/man7/%,$(wildcard man/*.7))
+	-rmdir $(LIBDIR)
+
+# One line a target: those comments of the makefiles that begin with "# make ".
+help:
+	@sed -n 's/^# \(make \)/\1/p' $(filter-out %.d,$(MAKEFILE_LIST))
+
+.PHONY: demo install uninstall help
+# --- end of for users
 
 clean:
 	rm -rf build

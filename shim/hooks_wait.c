@@ -9,8 +9,10 @@
 #include "vlisten.h"
 #include "wait.h"
 
-/* glibc declares poll's array write-only; the events in it are read. */
+/* glibc declares poll's array write-only; the events in it are read. clang has no such warning. */
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 /* A call that returns at once is no wait. */
 static bool has_time(const struct timespec *timeout)
