@@ -14,7 +14,7 @@
 #include "histogram.h"
 
 #define LOAD_ADDRESSES_MAX 64
-#define LOAD_ANSWER_MAX 4096 /* what is kept of an answer: an HTTP head fits */
+#define LOAD_ANSWER_MAX 1024 /* what is kept of an answer: an HTTP head fits */
 
 /* How each attempt ended; exactly one of these. */
 #define LOAD_OUTCOMES(X)                                                                           \
