@@ -1,0 +1,141 @@
+"""What is not a race between sides: evenness, memory, wake-ups, start."""
+import json
+import os
+import subprocess
+import time
+
+import measure
+import sides
+
+
+def row(what, value, limit, reached):
+    return {"what": what, "value": value, "limit": limit, "reached": bool(reached)}
+
+
+def load(port, *arguments):
+    output = subprocess.run([sides.LOAD, *map(str, arguments), str(port)], stdout=subprocess.PIPE,
+                            text=True, check=True).stdout
+    return json.loads(output)
+
+
+class Running:
+    """A side for the length of a with statement."""
+
+    def __init__(self, side):
+        self.side = side
+
+    def __enter__(self):
+        self.side.start()
+        return self.side
+
+    def __exit__(self, *_):
+        self.side.stop()
+
+
+def even_long_lived(_options):
+    rows = []
+    for mode in ("epoll-one", "epoll-all"):
+        for way, ramp in (("one by one", ["-R", "2000"]), ("all at once", [])):
+            spreads = []
+            for _ in range(3):
+                with Running(sides.sshim("sshim", mode)) as side:
+                    result = load(side.port, "-c", 64, "-n", 64, "-o", "-d", 0.6, *ramp)
+                counts = list(result["workers"].values())
+                spreads.append(max(counts) - min(counts) if len(counts) == 4 else 64)
+            rows.append(row(f"64 long-lived connections {way}, 4 {mode} workers: max - min",
+                            "/".join(map(str, spreads)), "<= 1", max(spreads) <= 1))
+    return rows
+
+
+def many_open(_options):
+    with Running(sides.sshim("sshim", "epoll-all")) as side:
+        load(side.port, "-c", 64, "-d", 1)
+        broker = side.roots()[0]
+        before = measure.resident_kib(broker)
+        process = subprocess.Popen([sides.LOAD, "-c", "50000", "-n", "50000", "-o", "-s", "8", "-d", "8",
+                                    str(side.port)], stdout=subprocess.PIPE, text=True)
+        time.sleep(7)
+        grown = measure.resident_kib(broker) - before
+        result = json.loads(process.communicate()[0])
+    right = result["outcomes"]["right"]
+    return [row(f"broker's memory with {right} connections open", f"+{grown} KiB", "<= 128 KiB",
+                grown <= 128 and right == 50000)]
+
+
+def idle(options):
+    seconds = 5 if options.quick else 60
+    with Running(sides.sshim("sshim", "epoll-one", 64)) as side:
+        broker = side.roots()[0]
+        load(side.port, "-c", 64, "-d", 0.5)
+        time.sleep(3)
+        before = measure.wake_ups(broker)
+        time.sleep(seconds)
+        woken = measure.wake_ups(broker) - before
+        resident = measure.resident_kib(broker)
+    limit = 4096 + 8 * 64
+    return [row(f"wake-ups of an idle broker with 64 workers in {seconds} s", woken, "0", woken == 0),
+            row("its memory", f"{resident} KiB", f"<= {limit} KiB", resident <= limit)]
+
+
+def wait_readable(read_fd):
+    with os.fdopen(read_fd, "rb") as file:
+        file.read(1)
+
+
+def start_of_sshim(count, command):
+    """Seconds until sshim says that all are ready."""
+    read_fd, write_fd = os.pipe()
+    side = sides.Side("sshim", None)
+    side.folder = sides.tempfile.TemporaryDirectory(prefix="sshim-bench-")
+    begun = time.monotonic()
+    process = subprocess.Popen([sides.SSHIM, "run", "-q", "-w", str(count), "--control", side.path("c.sock"),
+                                "--ready-fd", str(write_fd), "--", *command(sides.free_port())],
+                               pass_fds=[write_fd], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    side.processes = [process]
+    os.close(write_fd)
+    wait_readable(read_fd)
+    took = time.monotonic() - begun
+    side.stop()
+    return took
+
+
+def listening_ports():
+    ports = set()
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(name, encoding="ascii") as file:
+            for line in list(file)[1:]:
+                fields = line.split()
+                if fields[3] == "0A":
+                    ports.add(int(fields[1].rpartition(":")[2], 16))
+    return ports
+
+
+def start_of_plain(count, command):
+    """Seconds until as many single copies listen, each on its own port."""
+    ports = {sides.free_port() for _ in range(count)}
+    side = sides.Side("plain", None)
+    side.folder = sides.tempfile.TemporaryDirectory(prefix="sshim-bench-")
+    script = "\n".join(" ".join(command(port)) + " >/dev/null 2>&1 &" for port in ports) + "\nwait"
+    begun = time.monotonic()
+    side.processes = [subprocess.Popen(["sh", "-c", script])]
+    while not ports <= listening_ports():
+        time.sleep(0.005)
+    took = time.monotonic() - begun
+    side.stop()
+    return took
+
+
+def start(options):
+    count = 16 if options.quick else 64
+    rows = []
+    for name, command in (("C", lambda port: [sides.SERVER, "epoll-one", str(port)]),
+                          ("Python", lambda port: ["python3", "-m", "http.server", "--bind", "127.0.0.1",
+                                                   str(port)])):
+        ratios = sorted(start_of_sshim(count, command) / start_of_plain(count, command) for _ in range(3))
+        rows.append(row(f"start of {count} workers ({name}) against as many plain processes",
+                        f"{ratios[1]:.2f} ({ratios[0]:.2f}-{ratios[2]:.2f})", "<= 1.3", ratios[1] <= 1.3))
+    return rows
+
+
+LIMITS = {"even": even_long_lived, "many-open": many_open, "idle": idle, "start": start}
+QUICK = ("even", "idle")

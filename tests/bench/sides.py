@@ -1,0 +1,202 @@
+"""The sides: each starts some server on a port and is stopped again."""
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import measure
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
+SSHIM = os.environ.get("SSHIM", os.path.join(BUILD, "sshim"))
+SERVER = os.path.join(BUILD, "bench", "server")
+LOAD = os.path.join(BUILD, "bench", "load")
+REUSEPORT = os.path.join(BUILD, "bench", "reuseport.so")
+NODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_server.js")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_answer(port, seconds=10):
+    """Until a connection is accepted and answered."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as conn:
+                conn.sendall(b"f")
+                if conn.recv(6):
+                    return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise RuntimeError(f"nothing answers on port {port}")
+
+
+class Side:
+    """Some processes that serve one port."""
+
+    def __init__(self, name, start):
+        self.name = name
+        self._start = start
+        self.processes = []
+        self.folder = None
+        self.port = 0
+
+    def start(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="sshim-bench-")
+        self.port = free_port()
+        try:
+            self._start(self)
+            wait_for_answer(self.port)
+        except BaseException as error:
+            log = self.log()
+            self.stop()
+            raise RuntimeError(f"{self.name}: {error}\n{log}") from error
+
+    def spawn(self, *command, **environment):
+        process = subprocess.Popen(
+            [str(part) for part in command], env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=open(os.path.join(self.folder.name, "log"), "ab"), start_new_session=True)
+        self.processes.append(process)
+        return process
+
+    def log(self):
+        if not os.path.exists(os.path.join(self.folder.name, "log")):
+            return ""
+        with open(os.path.join(self.folder.name, "log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def roots(self):
+        return [process.pid for process in self.processes]
+
+    def cpu_seconds(self):
+        return measure.tree_cpu_seconds(self.roots())
+
+    def stop(self):
+        tree = measure.process_tree(self.roots())
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for pid in tree:  # what its parent has left behind
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self.processes = []
+        if self.folder:
+            self.folder.cleanup()
+            self.folder = None
+
+
+# --- ours --------------------------------------------------------------------------------------
+
+def sshim(name, mode, workers=4, options=(), command=None):
+    def start(side):
+        server = command(side.port) if command else [SERVER, "-f", mode, side.port]
+        side.spawn(SSHIM, "run", "-q", "-w", workers, "--control", side.path("c.sock"), *options, "--",
+                   *server)
+    return Side(name, start)
+
+
+# --- what the author of the server could have written -------------------------------------------
+
+def one_copy(name, mode):
+    return Side(name, lambda side: side.spawn(SERVER, mode, side.port))
+
+
+def native(name, mode, workers=4, options=()):
+    return Side(name, lambda side: side.spawn(SERVER, "-w", workers, *options, mode, side.port))
+
+
+def shared_queue(name, workers=4):
+    return native(name, "blocking", workers, ["-q"])
+
+
+# --- what an operator could use instead ----------------------------------------------------------
+
+def reuseport(name, mode, workers=4):
+    def start(side):
+        for _ in range(workers):
+            side.spawn(SERVER, mode, side.port, LD_PRELOAD=REUSEPORT)
+    return Side(name, start)
+
+
+def start_copies(side, mode, workers, command=None):
+    ports = [free_port() for _ in range(workers)]
+    for port in ports:
+        side.spawn(*(command(port) if command else [SERVER, mode, port]))
+    for port in ports:
+        wait_for_answer(port)
+    return ports
+
+
+HAPROXY = """
+global
+    maxconn 4000
+    nbthread 1
+defaults
+    mode tcp
+    timeout connect 30s
+    timeout client 60s
+    timeout server 60s
+    timeout queue 60s
+listen bench
+    bind 127.0.0.1:{port} backlog 4096
+    balance {balance}
+{servers}
+"""
+
+
+def haproxy(name, mode, workers=4, balance="leastconn", maxconn=0):
+    def start(side):
+        ports = start_copies(side, mode, workers)
+        limit = f" maxconn {maxconn}" if maxconn else ""
+        servers = "\n".join(f"    server s{i} 127.0.0.1:{port}{limit}" for i, port in enumerate(ports))
+        with open(side.path("haproxy.cfg"), "w", encoding="ascii") as file:
+            file.write(HAPROXY.format(port=side.port, balance=balance, servers=servers))
+        side.spawn("haproxy", "-db", "-f", side.path("haproxy.cfg"))
+    return Side(name, start)
+
+
+NGINX = """
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/log;
+events {{ worker_connections 8192; }}
+stream {{
+    upstream copies {{ least_conn; {servers} }}
+    server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass copies; }}
+}}
+"""
+
+
+def nginx(name, mode, workers=4):
+    def start(side):
+        ports = start_copies(side, mode, workers)
+        servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
+        with open(side.path("nginx.conf"), "w", encoding="ascii") as file:
+            file.write(NGINX.format(folder=side.folder.name, port=side.port, servers=servers))
+        side.spawn("nginx", "-c", side.path("nginx.conf"))
+    return Side(name, start)
+
+
+def node(name, *arguments):
+    return Side(name, lambda side: side.spawn("node", NODE, side.port, *arguments))
+
+
+def node_command(port):
+    return ["node", NODE, port]
