@@ -39,6 +39,13 @@ $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
+# --- real servers
+servers: all
+	scripts/servers.sh
+
+.PHONY: servers
+# --- end of real servers
+
 clean:
 	rm -rf build
 
