@@ -85,6 +85,12 @@ $(BUILD)/bench/server: $(addprefix $(BUILD)/obj/tests/bench/,server.o serve.o ad
 $(BUILD)/bench/reuseport.so: tests/bench/reuseport.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Wall -Wextra $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -shared -o $@ $<
+# --- real servers
+servers: all
+	scripts/servers.sh
+
+.PHONY: servers
+# --- end of real servers
 
 clean:
 	rm -rf build
