@@ -38,7 +38,7 @@
     /*  name     value  fd                min size                             max size */         \
     X(CLAIM, 1, WIRE_FD_REQUIRED, sizeof(struct wire_claim),                                       \
       sizeof(struct wire_claim)) /* worker, link */                                                \
-    X(ATTACH, 2, WIRE_FD_NONE, sizeof(struct wire_attach),                                         \
+    X(ATTACH, 2, WIRE_FD_OPTIONAL, sizeof(struct wire_attach),                                         \
       sizeof(struct wire_attach)) /* worker, link */                                               \
     X(GRANT, 3, WIRE_FD_OPTIONAL, sizeof(struct wire_grant),                                       \
       sizeof(struct wire_grant)) /* broker, link */                                                \
@@ -120,7 +120,8 @@ struct wire_attach {
     uint32_t reserved;
 };
 #define WIRE_ATTACH_RENEW                                                                          \
-    1u /* the channel was shut down: give a new one, its fd comes with the grant */
+    1u /* the channel was shut down: give a new one, its fd comes with the grant. The canonical      \
+          socket rides along, by which the listener is found when the channel is forgotten already */
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");
 
 enum wire_verdict {

@@ -60,12 +60,20 @@ static int adopt_connection(struct vlisten *listener, int fd, int conn_fd)
     return conn_fd;
 }
 
-/* accept4 on the canonical socket, which never blocks. */
+static bool is_shut_down(struct vlisten *listener)
+{
+    return (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) != 0;
+}
+
+/* accept4 on the canonical socket, which never blocks. The broker shuts it for all when the pool
+ * stops: to this program nobody connects any more. */
 static int take_direct(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                        int flags)
 {
     int conn_fd = NEXT(accept4)(atomic_load(&listener->shadow_fd), addr, len, flags);
 
+    if (conn_fd < 0 && errno == EINVAL)
+        errno = is_shut_down(listener) ? EINVAL : EAGAIN;
     if (conn_fd < 0)
         return -1;
     atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
@@ -111,6 +119,8 @@ static int accept_shared(struct vlisten *listener, int fd, struct sockaddr *addr
             errno = EAGAIN;
         if (ready <= 0)
             return -1;
+        if (readable.revents & POLLHUP)
+            readable.fd = -1; /* shut by the broker: only the time-out or a signal ends this */
     }
 }
 
@@ -214,7 +224,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
                 NEXT(close)(conn_fd);
             continue;
         }
-        if (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) {
+        if (is_shut_down(listener)) {
             errno = EINVAL;
             return -1;
         }

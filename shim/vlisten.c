@@ -17,6 +17,7 @@
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 #include "retarget.h"
+#include "wait.h"
 
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
@@ -101,12 +102,16 @@ static bool map_board(struct vlisten *listener, int board_fd)
     return true;
 }
 
+/* In turn, so that a record rests before it is used again: a thread may still sit in a call on it. */
 static struct vlisten *reserve(void)
 {
+    static _Atomic unsigned next;
+
     for (unsigned i = 0; i < VLISTEN_MAX; i++) {
+        struct vlisten *listener = &vlisten_table[atomic_fetch_add(&next, 1) % VLISTEN_MAX];
         int free_refs = 0;
-        if (atomic_compare_exchange_strong(&vlisten_table[i].refs, &free_refs, 1))
-            return &vlisten_table[i];
+        if (atomic_compare_exchange_strong(&listener->refs, &free_refs, 1))
+            return listener;
     }
     return NULL;
 }
@@ -176,6 +181,12 @@ void vlisten_drop_ref(struct vlisten *listener, int fd)
         wire_head_init(&goodbye, WIRE_CLOSE);
         vlisten_tell(listener, &goodbye, sizeof goodbye);
     }
+    vlisten_release(listener);
+}
+
+void vlisten_release(struct vlisten *listener)
+{
+    wait_forget_listener(vlisten_index(listener));
     vlisten_close_hidden(&listener->shadow_fd);
     vlisten_close_hidden(&listener->own_fd);
     atomic_store(&listener->fd, -1);

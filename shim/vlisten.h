@@ -90,6 +90,9 @@ struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock);
 void vlisten_add_ref(struct vlisten *listener, int fd);
 void vlisten_drop_ref(struct vlisten *listener, int fd);
 
+/* No fd of the program refers to it any more: frees the record. */
+void vlisten_release(struct vlisten *listener);
+
 /* Sends a message without fd on the channel; fire and forget. */
 void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes);
 void vlisten_wake_broker(struct vlisten *listener);
