@@ -21,13 +21,21 @@ static int real_fd(int fd)
     return listener ? atomic_load(&listener->shadow_fd) : fd;
 }
 
+/* A socket made natively in a managed process is known to be nobody's business. */
+static int note_native(int fd)
+{
+    if (fd >= 0 && env_managed()) {
+        fdmap_set(fd, FDMAP_FOREIGN, 0);
+        vlisten_note_new_fd(fd);
+    }
+    return fd;
+}
+
 SSHIM_EXPORT int socket(int domain, int type, int protocol)
 {
     int fd = NEXT(socket)(domain, type, protocol);
 
-    if (fd >= 0 && env_managed())
-        fdmap_set(fd, FDMAP_FOREIGN, 0);
-    return fd;
+    return note_native(fd);
 }
 
 SSHIM_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
@@ -58,14 +66,6 @@ SSHIM_EXPORT int listen(int fd, int backlog)
     if (result == 0)
         errno = saved;
     return result;
-}
-
-/* A native accept in a managed process: the new fd is known to be nobody's business. */
-static int note_native(int conn_fd)
-{
-    if (conn_fd >= 0 && env_managed())
-        fdmap_set(conn_fd, FDMAP_FOREIGN, 0);
-    return conn_fd;
 }
 
 /* accept() on a channel that the table does not know gives EINVAL: look again before believing it.

@@ -23,6 +23,8 @@ struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
 
 _Atomic bool vlisten_any;
+_Atomic int vlisten_newest_fd = -1;
+_Atomic int vlisten_careful_from = INT32_MAX;
 
 static _Atomic pid_t owner_pid;
 
@@ -76,16 +78,16 @@ void vlisten_close_hidden(_Atomic int *hidden_fd)
     NEXT(close)(fd);
 }
 
-static void learn_fd_limit(struct vlisten *listener)
+void vlisten_learn_fd_limit(void)
 {
     struct rlimit limit;
     bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT32_MAX;
     if (!known) {
-        atomic_store(&listener->careful_from, INT32_MAX);
+        atomic_store(&vlisten_careful_from, INT32_MAX);
         return;
     }
     int margin = (int)limit.rlim_cur / 8;
-    atomic_store(&listener->careful_from, (int)limit.rlim_cur - (margin > 16 ? margin : 16));
+    atomic_store(&vlisten_careful_from, (int)limit.rlim_cur - (margin > 16 ? margin : 16));
 }
 
 /* A record that is used keeps its page for ever: a thread may still sit in accept() on a listener
@@ -136,7 +138,7 @@ struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock)
     atomic_store(&listener->direct, false);
     atomic_store(&listener->fd, -1);
     atomic_store(&owner_pid, getpid());
-    learn_fd_limit(listener);
+    vlisten_learn_fd_limit();
     atomic_store(&vlisten_any, true);
     return listener;
 }

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include "fdmap.h"
+#include "userptr.h"
 
 #define EPOLL_SETS 256
 #define GUESSES_TO_SKIP 255
@@ -61,6 +62,8 @@ uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count)
 {
     uint64_t mask = 0;
 
+    if (count > FDMAP_SIZE || !userptr_is_writable(fds, count * sizeof *fds, USERPTR_WAIT))
+        return 0;
     for (nfds_t i = 0; i < count; i++)
         if (fds[i].events & POLLIN)
             mask |= listener_bit(fds[i].fd);
@@ -71,7 +74,8 @@ uint64_t wait_mask_select(int count, const fd_set *readable)
 {
     uint64_t mask = 0;
 
-    if (!readable)
+    if (!readable || count <= 0 ||
+        !userptr_is_writable(readable, (size_t)(count + 63) / 64 * 8, USERPTR_WAIT))
         return 0;
     for (int fd = 0; fd < count && fd < FD_SETSIZE; fd++)
         if (FD_ISSET(fd, readable))
