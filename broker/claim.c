@@ -207,6 +207,15 @@ static int adopt_socket(struct listener *listener, int fd)
     return listener_set_canonical(listener, fd);
 }
 
+static bool is_same_file(int a_fd, int b_fd)
+{
+    struct stat a;
+    struct stat b;
+
+    return fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 /* --- names: IPv4, IPv6, abstract --- */
 
 static bool note_bind_error(struct session *session, struct worker *worker,
@@ -280,22 +289,13 @@ static bool claim_name(struct session *session, struct worker *worker,
 
 /* --- paths --- */
 
-static bool is_same_folder(int a_fd, int b_fd)
-{
-    struct stat a;
-    struct stat b;
-
-    return fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
-}
-
 static struct listener *find_path(const struct address *address, int folder_fd)
 {
     struct listener *listener;
 
     TAILQ_FOREACH(listener, &listeners, all)
     if (listener->path.folder_fd >= 0 && address_equal(&listener->key, address) &&
-        is_same_folder(listener->path.folder_fd, folder_fd))
+        is_same_file(listener->path.folder_fd, folder_fd))
         return listener;
     return NULL;
 }
@@ -381,23 +381,47 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
 
 /* --- attach --- */
 
-bool claim_attach(struct session *session, const struct wire_attach *attach)
+/* The listener whose canonical socket this is. */
+static struct listener *find_by_socket(int fd)
+{
+    struct listener *listener;
+
+    if (fd < 0)
+        return NULL;
+    TAILQ_FOREACH(listener, &listeners, all)
+    if (listener->canonical_fd >= 0 && is_same_file(listener->canonical_fd, fd))
+        break;
+    return listener;
+}
+
+/* shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. */
+static bool renew(struct session *session, struct worker *worker, struct channel *channel,
+                  struct listener *listener)
+{
+    if (!listener)
+        return answer(session, WIRE_FAILED, EINVAL);
+    if (channel)
+        worker_close_channel(channel);
+    return grant_channel(session, listener, worker);
+}
+
+bool claim_attach(struct session *session, const struct wire_attach *attach, int fd)
 {
     struct worker *worker = identify(session, &attach->auth);
     struct channel *channel = NULL;
+    struct listener *listener = find_by_socket(fd);
 
+    if (fd >= 0)
+        close(fd);
     if (!worker)
         return false;
     LIST_FOREACH(channel, &worker->channels, of_worker)
     if (channel->id == attach->channel)
         break;
+    if (attach->flags & WIRE_ATTACH_RENEW)
+        return renew(session, worker, channel, listener);
     if (!channel)
         return answer(session, WIRE_FAILED, EINVAL);
-    if (attach->flags & WIRE_ATTACH_RENEW) {
-        struct listener *listener = channel->listener;
-        worker_close_channel(channel);
-        return grant_channel(session, listener, worker);
-    }
     send_grant(session, channel, -1);
     return false;
 }

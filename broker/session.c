@@ -103,7 +103,7 @@ static bool handle(struct session *session, const void *message, int type, int f
 {
     switch (type) {
     case WIRE_CLAIM: return claim_handle(session, message, fd);
-    case WIRE_ATTACH: return claim_attach(session, message);
+    case WIRE_ATTACH: return claim_attach(session, message, fd);
     case WIRE_COMMAND: return control_handle(session, message);
     default:
         log_debug("pid %d sent a message that is not for it to send", (int)session->peer.pid);

@@ -27,14 +27,14 @@
 /*
  * Every message, whether an fd must ride along, and its size.
  *
- *   link     a connection to the broker's rendezvous socket, made for one request and closed after
- * the answer channel  the SEQPACKET pair of one worker and one listener
+ * link: a connection to the broker's rendezvous socket, made for one request and closed after the answer.
+ * channel: the SEQPACKET pair of one worker and one listener.
  */
 // clang-format off
 #define WIRE_TYPES(X)                                                                     \
     /* name     no  fd        struct         smallest size       who sends it, where */   \
     X(CLAIM,     1, REQUIRED, wire_claim,    WIRE_WHOLE)      /* worker, link */          \
-    X(ATTACH,    2, NONE,     wire_attach,   WIRE_WHOLE)      /* worker, link */          \
+    X(ATTACH,    2, OPTIONAL, wire_attach,   WIRE_WHOLE)      /* worker, link */          \
     X(GRANT,     3, OPTIONAL, wire_grant,    WIRE_WHOLE)      /* broker, link */          \
     X(SHADOW,    4, REQUIRED, wire_head,     WIRE_WHOLE)      /* broker, link */          \
     X(BOARD,     5, REQUIRED, wire_head,     WIRE_WHOLE)      /* broker, link */          \
@@ -111,8 +111,11 @@ struct wire_attach {
     uint32_t flags; /* WIRE_ATTACH_* */
     uint32_t reserved;
 };
-#define WIRE_ATTACH_RENEW                                                                          \
-    1u /* the channel was shut down: give a new one, its fd comes with the grant */
+/*
+ * The channel was shut down: give a new one, its fd comes with the grant. The canonical socket rides
+ * along, by which the listener is found when the channel is forgotten already.
+ */
+#define WIRE_ATTACH_RENEW 1u
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");
 
 enum wire_verdict {

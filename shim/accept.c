@@ -11,11 +11,9 @@
 #include "proto/fdpass.h"
 #include "shim/fdmap.h"
 #include "shim/next.h"
+#include "shim/userptr.h"
 #include "shim/vlisten.h"
 #include "shim/wait.h"
-
-/* The kernel gives the lowest free number, so this one tells how full the fd table is. */
-static _Atomic int newest_conn_fd = -1;
 
 /* accept(2): the address is cut to the room given, *len becomes what it would have needed. */
 static void copy_peer(const struct wire_offer *offer, struct sockaddr *addr, socklen_t *len)
@@ -53,19 +51,27 @@ static void publish_wish(struct board *board, int flags)
 static int adopt_connection(struct vlisten *listener, int fd, int conn_fd)
 {
     fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
-    atomic_store_explicit(&newest_conn_fd, conn_fd, memory_order_relaxed);
+    vlisten_note_new_fd(conn_fd);
     if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
         atomic_store(&vlisten_has_accepted, true);
     wait_learn(listener, fd);
     return conn_fd;
 }
 
-/* accept4 on the canonical socket, which never blocks. */
+static bool is_shut_down(struct vlisten *listener)
+{
+    return (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) != 0;
+}
+
+/* accept4 on the canonical socket, which never blocks. The broker shuts it for all when the pool
+ * stops: to this program nobody connects any more. */
 static int take_direct(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                        int flags)
 {
     int conn_fd = NEXT(accept4)(atomic_load(&listener->shadow_fd), addr, len, flags);
 
+    if (conn_fd < 0 && errno == EINVAL)
+        errno = is_shut_down(listener) ? EINVAL : EAGAIN;
     if (conn_fd < 0)
         return -1;
     atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
@@ -111,6 +117,8 @@ static int accept_shared(struct vlisten *listener, int fd, struct sockaddr *addr
             errno = EAGAIN;
         if (ready <= 0)
             return -1;
+        if (readable.revents & POLLHUP)
+            readable.fd = -1; /* shut by the broker: only the time-out or a signal ends this */
     }
 }
 
@@ -143,10 +151,10 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
     }
 }
 
-static bool is_table_nearly_full(struct vlisten *listener)
+static bool is_table_nearly_full(void)
 {
-    int from = atomic_load_explicit(&listener->careful_from, memory_order_relaxed);
-    return __builtin_expect(atomic_load_explicit(&newest_conn_fd, memory_order_relaxed) >= from, 0);
+    int from = atomic_load_explicit(&vlisten_careful_from, memory_order_relaxed);
+    return __builtin_expect(atomic_load_explicit(&vlisten_newest_fd, memory_order_relaxed) >= from, 0);
 }
 
 static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offer, int *conn_fd,
@@ -154,7 +162,7 @@ static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offe
 {
     int receive_flags = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0;
 
-    if (is_table_nearly_full(listener))
+    if (is_table_nearly_full())
         return receive_carefully(listener, fd, offer, conn_fd, receive_flags);
     return fdpass_recv(fd, offer, sizeof *offer, conn_fd, receive_flags, NULL);
 }
@@ -214,7 +222,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
                 NEXT(close)(conn_fd);
             continue;
         }
-        if (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) {
+        if (is_shut_down(listener)) {
             errno = EINVAL;
             return -1;
         }
@@ -223,29 +231,44 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
     }
 }
 
-static int check_arguments(struct vlisten *listener, const struct sockaddr *addr,
-                           const socklen_t *len, int flags)
+/* An argument that accept(2) refuses only once a connection is there; ours stays queued. */
+static int refuse(struct vlisten *listener, int fd, int error)
 {
-    uint32_t state = atomic_load_explicit(&listener->board->worker.flags, memory_order_relaxed);
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    int timeout_ms = atomic_load(&listener->nonblock) ? 0 : accept_timeout_ms(fd);
+    int ready = NEXT(poll)(&readable, 1, timeout_ms);
 
-    if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !(state & BOARD_LISTENING))
-        errno = EINVAL;
-    else if (addr && !len)
-        errno = EFAULT;
-    else if (addr && (int)*len < 0)
-        errno = EINVAL;
-    else
-        return 0;
+    if (ready >= 0)
+        errno = ready == 0 ? EAGAIN : error;
     return -1;
+}
+
+/* 0, or the errno for these places to put the peer's address. */
+static int check_room(const struct sockaddr *addr, const socklen_t *len)
+{
+    if (!addr)
+        return 0;
+    if (!userptr_is_writable(len, sizeof *len, USERPTR_LEN))
+        return EFAULT;
+    if ((int)*len < 0)
+        return EINVAL;
+    size_t used = *len < WIRE_ADDRESS_MAX ? *len : WIRE_ADDRESS_MAX;
+    return userptr_is_writable(addr, used, USERPTR_ADDR) ? 0 : EFAULT;
 }
 
 int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                    int flags)
 {
     int saved = errno;
+    uint32_t state = atomic_load_explicit(&listener->board->worker.flags, memory_order_relaxed);
 
-    if (check_arguments(listener, addr, len, flags) < 0)
+    if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !(state & BOARD_LISTENING)) {
+        errno = EINVAL;
         return -1;
+    }
+    int bad = check_room(addr, len);
+    if (bad)
+        return refuse(listener, fd, bad);
     atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
     publish_wish(listener->board, flags);
     int conn_fd = atomic_load(&listener->direct) ? accept_shared(listener, fd, addr, len, flags)

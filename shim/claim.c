@@ -281,7 +281,8 @@ static int renew_channel(struct vlisten *listener, int fd)
     if (link_fd < 0)
         return -1;
     wire_head_init(&request.head, WIRE_ATTACH);
-    int result = link_ask(link_fd, &request, sizeof request, -1, &grant);
+    int result =
+        link_ask(link_fd, &request, sizeof request, atomic_load(&listener->shadow_fd), &grant);
     NEXT(close)(link_fd);
     if (result < 0)
         return -1;
@@ -303,8 +304,7 @@ int claim_listen(struct vlisten *listener, int fd, int backlog)
             errno = EADDRINUSE;
             return -1;
         }
-        vlisten_close_hidden(&listener->shadow_fd);
-        atomic_store(&listener->refs, 0);
+        vlisten_release(listener);
         listener = vlisten_find(fd);
     }
     if (NEXT(listen)(atomic_load(&listener->shadow_fd),
@@ -352,8 +352,6 @@ int claim_abandon(struct vlisten *listener, int fd)
     for (int i = 0; i < count; i++)
         fdmap_set(fds[i], FDMAP_FOREIGN, 0);
     atomic_store(&listener->board->worker.holders, 0);
-    vlisten_close_hidden(&listener->shadow_fd);
-    vlisten_close_hidden(&listener->own_fd);
-    atomic_store(&listener->refs, 0);
+    vlisten_release(listener);
     return 0;
 }

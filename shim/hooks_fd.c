@@ -13,6 +13,7 @@
 #include "fdmap.h"
 #include "hooks.h"
 #include "next.h"
+#include "userptr.h"
 #include "vlisten.h"
 #include "wait.h"
 
@@ -121,12 +122,14 @@ SSHIM_EXPORT void closefrom(int first)
     errno = saved;
 }
 
-/* new_fd refers to what fd refers to. */
-static int on_dup(int fd, int new_fd)
+/* new_fd refers to what fd refers to. lowest: the kernel chose the number. */
+static int on_dup(int fd, int new_fd, bool lowest)
 {
     if (new_fd < 0 || !env_managed())
         return new_fd;
     struct fdmap_entry entry = fdmap_get(fd);
+    if (lowest)
+        vlisten_note_new_fd(new_fd);
     if (entry.kind == FDMAP_LISTENER && vlisten_is_owner())
         vlisten_add_ref(&vlisten_table[entry.index], new_fd);
     else if (entry.kind == FDMAP_CONN || entry.kind == FDMAP_FOREIGN)
@@ -159,7 +162,7 @@ SSHIM_EXPORT int dup(int fd)
 {
     if (is_hidden(fd))
         return bad_fd();
-    return on_dup(fd, NEXT(dup)(fd));
+    return on_dup(fd, NEXT(dup)(fd), true);
 }
 
 SSHIM_EXPORT int dup2(int fd, int new_fd)
@@ -169,7 +172,7 @@ SSHIM_EXPORT int dup2(int fd, int new_fd)
     if (env_managed())
         before_overwrite(fd, new_fd);
     int result = NEXT(dup2)(fd, new_fd);
-    return fd == new_fd ? result : on_dup(fd, result);
+    return fd == new_fd ? result : on_dup(fd, result, false);
 }
 
 SSHIM_EXPORT int dup3(int fd, int new_fd, int flags)
@@ -178,7 +181,7 @@ SSHIM_EXPORT int dup3(int fd, int new_fd, int flags)
         return bad_fd();
     if (env_managed() && fd != new_fd && !(flags & ~O_CLOEXEC))
         before_overwrite(fd, new_fd);
-    return on_dup(fd, NEXT(dup3)(fd, new_fd, flags));
+    return on_dup(fd, NEXT(dup3)(fd, new_fd, flags), false);
 }
 
 /* F_GETFL and F_SETFL of a listener: O_NONBLOCK of the canonical socket is not the program's to
@@ -208,7 +211,7 @@ static int managed_fcntl(int (*next)(int, int, ...), int fd, int command, unsign
         return bad_fd();
     switch (command) {
     case F_DUPFD:
-    case F_DUPFD_CLOEXEC: return on_dup(fd, next(fd, command, argument));
+    case F_DUPFD_CLOEXEC: return on_dup(fd, next(fd, command, argument), argument == 0);
     case F_SETFL:
     case F_GETFL: {
         struct vlisten *listener = vlisten_find(fd);
@@ -249,6 +252,10 @@ SSHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
     struct vlisten *listener = request == FIONBIO && env_managed() ? vlisten_find(fd) : NULL;
 
     if (listener && atomic_load(&listener->direct)) {
+        if (!userptr_is_readable((const void *)argument, sizeof(int), USERPTR_OTHER)) {
+            errno = EFAULT;
+            return -1;
+        }
         atomic_store(&listener->nonblock, *(const int *)argument != 0);
         return 0;
     }

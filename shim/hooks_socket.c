@@ -1,6 +1,7 @@
 /* hooks_socket.c - the exported socket calls. Each asks whether the fd is a shared listener, and
  * passes on what is not. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "env.h"
@@ -20,13 +21,21 @@ static int real_fd(int fd)
     return listener ? atomic_load(&listener->shadow_fd) : fd;
 }
 
+/* A socket made natively in a managed process is known to be nobody's business. */
+static int note_native(int fd)
+{
+    if (fd >= 0 && env_managed()) {
+        fdmap_set(fd, FDMAP_FOREIGN, 0);
+        vlisten_note_new_fd(fd);
+    }
+    return fd;
+}
+
 SSHIM_EXPORT int socket(int domain, int type, int protocol)
 {
     int fd = NEXT(socket)(domain, type, protocol);
 
-    if (fd >= 0 && env_managed())
-        fdmap_set(fd, FDMAP_FOREIGN, 0);
-    return fd;
+    return note_native(fd);
 }
 
 SSHIM_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
@@ -57,14 +66,6 @@ SSHIM_EXPORT int listen(int fd, int backlog)
     if (result == 0)
         errno = saved;
     return result;
-}
-
-/* A native accept in a managed process: the new fd is known to be nobody's business. */
-static int note_native(int conn_fd)
-{
-    if (conn_fd >= 0 && env_managed())
-        fdmap_set(conn_fd, FDMAP_FOREIGN, 0);
-    return conn_fd;
 }
 
 /* accept() on a channel that the table does not know gives EINVAL: look again before believing it.
@@ -132,10 +133,23 @@ SSHIM_EXPORT int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *
     return NEXT(getpeername)(real_fd(fd), addr, len);
 }
 
-/* Options that belong to waiting, which happens on the channel. */
-static int is_channel_option(int level, int name)
+/* asm-generic/socket.h; where time_t has 64 bits both forms mean the same */
+#ifndef SO_RCVTIMEO_NEW
+#define SO_RCVTIMEO_NEW 66
+#define SO_SNDTIMEO_NEW 67
+#endif
+
+/* Time-outs belong to waiting, which happens on the channel; connections inherit them from the
+ * canonical socket. */
+static bool is_timeout(int level, int name)
 {
-    return level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO || name == SO_ERROR);
+    return level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO ||
+                                   name == SO_RCVTIMEO_NEW || name == SO_SNDTIMEO_NEW);
+}
+
+static bool is_channel_option(int level, int name)
+{
+    return is_timeout(level, name) || (level == SOL_SOCKET && name == SO_ERROR);
 }
 
 SSHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
@@ -155,7 +169,11 @@ SSHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
 
 SSHIM_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
-    if (is_channel_option(level, name))
+    struct vlisten *listener = find(fd);
+
+    if (!listener)
         return NEXT(setsockopt)(fd, level, name, value, len);
-    return NEXT(setsockopt)(real_fd(fd), level, name, value, len);
+    if (is_timeout(level, name) && NEXT(setsockopt)(fd, level, name, value, len) < 0)
+        return -1;
+    return NEXT(setsockopt)(atomic_load(&listener->shadow_fd), level, name, value, len);
 }

@@ -6,6 +6,7 @@
 
 #include "hooks.h"
 #include "next.h"
+#include "userptr.h"
 #include "vlisten.h"
 #include "wait.h"
 
@@ -14,15 +15,19 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-/* A call that returns at once is no wait. */
-static bool has_time(const struct timespec *timeout)
+/* Whether there is a listener that could be waited for, in which case the arguments are worth a look. */
+static bool matters(void)
 {
-    return !timeout || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+    return atomic_load_explicit(&vlisten_any, memory_order_relaxed);
 }
 
-static bool matters(bool blocks)
+/* A call that returns at once is no wait. A bad pointer is the kernel's to refuse. */
+static bool has_time(const struct timespec *timeout)
 {
-    return blocks && atomic_load_explicit(&vlisten_any, memory_order_relaxed);
+    if (!timeout)
+        return true;
+    return userptr_is_readable(timeout, sizeof *timeout, USERPTR_TIMEOUT) &&
+           (timeout->tv_sec != 0 || timeout->tv_nsec != 0);
 }
 
 #define WAITING(listeners, call)                                                                   \
@@ -38,35 +43,35 @@ static bool matters(bool blocks)
 
 SSHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-    WAITING(matters(timeout_ms != 0) ? wait_mask_poll(fds, count) : 0,
+    WAITING(matters() && timeout_ms != 0 ? wait_mask_poll(fds, count) : 0,
             NEXT(poll)(fds, count, timeout_ms));
 }
 
 SSHIM_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size_bytes)
 {
-    WAITING(matters(timeout_ms != 0) ? wait_mask_poll(fds, count) : 0,
+    WAITING(matters() && timeout_ms != 0 ? wait_mask_poll(fds, count) : 0,
             NEXT(__poll_chk)(fds, count, timeout_ms, size_bytes));
 }
 
 SSHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                        const sigset_t *mask)
 {
-    WAITING(matters(has_time(timeout)) ? wait_mask_poll(fds, count) : 0,
+    WAITING(matters() && has_time(timeout) ? wait_mask_poll(fds, count) : 0,
             NEXT(ppoll)(fds, count, timeout, mask));
 }
 
 SSHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                              const sigset_t *mask, size_t size_bytes)
 {
-    WAITING(matters(has_time(timeout)) ? wait_mask_poll(fds, count) : 0,
+    WAITING(matters() && has_time(timeout) ? wait_mask_poll(fds, count) : 0,
             NEXT(__ppoll_chk)(fds, count, timeout, mask, size_bytes));
 }
 
 SSHIM_EXPORT int select(int count, fd_set *restrict readable, fd_set *restrict writable,
                         fd_set *restrict urgent, struct timeval *restrict timeout)
 {
-    bool blocks = !timeout || timeout->tv_sec != 0 || timeout->tv_usec != 0;
-    WAITING(matters(blocks) ? wait_mask_select(count, readable) : 0,
+    /* a timeval and a timespec are two longs each; only whether they are 0 is asked */
+    WAITING(matters() && has_time((const struct timespec *)(const void *)timeout) ? wait_mask_select(count, readable) : 0,
             NEXT(select)(count, readable, writable, urgent, timeout));
 }
 
@@ -74,26 +79,26 @@ SSHIM_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict 
                          fd_set *restrict urgent, const struct timespec *restrict timeout,
                          const sigset_t *restrict mask)
 {
-    WAITING(matters(has_time(timeout)) ? wait_mask_select(count, readable) : 0,
+    WAITING(matters() && has_time(timeout) ? wait_mask_select(count, readable) : 0,
             NEXT(pselect)(count, readable, writable, urgent, timeout, mask));
 }
 
 SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
 {
-    WAITING(matters(timeout_ms != 0) ? wait_mask_epoll(epoll_fd) : 0,
+    WAITING(matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0,
             NEXT(epoll_wait)(epoll_fd, events, max, timeout_ms));
 }
 
 SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms,
                              const sigset_t *mask)
 {
-    WAITING(matters(timeout_ms != 0) ? wait_mask_epoll(epoll_fd) : 0,
+    WAITING(matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0,
             NEXT(epoll_pwait)(epoll_fd, events, max, timeout_ms, mask));
 }
 
 SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
                               const struct timespec *timeout, const sigset_t *mask)
 {
-    WAITING(matters(has_time(timeout)) ? wait_mask_epoll(epoll_fd) : 0,
+    WAITING(matters() && has_time(timeout) ? wait_mask_epoll(epoll_fd) : 0,
             NEXT(epoll_pwait2)(epoll_fd, events, max, timeout, mask));
 }

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -40,6 +41,10 @@
     X(int, fcntl64, (int, int, ...))                                                               \
     X(int, ioctl, (int, unsigned long, ...))                                                       \
     X(long, syscall, (long, ...))                                                                  \
+    X(int, setrlimit, (int, const struct rlimit *))                                                \
+    X(int, setrlimit64, (int, const struct rlimit64 *))                                            \
+    X(int, prlimit, (pid_t, int, const struct rlimit *, struct rlimit *))                          \
+    X(int, prlimit64, (pid_t, int, const struct rlimit64 *, struct rlimit64 *))                    \
     X(int, poll, (struct pollfd *, nfds_t, int))                                                   \
     X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))            \
     X(int, __poll_chk, (struct pollfd *, nfds_t, int, size_t))                                     \

@@ -17,11 +17,14 @@
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 #include "retarget.h"
+#include "wait.h"
 
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
 
 _Atomic bool vlisten_any;
+_Atomic int vlisten_newest_fd = -1;
+_Atomic int vlisten_careful_from = INT32_MAX;
 
 static _Atomic pid_t owner_pid;
 
@@ -75,16 +78,16 @@ void vlisten_close_hidden(_Atomic int *hidden_fd)
     NEXT(close)(fd);
 }
 
-static void learn_fd_limit(struct vlisten *listener)
+void vlisten_learn_fd_limit(void)
 {
     struct rlimit limit;
     bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT32_MAX;
     if (!known) {
-        atomic_store(&listener->careful_from, INT32_MAX);
+        atomic_store(&vlisten_careful_from, INT32_MAX);
         return;
     }
     int margin = (int)limit.rlim_cur / 8;
-    atomic_store(&listener->careful_from, (int)limit.rlim_cur - (margin > 16 ? margin : 16));
+    atomic_store(&vlisten_careful_from, (int)limit.rlim_cur - (margin > 16 ? margin : 16));
 }
 
 /* A record that is used keeps its page for ever: a thread may still sit in accept() on a listener
@@ -101,12 +104,16 @@ static bool map_board(struct vlisten *listener, int board_fd)
     return true;
 }
 
+/* In turn, so that a record rests before it is used again: a thread may still sit in a call on it. */
 static struct vlisten *reserve(void)
 {
+    static _Atomic unsigned next;
+
     for (unsigned i = 0; i < VLISTEN_MAX; i++) {
+        struct vlisten *listener = &vlisten_table[atomic_fetch_add(&next, 1) % VLISTEN_MAX];
         int free_refs = 0;
-        if (atomic_compare_exchange_strong(&vlisten_table[i].refs, &free_refs, 1))
-            return &vlisten_table[i];
+        if (atomic_compare_exchange_strong(&listener->refs, &free_refs, 1))
+            return listener;
     }
     return NULL;
 }
@@ -131,7 +138,7 @@ struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock)
     atomic_store(&listener->direct, false);
     atomic_store(&listener->fd, -1);
     atomic_store(&owner_pid, getpid());
-    learn_fd_limit(listener);
+    vlisten_learn_fd_limit();
     atomic_store(&vlisten_any, true);
     return listener;
 }
@@ -176,6 +183,12 @@ void vlisten_drop_ref(struct vlisten *listener, int fd)
         wire_head_init(&goodbye, WIRE_CLOSE);
         vlisten_tell(listener, &goodbye, sizeof goodbye);
     }
+    vlisten_release(listener);
+}
+
+void vlisten_release(struct vlisten *listener)
+{
+    wait_forget_listener(vlisten_index(listener));
     vlisten_close_hidden(&listener->shadow_fd);
     vlisten_close_hidden(&listener->own_fd);
     atomic_store(&listener->fd, -1);

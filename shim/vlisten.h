@@ -32,7 +32,6 @@ struct vlisten {
     _Atomic bool nonblock; /* O_NONBLOCK as the program set it */
     _Atomic bool
         direct; /* the program's fd is the canonical socket itself, see vlisten_go_direct */
-    _Atomic int careful_from; /* from this fd number on the fd table may be full */
     struct board *board;      /* never unmapped, only mapped over */
     uint64_t channel;
     int backlog; /* for listen(2), 0: as the program asks */
@@ -47,6 +46,21 @@ extern _Atomic bool vlisten_has_accepted;
 /* Whether this process ever had a shared listener. Until then the hooks on waiting calls do
  * nothing. */
 extern _Atomic bool vlisten_any;
+
+/*
+ * How full the fd table is: the kernel gives the lowest free number, so a new one tells how many
+ * are taken below it. From careful_from on accept proves that there is room.
+ */
+extern _Atomic int vlisten_newest_fd;
+extern _Atomic int vlisten_careful_from;
+
+static inline void vlisten_note_new_fd(int fd)
+{
+    atomic_store_explicit(&vlisten_newest_fd, fd, memory_order_relaxed);
+}
+
+/* Reads RLIMIT_NOFILE. */
+void vlisten_learn_fd_limit(void);
 
 /* The record of fd, or NULL when it is not a shared listener. A system call only for an fd never
  * seen before. */
@@ -89,6 +103,9 @@ struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock);
  * is told. */
 void vlisten_add_ref(struct vlisten *listener, int fd);
 void vlisten_drop_ref(struct vlisten *listener, int fd);
+
+/* No fd of the program refers to it any more: frees the record. */
+void vlisten_release(struct vlisten *listener);
 
 /* Sends a message without fd on the channel; fire and forget. */
 void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes);

@@ -4,10 +4,14 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
 
 #include "fdmap.h"
+#include "userptr.h"
 
 #define EPOLL_SETS 256
+#define GUESSES_TO_SKIP 255
 
 /* By index of FDMAP_EPOLL: the listeners that are registered in that epoll fd. */
 static _Atomic uint64_t epoll_sets[EPOLL_SETS];
@@ -17,6 +21,7 @@ static _Atomic uint64_t epoll_sets[EPOLL_SETS];
 
 THREAD_LOCAL uint64_t raised;
 THREAD_LOCAL int last_epoll_fd = -1;
+THREAD_LOCAL int guesses_to_skip; /* accepts until a wrong guess is tried again */
 
 static void lower_all(void)
 {
@@ -57,6 +62,8 @@ uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count)
 {
     uint64_t mask = 0;
 
+    if (count > FDMAP_SIZE || !userptr_is_writable(fds, count * sizeof *fds, USERPTR_WAIT))
+        return 0;
     for (nfds_t i = 0; i < count; i++)
         if (fds[i].events & POLLIN)
             mask |= listener_bit(fds[i].fd);
@@ -67,7 +74,8 @@ uint64_t wait_mask_select(int count, const fd_set *readable)
 {
     uint64_t mask = 0;
 
-    if (!readable)
+    if (!readable || count <= 0 ||
+        !userptr_is_writable(readable, (size_t)(count + 63) / 64 * 8, USERPTR_WAIT))
         return 0;
     for (int fd = 0; fd < count && fd < FD_SETSIZE; fd++)
         if (FD_ISSET(fd, readable))
@@ -95,22 +103,53 @@ static int reserve_set(uint64_t mask)
     return -1;
 }
 
+/* Whether fd is registered in epoll_fd: adding it once more is refused. Without events nobody is
+ * woken meanwhile. */
+static bool is_registered(int epoll_fd, int fd)
+{
+    struct epoll_event nothing = {0};
+
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &nothing) < 0)
+        return errno == EEXIST;
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    return false;
+}
+
+static void add_to_set(int epoll_fd, struct fdmap_entry entry, uint64_t bit)
+{
+    if (entry.kind == FDMAP_EPOLL) {
+        atomic_fetch_or(&epoll_sets[entry.index], bit);
+        return;
+    }
+    int set = reserve_set(bit);
+    if (set >= 0)
+        fdmap_set(epoll_fd, FDMAP_EPOLL, (unsigned)set);
+}
+
 void wait_learn(struct vlisten *listener, int fd)
 {
     uint64_t bit = UINT64_C(1) << vlisten_index(listener);
     struct fdmap_entry entry = fdmap_get(last_epoll_fd);
 
-    (void)fd;
-    if (last_epoll_fd < 0)
+    if (last_epoll_fd < 0 ||
+        (entry.kind == FDMAP_EPOLL &&
+         (atomic_load_explicit(&epoll_sets[entry.index], memory_order_relaxed) & bit)))
         return;
-    if (entry.kind == FDMAP_EPOLL) {
-        if (!(atomic_load_explicit(&epoll_sets[entry.index], memory_order_relaxed) & bit))
-            atomic_fetch_or(&epoll_sets[entry.index], bit);
+    if (guesses_to_skip > 0) {
+        guesses_to_skip--;
         return;
     }
-    int set = reserve_set(bit);
-    if (set >= 0)
-        fdmap_set(last_epoll_fd, FDMAP_EPOLL, (unsigned)set);
+    if (is_registered(last_epoll_fd, fd))
+        add_to_set(last_epoll_fd, entry, bit);
+    else
+        guesses_to_skip = GUESSES_TO_SKIP;
+}
+
+void wait_forget_listener(unsigned index)
+{
+    for (int i = 0; i < EPOLL_SETS; i++)
+        if (atomic_load_explicit(&epoll_sets[i], memory_order_relaxed))
+            atomic_fetch_and(&epoll_sets[i], ~(UINT64_C(1) << index));
 }
 
 void wait_forget_epoll(unsigned index)

@@ -26,9 +26,11 @@ uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count);
 uint64_t wait_mask_select(int count, const fd_set *readable);
 uint64_t wait_mask_epoll(int epoll_fd);
 
-/* This thread accepted from the listener: the epoll fd it waited on last is where fd is registered.
- */
+/* This thread accepted from the listener: is fd registered in the epoll fd it waited on last? */
 void wait_learn(struct vlisten *listener, int fd);
+
+/* The listener's record is free: nobody waits for it. */
+void wait_forget_listener(unsigned index);
 
 /* The epoll fd was closed. */
 void wait_forget_epoll(unsigned index);

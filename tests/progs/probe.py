@@ -1,0 +1,50 @@
+#!/usr/bin/python3
+"""probe.py ADDRESS COPIES [LEAST [MOST]]: asks a victim until every copy has answered.
+
+ADDRESS is a port of 127.0.0.1, HOST:PORT, or the path of a socket. At least LEAST questions are asked
+(20), at most MOST (400). Prints how many answers each copy gave; fails on the first wrong answer.
+"""
+import collections
+import socket
+import sys
+
+
+def connect(address):
+    if "/" in address:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(10)
+        client.connect(address)
+        return client
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), 10)
+
+
+def ask(address):
+    with connect(address) as client:
+        name = client.getsockname()
+        client.sendall(b"ping\n")
+        text = b""
+        while part := client.recv(100):
+            text += part
+    words = text.decode().split()
+    if len(words) != 3 or words[2] != "ok":
+        sys.exit(f"probe: wrong answer {text!r}")
+    if isinstance(name, tuple) and int(words[1]) != name[1]:
+        sys.exit(f"probe: accept told port {words[1]}, the client's is {name[1]}")
+    return words[0]
+
+
+def main():
+    address, copies = sys.argv[1], int(sys.argv[2])
+    least, most = (list(map(int, sys.argv[3:])) + [20, 400][len(sys.argv) - 3:])[:2]
+    seen = collections.Counter()
+    for i in range(most):
+        seen[ask(address)] += 1
+        if i + 1 >= least and len(seen) >= copies:
+            break
+    print(" ".join(f"{slot}:{count}" for slot, count in sorted(seen.items())))
+    if set(seen) != {str(i) for i in range(copies)}:
+        sys.exit(f"probe: not every one of {copies} copies answered")
+
+
+main()

@@ -1,0 +1,317 @@
+/* victim_fd.c - servers that do strange things with the number of their listener. */
+#define FIRST_PRIVATE 200
+#include <sys/syscall.h>
+
+#include "victim.h"
+
+int fcntl64(int fd, int command, ...);
+
+static void on_number(int port, int number)
+{
+    close(number); /* socket() gives the lowest free number */
+    int fd = make_socket();
+    CHECK(fd == number);
+    MUST(try_bind(fd, port));
+    MUST(listen(fd, 64));
+    serve(fd);
+}
+
+static void on_fd_0(int port, const char *argument)
+{
+    (void)argument;
+    on_number(port, 0);
+}
+
+static void on_fd_1(int port, const char *argument)
+{
+    (void)argument;
+    on_number(port, 1);
+}
+
+static void on_fd_2(int port, const char *argument)
+{
+    (void)argument;
+    on_number(port, 2);
+}
+
+/* inetd "wait": the listener on 0, 1 and 2. */
+static void on_all_three(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    (void)argument;
+    for (int i = 0; i < 3; i++)
+        MUST(dup2(fd, i));
+    MUST(close(fd));
+    serve(0);
+}
+
+static void close_by_loop(int port, const char *argument)
+{
+    (void)argument;
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    serve(make_listener(port));
+}
+
+static void close_by_range(int port, const char *argument)
+{
+    (void)argument;
+    MUST(close_range(3, ~0U, 0));
+    serve(make_listener(port));
+}
+
+static void close_by_closefrom(int port, const char *argument)
+{
+    (void)argument;
+    closefrom(3);
+    serve(make_listener(port));
+}
+
+static void close_by_number(int port, const char *argument)
+{
+    (void)argument;
+    for (int fd = 3; fd < 1024; fd++)
+        syscall(SYS_close, fd);
+    serve(make_listener(port));
+}
+
+/* The same once the listener is there: what belongs to it must survive. */
+static int keep_low(int port)
+{
+    int fd = make_listener(port);
+    CHECK(fd < 10);
+    return fd;
+}
+
+static void close_above_loop(int port, const char *argument)
+{
+    bool was_open[1024];
+    (void)argument;
+    for (int fd = 0; fd < 1024; fd++)
+        was_open[fd] = fcntl(fd, F_GETFD) >= 0;
+    int keep = keep_low(port);
+    for (int fd = keep + 1; fd < 1024; fd++)
+        CHECK(close(fd) == (was_open[fd] ? 0 : -1));
+    serve(keep);
+}
+
+static void close_above_range(int port, const char *argument)
+{
+    int keep = keep_low(port);
+    (void)argument;
+    MUST(close_range((unsigned)keep + 1, ~0U, 0));
+    serve(keep);
+}
+
+static void close_above_range_number(int port, const char *argument)
+{
+    int keep = keep_low(port);
+    (void)argument;
+    MUST(syscall(SYS_close_range, keep + 1, ~0U, 0));
+    serve(keep);
+}
+
+static void close_above_closefrom(int port, const char *argument)
+{
+    int keep = keep_low(port);
+    (void)argument;
+    closefrom(keep + 1);
+    serve(keep);
+}
+
+static void close_above_number(int port, const char *argument)
+{
+    int keep = keep_low(port);
+    (void)argument;
+    for (int fd = keep + 1; fd < 1024; fd++)
+        syscall(SYS_close, fd);
+    serve(keep);
+}
+
+/* close_range that only marks: harmless here, and the listener goes on. */
+static void mark_range(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    (void)argument;
+    MUST(close_range(3, ~0U, CLOSE_RANGE_CLOEXEC));
+    CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+    serve(fd);
+}
+
+/* Closed inside libc, then bound again. */
+static void close_by_fclose(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    FILE *stream = fdopen(fd, "r+");
+    (void)argument;
+    CHECK(stream);
+    CHECK(fclose(stream) == 0);
+    CHECK(fcntl(fd, F_GETFD) < 0 && errno == EBADF);
+    serve(make_listener(port));
+}
+
+static void close_and_again(int port, const char *argument)
+{
+    (void)argument;
+    for (int i = 0; i < 100; i++)
+        MUST(close(make_listener(port)));
+    serve(make_listener(port));
+}
+
+static void swap_by_dup(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    int copy = MUST(dup(fd));
+    (void)argument;
+    MUST(close(fd));
+    serve(copy);
+}
+
+static void dup_before_bind(int port, const char *argument)
+{
+    int fd = make_socket();
+    int copy = MUST(dup(fd));
+    (void)argument;
+    MUST(try_bind(fd, port));
+    MUST(listen(copy, 64));
+    MUST(close(fd));
+    serve(copy);
+}
+
+static void dup2_away(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    (void)argument;
+    CHECK(dup2(fd, 100) == 100);
+    CHECK(dup2(fd, fd) == fd);
+    MUST(close(fd));
+    serve(100);
+}
+
+/* Java's way to close: a dummy is put over the listener, then the address is bound again. */
+static void dup2_over(int port, const char *argument)
+{
+    int pair[2];
+    int fd = make_listener(port);
+    (void)argument;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    CHECK(dup2(pair[0], fd) == fd);
+    struct sockaddr_storage peer;
+    CHECK(accept_one(fd, &peer) < 0 && errno == EINVAL);
+    serve(make_listener(port));
+}
+
+static void dup3_away(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    (void)argument;
+    CHECK(dup3(fd, fd, 0) < 0 && errno == EINVAL);
+    CHECK(dup3(fd, 101, O_CLOEXEC) == 101);
+    CHECK(fcntl(101, F_GETFD) == FD_CLOEXEC);
+    MUST(close(fd));
+    serve(101);
+}
+
+static void dup3_over(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    (void)argument;
+    CHECK(dup3(1, fd, 0) == fd);
+    MUST(close(fd));
+    serve(make_listener(port));
+}
+
+/* The program's own file on each number that may be hidden. */
+static void dup2_on_hidden(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    (void)argument;
+    for (int i = 900; i < 1024; i++)
+        CHECK(dup2(1, i) == i);
+    for (int i = 900; i < 1024; i++)
+        CHECK(fcntl(i, F_GETFD) == 0);
+    for (int i = 900; i < 1024; i++)
+        MUST(close(i));
+    serve(fd);
+}
+
+static void by_dupfd(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    int copy = MUST(fcntl(fd, F_DUPFD, FIRST_PRIVATE));
+    (void)argument;
+    CHECK(copy >= FIRST_PRIVATE && fcntl(copy, F_GETFD) == 0);
+    MUST(close(fd));
+    serve(copy);
+}
+
+static void by_dupfd_cloexec(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    int copy = MUST(fcntl(fd, F_DUPFD_CLOEXEC, FIRST_PRIVATE));
+    (void)argument;
+    CHECK(copy >= FIRST_PRIVATE && fcntl(copy, F_GETFD) == FD_CLOEXEC);
+    MUST(close(fd));
+    serve(copy);
+}
+
+static void by_fcntl64(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    int copy = MUST(fcntl64(fd, F_DUPFD, FIRST_PRIVATE));
+    (void)argument;
+    MUST(close(fd));
+    MUST(fcntl64(copy, F_SETFL, fcntl64(copy, F_GETFL) | O_NONBLOCK));
+    CHECK(fcntl(copy, F_GETFL) & O_NONBLOCK);
+    serve(copy);
+}
+
+/* tcpserver: fd 0 is closed, accept must give the lowest free number. */
+static void accept_gives_lowest(int port, const char *argument)
+{
+    struct sockaddr_storage peer;
+    int fd = make_listener(port);
+    (void)argument;
+    close(0);
+    for (;;) {
+        int conn_fd = MUST(accept_one(fd, &peer));
+        CHECK(conn_fd == 0);
+        answer(conn_fd, &peer);
+    }
+}
+
+static const struct victim_mode modes[] = {
+    {"fd0", on_fd_0},
+    {"fd1", on_fd_1},
+    {"fd2", on_fd_2},
+    {"fd012", on_all_three},
+    {"close-loop", close_by_loop},
+    {"close-range", close_by_range},
+    {"closefrom", close_by_closefrom},
+    {"close-number", close_by_number},
+    {"close-above-loop", close_above_loop},
+    {"close-above-range", close_above_range},
+    {"close-above-range-number", close_above_range_number},
+    {"close-above-closefrom", close_above_closefrom},
+    {"close-above-number", close_above_number},
+    {"mark-range", mark_range},
+    {"fclose", close_by_fclose},
+    {"close-again", close_and_again},
+    {"dup", swap_by_dup},
+    {"dup-before-bind", dup_before_bind},
+    {"dup2-away", dup2_away},
+    {"dup2-over", dup2_over},
+    {"dup3-away", dup3_away},
+    {"dup3-over", dup3_over},
+    {"dup2-hidden", dup2_on_hidden},
+    {"dupfd", by_dupfd},
+    {"dupfd-cloexec", by_dupfd_cloexec},
+    {"fcntl64", by_fcntl64},
+    {"lowest", accept_gives_lowest},
+    {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return run_mode(modes, argc, argv);
+}

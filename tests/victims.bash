@@ -1,0 +1,118 @@
+# victims.bash - start a victim under `sshim run`, ask it, stop it, look for what is left.
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+BUILD=${BUILD:-$ROOT/build}
+SSHIM=$BUILD/sshim
+PROGS=$BUILD/tests/progs
+
+# Seconds that a loaded machine may need for anything that normally takes milliseconds.
+PATIENCE=30
+
+# A port that nobody uses, below those that the kernel gives to clients.
+free_port() {
+    python3 - <<'PY'
+import random, socket
+while True:
+    port = random.randrange(10000, 32000)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break
+PY
+}
+
+# wait_for COMMAND...: until it succeeds.
+wait_for() {
+    local end=$((SECONDS + PATIENCE))
+    until "$@"; do
+        if ((SECONDS > end)); then
+            echo "gave up waiting for: $*"
+            return 1
+        fi
+        sleep 0.02
+    done
+}
+
+victims_setup() {
+    T=$(mktemp -d "${TMPDIR:-/tmp}/sv.XXXXXX")
+    PORT=$(free_port)
+    CONTROL=$T/b.sock
+    BROKER=
+}
+
+is_ready_or_dead() {
+    [ -s "$T/ready" ] || ! kill -0 "$BROKER" 2>/dev/null
+}
+
+# start COPIES [OPTION...] -- COMMAND...: sshim run, until every copy is ready.
+start() {
+    local copies=$1
+    shift
+    "$SSHIM" run -w "$copies" --control "$CONTROL" --ready-fd 9 "$@" \
+        9>"$T/ready" 3>&- >"$T/out" 2>"$T/err" &
+    BROKER=$!
+    wait_for is_ready_or_dead
+    if [ ! -s "$T/ready" ]; then
+        cat "$T/err"
+        return 1
+    fi
+}
+
+# Every copy answers, rightly.
+probe() {
+    python3 "$BATS_TEST_DIRNAME/progs/probe.py" "$@" || { cat "$T/err"; return 1; }
+}
+
+# Processes of this test: all of them carry its folder in their environment or arguments.
+ours() {
+    local dir
+    for dir in /proc/[0-9]*; do
+        [ "${dir#/proc/}" = "$$" ] && continue
+        if grep -aqs "SSHIM_BROKER=$CONTROL" "$dir/environ"; then
+            echo "${dir#/proc/}"
+        fi
+    done
+}
+
+nothing_of_ours() {
+    [ -z "$(ours)" ]
+}
+
+# A clean stop: exit code 0, nobody complained, nothing left.
+stop_clean() {
+    local code=0
+    "$SSHIM" stop --control "$CONTROL"
+    wait "$BROKER" || code=$?
+    BROKER=
+    if [ "$code" -ne 0 ] || grep -v 'workers are ready' "$T/err" | grep -q .; then
+        echo "exit code $code"
+        cat "$T/err"
+        return 1
+    fi
+    wait_for nothing_of_ours
+    [ ! -e "$CONTROL" ]
+}
+
+victims_teardown() {
+    local pid
+    if [ -n "$BROKER" ] && kill -0 "$BROKER" 2>/dev/null; then
+        kill -KILL $(ours) "$BROKER" 2>/dev/null || true
+        wait "$BROKER" 2>/dev/null || true
+    fi
+    for pid in $(ours); do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    rm -rf "$T"
+}
+
+# victim PROGRAM MODE [ARGUMENT]: three copies, every one serves, a clean stop.
+victim() {
+    local program=$1 mode=$2
+    shift 2
+    start 3 -- "$PROGS/$program" "$mode" "$PORT" "$@"
+    probe "$PORT" 3
+    stop_clean
+}

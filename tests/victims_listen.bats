@@ -1,0 +1,90 @@
+#!/usr/bin/env bats
+# Uncommon orders of bind, listen, shutdown and connect, and the kinds of address.
+
+load victims.bash
+
+setup() { victims_setup; }
+teardown() { victims_teardown; }
+
+@test "listen called three times is served" { victim victim_listen twice; }
+@test "listen(0) and then again with a number is served" { victim victim_listen zero-first; }
+@test "listen(0) alone is served" { victim victim_listen zero-only; }
+@test "listen(-1) is served" { victim victim_listen negative; }
+@test "a listener shut down and listened on again is served" { victim victim_listen shutdown; }
+@test "shutdown ends a blocked accept with EINVAL, and listen works again" { victim victim_listen shutdown-wakes; }
+@test "a second bind in one process fails with EADDRINUSE and breaks nothing" { victim victim_listen bind-twice; }
+@test "a second bind with SO_REUSEPORT on both is a second listener" { victim victim_listen reuseport; }
+@test "a listener on port 0 is each copy's own" { victim victim_listen port-zero; }
+@test "listen without bind is the kernel's business" { victim victim_listen unbound; }
+@test "a UDP socket on the same number stays native" { victim victim_listen udp; }
+
+@test "a socket bound and then connected is a client with that source port" {
+    victim victim_listen connect "$(free_port)"
+}
+
+@test "data listeners made after the first accept are each copy's own" {
+    victim victim_listen data "$(free_port)"
+}
+
+@test "IPv4 peers of a dual-stack listener have mapped addresses" {
+    start 3 -- "$PROGS/victim_listen" dual "$PORT"
+    probe "127.0.0.1:$PORT" 3
+    probe "[::1]:$PORT" 3
+    stop_clean
+}
+
+@test "an IPv6-only listener leaves the IPv4 address to another" {
+    start 3 -- "$PROGS/victim_listen" dual "$PORT" v6only
+    probe "[::1]:$PORT" 3
+    probe "127.0.0.1:$PORT" 3
+    stop_clean
+}
+
+@test "a path that every copy removes and binds again stays everybody's" {
+    start 3 -- "$PROGS/victim_listen" path 0 "$T/path.sock"
+    probe "$T/path.sock" 3
+    stop_clean
+    run ls -A "$T"
+    [[ $output != *path* && $output != *.sshim* ]]
+}
+
+@test "a relative path is shared as well" {
+    cd "$T"
+    start 3 -- "$PROGS/victim_listen" path 0 path.sock
+    probe "$T/path.sock" 3
+    stop_clean
+}
+
+@test "a path bound twice in one copy fails with EADDRINUSE" {
+    start 3 -- "$PROGS/victim_listen" path-in-use 0 "$T/path.sock"
+    probe "$T/path.sock" 3
+    stop_clean
+}
+
+@test "an abstract name is shared" {
+    start 3 -- "$PROGS/victim_listen" abstract 0 "victim-$PORT"
+    python3 - "victim-$PORT" <<'PY'
+import socket, sys
+seen = set()
+for _ in range(200):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect("\0" + sys.argv[1])
+        client.sendall(b"ping\n")
+        slot, _, how = client.recv(100).decode().split()
+        assert how == "ok", how
+        seen.add(slot)
+    if len(seen) == 3:
+        break
+assert seen == {"0", "1", "2"}, seen
+PY
+    stop_clean
+}
+
+@test "eight listeners of one server are all served by all copies" {
+    start 3 -- "$PROGS/victim_listen" many "$PORT" 8
+    for i in 0 1 2 3 4 5 6 7; do
+        probe "$((PORT + i))" 3
+    done
+    stop_clean
+}
