@@ -45,3 +45,6 @@ clean:
 -include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d)
 
 .PHONY: all clean
+
+# --- tests: each part brings its own targets -------------------------------------------------
+include $(wildcard tests/*.mk)
