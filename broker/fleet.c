@@ -56,7 +56,8 @@ static void tell_ready(void)
     struct config *config = &broker.config;
 
     told_ready = true;
-    log_info("%u of %u workers are ready", config->workers, config->workers);
+    if (config->workers > 0)
+        log_info("%u of %u workers are ready", config->workers, config->workers);
     if (config->ready_fd < 0)
         return;
     if (write(config->ready_fd, "\n", 1) != 1)
@@ -345,6 +346,8 @@ int fleet_init(void)
             return -1;
     for (unsigned i = 0; i < broker.config.workers; i++)
         fill(slots[i]);
+    if (broker.config.workers == 0)
+        tell_ready();
     return 0;
 }
 
