@@ -1,6 +1,6 @@
 # checks.mk - the targets of the general tests. Included by Makefile; uses its variables.
 
-TEST_PROGS := $(BUILD)/tests/victim $(BUILD)/tests/probe
+TEST_PROGS := $(addprefix $(BUILD)/tests/,victim probe static)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
@@ -13,11 +13,13 @@ test-progs: $(TEST_PROGS)
 # The programs stand for other people's servers: never with a sanitizer.
 $(BUILD)/tests/%: tests/progs/%.c tests/progs/netaddr.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread -o $@ $<
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread $(TEST_LDFLAGS) -o $@ $<
 
 $(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h tests/unit/stubs.c shim/fdmap.c $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< tests/unit/stubs.c shim/fdmap.c $(UNIT_OBJECTS)
+
+$(BUILD)/tests/static: TEST_LDFLAGS := -static
 
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do $$test || exit 1; done
