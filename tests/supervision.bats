@@ -226,9 +226,11 @@ started() { # COUNT of times
     grep -q '^SigBlk:	0000000000000000$' "/proc/$pid/status"
     grep -Eq '^Max open files +777 ' "/proc/$pid/limits"
     # What a copy without us would have, and what the shim hides: the canonical socket, the program's own.
-    start_other "$VICTIM" accept "$HOST:$("$PROBE" --free-port)"
+    PORT=$("$PROBE" --free-port)
+    start_other "$VICTIM" accept "$HOST:$PORT"
+    wait_until probe 1 "$HOST:$PORT"
     [[ $(find "/proc/$pid/fd" -mindepth 1 | wc -l) -le $(($(find "/proc/$OTHER/fd" -mindepth 1 | wc -l) + 2)) ]]
-    ! find "/proc/$pid/fd" -lname '*eventpoll*' -o -lname '*signalfd*' | grep .
+    [[ -z $(find "/proc/$pid/fd" -lname '*eventpoll*' -o -lname '*signalfd*') ]]
     "$SSHIM" stop --control "$CONTROL"
     wait_until is_gone "$BROKER"
     BROKER=
