@@ -48,7 +48,7 @@ fds_are_back() { # COUNT
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     local code
     for code in 1 2 3 4 99; do
-        run timeout 30 setpriv --reuid 65534 --regid 65534 --clear-groups "${INTRUDER[@]}" command "$CONTROL" "$code"
+        INTRUDER_UID=65534 run timeout 30 "${INTRUDER[@]}" command "$CONTROL" "$code"
         [[ $output == "0 " ]]
     done
     status_is '.state == "ready"'

@@ -5,6 +5,8 @@
     intruder.py silent CONTROL COUNT   that many connections that say nothing, until killed
     intruder.py command CONTROL CODE   one command on the abstract socket; prints what came back
     intruder.py claim CONTROL          a claim with a wrong token; prints what came back
+
+With INTRUDER_UID in the environment it is that user first.
 """
 import os
 import random
@@ -105,4 +107,8 @@ def claim(control):
 
 
 if __name__ == "__main__":
+    if "INTRUDER_UID" in os.environ:
+        os.setgroups([])
+        os.setgid(int(os.environ["INTRUDER_UID"]))
+        os.setuid(int(os.environ["INTRUDER_UID"]))
     globals()[sys.argv[1]](*sys.argv[2:])
