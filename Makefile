@@ -98,3 +98,7 @@ clean:
 -include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d)
 
 .PHONY: all clean bench-tools
+.PHONY: all clean
+
+# --- tests: each part brings its own targets -------------------------------------------------
+include $(wildcard tests/*.mk)

@@ -56,7 +56,8 @@ static void tell_ready(void)
     struct config *config = &broker.config;
 
     told_ready = true;
-    log_info("%u of %u workers are ready", config->workers, config->workers);
+    if (config->workers > 0)
+        log_info("%u of %u workers are ready", config->workers, config->workers);
     if (config->ready_fd < 0)
         return;
     if (write(config->ready_fd, "\n", 1) != 1)
@@ -122,14 +123,14 @@ static bool was_of_use(const struct worker *worker)
 }
 
 /*
- * 100 ms doubling to 30 s, plus or minus a quarter. A worker that served something and crashed
- * comes back within half a second; one that served and ended by itself (socat, nc) comes back at
- * once.
+ * 100 ms doubling to 30 s, plus or minus a quarter; slot->failures does not count this end yet. A
+ * worker that served something and crashed comes back within half a second; one that served and
+ * ended by itself (socat, nc) comes back at once.
  */
 static int64_t delay_ms(const struct fleet_slot *slot, bool served, bool ended_well)
 {
     int64_t limit_ms = served ? RESPAWN_SERVED_MAX_MS : RESPAWN_MAX_MS;
-    unsigned doublings = slot->failures > 0 ? slot->failures - 1 : 0;
+    unsigned doublings = slot->failures;
     int64_t delay = (int64_t)RESPAWN_FIRST_MS << (doublings < 10 ? doublings : 10);
 
     if (served && ended_well)
@@ -227,12 +228,12 @@ static void refill(struct fleet_slot *slot, const struct worker *last, const cha
 {
     bool of_use = was_of_use(last);
     int64_t ready_for_ms = last->state == WORKER_READY ? loop_now_ms() - last->ready_ms : 0;
-    int64_t delay = delay_ms(slot, of_use, ended_well);
 
     if (ready_for_ms >= PROVEN_MS) {
         slot->failures = 0;
         slot->reported = false;
     }
+    int64_t delay = delay_ms(slot, of_use, ended_well);
     if (of_use && ended_well) {
         slot->failures = 0;
     } else {
@@ -303,8 +304,8 @@ static void fill(struct fleet_slot *slot)
     if (slot->worker)
         return;
     log_error("cannot start worker %u: %s; trying again", slot->id, strerror(errno));
-    slot->failures++;
     loop_start_timer(&slot->respawn, delay_ms(slot, false, false));
+    slot->failures++;
 }
 
 static void on_respawn(struct loop_timer *timer)
@@ -348,6 +349,8 @@ int fleet_init(void)
             return -1;
     for (unsigned i = 0; i < broker.config.workers; i++)
         fill(slots[i]);
+    if (broker.config.workers == 0)
+        tell_ready();
     return 0;
 }
 

@@ -1,0 +1,56 @@
+# checks.mk - the targets of the general tests. Included by Makefile; uses its variables.
+
+TEST_PROGS := $(addprefix $(BUILD)/tests/,victim probe static)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZERS    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+
+# Unit tests and fuzz targets see the broker without its main() and the shim's parts that call nothing above them.
+UNIT_OBJECTS := $(filter-out $(BUILD)/obj/broker/main.o $(BUILD)/obj/broker/run.o,$(BROKER_OBJECTS))
+
+test-progs: $(TEST_PROGS)
+
+# The programs stand for other people's servers: never with a sanitizer.
+$(BUILD)/tests/%: tests/progs/%.c tests/progs/netaddr.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread $(TEST_LDFLAGS) -o $@ $<
+
+$(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h tests/unit/stubs.c shim/fdmap.c $(UNIT_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< tests/unit/stubs.c shim/fdmap.c $(UNIT_OBJECTS)
+
+$(BUILD)/tests/static: TEST_LDFLAGS := -static
+
+unit: $(UNIT_TESTS)
+	@for test in $(UNIT_TESTS); do $$test || exit 1; done
+
+# Every input of the corpus once, with any compiler.
+$(BUILD)/fuzz/replay-%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/unit/stubs.c $(UNIT_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< tests/fuzz/replay.c tests/unit/stubs.c $(UNIT_OBJECTS)
+
+fuzz-replay: $(FUZZERS:%=$(BUILD)/fuzz/replay-%)
+	@for name in $(FUZZERS); do $(BUILD)/fuzz/replay-$$name tests/fuzz/corpus/$$name/* || exit 1; done
+
+# libFuzzer builds everything once more with coverage.
+$(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz_%.c tests/unit/stubs.c $(BROKER) $(PROTO)
+	@mkdir -p $(@D)
+	clang -std=gnu11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ \
+		$< tests/unit/stubs.c $(filter-out broker/main.c broker/run.c,$(BROKER)) $(PROTO)
+
+fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)
+	@for name in $(FUZZERS); do \
+		mkdir -p $(BUILD)/fuzz/corpus-$$name && \
+		$(BUILD)/fuzz/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -max_len=4200 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/fuzz/$$name- $(BUILD)/fuzz/corpus-$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+check:
+	scripts/check.sh
+
+# One bats file, or all: make bats BATS=tests/cli.bats
+BATS ?= $(wildcard tests/*.bats)
+bats: all test-progs
+	BUILD=$(BUILD) bats $(BATS)
+
+.PHONY: test-progs unit fuzz-replay fuzz check bats

@@ -1,0 +1,123 @@
+# The control socket: where it may be, who may use it, and what it survives.
+load helpers
+
+# will_not_start CODE TEXT OPTIONS...
+will_not_start() {
+    local code=$1 text=$2
+    shift 2
+    run timeout 30 "$SSHIM" run "$@" -w 1 -- "$VICTIM" accept "$ADDR" 3>&- </dev/null
+    echo "exit code $status, said: $output"
+    [[ $status == "$code" ]]
+    [[ ${#lines[@]} == 1 ]]
+    [[ $output == *"$text"* ]]
+}
+
+@test "a socket left by a killed broker is cleaned up" {
+    start_broker -w 0
+    kill -KILL "$BROKER"
+    wait_for_broker
+    [[ -S $CONTROL ]]
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    probe 2
+    stop_broker
+    [[ ! -e $CONTROL ]]
+}
+
+@test "a path in use by a living broker is exit 4 and that broker goes on" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    will_not_start 4 "another broker already runs at $CONTROL" --control "$CONTROL"
+    probe 3
+    # also when somebody has removed the file
+    mv "$CONTROL" "$TMP/moved.sock"
+    will_not_start 4 "another broker already runs at $CONTROL" --control "$CONTROL"
+    mv "$TMP/moved.sock" "$CONTROL"
+    probe 3
+    stop_broker
+}
+
+@test "a file of another kind is not removed" {
+    echo precious >"$CONTROL"
+    will_not_start 4 "$CONTROL" --control "$CONTROL"
+    [[ $(cat "$CONTROL") == precious ]]
+    rm "$CONTROL"
+    mkdir "$CONTROL"
+    will_not_start 4 "$CONTROL" --control "$CONTROL"
+    [[ -d $CONTROL ]]
+}
+
+@test "a socket of another program is not removed" {
+    start_other python3 -c 'import socket,sys,time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(100)' "$CONTROL"
+    wait_until test -S "$CONTROL"
+    will_not_start 4 "$CONTROL" --control "$CONTROL"
+    [[ -S $CONTROL ]]
+    rm "$CONTROL"
+}
+
+@test "a path that is too long is exit 2" {
+    will_not_start 2 "longer than" --control "$TMP/$(printf 'x%.0s' {1..100})"
+    XDG_RUNTIME_DIR=$TMP/$(printf 'x%.0s' {1..100}) will_not_start 2 "longer than" --name web
+}
+
+@test "the longest path that is allowed works" {
+    local max=100 room
+    room=$((max - ${#TMP} - 1))
+    CONTROL=$TMP/$(printf "%0${room}d" 0)
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    probe 3
+    stop_broker
+    will_not_start 2 "longer than" --control "${CONTROL}0"
+}
+
+@test "a folder that does not exist is exit 4" {
+    will_not_start 4 "$TMP/no/such/x.sock" --control "$TMP/no/such/x.sock"
+    XDG_RUNTIME_DIR=$TMP/none will_not_start 4 "$TMP/none/sshim" --name web
+}
+
+@test "a folder without rights is exit 4" {
+    mkdir -m 755 "$TMP/closed"
+    run timeout 30 setpriv --reuid 65534 --regid 65534 --clear-groups \
+        "$SSHIM" run --control "$TMP/closed/x.sock" -w 1 -- "$VICTIM" accept "$ADDR" 3>&- </dev/null
+    echo "$output"
+    [[ $status == 4 ]]
+    [[ ${#lines[@]} == 1 ]]
+    [[ $output == *"$TMP/closed/x.sock"*"Permission denied"* ]]
+}
+
+@test "a relative path is one of the working folder" {
+    cd "$TMP"
+    local control=$CONTROL
+    CONTROL=rel.sock start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    [[ -S $TMP/rel.sock ]]
+    CONTROL=rel.sock stop_broker
+    CONTROL=$control
+}
+
+@test "only its user and root may give commands" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    [[ $(stat -c %a "$CONTROL") == 600 ]]
+    run timeout 30 setpriv --reuid 65534 --regid 65534 --clear-groups "$SSHIM" stop --control "$CONTROL"
+    [[ $status != 0 ]]
+    [[ $output == *"Permission denied"* ]]
+    chmod 666 "$CONTROL"
+    run timeout 30 setpriv --reuid 65534 --regid 65534 --clear-groups "$SSHIM" status --control "$CONTROL"
+    echo "$output"
+    [[ $status != 0 ]]
+    [[ $output != *LISTENER* ]]
+    status_is '.state == "ready"'
+    stop_broker
+}
+
+@test "a broker of another user is run and stopped by that user and by root" {
+    chown 65534 "$TMP"
+    local real=$SSHIM
+    printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups "%s" "$@"\n' "$real" >"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    SSHIM=$TMP/sshim start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    [[ $(stat -c %u "$CONTROL") == 65534 ]]
+    probe 10
+    SSHIM=$TMP/sshim workers_ready 2
+    workers_ready 2
+    stop_broker
+    [[ $STATUS == 0 ]]
+}

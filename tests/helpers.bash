@@ -1,0 +1,200 @@
+# helpers.bash - what every bats file starts with: load helpers
+#
+# Each test gets a folder of its own ($TMP), a control socket path ($CONTROL), a loopback address that
+# no other test uses ($HOST) and a free port ($PORT). teardown stops what still runs and fails the test
+# if anything of it is left: a process, a socket file, an abstract name, a report of a sanitizer.
+#
+# BUILD=build/asan runs the same tests with that build.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=${BUILD:-build}
+[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
+SSHIM=$BUILD/sshim
+LIB=$BUILD/libsshim.so
+VICTIM=$BUILD/tests/victim
+PROBE=$BUILD/tests/probe
+DEADLINE_S=${DEADLINE_S:-30}
+export UBSAN_OPTIONS=print_stacktrace=1
+
+setup() {
+    unset SSHIM_BROKER SSHIM_LIB SSHIM_WORKER_ID SSHIM_TOKEN XDG_RUNTIME_DIR LD_PRELOAD
+    TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)
+    chmod 711 "$TMP"
+    export SSHIM_TEST=$TMP # marks every process that this test starts
+    CONTROL=$TMP/control.sock
+    HOST=127.$((BASHPID / 65536 % 120 + 2)).$((BASHPID / 256 % 256)).$((BASHPID % 254 + 1))
+    PORT=$("$PROBE" --free-port)
+    ADDR=$HOST:$PORT
+    BROKER=
+    STATUS=
+}
+
+teardown() {
+    local failed=0
+    stop_all || failed=1
+    assert_nothing_left || failed=1
+    if [[ -z $BATS_TEST_COMPLETED || $failed == 1 ]]; then
+        echo "--- log"; tail -n 40 "$TMP"/log* 2>/dev/null || true
+        echo "--- output"; tail -n 40 "$TMP"/out* 2>/dev/null || true
+    fi
+    rm -rf "$TMP"
+    return $failed
+}
+
+# --- waiting
+
+# Runs a command every 20 ms until it succeeds; fails after DEADLINE_S.
+wait_until() {
+    local end=$((SECONDS + DEADLINE_S))
+    until "$@"; do
+        if ((SECONDS >= end)); then
+            echo "not within $DEADLINE_S s: $*"
+            return 1
+        fi
+        sleep 0.02
+    done
+}
+
+is_gone() { # PID: no such process, or one that only waits to be reaped
+    local stat
+    read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+    [[ $stat == *') Z '* || $stat == *') X '* ]]
+}
+
+log_has() { # TEXT
+    grep -qF -- "$1" "$TMP/log"
+}
+
+# --- brokers
+
+# start_broker [OPTIONS OF run] -- COMMAND: returns when all workers are ready. Its pid is $BROKER, its
+# stderr $TMP/log, the workers' stdout $TMP/out.
+start_broker() {
+    launch_broker "$@"
+    wait_until broker_spoke_or_ended
+    exec 8>&-
+    if is_gone "$BROKER"; then
+        echo "the broker ended"
+        return 1
+    fi
+}
+
+# The same without waiting.
+launch_broker() {
+    rm -f "$TMP/ready"
+    mkfifo "$TMP/ready"
+    exec 8<>"$TMP/ready"
+    "$SSHIM" run --control "$CONTROL" --ready-fd 9 "$@" 9>&8 8>&- 3>&- </dev/null >>"$TMP/out" 2>>"$TMP/log" &
+    BROKER=$!
+}
+
+# -t 0 only looks: a read that times out may have swallowed the byte.
+broker_spoke_or_ended() {
+    read -r -t 0 -u 8 || is_gone "$BROKER"
+}
+
+# Leaves the broker's exit code in $STATUS; fails when it takes too long.
+wait_for_broker() {
+    local end=${1:-$DEADLINE_S}
+    DEADLINE_S=$end wait_until is_gone "$BROKER"
+    STATUS=0
+    wait "$BROKER" || STATUS=$?
+    BROKER=
+    exec 8>&-
+}
+
+stop_broker() {
+    timeout "$DEADLINE_S" "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+}
+
+# What teardown does with tests that did not end what they started.
+stop_all() {
+    local pid
+    if [[ -n $BROKER ]] && ! is_gone "$BROKER"; then
+        kill -TERM "$BROKER" 2>/dev/null || true
+        if ! DEADLINE_S=10 wait_until is_gone "$BROKER"; then
+            kill -KILL "$BROKER" 2>/dev/null || true
+        fi
+    fi
+    for pid in "${STARTED[@]}"; do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    STARTED=()
+    return 0
+}
+
+# start_other COMMAND...: a process that teardown ends. Its pid is $OTHER.
+STARTED=()
+start_other() {
+    "$@" 3>&- 8>&- </dev/null >>"$TMP/out.other" 2>&1 &
+    OTHER=$!
+    STARTED+=("$OTHER")
+}
+
+# --- asking
+
+status_of() { # JQ FILTER
+    "$SSHIM" status --json --control "$CONTROL" | jq -r "$1"
+}
+
+status_is() { # JQ FILTER that must give true
+    [[ $(status_of "$1") == true ]]
+}
+
+worker_pid() { # SLOT
+    status_of ".workers[] | select(.slot == $1) | .pid"
+}
+
+workers_ready() { # COUNT
+    status_is "[.workers[] | select(.state == \"ready\" or .state == \"busy\")] | length == $1"
+}
+
+# probe COUNT [ADDRESS]: every connection must be answered rightly; $TMP/answers has the answers.
+probe() {
+    timeout 60 "$PROBE" -n "$1" "${2:-$ADDR}" >"$TMP/answers" || { cat "$TMP/answers"; return 1; }
+}
+
+answered_by() { # how many slots, in $TMP/answers
+    grep -o 'slot=[0-9]*' "$TMP/answers" | sort -u | wc -l
+}
+
+# --- what is left
+
+# Pids of processes that carry this in the environment they were started with.
+pids_with() { # NAME=VALUE
+    env -u SSHIM_TEST -u SSHIM_BROKER grep -lzxF -- "$1" /proc/[0-9]*/environ 2>/dev/null |
+        while IFS=/ read -r _ _ pid _; do is_gone "$pid" || echo "$pid"; done
+}
+
+no_process_is_left() {
+    [[ -z $(pids_with "SSHIM_TEST=$TMP") ]]
+}
+
+assert_nothing_left() {
+    local failed=0
+    if ! DEADLINE_S=${LEFT_DEADLINE_S:-2} wait_until no_process_is_left >/dev/null; then
+        echo "left behind: processes"
+        ps -o pid,ppid,stat,args -p "$(pids_with "SSHIM_TEST=$TMP" | paste -sd,)" || true
+        failed=1
+    fi
+    if [[ -n $(find "$TMP" -type s) ]]; then
+        echo "left behind: sockets"; find "$TMP" -type s
+        failed=1
+    fi
+    if grep -F "@sshim:$TMP" /proc/net/unix; then
+        echo "left behind: an abstract socket"
+        failed=1
+    fi
+    if grep -E -A 20 'runtime error:|ERROR: (Address|Leak|Undefined)' "$TMP"/log* 2>/dev/null; then
+        echo "a sanitizer complained"
+        failed=1
+    fi
+    # shellcheck disable=SC2046
+    ((failed == 0)) || kill -KILL $(pids_with "SSHIM_TEST=$TMP") 2>/dev/null || true
+    return $failed
+}
+
+broker_fds() {
+    find "/proc/$BROKER/fd" -mindepth 1 | wc -l
+}

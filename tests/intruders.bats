@@ -1,0 +1,113 @@
+# Every byte on a socket of ours may be hostile: a bad peer costs itself and nobody else.
+load helpers
+
+INTRUDER=(python3 "$ROOT/tests/progs/intruder.py")
+
+fds_are_back() { # COUNT
+    [[ $(broker_fds) == "$1" ]]
+}
+
+@test "garbage on the control socket and on the workers' socket changes nothing and leaks no fd" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    probe 4
+    local before
+    before=$(broker_fds)
+    timeout 120 "${INTRUDER[@]}" garbage "$CONTROL" 1
+    timeout 120 "${INTRUDER[@]}" garbage "$CONTROL" 2
+    wait_until fds_are_back "$before"
+    probe 4
+    status_is '[.workers[].restarts] == [0, 0] and [.workers[].state] == ["ready", "ready"]'
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "garbage while connections are answered" {
+    start_broker -w 2 -- "$VICTIM" epoll "$ADDR"
+    start_other "${INTRUDER[@]}" garbage "$CONTROL" 3
+    local round
+    for round in 1 2 3 4 5; do
+        probe 40
+    done
+    stop_broker
+}
+
+@test "hundreds of peers that say nothing do not keep status and stop out" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    local before
+    before=$(broker_fds)
+    # more than the broker looks after at a time: the rest wait until the first are dropped
+    start_other "${INTRUDER[@]}" silent "$CONTROL" 700
+    wait_until grep -q silent "$TMP/out.other"
+    probe 3
+    workers_ready 1
+    wait_until fds_are_back "$before"
+    stop_broker
+}
+
+@test "another user is told nothing on the workers' socket, which anybody can reach" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    local code
+    for code in 1 2 3 4 99; do
+        INTRUDER_UID=65534 run timeout 30 "${INTRUDER[@]}" command "$CONTROL" "$code"
+        [[ $output == "0 " ]]
+    done
+    status_is '.state == "ready"'
+    stop_broker
+}
+
+@test "a claim with a wrong token gets no answer" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    run timeout 30 "${INTRUDER[@]}" claim "$CONTROL"
+    [[ $output == "0 " ]]
+    status_is '.listeners | length == 1'
+    stop_broker
+}
+
+@test "a server that writes garbage to its listener goes on" {
+    # write() on a listening socket is ENOTCONN natively; here it reaches the broker, which ignores it
+    cat >"$TMP/writer.py" <<'END'
+import os, socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+s = socket.create_server((host, int(port)))
+for size in (1, 8, 100, 4000):
+    for _ in range(20):
+        try:
+            os.write(s.fileno(), os.urandom(size))
+        except OSError:
+            pass
+while True:
+    c, peer = s.accept()
+    c.sendall(b"slot=%s peer=%s:%d \n" % (os.environ["SSHIM_WORKER_ID"].encode(), peer[0].encode(), peer[1]))
+    c.close()
+END
+    start_broker -w 2 -- python3 "$TMP/writer.py" "$ADDR"
+    probe 20
+    [[ $(answered_by) == 2 ]]
+    stop_broker
+}
+
+@test "a worker that ruins its scoreboard harms nobody but itself" {
+    cat >"$TMP/ruin.py" <<'END'
+import os, socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+s = socket.create_server((host, int(port)))
+if os.environ["SSHIM_WORKER_ID"] == "0":
+    for line in open("/proc/self/maps"):
+        if "sshim-board" in line:
+            start = int(line.split("-")[0], 16)
+            with open("/proc/self/mem", "r+b") as memory:
+                memory.seek(start)
+                memory.write(os.urandom(128))
+while True:
+    c, peer = s.accept()
+    c.sendall(b"slot=%s peer=%s:%d \n" % (os.environ["SSHIM_WORKER_ID"].encode(), peer[0].encode(), peer[1]))
+    c.close()
+END
+    start_broker -w 3 -- python3 "$TMP/ruin.py" "$ADDR"
+    probe 60
+    grep -q 'slot=1' "$TMP/answers"
+    grep -q 'slot=2' "$TMP/answers"
+    "$SSHIM" status --json --control "$CONTROL" | jq -e . >/dev/null
+    stop_broker
+    [[ $STATUS == 0 ]]
+}

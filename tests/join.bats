@@ -1,0 +1,127 @@
+# A server that nobody launched joins a running broker by SSHIM_BROKER.
+load helpers
+
+join() { # COMMAND...: as a reader of the README would, in the background; its pid is $OTHER
+    start_other env LD_PRELOAD="$LIB" SSHIM_BROKER="${JOIN:-$CONTROL}" "$@"
+}
+
+@test "servers that join a broker without workers share its address" {
+    start_broker -w 0
+    join "$VICTIM" accept "$ADDR"
+    join "$VICTIM" epoll "$ADDR"
+    wait_until workers_ready 2
+    probe 20
+    [[ $(grep -o 'pid=[0-9]*' "$TMP/answers" | sort -u | wc -l) == 2 ]]
+    status_is '[.workers[].accepted] | add == 20 and min > 0'
+    stop_broker
+    [[ $STATUS == 0 ]]
+    wait_until is_gone "$OTHER"
+}
+
+@test "a server joins beside workers that were launched, in a slot of its own" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    join "$VICTIM" accept "$ADDR"
+    wait_until workers_ready 3
+    status_is '[.workers[].slot] == [0, 1, 2]'
+    probe 30
+    [[ $(grep -o 'pid=[0-9]*' "$TMP/answers" | sort -u | wc -l) == 3 ]]
+    stop_broker
+}
+
+@test "a server that joined and ends is forgotten, and its slot is taken by the next" {
+    start_broker -w 0
+    join "$VICTIM" accept "$ADDR"
+    wait_until workers_ready 1
+    kill -KILL "$OTHER"
+    wait_until status_is '.workers | length == 0'
+    join "$VICTIM" accept "$ADDR"
+    wait_until workers_ready 1
+    status_is '.workers[0].slot == 0'
+    probe 5
+    stop_broker
+}
+
+@test "children that a joined server forks belong to it" {
+    start_broker -w 0
+    join "$VICTIM" prefork "$ADDR"
+    wait_until workers_ready 1
+    probe 10
+    status_is '.workers | length == 1'
+    stop_broker
+}
+
+@test "a path relative to the working folder is found" {
+    start_broker -w 0
+    cd "$TMP"
+    JOIN=./control.sock join "$VICTIM" accept "$ADDR"
+    wait_until workers_ready 1
+    probe 3
+    stop_broker
+}
+
+# fails_to_join TEXT: the server's bind fails, nothing listens, and one line of ours says why.
+fails_to_join() {
+    run timeout 30 env LD_PRELOAD="$LIB" SSHIM_BROKER="$JOIN" "$VICTIM" accept "$ADDR" 3>&-
+    echo "$output"
+    [[ $status == 1 ]]
+    [[ $(grep -c '^sshim: ' <<<"$output") == 1 ]]
+    [[ $output == *"$1"* ]]
+    [[ $output == *"victim: $ADDR: "* ]]
+}
+
+@test "SSHIM_BROKER that points nowhere makes bind fail with one clear line" {
+    JOIN=$TMP/nowhere.sock fails_to_join "cannot join the broker at $TMP/nowhere.sock"
+    JOIN=$TMP/no/such/folder/x.sock fails_to_join "cannot join the broker at $TMP/no/such/folder/x.sock"
+    touch "$TMP/file"
+    JOIN=$TMP/file fails_to_join "cannot join the broker at $TMP/file"
+    JOIN=$TMP/$(printf 'x%.0s' {1..200}) fails_to_join "too long"
+}
+
+@test "SSHIM_BROKER of a broker that was killed makes bind fail with one clear line" {
+    start_broker -w 0
+    kill -KILL "$BROKER"
+    wait_for_broker
+    JOIN=$CONTROL fails_to_join "no broker listens there"
+    rm "$CONTROL"
+}
+
+@test "a socket of something else is not taken for a broker" {
+    start_other python3 -c 'import socket,sys,time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(sys.argv[1]); s.listen()
+while True:
+    c, _ = s.accept()
+    c.recv(4096)
+    c.send(b"HTTP/1.1 400 What?")' "$TMP/other.sock"
+    wait_until test -S "$TMP/other.sock"
+    JOIN=$TMP/other.sock fails_to_join "cannot join the broker at $TMP/other.sock"
+    rm "$TMP/other.sock"
+}
+
+@test "programs that bind nothing do not notice an SSHIM_BROKER that points nowhere" {
+    run env LD_PRELOAD="$LIB" SSHIM_BROKER="$TMP/nowhere.sock" sh -c 'echo fine; ls / >/dev/null && echo too'
+    [[ $status == 0 ]]
+    [[ $output == $'fine\ntoo' ]]
+}
+
+@test "clients, port 0 and UDP need no broker even when SSHIM_BROKER points nowhere" {
+    run env LD_PRELOAD="$LIB" SSHIM_BROKER="$TMP/nowhere.sock" python3 -c 'import socket
+a = socket.create_server(("127.0.0.1", 0))
+b = socket.create_connection(a.getsockname())
+socket.socket(type=socket.SOCK_DGRAM).bind(("127.0.0.1", 0))
+print(a.accept()[0].getpeername() == b.getsockname())'
+    [[ $status == 0 ]]
+    [[ $output == True ]]
+}
+
+@test "another user's process may not join" {
+    start_broker -w 0
+    JOIN=$CONTROL
+    run setpriv --reuid 65534 --regid 65534 --clear-groups \
+        env LD_PRELOAD="$LIB" SSHIM_BROKER="$CONTROL" timeout 30 "$VICTIM" accept "$ADDR" 3>&-
+    echo "$output"
+    [[ $status == 1 ]]
+    [[ $output == *"cannot join the broker"*"refused"* ]]
+    status_is '(.workers | length) == 0 and (.listeners | length) == 0'
+    stop_broker
+}

@@ -1,0 +1,155 @@
+# How much it may cost: memory, wake-ups, size, file descriptors. Measured in the plain build only.
+load helpers
+
+rss_kib() { # PID
+    awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"
+}
+
+wakeups() { # PID
+    awk '/ctxt_switches/ { sum += $2 } END { print sum }' "/proc/$1/status"
+}
+
+# Private memory, and what is resident of the library itself, which all copies share.
+private_kib() { # PID
+    awk '/^Private_/ { sum += $2 } END { print sum }' "/proc/$1/smaps_rollup"
+}
+
+library_kib() { # PID
+    awk '/^[0-9a-f]+-/ { ours = /libsshim\.so/ } ours && /^Rss:/ { sum += $2 } END { print sum + 0 }' "/proc/$1/smaps"
+}
+
+@test "the library is smaller than 100 KiB" {
+    [[ $(stat -c %s "$LIB") -lt 102400 ]]
+}
+
+@test "the library imports what scripts/check-imports.sh allows, and the check can fail" {
+    "$ROOT/scripts/check-imports.sh" "$LIB"
+    printf '#include <stdlib.h>\nvoid *x(void); void *x(void) { return malloc(8); }\n' >"$TMP/bad.c"
+    cc -shared -fPIC -o "$TMP/bad.so" "$TMP/bad.c"
+    run "$ROOT/scripts/check-imports.sh" "$TMP/bad.so"
+    [[ $status == 1 ]]
+    [[ $output == *malloc* ]]
+}
+
+@test "the broker has at most 4 MiB resident with 4 workers, and does not grow with connections" {
+    start_broker -w 4 -- "$VICTIM" epoll "$ADDR"
+    probe 500
+    local before after
+    before=$(rss_kib "$BROKER")
+    echo "before: $before KiB"
+    [[ $before -le 4096 ]]
+    probe 3000
+    after=$(rss_kib "$BROKER")
+    echo "after 3000 connections: $after KiB"
+    ((after - before <= 64))
+    stop_broker
+}
+
+@test "an idle broker does not wake up, before the first connection and after many" {
+    start_broker -w 4 -- "$VICTIM" epoll "$ADDR"
+    local round before
+    for round in 1 2; do
+        # timers that the traffic has started run out within a second
+        wait_until is_quiet
+        before=$(wakeups "$BROKER")
+        sleep 3 # the measured time, not a wait for anything
+        [[ $(wakeups "$BROKER") == "$before" ]]
+        timeout 60 "$PROBE" -n 200 "$ADDR" >/dev/null 3>&- &
+        probe 200
+        wait $!
+    done
+    stop_broker
+}
+
+is_quiet() {
+    local before
+    before=$(wakeups "$BROKER")
+    sleep 0.6
+    [[ $(wakeups "$BROKER") == "$before" ]]
+}
+
+@test "idle workers do not wake up either" {
+    start_broker -w 2 -- "$VICTIM" epoll "$ADDR"
+    probe 20
+    local pid before
+    for pid in "$(worker_pid 0)" "$(worker_pid 1)"; do
+        before=$(wakeups "$pid")
+        sleep 1 # the measured time
+        [[ $(wakeups "$pid") == "$before" ]]
+    done
+    stop_broker
+}
+
+@test "the library costs a worker less than 200 KiB" {
+    local other pid cost
+    other=$HOST:$("$PROBE" --free-port)
+    start_other env -u SSHIM_BROKER "$VICTIM" epoll --hold "$other"
+    wait_until probe 1 "$other"
+    probe 100 "$other"
+    start_broker -w 2 -- "$VICTIM" epoll --hold "$ADDR"
+    probe 200
+    pid=$(worker_pid 0)
+    cost=$(($(private_kib "$pid") + $(library_kib "$pid") - $(private_kib "$OTHER")))
+    echo "worker: $(private_kib "$pid") KiB private, $(library_kib "$pid") of the library; natively $(private_kib "$OTHER")"
+    ((cost < 200))
+    stop_broker
+}
+
+@test "4 workers with 900 connections each work at a limit of 1024 files" {
+    local tool=$SSHIM
+    printf '#!/bin/sh\nexec prlimit --nofile=1024:1024 "%s" "$@"\n' "$tool" >"$TMP/sshim"
+    chmod +x "$TMP/sshim"
+    SSHIM=$TMP/sshim start_broker -w 4 -- "$VICTIM" epoll --hold "$ADDR"
+    local slot
+    for slot in 0 1 2 3; do
+        grep -Eq '^Max open files +1024 +1024 ' "/proc/$(worker_pid $slot)/limits"
+    done
+    "$PROBE" -n 3600 --hold "$ADDR" >"$TMP/answers" 3>&- 8>&- </dev/null &
+    STARTED+=($!)
+    wait_until grep -qx held "$TMP/answers"
+    [[ $(grep -c ' ok$' "$TMP/answers") == 3600 ]]
+    wait_until status_is '[.workers[].active] | add == 3600'
+    status_of '.workers'
+    status_is '[.workers[].active] | max - min <= 100'
+    # and there is room for more
+    probe 20
+    kill -KILL "${STARTED[@]}"
+    STARTED=()
+    wait_until status_is '[.workers[].active] | add == 0'
+    probe 20
+    stop_broker
+}
+
+@test "the broker keeps no fd of a connection" {
+    start_broker -w 2 -- "$VICTIM" epoll --hold "$ADDR"
+    local before
+    before=$(broker_fds)
+    "$PROBE" -n 100 --hold "$ADDR" >"$TMP/answers" 3>&- 8>&- </dev/null &
+    STARTED+=($!)
+    wait_until grep -qx held "$TMP/answers"
+    wait_until fds_are "$before"
+    stop_broker
+}
+
+fds_are() {
+    [[ $(broker_fds) == "$1" ]]
+}
+
+@test "a worker keeps no fd of a connection that it has closed, nor of one it never had" {
+    start_broker -w 2 -- "$VICTIM" epoll "$ADDR"
+    probe 20
+    local pid before
+    pid=$(worker_pid 0)
+    before=$(find "/proc/$pid/fd" -mindepth 1 | wc -l)
+    probe 300
+    [[ $(find "/proc/$pid/fd" -mindepth 1 | wc -l) == "$before" ]]
+    stop_broker
+}
+
+@test "256 workers start, serve and stop" {
+    start_broker -w 256 -- "$VICTIM" accept "$ADDR"
+    probe 512
+    [[ $(answered_by) -ge 200 ]]
+    stop_broker
+    [[ $STATUS == 0 ]]
+}

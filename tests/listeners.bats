@@ -1,0 +1,222 @@
+# What a server may listen on, and that every error of bind is the kernel's own.
+load helpers
+
+serves() { # ADDRESS-TO-CONNECT MODE LISTEN-ADDRESS...: three copies, all answer, nothing is left
+    local to=$1
+    shift
+    start_broker -w 3 -- "$VICTIM" "$@"
+    probe 15 "$to"
+    [[ $(answered_by) == 3 ]]
+}
+
+@test "an IPv4 address" {
+    serves "$ADDR" accept "$ADDR"
+    stop_broker
+}
+
+@test "every IPv4 address" {
+    serves "$ADDR" accept "0.0.0.0:$PORT"
+    probe 3 "127.0.0.1:$PORT"
+    status_is ".listeners[0].address == \"0.0.0.0:$PORT\""
+    stop_broker
+}
+
+@test "an IPv6 address" {
+    serves "[::1]:$PORT" epoll "[::1]:$PORT"
+    status_is ".listeners[0].address == \"[::1]:$PORT\""
+    stop_broker
+}
+
+@test "IPv6 and IPv4 by one socket, IPv4 peers are mapped" {
+    serves "[::1]:$PORT" accept "[::]:$PORT"
+    probe 15 "$ADDR"
+    [[ $(answered_by) == 3 ]]
+    stop_broker
+}
+
+@test "IPv6 only beside IPv4 on the same port" {
+    serves "[::1]:$PORT" poll "v6only:[::]:$PORT" "0.0.0.0:$PORT"
+    probe 15 "$ADDR"
+    [[ $(answered_by) == 3 ]]
+    status_is '.listeners | length == 2'
+    stop_broker
+}
+
+@test "IPv6 only alone does not answer IPv4" {
+    serves "[::1]:$PORT" accept "v6only:[::]:$PORT"
+    run "$PROBE" "$ADDR"
+    [[ $output == *"Connection refused"* ]]
+    stop_broker
+}
+
+@test "a path that every copy unlinks and binds is not stolen by the last one" {
+    serves "$TMP/server.sock" select "$TMP/server.sock"
+    local inode
+    inode=$(stat -c %i "$TMP/server.sock")
+    kill -KILL "$(worker_pid 1)"
+    wait_until status_is '.workers[1].restarts == 1 and .workers[1].state == "ready"'
+    probe 15 "$TMP/server.sock"
+    [[ $(answered_by) == 3 ]]
+    [[ $(stat -c %i "$TMP/server.sock") == "$inode" ]]
+    stop_broker
+    [[ $STATUS == 0 ]]
+    # neither the path nor what guarded it
+    [[ -z $(find "$TMP" -type s) ]]
+}
+
+@test "a path in the working folder of the server" {
+    mkdir "$TMP/here"
+    # an absolute victim path, a relative socket path
+    start_broker -w 2 -- sh -c "cd '$TMP/here' && exec python3 -c '
+import os, socket
+s = socket.socket(socket.AF_UNIX)
+if os.path.exists(\"x.sock\"): os.unlink(\"x.sock\")
+s.bind(\"x.sock\"); s.listen()
+while True:
+    c, _ = s.accept()
+    c.sendall(b\"slot=%s peer=@%s \\n\" % (os.environ[\"SSHIM_WORKER_ID\"].encode(), c.getpeername()[1:]))
+    c.close()'"
+    probe 10 "$TMP/here/x.sock"
+    [[ $(answered_by) == 2 ]]
+    stop_broker
+}
+
+@test "an abstract name" {
+    serves "@${TMP##*/}" accept "@${TMP##*/}"
+    status_is ".listeners[0].address == \"unix:@${TMP##*/}\""
+    stop_broker
+    run "$PROBE" "@${TMP##*/}"
+    [[ $status == 1 ]]
+}
+
+@test "several listeners of one server" {
+    local other unix=$TMP/also.sock
+    other=$HOST:$("$PROBE" --free-port)
+    serves "$ADDR" epoll "$ADDR" "$other" "$unix" "@${TMP##*/}"
+    local to
+    for to in "$other" "$unix" "@${TMP##*/}"; do
+        probe 15 "$to"
+        [[ $(answered_by) == 3 ]]
+    done
+    status_is '[.listeners[].accepted] == [15, 15, 15, 15]'
+    stop_broker
+}
+
+@test "TCP is shared while UDP on the same port stays the server's own" {
+    # natively only one copy can have the UDP port, so only one is run
+    start_broker -w 1 -- "$VICTIM" poll "$ADDR" "udp:$ADDR"
+    probe 5
+    probe 5 "udp:$ADDR"
+    status_is '.listeners | length == 1'
+    stop_broker
+}
+
+@test "a port below 1024 with workers that are not root" {
+    local low
+    for low in $((RANDOM % 400 + 600)) $((RANDOM % 400 + 600)) $((RANDOM % 400 + 600)); do
+        "$PROBE" "$HOST:$low" >/dev/null || break
+    done
+    serves "$HOST:$low" accept "$HOST:$low"
+    stop_broker
+    start_broker -w 3 -- setpriv --reuid 65534 --regid 65534 --clear-groups "$VICTIM" accept "$HOST:$low"
+    [[ $(stat -c %u "/proc/$(worker_pid 0)") == 65534 ]]
+    probe 15 "$HOST:$low"
+    [[ $(answered_by) == 3 ]]
+    stop_broker
+}
+
+@test "--private leaves an address to each copy, --share wins for nothing else" {
+    local own
+    own=$("$PROBE" --free-port)
+    start_broker -w 1 --private "$own" -- "$VICTIM" poll "$ADDR" "$HOST:$own"
+    probe 3
+    probe 3 "$HOST:$own"
+    status_is ".listeners | map(.address) == [\"$ADDR\"]"
+    stop_broker
+}
+
+@test "--share all shares port 0: all copies answer behind one port" {
+    start_broker -w 3 --share all -- "$VICTIM" accept "$HOST:0"
+    local to
+    to=$(status_of '.listeners[0].address')
+    [[ $to != *:0 ]]
+    probe 15 "$to"
+    [[ $(answered_by) == 3 ]]
+    stop_broker
+}
+
+@test "port 0 is private without --share" {
+    start_broker -w 2 --start-timeout 1 -- "$VICTIM" accept "$HOST:0"
+    status_is '.listeners | length == 0'
+    stop_broker
+}
+
+# says_the_same COMMAND...: the same words and exit code natively and as a worker that joins.
+says_the_same() {
+    local native managed
+    native=$(timeout 30 "$@" 2>&1 3>&-; echo "exit $?")
+    managed=$(timeout 30 env LD_PRELOAD="$LIB" SSHIM_BROKER="$CONTROL" "$@" 2>&1 3>&-; echo "exit $?")
+    echo "natively: $native"
+    echo "as a worker: $managed"
+    [[ $native == "$managed" ]]
+    [[ $native == *"errno $ERRNO"* ]]
+}
+
+@test "EADDRINUSE: an outsider has the address" {
+    start_other "$VICTIM" accept "$ADDR"
+    wait_until probe 1
+    start_broker -w 0
+    ERRNO=98 says_the_same "$VICTIM" accept "$ADDR"
+    ERRNO=98 says_the_same "$VICTIM" accept "0.0.0.0:$PORT"
+    status_is '.listeners | length == 0'
+    stop_broker
+}
+
+@test "EADDRINUSE: an outsider has the abstract name, or the path" {
+    start_other "$VICTIM" accept "@${TMP##*/}"
+    wait_until probe 1 "@${TMP##*/}"
+    mkdir "$TMP/taken" # which the victim cannot unlink
+    start_broker -w 0
+    ERRNO=98 says_the_same "$VICTIM" accept "@${TMP##*/}"
+    ERRNO=98 says_the_same "$VICTIM" accept "$TMP/taken"
+    stop_broker
+}
+
+@test "EADDRNOTAVAIL: an address of another machine" {
+    start_broker -w 0
+    ERRNO=99 says_the_same "$VICTIM" accept "192.0.2.1:$PORT"
+    ERRNO=99 says_the_same "$VICTIM" accept "[2001:db8::1]:$PORT"
+    stop_broker
+}
+
+@test "EACCES: a low port, for a broker and a server that are not root" {
+    chown 65534 "$TMP"
+    printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    SSHIM=$TMP/sshim start_broker -w 0
+    ERRNO=13 says_the_same setpriv --reuid 65534 --regid 65534 --clear-groups "$VICTIM" accept "$HOST:81"
+    stop_broker
+}
+
+@test "EACCES, ENOENT, ENOTDIR: a path in a folder without rights, of none, below a file" {
+    chown 65534 "$TMP"
+    mkdir -m 755 "$TMP/closed"
+    touch "$TMP/file"
+    local nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    SSHIM=$TMP/sshim start_broker -w 0
+    ERRNO=13 says_the_same "${nobody[@]}" "$VICTIM" accept "$TMP/closed/x.sock"
+    ERRNO=2 says_the_same "${nobody[@]}" "$VICTIM" accept "$TMP/none/x.sock"
+    ERRNO=20 says_the_same "${nobody[@]}" "$VICTIM" accept "$TMP/file/x.sock"
+    stop_broker
+}
+
+@test "the exit code is 4 for each of these when the workers were launched" {
+    local bad
+    for bad in "192.0.2.1:$PORT" "[2001:db8::1]:$PORT"; do
+        run timeout 60 "$SSHIM" run --control "$CONTROL" -w 2 -- "$VICTIM" accept "$bad" 3>&-
+        [[ $status == 4 ]]
+        [[ $output == *"cannot bind $bad: Cannot assign requested address"* ]]
+    done
+}

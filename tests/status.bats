@@ -1,0 +1,164 @@
+# What `sshim status` tells is complete and its numbers agree.
+load helpers
+
+# hold COUNT [ADDRESS]: that many connections stay open; end_hold closes them.
+hold() {
+    : >"$TMP/out.hold"
+    "$PROBE" -n "$1" --hold "${2:-$ADDR}" 3>&- 8>&- >"$TMP/out.hold" 2>&1 </dev/null &
+    STARTED+=($!)
+    HOLDERS+=($!)
+    wait_until grep -qx held "$TMP/out.hold"
+}
+
+end_hold() {
+    kill -KILL "${HOLDERS[@]}"
+    HOLDERS=()
+}
+
+# When nothing is under way: accepted = handed + direct, and what the workers accepted is what was
+# handed to them or taken directly.
+sums_agree() {
+    status_is '([.listeners[].accepted] | add) == ([.listeners[] | .handed + .direct] | add)
+        and ([.workers[].accepted] | add) == ([.listeners[].accepted] | add)'
+}
+
+@test "the JSON document has exactly the fields of the manual" {
+    start_broker -w 2 --name web -- "$VICTIM" accept "$ADDR"
+    probe 4
+    status_is '(keys == ["listeners", "name", "pid", "state", "workers"])
+        and (.workers | map(keys == ["accepted", "active", "pid", "restarts", "slot", "state", "uptime_s"]) | all)
+        and (.listeners | map(keys == ["accepted", "address", "backlog", "direct", "handed", "queued", "recalled"]) | all)'
+    status_is '(.listeners | length) == 1 and (.workers | length) == 2 and .name == "web" and .state == "ready"'
+    status_is ".pid == $BROKER and .listeners[0].address == \"$ADDR\""
+    status_is ".listeners[0].backlog == $(cat /proc/sys/net/core/somaxconn) and .listeners[0].queued == 0"
+    local slot
+    for slot in 0 1; do
+        [[ $(tr '\0' ' ' <"/proc/$(worker_pid $slot)/cmdline") == "$VICTIM accept $ADDR " ]]
+    done
+    stop_broker
+}
+
+@test "the table can be read by a person" {
+    start_broker -w 2 --name web -- "$VICTIM" accept "$ADDR"
+    probe 4
+    run "$SSHIM" status --control "$CONTROL"
+    [[ $status == 0 ]]
+    [[ $output == *"web (pid $BROKER) is ready"* ]]
+    [[ $output == *"LISTENER"*"BACKLOG"*"QUEUED"*"ACCEPTED"* ]]
+    [[ $output == *"$ADDR"* ]]
+    [[ $output == *"SLOT"*"PID"*"STATE"*"RESTARTS"*"UPTIME"* ]]
+    local slot
+    for slot in 0 1; do
+        grep -Eq "^ +$slot +$(worker_pid $slot) +ready +2 " <<<"$output"
+    done
+    stop_broker
+}
+
+@test "every connection is counted once, in each way of hand-off" {
+    local mode
+    for mode in auto broker direct; do
+        start_broker -w 3 --handoff "$mode" -- "$VICTIM" accept --delay 2 "$ADDR"
+        local clients=() pid
+        for _ in 1 2 3 4 5 6 7 8; do
+            timeout 60 "$PROBE" -n 25 "$ADDR" >/dev/null 3>&- &
+            clients+=($!)
+        done
+        for pid in "${clients[@]}"; do wait "$pid"; done
+        wait_until status_is '.listeners[0].accepted == 200'
+        sums_agree
+        status_is '.listeners[0].queued == 0 and ([.workers[].accepted] | min > 0)'
+        case $mode in
+        broker) status_is '.listeners[0].direct == 0' ;;
+        direct) status_is '.listeners[0].handed == 0' ;;
+        esac
+        wait_until status_is '[.workers[].active] | add == 0'
+        stop_broker
+    done
+}
+
+@test "open connections are counted where they are, and evenly given" {
+    start_broker -w 4 -- "$VICTIM" epoll --hold "$ADDR"
+    local i
+    for i in {1..12}; do
+        # A worker that has not come back to its wait is passed over, so let all come back.
+        wait_until status_is '[.workers[].state] | unique == ["ready"]'
+        hold 1
+    done
+    wait_until status_is '[.workers[].active] == [3, 3, 3, 3]'
+    end_hold
+    wait_until status_is '[.workers[].active] | add == 0'
+    status_is '[.workers[].accepted] == [3, 3, 3, 3]'
+    sums_agree
+    stop_broker
+}
+
+@test "offers that were taken back are counted, and the sums still agree" {
+    start_broker -w 2 --handoff broker -- "$VICTIM" accept "$ADDR"
+    local round pid
+    pid=$(worker_pid 0)
+    for round in 1 2 3 4 5 6; do
+        # Stopped by a signal the broker learns late: it may have offered meanwhile.
+        kill -STOP "$pid"
+        probe 3
+        kill -CONT "$pid"
+        probe 3
+    done
+    wait_until status_is '[.workers[].accepted] | add == 36'
+    sums_agree
+    stop_broker
+}
+
+@test "the counts of a worker that ended are kept" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    probe 10
+    kill -KILL "$(worker_pid 0)"
+    wait_until status_is '.workers[0].restarts == 1 and .workers[0].state == "ready"'
+    probe 10
+    status_is '[.workers[].accepted] | add == 20'
+    status_is '.listeners[0].accepted == 20'
+    stop_broker
+}
+
+@test "states: starting, ready, busy, stuck, backoff" {
+    cat >"$TMP/server" <<END
+#!/bin/sh
+case \$SSHIM_WORKER_ID in
+1) sleep 1000 ;;
+2) exit 1 ;;
+*) exec "$VICTIM" accept --delay 60000 "$ADDR" ;;
+esac
+END
+    chmod +x "$TMP/server"
+    launch_broker -w 4 --grace 1 -- "$TMP/server"
+    wait_until status_is '[.workers[].state] == ["ready", "starting", "backoff", "ready"]'
+    start_other "$PROBE" "$ADDR"
+    wait_until status_is '[.workers[].state] | sort == ["backoff", "busy", "ready", "starting"]'
+    kill -STOP "$(worker_pid 3)"
+    wait_until status_is '.workers[3].state == "stuck"'
+    stop_broker
+}
+
+@test "connections that wait are shown as queued" {
+    start_broker -w 1 --grace 1 -- "$VICTIM" accept --delay 60000 "$ADDR"
+    local i
+    for i in 1 2 3 4; do start_other "$PROBE" "$ADDR"; done
+    # one is in service, one may be on its way
+    wait_until status_is '.listeners[0].queued >= 2 and .listeners[0].queued <= 3'
+    stop_broker
+}
+
+@test "--backlog is the length of the queue" {
+    start_broker -w 1 --backlog 17 -- "$VICTIM" accept "$ADDR"
+    status_is '.listeners[0].backlog == 17'
+    stop_broker
+    start_broker -w 1 --backlog app -- "$VICTIM" accept "$ADDR"
+    status_is '.listeners[0].backlog == 128'
+    stop_broker
+}
+
+@test "a status with a thousand slots arrives whole" {
+    launch_broker -w 1000 --grace 1 -- sh -c '[ "$SSHIM_WORKER_ID" -ge 3 ] || exec sleep 1000; exit 1'
+    wait_until status_is '(.workers | length) == 1000'
+    [[ $("$SSHIM" status --control "$CONTROL" | grep -Ec '^ +[0-9]+ +[0-9]+ ') == 1000 ]]
+    stop_broker
+}

@@ -1,0 +1,237 @@
+# Workers that end are started again; a stop ends everything and leaves nothing.
+load helpers
+
+# A worker that fails in slot 1 and serves in the others; each start of slot 1 is noted in $TMP/starts.
+half_broken() {
+    cat >"$TMP/half" <<END
+#!/bin/sh
+[ "\$SSHIM_WORKER_ID" = 1 ] || exec "$VICTIM" accept "$ADDR"
+date +%s%3N >>"$TMP/starts"
+exit 7
+END
+    chmod +x "$TMP/half"
+}
+
+restarted() { # SLOT OLD-PID
+    local pid
+    pid=$(worker_pid "$1")
+    [[ $pid != 0 && $pid != "$2" ]] && workers_ready 3
+}
+
+started() { # COUNT of times
+    [[ -e $TMP/starts && $(wc -l <"$TMP/starts") -ge $1 ]]
+}
+
+@test "a worker that is killed is started again and the others go on" {
+    start_broker -w 3 -- "$VICTIM" accept "$ADDR"
+    local before other
+    before=$(worker_pid 1)
+    other=$(worker_pid 0)
+    kill -KILL "$before"
+    wait_until restarted 1 "$before"
+    [[ $(worker_pid 0) == "$other" ]]
+    status_is '[.workers[].restarts] == [0, 1, 0]'
+    log_has "worker 1 was ended by signal 9"
+    probe 15
+    [[ $(answered_by) == 3 ]]
+    stop_broker
+}
+
+@test "connections are answered while a worker is killed again and again" {
+    start_broker -w 3 -- "$VICTIM" accept "$ADDR"
+    local round pid
+    for round in 1 2 3 4 5; do
+        pid=$(worker_pid $((round % 3)))
+        ((pid == 0)) || kill -KILL "$pid"
+        probe 20
+    done
+    stop_broker
+}
+
+@test "a crash loop backs off, doubling from 100 ms, and is reported once" {
+    half_broken
+    launch_broker -w 2 -- "$TMP/half"
+    wait_until started 6
+    local at last='' least=75 i=0
+    # each pause is 100, 200, 400, ... ms, a quarter more or less; plus the time the start takes
+    while read -r at; do
+        if [[ -n $last ]]; then
+            echo "pause $i: $((at - last)) ms, at least $least"
+            ((at - last >= least))
+            least=$((least * 2))
+            i=$((i + 1))
+        fi
+        last=$at
+    done <"$TMP/starts"
+    [[ $(grep -c "keeps ending" "$TMP/log") == 1 ]]
+    [[ $(grep -c "worker 1" "$TMP/log") -le 3 ]]
+    wait_until status_is '.workers[1].state == "backoff" and .workers[1].pid == 0'
+    status_is '.workers[1].restarts >= 5 and .workers[0].restarts == 0'
+    probe 5
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a server that serves one connection and ends comes back without delay" {
+    start_broker -w 2 -- "$VICTIM" accept --once "$ADDR"
+    probe 20
+    [[ $(grep -o 'pid=[0-9]*' "$TMP/answers" | sort -u | wc -l) == 20 ]]
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a server that never becomes ready is exit 3 and one line says why" {
+    run timeout 60 "$SSHIM" run --control "$CONTROL" -w 2 -- sh -c 'exit 5' 3>&-
+    echo "$output"
+    [[ $status == 3 ]]
+    [[ $(grep -c "no worker became ready" <<<"$output") == 1 ]]
+    [[ $output == *"exited with status 5"* ]]
+}
+
+@test "an address that is taken is exit 4 and one line names it" {
+    start_other "$VICTIM" accept "$ADDR"
+    wait_until probe 1
+    run timeout 60 "$SSHIM" run --control "$CONTROL" -w 2 -- "$VICTIM" accept "$ADDR" 3>&-
+    echo "$output"
+    [[ $status == 4 ]]
+    [[ $(grep -c "cannot bind $ADDR: Address already in use" <<<"$output") == 1 ]]
+}
+
+@test "a server that listens on nothing shared counts as ready after --start-timeout" {
+    start_broker -w 2 --start-timeout 1 -- sleep 1000
+    log_has "worker 0 listens on nothing that is shared after 1 s"
+    stop_broker
+}
+
+@test "a program that the library cannot be loaded into is ended, with the reason" {
+    launch_broker -w 1 --start-timeout 1 -- "$BUILD/tests/static" "$PORT"
+    wait_for_broker
+    [[ $STATUS == 3 ]]
+    log_has "worker 0 runs without $LIB"
+}
+
+@test "TERM and INT stop everything, exit code 0" {
+    local signal
+    for signal in TERM INT; do
+        start_broker -w 3 -- "$VICTIM" accept "$ADDR"
+        kill -"$signal" "$BROKER"
+        wait_for_broker
+        [[ $STATUS == 0 ]]
+        [[ ! -e $CONTROL ]]
+        assert_nothing_left
+    done
+}
+
+@test "workers that ignore TERM are killed after --grace" {
+    start_broker -w 2 --grace 1 -- "$VICTIM" accept --ignore-term "$ADDR"
+    local began=$SECONDS
+    kill -TERM "$BROKER"
+    wait_until status_is '[.workers[].state] == ["draining", "draining"]'
+    wait_for_broker
+    [[ $STATUS == 0 ]]
+    ((SECONDS - began < 10))
+    log_has "killing them"
+}
+
+@test "a second TERM kills at once" {
+    start_broker -w 2 --grace 1000 -- "$VICTIM" accept --ignore-term "$ADDR"
+    kill -TERM "$BROKER"
+    wait_until status_is '.state == "draining"'
+    kill -TERM "$BROKER"
+    wait_for_broker 15
+    [[ $STATUS == 0 ]]
+}
+
+@test "sshim stop returns when everything is gone" {
+    start_broker -w 2 --grace 1 -- "$VICTIM" accept --ignore-term --orphan "$ADDR"
+    timeout 30 "$SSHIM" stop --control "$CONTROL"
+    LEFT_DEADLINE_S=0 assert_nothing_left
+    wait_for_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a stop while the workers still start leaves nothing" {
+    launch_broker -w 3 -- sh -c "touch '$TMP'/started.\$SSHIM_WORKER_ID; sleep 1000; exec '$VICTIM' accept '$ADDR'"
+    wait_until test -e "$TMP/started.0" -a -e "$TMP/started.1" -a -e "$TMP/started.2"
+    status_is '[.workers[].state] | unique == ["starting"]'
+    kill -TERM "$BROKER"
+    wait_for_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a start that fails half-way leaves nothing" {
+    # slot 0 leaves a process that ignores TERM, and then nobody can bind
+    start_other "$VICTIM" accept "$ADDR"
+    wait_until probe 1
+    launch_broker -w 3 --grace 1 -- "$VICTIM" accept --orphan "$ADDR"
+    wait_for_broker
+    [[ $STATUS == 4 ]]
+    kill -KILL "$OTHER"
+    assert_nothing_left
+}
+
+@test "what a killed worker leaves behind is ended while the others serve" {
+    start_broker -w 2 --grace 1 -- "$VICTIM" accept --orphan "$ADDR"
+    local pid orphan
+    pid=$(worker_pid 0)
+    orphan=$(pgrep -P "$pid")
+    [[ -n $orphan ]]
+    kill -KILL "$pid"
+    wait_until is_gone "$orphan"
+    wait_until workers_ready 2
+    probe 6
+    [[ $(answered_by) == 2 ]]
+    stop_broker
+}
+
+@test "a process that has left its group and its environment is ended by stop" {
+    start_broker -w 1 --grace 1 -- sh -c "
+        (setsid env -i /bin/sh -c 'trap \"\" TERM; echo \$\$ >\"$TMP/deserter\"; while :; do sleep 1; done' &)
+        exec '$VICTIM' accept '$ADDR'"
+    wait_until test -s "$TMP/deserter"
+    stop_broker
+    [[ $STATUS == 0 ]]
+    is_gone "$(cat "$TMP/deserter")"
+}
+
+@test "a worker that is stopped by SIGSTOP is left out, told as stuck, and serves again after SIGCONT" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    kill -STOP "$(worker_pid 0)"
+    wait_until status_is '.workers[0].state == "stuck"'
+    probe 10
+    [[ $(answered_by) == 1 ]]
+    kill -CONT "$(worker_pid 0)"
+    wait_until status_is '.workers[0].state == "ready"'
+    probe 10
+    [[ $(answered_by) == 2 ]]
+    stop_broker
+}
+
+@test "a stopped worker does not hold up a stop" {
+    start_broker -w 2 --grace 1 -- "$VICTIM" accept "$ADDR"
+    kill -STOP "$(worker_pid 0)"
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "workers do not inherit a file descriptor, a blocked signal or the raised fd limit of the broker" {
+    (
+        ulimit -Sn 777
+        start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+        echo "$BROKER" >"$TMP/broker"
+    )
+    BROKER=$(cat "$TMP/broker")
+    local pid
+    pid=$(worker_pid 0)
+    grep -q '^SigBlk:	0000000000000000$' "/proc/$pid/status"
+    grep -Eq '^Max open files +777 ' "/proc/$pid/limits"
+    # What a copy without us would have, and what the shim hides: the canonical socket, the program's own.
+    PORT=$("$PROBE" --free-port)
+    start_other "$VICTIM" accept "$HOST:$PORT"
+    wait_until probe 1 "$HOST:$PORT"
+    [[ $(find "/proc/$pid/fd" -mindepth 1 | wc -l) -le $(($(find "/proc/$OTHER/fd" -mindepth 1 | wc -l) + 2)) ]]
+    [[ -z $(find "/proc/$pid/fd" -lname '*eventpoll*' -o -lname '*signalfd*') ]]
+    "$SSHIM" stop --control "$CONTROL"
+    wait_until is_gone "$BROKER"
+    BROKER=
+}

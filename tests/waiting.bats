@@ -1,0 +1,92 @@
+# A server may wait for connections in any way: every copy serves, with the right peer address.
+load helpers
+
+# Three copies of the victim; 30 connections one after the other; at the end nothing is left.
+serves_in_all_copies() { # MODE [OPTIONS]
+    start_broker -w 3 -- "$VICTIM" "$@" "$ADDR"
+    probe 30
+    [[ $(answered_by) == 3 ]]
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a server that blocks in accept" {
+    serves_in_all_copies accept
+}
+
+@test "a server that accepts first and expects EAGAIN" {
+    serves_in_all_copies accept-first
+}
+
+@test "a server that waits in select" {
+    serves_in_all_copies select
+}
+
+@test "a server that waits in poll" {
+    serves_in_all_copies poll
+}
+
+@test "a server that waits in ppoll" {
+    serves_in_all_copies ppoll
+}
+
+@test "a server that waits in epoll, level-triggered" {
+    serves_in_all_copies epoll
+}
+
+@test "a server that waits in epoll, edge-triggered" {
+    serves_in_all_copies epoll-edge
+}
+
+@test "a server that waits in epoll, one-shot" {
+    serves_in_all_copies epoll-oneshot
+}
+
+@test "a server that waits in epoll, exclusive" {
+    serves_in_all_copies epoll-exclusive
+}
+
+@test "a server that accepts in another thread than the one that polls" {
+    serves_in_all_copies poll-apart
+}
+
+@test "a server whose threads all block in accept" {
+    serves_in_all_copies threads
+}
+
+@test "a server with a thread per connection" {
+    serves_in_all_copies thread-per
+}
+
+@test "a server that forks per connection" {
+    serves_in_all_copies fork-per
+}
+
+@test "a server that forks and executes a program per connection, inetd style" {
+    serves_in_all_copies exec-per
+}
+
+@test "a server that forks its own workers before the first connection" {
+    serves_in_all_copies prefork
+}
+
+@test "a server that goes into the background after listen" {
+    serves_in_all_copies accept --background
+}
+
+@test "a saturated pool answers every connection, whatever way it waits" {
+    local mode pid
+    for mode in accept accept-first select epoll epoll-edge threads; do
+        start_broker -w 2 -- "$VICTIM" "$mode" --delay 5 "$ADDR"
+        local clients=()
+        for _ in 1 2 3 4 5 6; do
+            timeout 60 "$PROBE" -n 20 "$ADDR" >>"$TMP/answers.$mode" 3>&- &
+            clients+=($!)
+        done
+        for pid in "${clients[@]}"; do wait "$pid"; done
+        [[ $(grep -c ' ok$' "$TMP/answers.$mode") == 120 ]]
+        [[ $(grep -o 'slot=[0-9]*' "$TMP/answers.$mode" | sort -u | wc -l) == 2 ]]
+        status_is '.listeners[0].accepted == 120'
+        stop_broker
+    done
+}
