@@ -178,6 +178,19 @@ uint64_t channel_active(const struct channel *channel)
     return closed < accepted ? accepted - closed : 0;
 }
 
+void channel_settle(const struct channel *channel, struct journal_counts *counts)
+{
+    uint64_t net = channel->sent - channel->recalled;
+    uint64_t taken = atomic_load(&channel->board->worker.taken);
+    uint64_t lost = atomic_load(&channel->board->worker.lost);
+
+    taken = taken < net ? taken : net;
+    lost = lost < taken ? lost : taken;
+    counts->taken += taken - lost;
+    counts->lost += net - taken + lost;
+    counts->direct += atomic_load(&channel->board->worker.direct);
+}
+
 static uint32_t read_waiting(const struct channel *channel)
 {
     uint32_t waiting = atomic_load(&channel->board->worker.waiting);
@@ -248,7 +261,12 @@ int channel_send(struct channel *channel, const struct wire_offer *offer, int co
      * untold would not. */
     channel->sent++;
     publish_sent(channel);
-    journal_begin_send(conn_fd, channel->id, channel->sent - channel->recalled);
+    journal_begin_send(&(struct journal_in_hand){
+        .fd = conn_fd,
+        .channel = channel->id,
+        .net = channel->sent - channel->recalled,
+        .handed = channel->listener->counts->handed + 1,
+    });
     if (fdpass_send(channel->our_fd, offer, WIRE_OFFER_MIN + offer->addr_len, conn_fd,
                     MSG_DONTWAIT) == 0)
         return 0;

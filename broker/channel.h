@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "broker/journal.h"
 #include "broker/loop.h"
 #include "proto/scoreboard.h"
 #include "proto/wire.h"
@@ -81,6 +82,10 @@ uint32_t channel_untaken(const struct channel *channel);
 /* Accepted and still open connections, as far as the worker can be believed. */
 uint64_t channel_accepted(const struct channel *channel);
 uint64_t channel_active(const struct channel *channel);
+
+/* The channel is gone and empty: adds what became of its offers. What nobody counted was lost with
+ * the worker. */
+void channel_settle(const struct channel *channel, struct journal_counts *counts);
 
 /* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
 bool channel_is_idle(struct channel *channel, int64_t now_ms);

@@ -15,8 +15,7 @@ struct journal {
     uint32_t magic;
     _Atomic uint32_t clean;
     _Atomic int in_hand_fd;
-    _Atomic uint64_t in_hand_channel;
-    _Atomic uint64_t in_hand_net;
+    struct journal_in_hand in_hand;
     _Atomic uint64_t snapshot; /* length << 1 | half; 0: none */
     uint8_t counts_used[COUNTS_MAX];
     struct journal_counts counts[COUNTS_MAX];
@@ -98,11 +97,10 @@ void journal_release_counts(uint32_t number)
     journal->counts_used[number] = 0;
 }
 
-void journal_begin_send(int conn_fd, uint64_t channel, uint64_t net)
+void journal_begin_send(const struct journal_in_hand *in_hand)
 {
-    atomic_store_explicit(&journal->in_hand_channel, channel, memory_order_relaxed);
-    atomic_store_explicit(&journal->in_hand_net, net, memory_order_relaxed);
-    atomic_store_explicit(&journal->in_hand_fd, conn_fd, memory_order_release);
+    journal->in_hand = *in_hand;
+    atomic_store_explicit(&journal->in_hand_fd, in_hand->fd, memory_order_release);
 }
 
 void journal_end_send(void)
@@ -112,8 +110,10 @@ void journal_end_send(void)
 
 struct journal_in_hand journal_in_hand(void)
 {
-    return (struct journal_in_hand){journal->in_hand_fd, journal->in_hand_channel,
-                                    journal->in_hand_net};
+    struct journal_in_hand in_hand = journal->in_hand;
+
+    in_hand.fd = journal->in_hand_fd;
+    return in_hand;
 }
 
 static char *half(uint64_t number)

@@ -16,18 +16,19 @@
 
 /* Connections of one listener, by fate. */
 struct journal_counts {
-    uint64_t accepts;  /* taken off the canonical socket by the broker */
     uint64_t handed;   /* offers sent */
     uint64_t recalled; /* of which taken back */
-    uint64_t lost;     /* destroyed in a worker whose fd table was full */
-    uint64_t direct;   /* taken directly by workers that are gone */
+    uint64_t taken;    /* of which accepted, by channels that are gone */
+    uint64_t lost;     /* of which destroyed with or by their worker, by channels that are gone */
+    uint64_t direct;   /* taken from the canonical socket by channels that are gone */
 };
 
-/* A connection that is being sent: net is what the channel's `sent` is if that has happened. */
+/* A connection that is being sent. */
 struct journal_in_hand {
     int fd; /* -1: none */
     uint64_t channel;
-    uint64_t net;
+    uint64_t net;    /* what the channel has sent and not recalled once this is done */
+    uint64_t handed; /* what the listener's count is then */
 };
 
 /* Makes the memory. 0, or -1 with the errno of memfd_create(2), ftruncate(2) or mmap(2). */
@@ -46,7 +47,7 @@ struct journal_counts *journal_counts_at(uint32_t number);
 void journal_release_counts(uint32_t number);
 
 /* Around sendmsg of an offer. */
-void journal_begin_send(int conn_fd, uint64_t channel, uint64_t net);
+void journal_begin_send(const struct journal_in_hand *in_hand);
 void journal_end_send(void);
 struct journal_in_hand journal_in_hand(void);
 

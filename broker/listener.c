@@ -22,10 +22,10 @@ struct listener *listener_find(const struct address *key, unsigned ordinal)
 {
     struct listener *listener;
 
-    TAILQ_FOREACH(listener, &listeners, all)
-    if (listener->path.folder_fd < 0 && listener->ordinal == ordinal &&
-        address_equal(&listener->key, key))
-        return listener;
+    TAILQ_FOREACH (listener, &listeners, all)
+        if (listener->path.folder_fd < 0 && listener->ordinal == ordinal &&
+            address_equal(&listener->key, key))
+            return listener;
     return NULL;
 }
 
@@ -165,8 +165,7 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
     listener->channels[channel->position] = last;
     last->position = channel->position;
     state_touch();
-    listener->counts->direct += atomic_load(&channel->board->worker.direct);
-    listener->counts->lost += atomic_load(&channel->board->worker.lost);
+    channel_settle(channel, listener->counts);
     dispatch_forget(channel);
 }
 
@@ -183,12 +182,28 @@ int listener_queued(const struct listener *listener, int *limit)
     return (int)info.tcpi_unacked;
 }
 
-uint64_t listener_direct(const struct listener *listener)
+struct listener_totals listener_totals(const struct listener *listener)
 {
-    uint64_t direct = listener->counts->direct;
+    const struct journal_counts *gone = listener->counts;
+    struct journal_counts counts = *gone;
+    struct listener_totals totals = {.handed = gone->handed, .recalled = gone->recalled};
 
-    for (uint32_t i = 0; i < listener->channel_count; i++)
-        direct += atomic_load_explicit(&listener->channels[i]->board->worker.direct,
-                                       memory_order_relaxed);
-    return direct;
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        channel_settle(listener->channels[i], &counts);
+        totals.untaken += channel_untaken(listener->channels[i]);
+    }
+    totals.taken = counts.taken;
+    totals.direct = counts.direct;
+    totals.lost = counts.lost > totals.untaken ? counts.lost - totals.untaken : 0;
+    totals.accepted = totals.handed + totals.direct;
+    totals.connections = totals.accepted - totals.recalled;
+    return totals;
+}
+
+void listener_repair_counts(struct listener *listener)
+{
+    struct listener_totals totals = listener_totals(listener);
+    uint64_t known = totals.taken + totals.lost + totals.untaken;
+
+    listener->counts->recalled = totals.handed > known ? totals.handed - known : 0;
 }

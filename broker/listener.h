@@ -100,7 +100,18 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
  * unknown. */
 int listener_queued(const struct listener *listener, int *limit);
 
-/* Connections that workers took directly. */
-uint64_t listener_direct(const struct listener *listener);
+/*
+ * Connections by fate, those of channels that are gone included:
+ * accepted = handed + direct, handed = taken + recalled + lost + untaken. A recalled connection is
+ * handed again and counts again; connections counts each once.
+ */
+struct listener_totals {
+    uint64_t connections, accepted, handed, direct, taken, recalled, lost, untaken;
+};
+struct listener_totals listener_totals(const struct listener *listener);
+
+/* A broker that was killed may have taken an offer back without counting it: makes the sums right
+ * again. */
+void listener_repair_counts(struct listener *listener);
 
 #endif

@@ -41,8 +41,10 @@ void recount_channel(struct channel *channel)
         found++;
     }
     uint64_t taken = channel_restart_counters(channel);
-    if (in_hand.fd >= 0 && in_hand.channel == channel->id && taken + found >= in_hand.net)
-        in_hand_was_sent = true;
+    if (in_hand.fd < 0 || in_hand.channel != channel->id)
+        return;
+    in_hand_was_sent = taken + found >= in_hand.net;
+    channel->listener->counts->handed = in_hand.handed - !in_hand_was_sent;
 }
 
 void recount_finish(void)
@@ -77,8 +79,7 @@ static struct listener *find_origin(int fd)
 
     if (getsockname(fd, (struct sockaddr *)&local.storage, &local.len) < 0)
         return NULL;
-    TAILQ_FOREACH(listener, &listeners, all)
-    {
+    TAILQ_FOREACH (listener, &listeners, all) {
         if (address_equal(&listener->bound, &local))
             return listener;
         if (local.storage.ss_family != AF_UNIX && listener->bound.storage.ss_family != AF_UNIX &&

@@ -85,8 +85,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
     struct worker *worker;
 
     *count = 0;
-    LIST_FOREACH(worker, &workers, all)
-    {
+    LIST_FOREACH (worker, &workers, all) {
         struct state_worker record = {
             .slot = worker->slot,
             .state = worker->state,
@@ -110,8 +109,7 @@ static void put_listeners(struct writer *writer, uint32_t *count)
     struct listener *listener;
 
     *count = 0;
-    TAILQ_FOREACH(listener, &listeners, all)
-    {
+    TAILQ_FOREACH (listener, &listeners, all) {
         if (listener->canonical_fd < 0)
             continue; /* reserved: its claimant will ask again */
         struct state_listener record = {
@@ -133,23 +131,23 @@ static void put_channels(struct writer *writer, uint32_t *count)
     struct listener *listener;
 
     *count = 0;
-    TAILQ_FOREACH(listener, &listeners, all)
-    for (uint32_t i = 0; i < listener->channel_count; i++) {
-        const struct channel *channel = listener->channels[i];
-        struct state_channel record = {
-            .id = channel->id,
-            .listener = listener->number,
-            .worker = channel->worker->number,
-            .our_fd = channel->our_fd,
-            .their_fd = channel->their_fd,
-            .board_fd = channel->board_fd,
-            .listening = channel->listening,
-            .closed = channel->closed,
-            .blind = channel->blind,
-        };
-        (*count)++;
-        put(writer, &record, sizeof record);
-    }
+    TAILQ_FOREACH (listener, &listeners, all)
+        for (uint32_t i = 0; i < listener->channel_count; i++) {
+            const struct channel *channel = listener->channels[i];
+            struct state_channel record = {
+                .id = channel->id,
+                .listener = listener->number,
+                .worker = channel->worker->number,
+                .our_fd = channel->our_fd,
+                .their_fd = channel->their_fd,
+                .board_fd = channel->board_fd,
+                .listening = channel->listening,
+                .closed = channel->closed,
+                .blind = channel->blind,
+            };
+            (*count)++;
+            put(writer, &record, sizeof record);
+        }
 }
 
 static void put_slots(struct writer *writer, uint32_t *count)

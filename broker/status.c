@@ -74,8 +74,7 @@ static void each_worker(void (*print)(FILE *out, const struct worker_view *view)
         if (is_shown(i))
             print(out, &view);
     }
-    LIST_FOREACH(worker, &workers, all)
-    {
+    LIST_FOREACH (worker, &workers, all) {
         struct worker_view view = view_worker(worker);
         if (worker->state != WORKER_GONE && fleet_slot(worker->slot)->worker != worker)
             print(out, &view);
@@ -86,25 +85,18 @@ struct listener_view {
     char address[ADDRESS_TEXT_MAX];
     int backlog;
     int queued;
-    uint64_t accepted;
-    uint64_t handed;
-    uint64_t direct;
-    uint64_t recalled;
+    struct listener_totals totals;
 };
 
 static struct listener_view view_listener(const struct listener *listener)
 {
-    struct listener_view view;
+    struct listener_view view = {.totals = listener_totals(listener)};
 
     address_format(&listener->bound, view.address);
     view.queued = listener_queued(listener, &view.backlog);
     if (view.backlog < 0)
         view.backlog = listener->backlog;
     view.queued = view.queued < 0 ? 0 : view.queued;
-    view.direct = listener_direct(listener);
-    view.accepted = listener->counts->accepts + view.direct;
-    view.handed = listener->counts->handed;
-    view.recalled = listener->counts->recalled;
     return view;
 }
 
@@ -133,14 +125,15 @@ char *status_render_table(size_t *len)
     if (!out)
         return NULL;
     fprintf(out, "%s (pid %d) is %s\n\n", broker.name, (int)getpid(), broker_state());
-    fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s\n", "LISTENER", "BACKLOG", "QUEUED", "ACCEPTED",
-            "HANDED", "DIRECT", "RECALLED");
-    TAILQ_FOREACH(listener, &listeners, all)
-    {
+    fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s %6s\n", "LISTENER", "BACKLOG", "QUEUED",
+            "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
+    TAILQ_FOREACH (listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
-        fprintf(out, "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 "\n",
-                view.address, view.backlog, view.queued, view.accepted, view.handed, view.direct,
-                view.recalled);
+        fprintf(out,
+                "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64
+                "\n",
+                view.address, view.backlog, view.queued, view.totals.accepted, view.totals.handed,
+                view.totals.direct, view.totals.recalled, view.totals.lost);
     }
     fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s\n", "SLOT", "PID", "STATE", "ACCEPTED", "OPEN",
             "RESTARTS", "UPTIME");
@@ -181,9 +174,11 @@ static void print_json_listener(FILE *out, const struct listener_view *view)
     print_json_string(out, view->address);
     fprintf(out,
             ",\"backlog\":%d,\"queued\":%d,\"accepted\":%" PRIu64 ",\"handed\":%" PRIu64
-            ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 "}",
-            view->backlog, view->queued, view->accepted, view->handed, view->direct,
-            view->recalled);
+            ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 ",\"taken\":%" PRIu64
+            ",\"lost\":%" PRIu64 ",\"untaken\":%" PRIu64 ",\"connections\":%" PRIu64 "}",
+            view->backlog, view->queued, view->totals.accepted, view->totals.handed,
+            view->totals.direct, view->totals.recalled, view->totals.taken, view->totals.lost,
+            view->totals.untaken, view->totals.connections);
 }
 
 char *status_render_json(size_t *len)
@@ -202,8 +197,7 @@ char *status_render_json(size_t *len)
     each_worker(print_json_worker, out);
     fputs("],\"listeners\":[", out);
     comma = "";
-    TAILQ_FOREACH(listener, &listeners, all)
-    {
+    TAILQ_FOREACH (listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
         fputs(comma, out);
         print_json_listener(out, &view);

@@ -42,9 +42,9 @@ static void signal_everyone(int number)
 {
     struct worker *worker;
 
-    LIST_FOREACH(worker, &workers, all)
-    if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
-        worker_signal(worker, number);
+    LIST_FOREACH (worker, &workers, all)
+        if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
+            worker_signal(worker, number);
     procfs_each_child(getpid(), visit_signal, &number);
 }
 
@@ -58,9 +58,9 @@ static bool has_other_workers(void)
 {
     struct worker *worker;
 
-    LIST_FOREACH(worker, &workers, all)
-    if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
-        return true;
+    LIST_FOREACH (worker, &workers, all)
+        if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
+            return true;
     return false;
 }
 
@@ -92,14 +92,14 @@ void stop_begin(int code)
     }
     stopping = true;
     exit_code = code;
-    TAILQ_FOREACH(listener, &listeners, all)
-    dispatch_shut(listener);
+    TAILQ_FOREACH (listener, &listeners, all)
+        dispatch_shut(listener);
     fleet_cease();
-    LIST_FOREACH(worker, &workers, all)
-    if (worker->state != WORKER_GONE) {
-        worker->state = WORKER_DRAINING;
-        loop_stop_timer(&worker->start_timer);
-    }
+    LIST_FOREACH (worker, &workers, all)
+        if (worker->state != WORKER_GONE) {
+            worker->state = WORKER_DRAINING;
+            loop_stop_timer(&worker->start_timer);
+        }
     signal_everyone(SIGTERM);
     grace_timer.on_time = on_grace_over;
     loop_start_timer(&grace_timer, (int64_t)broker.config.grace_s * 1000);

@@ -37,7 +37,6 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
         /* anything else concerns that one connection, see accept(2), "Error handling" */
         len = sizeof peer;
     }
-    listener->counts->accepts++;
     wire_head_init(&connection->offer.head, WIRE_OFFER);
     connection->offer.flags = nonblock ? WIRE_OFFER_NONBLOCK : 0;
     connection->offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;

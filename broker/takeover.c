@@ -62,9 +62,9 @@ static bool holds_connection(void)
 {
     const struct listener *listener;
 
-    TAILQ_FOREACH(listener, &listeners, all)
-    if (listener->held_fd >= 0)
-        return true;
+    TAILQ_FOREACH (listener, &listeners, all)
+        if (listener->held_fd >= 0)
+            return true;
     return false;
 }
 

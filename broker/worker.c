@@ -134,10 +134,10 @@ struct worker *worker_find_by_token(const struct wire_auth *auth)
     struct worker *found = NULL;
     struct worker *worker;
 
-    LIST_FOREACH(worker, &workers, all)
-    if (is_same_token(worker->token, auth->token) && !worker->joined &&
-        worker->slot == auth->slot && worker->state != WORKER_GONE)
-        found = worker;
+    LIST_FOREACH (worker, &workers, all)
+        if (is_same_token(worker->token, auth->token) && !worker->joined &&
+            worker->slot == auth->slot && worker->state != WORKER_GONE)
+            found = worker;
     return found;
 }
 
@@ -145,9 +145,9 @@ struct worker *worker_find_by_pid(pid_t pid)
 {
     struct worker *worker;
 
-    LIST_FOREACH(worker, &workers, all)
-    if (worker->pid == pid && worker->state != WORKER_GONE)
-        return worker;
+    LIST_FOREACH (worker, &workers, all)
+        if (worker->pid == pid && worker->state != WORKER_GONE)
+            return worker;
     return NULL;
 }
 
@@ -155,9 +155,9 @@ struct channel *worker_find_channel(const struct worker *worker, const struct li
 {
     struct channel *channel;
 
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-    if (channel->listener == listener && !channel->closed)
-        return channel;
+    LIST_FOREACH (channel, &worker->channels, of_worker)
+        if (channel->listener == listener && !channel->closed)
+            return channel;
     return NULL;
 }
 
@@ -166,8 +166,8 @@ uint64_t worker_accepted(const struct worker *worker)
     uint64_t sum = worker->accepted;
     struct channel *channel;
 
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-    sum += channel_accepted(channel);
+    LIST_FOREACH (channel, &worker->channels, of_worker)
+        sum += channel_accepted(channel);
     return sum;
 }
 
@@ -176,8 +176,8 @@ uint64_t worker_active(const struct worker *worker)
     uint64_t sum = 0;
     struct channel *channel;
 
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-    sum += channel_active(channel);
+    LIST_FOREACH (channel, &worker->channels, of_worker)
+        sum += channel_active(channel);
     return sum;
 }
 
@@ -185,9 +185,9 @@ bool worker_is_busy(const struct worker *worker)
 {
     struct channel *channel;
 
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-    if (channel->listening && !channel->closed && !channel_is_idle(channel, loop_now_ms()))
-        return true;
+    LIST_FOREACH (channel, &worker->channels, of_worker)
+        if (channel->listening && !channel->closed && !channel_is_idle(channel, loop_now_ms()))
+            return true;
     return false;
 }
 
@@ -197,8 +197,8 @@ bool worker_is_stuck(const struct worker *worker)
 
     if (worker->stopped)
         return true;
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-    if (!channel->closed && channel->suspect && loop_now_ms() - channel->sent_at_ms >= STUCK_MS)
-        return true;
+    LIST_FOREACH (channel, &worker->channels, of_worker)
+        if (!channel->closed && channel->suspect && loop_now_ms() - channel->sent_at_ms >= STUCK_MS)
+            return true;
     return false;
 }
