@@ -68,7 +68,7 @@ static bool is_leftover(pid_t pid)
 
     if (worker_find_by_pid(pid) || !procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token))
         return false;
-    LIST_FOREACH (worker, &workers, all) {
+    LIST_FOREACH(worker, &workers, all) {
         format_token(worker, living);
         if (worker->state != WORKER_GONE && !worker->joined && strcmp(token, living) == 0)
             return false;
@@ -166,7 +166,7 @@ static void on_child_stopped(pid_t pid, bool stopped)
     worker->stopped = stopped;
     log_debug("worker %u was %s", worker->slot,
               stopped ? "stopped; its offers go to others" : "continued");
-    LIST_FOREACH (channel, &worker->channels, of_worker) {
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
         if (stopped)
             recall_strand(channel);
         else if (channel->listening)

@@ -293,7 +293,7 @@ static struct listener *find_path(const struct address *address, int folder_fd)
 {
     struct listener *listener;
 
-    TAILQ_FOREACH (listener, &listeners, all)
+    TAILQ_FOREACH(listener, &listeners, all)
         if (listener->path.folder_fd >= 0 && address_equal(&listener->key, address) &&
             is_same_file(listener->path.folder_fd, folder_fd))
             return listener;
@@ -388,7 +388,7 @@ static struct listener *find_by_socket(int fd)
 
     if (fd < 0)
         return NULL;
-    TAILQ_FOREACH (listener, &listeners, all)
+    TAILQ_FOREACH(listener, &listeners, all)
         if (listener->canonical_fd >= 0 && is_same_file(listener->canonical_fd, fd))
             break;
     return listener;
@@ -415,7 +415,7 @@ bool claim_attach(struct session *session, const struct wire_attach *attach, int
         close(fd);
     if (!worker)
         return false;
-    LIST_FOREACH (channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel->id == attach->channel)
             break;
     if (attach->flags & WIRE_ATTACH_RENEW)

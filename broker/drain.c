@@ -18,7 +18,7 @@ static bool is_at_rest(const struct worker *worker)
 {
     struct channel *channel;
 
-    LIST_FOREACH (channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel_untaken(channel) > 0 || channel_active(channel) > 0)
             return false;
     return true;
@@ -60,7 +60,7 @@ void drain_begin(struct worker *worker)
     state_touch();
     worker->drain_ms = loop_now_ms();
     worker->looks_at_rest = 0;
-    LIST_FOREACH (channel, &worker->channels, of_worker) {
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
         channel_set_flag(channel, BOARD_DRAINING, true);
         channel_set_starving(channel, BOARD_FED);
         recall_strand(channel);

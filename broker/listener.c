@@ -22,7 +22,7 @@ struct listener *listener_find(const struct address *key, unsigned ordinal)
 {
     struct listener *listener;
 
-    TAILQ_FOREACH (listener, &listeners, all)
+    TAILQ_FOREACH(listener, &listeners, all)
         if (listener->path.folder_fd < 0 && listener->ordinal == ordinal &&
             address_equal(&listener->key, key))
             return listener;

@@ -79,7 +79,7 @@ static struct listener *find_origin(int fd)
 
     if (getsockname(fd, (struct sockaddr *)&local.storage, &local.len) < 0)
         return NULL;
-    TAILQ_FOREACH (listener, &listeners, all) {
+    TAILQ_FOREACH(listener, &listeners, all) {
         if (address_equal(&listener->bound, &local))
             return listener;
         if (local.storage.ss_family != AF_UNIX && listener->bound.storage.ss_family != AF_UNIX &&

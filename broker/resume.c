@@ -164,8 +164,10 @@ int resume_load(void)
     for (int i = 0; i < stray_count; i++)
         recount_rescue(close_on_exec_again(strays[i]));
     journal_end_send();
-    TAILQ_FOREACH (listener, &listeners, all)
+    TAILQ_FOREACH(listener, &listeners, all) {
+        listener_repair_counts(listener);
         dispatch_pump(listener);
+    }
     return 0;
 }
 

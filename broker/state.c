@@ -85,7 +85,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
     struct worker *worker;
 
     *count = 0;
-    LIST_FOREACH (worker, &workers, all) {
+    LIST_FOREACH(worker, &workers, all) {
         struct state_worker record = {
             .slot = worker->slot,
             .state = worker->state,
@@ -109,7 +109,7 @@ static void put_listeners(struct writer *writer, uint32_t *count)
     struct listener *listener;
 
     *count = 0;
-    TAILQ_FOREACH (listener, &listeners, all) {
+    TAILQ_FOREACH(listener, &listeners, all) {
         if (listener->canonical_fd < 0)
             continue; /* reserved: its claimant will ask again */
         struct state_listener record = {
@@ -131,7 +131,7 @@ static void put_channels(struct writer *writer, uint32_t *count)
     struct listener *listener;
 
     *count = 0;
-    TAILQ_FOREACH (listener, &listeners, all)
+    TAILQ_FOREACH(listener, &listeners, all)
         for (uint32_t i = 0; i < listener->channel_count; i++) {
             const struct channel *channel = listener->channels[i];
             struct state_channel record = {

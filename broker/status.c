@@ -74,7 +74,7 @@ static void each_worker(void (*print)(FILE *out, const struct worker_view *view)
         if (is_shown(i))
             print(out, &view);
     }
-    LIST_FOREACH (worker, &workers, all) {
+    LIST_FOREACH(worker, &workers, all) {
         struct worker_view view = view_worker(worker);
         if (worker->state != WORKER_GONE && fleet_slot(worker->slot)->worker != worker)
             print(out, &view);
@@ -127,7 +127,7 @@ char *status_render_table(size_t *len)
     fprintf(out, "%s (pid %d) is %s\n\n", broker.name, (int)getpid(), broker_state());
     fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s %6s\n", "LISTENER", "BACKLOG", "QUEUED",
             "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
-    TAILQ_FOREACH (listener, &listeners, all) {
+    TAILQ_FOREACH(listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
         fprintf(out,
                 "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64
@@ -197,7 +197,7 @@ char *status_render_json(size_t *len)
     each_worker(print_json_worker, out);
     fputs("],\"listeners\":[", out);
     comma = "";
-    TAILQ_FOREACH (listener, &listeners, all) {
+    TAILQ_FOREACH(listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
         fputs(comma, out);
         print_json_listener(out, &view);

@@ -42,7 +42,7 @@ static void signal_everyone(int number)
 {
     struct worker *worker;
 
-    LIST_FOREACH (worker, &workers, all)
+    LIST_FOREACH(worker, &workers, all)
         if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
             worker_signal(worker, number);
     procfs_each_child(getpid(), visit_signal, &number);
@@ -58,7 +58,7 @@ static bool has_other_workers(void)
 {
     struct worker *worker;
 
-    LIST_FOREACH (worker, &workers, all)
+    LIST_FOREACH(worker, &workers, all)
         if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
             return true;
     return false;
@@ -92,10 +92,10 @@ void stop_begin(int code)
     }
     stopping = true;
     exit_code = code;
-    TAILQ_FOREACH (listener, &listeners, all)
+    TAILQ_FOREACH(listener, &listeners, all)
         dispatch_shut(listener);
     fleet_cease();
-    LIST_FOREACH (worker, &workers, all)
+    LIST_FOREACH(worker, &workers, all)
         if (worker->state != WORKER_GONE) {
             worker->state = WORKER_DRAINING;
             loop_stop_timer(&worker->start_timer);

@@ -62,7 +62,7 @@ static bool holds_connection(void)
 {
     const struct listener *listener;
 
-    TAILQ_FOREACH (listener, &listeners, all)
+    TAILQ_FOREACH(listener, &listeners, all)
         if (listener->held_fd >= 0)
             return true;
     return false;

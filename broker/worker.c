@@ -134,7 +134,7 @@ struct worker *worker_find_by_token(const struct wire_auth *auth)
     struct worker *found = NULL;
     struct worker *worker;
 
-    LIST_FOREACH (worker, &workers, all)
+    LIST_FOREACH(worker, &workers, all)
         if (is_same_token(worker->token, auth->token) && !worker->joined &&
             worker->slot == auth->slot && worker->state != WORKER_GONE)
             found = worker;
@@ -145,7 +145,7 @@ struct worker *worker_find_by_pid(pid_t pid)
 {
     struct worker *worker;
 
-    LIST_FOREACH (worker, &workers, all)
+    LIST_FOREACH(worker, &workers, all)
         if (worker->pid == pid && worker->state != WORKER_GONE)
             return worker;
     return NULL;
@@ -155,7 +155,7 @@ struct channel *worker_find_channel(const struct worker *worker, const struct li
 {
     struct channel *channel;
 
-    LIST_FOREACH (channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel->listener == listener && !channel->closed)
             return channel;
     return NULL;
@@ -166,7 +166,7 @@ uint64_t worker_accepted(const struct worker *worker)
     uint64_t sum = worker->accepted;
     struct channel *channel;
 
-    LIST_FOREACH (channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         sum += channel_accepted(channel);
     return sum;
 }
@@ -176,7 +176,7 @@ uint64_t worker_active(const struct worker *worker)
     uint64_t sum = 0;
     struct channel *channel;
 
-    LIST_FOREACH (channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         sum += channel_active(channel);
     return sum;
 }
@@ -185,7 +185,7 @@ bool worker_is_busy(const struct worker *worker)
 {
     struct channel *channel;
 
-    LIST_FOREACH (channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel->listening && !channel->closed && !channel_is_idle(channel, loop_now_ms()))
             return true;
     return false;
@@ -197,7 +197,7 @@ bool worker_is_stuck(const struct worker *worker)
 
     if (worker->stopped)
         return true;
-    LIST_FOREACH (channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         if (!channel->closed && channel->suspect && loop_now_ms() - channel->sent_at_ms >= STUCK_MS)
             return true;
     return false;

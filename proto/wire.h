@@ -27,8 +27,8 @@
 /*
  * Every message, whether an fd must ride along, and its size.
  *
- * link: a connection to the broker's rendezvous socket, made for one request and closed after the answer.
- * channel: the SEQPACKET pair of one worker and one listener.
+ * link: a connection to the broker's rendezvous socket, made for one request and closed after the
+ * answer. channel: the SEQPACKET pair of one worker and one listener.
  */
 // clang-format off
 #define WIRE_TYPES(X)                                                                     \
@@ -112,8 +112,8 @@ struct wire_attach {
     uint32_t reserved;
 };
 /*
- * The channel was shut down: give a new one, its fd comes with the grant. The canonical socket rides
- * along, by which the listener is found when the channel is forgotten already.
+ * The channel was shut down: give a new one, its fd comes with the grant. The canonical socket
+ * rides along, by which the listener is found when the channel is forgotten already.
  */
 #define WIRE_ATTACH_RENEW 1u
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");

@@ -154,7 +154,8 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
 static bool is_table_nearly_full(void)
 {
     int from = atomic_load_explicit(&vlisten_careful_from, memory_order_relaxed);
-    return __builtin_expect(atomic_load_explicit(&vlisten_newest_fd, memory_order_relaxed) >= from, 0);
+    return __builtin_expect(atomic_load_explicit(&vlisten_newest_fd, memory_order_relaxed) >= from,
+                            0);
 }
 
 static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offer, int *conn_fd,

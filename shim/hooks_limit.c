@@ -1,4 +1,5 @@
-/* hooks_limit.c - the exported calls that move RLIMIT_NOFILE: accept must know where the fd table ends. */
+/* hooks_limit.c - the exported calls that move RLIMIT_NOFILE: accept must know where the fd table
+ * ends. */
 #include <sys/resource.h>
 
 #include "env.h"

@@ -15,7 +15,8 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-/* Whether there is a listener that could be waited for, in which case the arguments are worth a look. */
+/* Whether there is a listener that could be waited for, in which case the arguments are worth a
+ * look. */
 static bool matters(void)
 {
     return atomic_load_explicit(&vlisten_any, memory_order_relaxed);
@@ -71,7 +72,9 @@ SSHIM_EXPORT int select(int count, fd_set *restrict readable, fd_set *restrict w
                         fd_set *restrict urgent, struct timeval *restrict timeout)
 {
     /* a timeval and a timespec are two longs each; only whether they are 0 is asked */
-    WAITING(matters() && has_time((const struct timespec *)(const void *)timeout) ? wait_mask_select(count, readable) : 0,
+    WAITING(matters() && has_time((const struct timespec *)(const void *)timeout)
+                ? wait_mask_select(count, readable)
+                : 0,
             NEXT(select)(count, readable, writable, urgent, timeout));
 }
 

@@ -39,7 +39,8 @@ static bool page_is_writable(uintptr_t page)
                          (long)MADV_POPULATE_WRITE) != 0;
 }
 
-static bool ask(const void *pointer, size_t len_bytes, enum userptr_use use, bool (*is_good)(uintptr_t))
+static bool ask(const void *pointer, size_t len_bytes, enum userptr_use use,
+                bool (*is_good)(uintptr_t))
 {
     uintptr_t first = (uintptr_t)pointer / USERPTR_PAGE;
     uintptr_t last = ((uintptr_t)pointer + len_bytes - 1) / USERPTR_PAGE;

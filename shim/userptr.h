@@ -1,6 +1,6 @@
 /*
- * userptr.h - pointers that the program passed: may they be followed? The kernel answers a bad one with
- * EFAULT, and so must a hook that looks behind it before, or instead of, the kernel.
+ * userptr.h - pointers that the program passed: may they be followed? The kernel answers a bad one
+ * with EFAULT, and so must a hook that looks behind it before, or instead of, the kernel.
  *
  * What was found good is remembered per thread and purpose, so that a loop which passes the same
  * variables again pays two comparisons. Thread-safe, async-signal-safe, keeps errno.

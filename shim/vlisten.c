@@ -104,7 +104,8 @@ static bool map_board(struct vlisten *listener, int board_fd)
     return true;
 }
 
-/* In turn, so that a record rests before it is used again: a thread may still sit in a call on it. */
+/* In turn, so that a record rests before it is used again: a thread may still sit in a call on it.
+ */
 static struct vlisten *reserve(void)
 {
     static _Atomic unsigned next;

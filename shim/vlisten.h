@@ -32,7 +32,7 @@ struct vlisten {
     _Atomic bool nonblock; /* O_NONBLOCK as the program set it */
     _Atomic bool
         direct; /* the program's fd is the canonical socket itself, see vlisten_go_direct */
-    struct board *board;      /* never unmapped, only mapped over */
+    struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;
     int backlog; /* for listen(2), 0: as the program asks */
 };
