@@ -178,6 +178,14 @@ uint64_t channel_active(const struct channel *channel)
     return closed < accepted ? accepted - closed : 0;
 }
 
+uint64_t channel_motion(const struct channel *channel)
+{
+    const struct board_worker *line = &channel->board->worker;
+
+    return atomic_load(&line->waits) + atomic_load(&line->taken) + atomic_load(&line->direct) +
+           atomic_load(&line->closed);
+}
+
 void channel_settle(const struct channel *channel, struct journal_counts *counts)
 {
     uint64_t net = channel->sent - channel->recalled;

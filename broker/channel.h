@@ -83,6 +83,9 @@ uint32_t channel_untaken(const struct channel *channel);
 uint64_t channel_accepted(const struct channel *channel);
 uint64_t channel_active(const struct channel *channel);
 
+/* Changes whenever the worker waits, accepts or closes something. */
+uint64_t channel_motion(const struct channel *channel);
+
 /* The channel is gone and empty: adds what became of its offers. What nobody counted was lost with
  * the worker. */
 void channel_settle(const struct channel *channel, struct journal_counts *counts);

@@ -27,6 +27,10 @@ enum option_code {
     OPT_READY_FD,
     OPT_JSON,
     OPT_PARALLEL,
+    OPT_STUCK_WARN,
+    OPT_STUCK_KILL,
+    OPT_USER,
+    OPT_GROUP,
     OPT_ON_BROKER_DEATH,
 };
 
@@ -42,6 +46,10 @@ static const struct option run_options[] = {
     {"start-timeout", required_argument, NULL, OPT_START_TIMEOUT},
     {"recall", required_argument, NULL, OPT_RECALL},
     {"backlog", required_argument, NULL, OPT_BACKLOG},
+    {"stuck-warn", required_argument, NULL, OPT_STUCK_WARN},
+    {"stuck-kill", required_argument, NULL, OPT_STUCK_KILL},
+    {"user", required_argument, NULL, OPT_USER},
+    {"group", required_argument, NULL, OPT_GROUP},
     {"on-broker-death", required_argument, NULL, OPT_ON_BROKER_DEATH},
     {"ready-fd", required_argument, NULL, OPT_READY_FD},
     {"quiet", no_argument, NULL, 'q'},
@@ -95,6 +103,13 @@ static const char help[] =
     "      --backlog N|app       length of the queue: a number, or app = what the server asks for "
     "(default:\n"
     "                            net.core.somaxconn)\n"
+    "      --stuck-warn SECONDS      report a worker that neither waits nor accepts for so long "
+    "(default 30,\n"
+    "                            0 = never)\n"
+    "      --stuck-kill SECONDS      kill and replace it after so long (default 0 = never)\n"
+    "      --user USER, --group GROUP\n"
+    "                            run the workers as this user and group; ports below 1024 work all "
+    "the same\n"
     "      --on-broker-death WHAT    serve (default): workers go on when the broker is killed, and "
     "the next\n"
     "                            'sshim run' of this name takes them over; exit: they end\n"
@@ -264,6 +279,10 @@ static int parse_run_option(struct config *config, int option, const char *value
     case OPT_RECALL: return parse_recall(config, value);
     case OPT_BACKLOG: return parse_backlog(config, value);
     case OPT_ON_BROKER_DEATH: return parse_on_broker_death(config, value);
+    case OPT_STUCK_WARN: return parse_seconds("--stuck-warn", value, &config->stuck_warn_s);
+    case OPT_STUCK_KILL: return parse_seconds("--stuck-kill", value, &config->stuck_kill_s);
+    case OPT_USER: config->user = value; return -1;
+    case OPT_GROUP: config->group = value; return -1;
     case OPT_READY_FD: return parse_ready_fd(config, value);
     case 'q': config->verbosity = LOG_LEVEL_QUIET; return -1;
     case 'v': config->verbosity = LOG_LEVEL_VERBOSE; return -1;
@@ -291,6 +310,7 @@ int config_parse(struct config *config, int argc, char **argv)
         .grace_s = 25,
         .start_timeout_s = 60,
         .recall_ms = 5,
+        .stuck_warn_s = 30,
         .backlog = INT_MAX,
         .ready_fd = -1,
         .verbosity = LOG_LEVEL_NORMAL,

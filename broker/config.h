@@ -54,6 +54,10 @@ struct config {
     unsigned grace_s;
     unsigned start_timeout_s;
     unsigned recall_ms;
+    unsigned stuck_warn_s; /* 0: never */
+    unsigned stuck_kill_s; /* 0: never */
+    const char *user;      /* of the workers; NULL: the broker's */
+    const char *group;
     int backlog;               /* 0: as the program asks */
     bool exit_on_broker_death; /* workers end when the broker was killed, instead of serving on */
     int ready_fd;              /* -1: none */

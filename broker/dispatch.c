@@ -22,6 +22,7 @@
 #include "recall.h"
 #include "state.h"
 #include "take.h"
+#include "watchdog.h"
 #include "worker.h"
 
 #define PUMP_BUDGET 64            /* connections handed out in one turn of the loop */
@@ -59,6 +60,7 @@ static void starve(struct listener *listener)
         listener->seen_progress = 0;
         loop_start_timer(&listener->tick, listener->tick_ms);
         arm(listener, false);
+        watchdog_poke();
     }
     if (!listener->starving || listener->starving_as != value)
         for (uint32_t i = 0; i < listener->channel_count; i++)

@@ -195,6 +195,13 @@ static bool is_exec_failure(const struct worker *worker)
 {
     if (!worker->exec_error)
         return false;
+    if (worker->exec_error < 0) {
+        log_error(
+            "cannot read %s as the workers' user: %s; install it where they can, or set SSHIM_LIB",
+            broker.library_path, strerror(-worker->exec_error));
+        stop_begin(EXIT_NOT_EXECUTABLE);
+        return true;
+    }
     log_error("cannot run '%s': %s; check the command's name and its execute permission",
               broker.config.command[0], strerror(worker->exec_error));
     stop_begin(worker->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);

@@ -4,6 +4,7 @@
 #include "broker.h"
 #include "dispatch.h"
 #include "log.h"
+#include "watchdog.h"
 #include "worker.h"
 
 #define FORGIVE_MS 100 /* after which an empty channel with untaken offers has a wrong counter */
@@ -14,6 +15,7 @@ void recall_expect(struct channel *channel)
     if (!channel->on_outstanding)
         channel->sent_at_ms = loop_now_ms();
     channel_set_outstanding(channel, true);
+    watchdog_poke();
     if (!loop_timer_runs(&channel->listener->check))
         loop_start_timer(&channel->listener->check, broker.config.recall_ms);
 }

@@ -233,6 +233,8 @@ int run_broker(int argc, char **argv, char **program_argv)
         return EXIT_USAGE;
     if (broker.config.command && !paths_library(broker.library_path, sizeof broker.library_path))
         return EXIT_USAGE;
+    if (spawn_resolve_user(broker.config.user, broker.config.group) < 0)
+        return EXIT_USAGE;
     spawn_init();
     resume_init(program_argv);
     bool resumes = resume_is_due();

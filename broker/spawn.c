@@ -3,17 +3,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "broker.h"
+#include "log.h"
 
 static sigset_t original_mask;
 static struct rlimit original_files;
+static bool has_user, has_group;
+static const char *user_name;
+static uid_t run_uid;
+static gid_t run_gid;
 
 void spawn_init(void)
 {
@@ -46,7 +55,31 @@ void spawn_block_signals(const sigset_t *signals)
     sigprocmask(SIG_BLOCK, signals, NULL);
 }
 
+int spawn_resolve_user(const char *user, const char *group)
+{
+    const struct passwd *entry = user ? getpwnam(user) : NULL;
+    const struct group *group_entry = group ? getgrnam(group) : NULL;
+
+    if ((user && !entry) || (group && !group_entry)) {
+        log_error("there is no %s '%s'; give the name of one that exists",
+                  user && !entry ? "user" : "group", user && !entry ? user : group);
+        return -1;
+    }
+    has_user = user != NULL;
+    has_group = group != NULL;
+    user_name = user;
+    run_uid = entry ? entry->pw_uid : geteuid();
+    run_gid = group_entry ? group_entry->gr_gid : entry ? entry->pw_gid : getegid();
+    return 0;
+}
+
 /* All of these run in the child, where leaking is fine. */
+
+static _Noreturn void fail(int error_fd, int error)
+{
+    ssize_t told = write(error_fd, &error, sizeof error);
+    _exit(told < 0 || error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}
 
 static char *replace_id(const char *argument, unsigned slot)
 {
@@ -103,6 +136,20 @@ static void detach_terminal(void)
     }
 }
 
+/* The workers' user: only root may change it, see setuid(2). Capabilities go with it; ambient ones
+ * are dropped for all. */
+static void drop_rights(int error_fd)
+{
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (!has_user && !has_group)
+        return;
+    if ((has_user && initgroups(user_name, run_gid) < 0) || (!has_user && setgroups(0, NULL) < 0) ||
+        setgid(run_gid) < 0 || (has_user && setuid(run_uid) < 0))
+        fail(error_fd, errno);
+    if (access(broker.library_path, R_OK) < 0)
+        fail(error_fd, -errno);
+}
+
 static void run_child(char **command, const struct spawn_identity *identity, int error_fd)
 {
     for (int i = 1; command[i]; i++)
@@ -116,10 +163,9 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     setrlimit(RLIMIT_NOFILE, &original_files);
     set_environment(identity);
     sigprocmask(SIG_SETMASK, &original_mask, NULL);
+    drop_rights(error_fd);
     execvp(command[0], command);
-    int error = errno;
-    ssize_t told = write(error_fd, &error, sizeof error);
-    _exit(told < 0 || error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+    fail(error_fd, errno);
 }
 
 pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd)

@@ -30,10 +30,15 @@ void spawn_set_original(const struct spawn_original *original);
 /* Blocks these signals and no others than the original ones. */
 void spawn_block_signals(const sigset_t *signals);
 
+/* Who the workers are to be. resolve: 0, or -1 after one line when there is no such user or group.
+ */
+int spawn_resolve_user(const char *user, const char *group);
+
 /*
  * Forks and executes command (found as by execvp(3)), with {id} in its arguments replaced, the
  * library preloaded and the identity in the environment, as leader of a process group of its own.
- * Gives *error_fd: it reads the errno of exec as an int, or end of file when the program runs.
+ * Gives *error_fd: it reads the errno of exec as an int (negative: that of reading the library as
+ * the workers' user), or end of file when the program runs.
  * Returns the pid, or -1 with the errno of fork(2) or pipe2(2).
  */
 pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd);

@@ -181,6 +181,16 @@ uint64_t worker_active(const struct worker *worker)
     return sum;
 }
 
+uint64_t worker_motion(const struct worker *worker)
+{
+    uint64_t sum = 0;
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        sum += channel_motion(channel);
+    return sum;
+}
+
 bool worker_is_busy(const struct worker *worker)
 {
     struct channel *channel;
@@ -195,7 +205,7 @@ bool worker_is_stuck(const struct worker *worker)
 {
     struct channel *channel;
 
-    if (worker->stopped)
+    if (worker->stopped || worker->stuck)
         return true;
     LIST_FOREACH(channel, &worker->channels, of_worker)
         if (!channel->closed && channel->suspect && loop_now_ms() - channel->sent_at_ms >= STUCK_MS)

@@ -36,7 +36,7 @@ struct worker {
     uint8_t token[WIRE_TOKEN_SIZE];
     int64_t started_ms;
     int64_t ready_ms;
-    int exec_error; /* errno of exec(2), 0: it ran */
+    int exec_error; /* errno of exec(2), see spawn_worker; 0: it ran */
     int bind_error; /* errno of the last bind(2) that failed, 0: none */
     struct address bind_address;
     unsigned port_zero_claims; /* so far, for listener.ordinal */
@@ -45,7 +45,10 @@ struct worker {
     struct loop_timer start_timer; /* until it is ready; drain.c's afterwards */
     int64_t drain_ms;              /* when it began to drain */
     unsigned looks_at_rest;
-    uint32_t number;               /* in the snapshot being written, see state.c */
+    bool stuck;           /* watchdog.c has said so */
+    int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
+    uint64_t seen_motion; /* worker_motion() then */
+    uint32_t number;      /* in the snapshot being written, see state.c */
     struct loop_watch pidfd_watch; /* of a process that is not our child; .fd keeps */
     struct loop_watch exec_watch;  /* the pipe on which exec's failure is told; .fd keeps */
     LIST_ENTRY(worker) all;
@@ -97,6 +100,9 @@ struct channel *worker_find_channel(const struct worker *worker, const struct li
 /* Sums over its channels, and of those that are gone. */
 uint64_t worker_accepted(const struct worker *worker);
 uint64_t worker_active(const struct worker *worker);
+
+/* Changes whenever it waits, accepts or closes something. */
+uint64_t worker_motion(const struct worker *worker);
 
 /* Whether all its threads seem busy, or it holds offers that it does not take. */
 bool worker_is_busy(const struct worker *worker);

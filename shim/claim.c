@@ -26,6 +26,9 @@
 #define IPPROTO_MPTCP 262
 #endif
 
+#define UNANSWERED_TRIES 20
+#define UNANSWERED_PAUSE_MS 50
+
 /* The program's address may be any pointer: have the kernel copy it, so that a bad one is its
  * EFAULT to give. */
 static bool copy_address(struct sockaddr_storage *copy, const struct sockaddr *addr, socklen_t len)
@@ -176,13 +179,6 @@ static enum claim_result obey(int fd, int status_flags, struct link_grant *grant
     return result;
 }
 
-static enum claim_result no_answer(void)
-{
-    link_complain(errno);
-    errno = EADDRNOTAVAIL;
-    return CLAIM_FAILED;
-}
-
 static enum claim_result claim_name(int link_fd, int fd, const struct sockaddr_storage *addr,
                                     socklen_t len)
 {
@@ -193,7 +189,7 @@ static enum claim_result claim_name(int link_fd, int fd, const struct sockaddr_s
 
     init_claim(&claim, addr, len, reuse ? WIRE_CLAIM_REUSEPORT : 0);
     if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
-        return no_answer();
+        return CLAIM_UNANSWERED;
     return obey(fd, status_flags, &grant);
 }
 
@@ -238,35 +234,61 @@ static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_u
     int asked = link_ask(link_fd, &claim, sizeof claim, folder_fd, &grant);
     NEXT(close)(folder_fd);
     if (asked < 0)
-        return no_answer();
+        return CLAIM_UNANSWERED;
     if (grant.verdict != WIRE_VACANT)
         return obey(fd, status_flags, &grant);
     if (NEXT(bind)(fd, (const struct sockaddr *)addr, len) < 0)
         return CLAIM_FAILED;
     claim.flags = WIRE_CLAIM_BOUND;
     if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
-        return no_answer();
+        return CLAIM_UNANSWERED;
     return obey(fd, status_flags, &grant);
+}
+
+static enum claim_result claim_once(int fd, const struct sockaddr_storage *addr, socklen_t len)
+{
+    const struct sockaddr_un *path = (const struct sockaddr_un *)addr;
+    int link_fd = link_open();
+
+    if (link_fd < 0)
+        return CLAIM_UNANSWERED;
+    enum claim_result result = addr->ss_family == AF_UNIX && path->sun_path[0]
+                                   ? claim_path(link_fd, fd, path, len)
+                                   : claim_name(link_fd, fd, addr, len);
+    int saved = errno;
+    NEXT(close)(link_fd);
+    errno = saved;
+    return result;
+}
+
+/* The broker that started this worker may be changing places with its successor: give it a moment.
+ */
+static bool is_worth_another_try(int try)
+{
+    if (env.auth.slot == WIRE_SLOT_NONE || try >= UNANSWERED_TRIES ||
+        (errno != ECONNREFUSED && errno != ECONNRESET && errno != EPIPE))
+        return false;
+    NEXT(poll)(NULL, 0, UNANSWERED_PAUSE_MS);
+    return true;
 }
 
 enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct sockaddr_storage copy;
+    enum claim_result result;
+    int try = 0;
 
     if (!copy_address(&copy, addr, len) || !is_shareable_address(&copy, len) ||
         !is_shareable_socket(fd, copy.ss_family) || is_too_late())
         return CLAIM_NATIVE;
-    int link_fd = link_open();
-    if (link_fd < 0)
-        return no_answer();
-    const struct sockaddr_un *path = (const struct sockaddr_un *)&copy;
-    enum claim_result result = copy.ss_family == AF_UNIX && path->sun_path[0]
-                                   ? claim_path(link_fd, fd, path, len)
-                                   : claim_name(link_fd, fd, &copy, len);
-    int saved = errno;
-    NEXT(close)(link_fd);
-    errno = saved;
-    return result;
+    do
+        result = claim_once(fd, &copy, len);
+    while (result == CLAIM_UNANSWERED && is_worth_another_try(++try));
+    if (result != CLAIM_UNANSWERED)
+        return result;
+    link_complain(errno);
+    errno = EADDRNOTAVAIL;
+    return CLAIM_FAILED;
 }
 
 /* After shutdown() the channel is dead for ever; the broker gives a new one. */

@@ -77,7 +77,7 @@ static inline unsigned vlisten_index(const struct vlisten *listener)
 
 /* --- claim.c: from bind to listen --- */
 
-enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED };
+enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED, CLAIM_UNANSWERED };
 
 /*
  * bind(fd, addr, len). CLAIM_NATIVE: not shared, the caller binds natively. CLAIM_FAILED: errno is
