@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "journal.h"
@@ -36,6 +38,12 @@ static int name_our_end(struct channel *channel)
     }
 }
 
+static ino_t inode_of(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 ? info.st_ino : 0;
+}
+
 static int open_pair(struct channel *channel, int *worker_fd)
 {
     int pair[2];
@@ -47,6 +55,7 @@ static int open_pair(struct channel *channel, int *worker_fd)
     channel->their_fd = fcntl(pair[1], F_DUPFD_CLOEXEC, 0);
     if (channel->their_fd < 0)
         return -1;
+    channel->their_ino = inode_of(channel->their_fd);
     channel->watch.fd = channel->our_fd;
     return name_our_end(channel);
 }
@@ -116,6 +125,7 @@ struct channel *channel_restore(struct listener *listener, struct worker *worker
                                 .worker = worker,
                                 .our_fd = our_fd,
                                 .their_fd = their_fd,
+                                .their_ino = inode_of(their_fd),
                                 .board_fd = board_fd,
                                 .watch.fd = our_fd};
     if (map_board(channel) == 0) {
@@ -294,6 +304,29 @@ int channel_recall(struct channel *channel, struct wire_offer *offer)
     channel->recalled++;
     publish_sent(channel);
     return conn_fd;
+}
+
+static bool is_hung_up(const struct channel *channel)
+{
+    struct pollfd us = {.fd = channel->our_fd};
+    return poll(&us, 1, 0) == 1 && (us.revents & POLLHUP);
+}
+
+bool channel_let_go(struct channel *channel)
+{
+    close_if_open(channel->their_fd);
+    channel->their_fd = -1;
+    return !is_hung_up(channel);
+}
+
+bool channel_take_back(struct channel *channel, int fd)
+{
+    if (is_hung_up(channel) || inode_of(fd) != channel->their_ino)
+        return false;
+    if (channel->their_fd < 0)
+        channel->their_fd = fd;
+    channel->closed = false;
+    return true;
 }
 
 bool channel_is_empty(const struct channel *channel)

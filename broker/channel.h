@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "broker/journal.h"
 #include "broker/loop.h"
@@ -23,7 +24,8 @@ struct channel {
     struct listener *listener;
     struct worker *worker;
     int our_fd;   /* keeps */
-    int their_fd; /* keeps: a dup of the worker's end, by which offers are recalled */
+    int their_fd; /* keeps: a dup of the worker's end, by which offers are recalled; -1: let go */
+    ino_t their_ino;
     int board_fd; /* keeps: for processes that attach later */
     struct board *board;
     struct loop_watch watch; /* our_fd */
@@ -106,6 +108,17 @@ int channel_send(struct channel *channel, const struct wire_offer *offer, int co
 
 /* Takes the oldest untaken offer back. Gives the connection, or -1 when there is none left. */
 int channel_recall(struct channel *channel, struct wire_offer *offer);
+
+/*
+ * The worker closed it and it is empty: closes their_fd. True when somebody holds the worker's end
+ * all the same, which may be on its way to another process (SCM_RIGHTS); end of file will tell when
+ * not.
+ */
+bool channel_let_go(struct channel *channel);
+
+/* Somebody who holds the worker's end (fd) asks for it: takes fd if it is that end and their_fd was
+ * closed. False: it is over. */
+bool channel_take_back(struct channel *channel, int fd);
 
 /* Whether no datagram waits in it. */
 bool channel_is_empty(const struct channel *channel);

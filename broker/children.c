@@ -55,7 +55,9 @@ static pid_t find_heir(const struct worker *worker)
     struct heir_search search = {.found = 0};
 
     format_token(worker, search.token);
-    procfs_each_child(getpid(), visit_heir, &search);
+    /* A parent that ends while we look hides its child: look again. */
+    for (int looks = 0; looks < 3 && !search.found; looks++)
+        procfs_each_child(getpid(), visit_heir, &search);
     return search.found;
 }
 

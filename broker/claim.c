@@ -33,6 +33,17 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
     fleet_on_listen(channel->worker);
 }
 
+/* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */
+static void on_end_of_file(struct channel *channel)
+{
+    loop_remove(&channel->watch); /* or its hang-up would be reported for ever */
+    channel->watch.fd = -1;
+    if (channel->their_fd < 0)
+        worker_on_channel_drained(channel);
+    else
+        worker_close_channel(channel);
+}
+
 static void on_channel_ready(struct loop_watch *watch, uint32_t events)
 {
     struct channel *channel = loop_container(watch, struct channel, watch);
@@ -48,10 +59,10 @@ static void on_channel_ready(struct loop_watch *watch, uint32_t events)
                               MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got == 0 && !channel->closed) /* shut down by the worker: what it holds goes to others */
-        worker_close_channel(channel);
-    else if (got == 0)
-        loop_modify(watch, 0);
+    if (got == 0) {
+        on_end_of_file(channel);
+        return;
+    }
     int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
     if (fd >= 0)
         close(fd);
@@ -405,22 +416,53 @@ static bool renew(struct session *session, struct worker *worker, struct channel
     return grant_channel(session, listener, worker);
 }
 
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Closed ones included. */
+static struct channel *find_channel(const struct worker *worker, uint64_t id)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->id == id)
+            break;
+    return channel;
+}
+
+/* The worker has closed it, and yet somebody had it still. */
+static bool reopen(struct channel *channel, int fd)
+{
+    if (fd < 0 || !channel_take_back(channel, fd))
+        return false;
+    channel_set_stranded(channel, false);
+    if (channel->listening)
+        dispatch_start(channel->listener, channel);
+    state_touch();
+    return true;
+}
+
 bool claim_attach(struct session *session, const struct wire_attach *attach, int fd)
 {
     struct worker *worker = identify(session, &attach->auth);
     struct channel *channel = NULL;
-    struct listener *listener = find_by_socket(fd);
 
-    if (fd >= 0)
-        close(fd);
+    if (worker)
+        channel = find_channel(worker, attach->channel);
+    if (worker && (attach->flags & WIRE_ATTACH_RENEW)) {
+        struct listener *listener = find_by_socket(fd);
+        close_if_open(fd);
+        return renew(session, worker, channel, listener);
+    }
+    bool is_open = channel && (!channel->closed || reopen(channel, fd));
+    if (!channel || channel->their_fd != fd)
+        close_if_open(fd);
     if (!worker)
         return false;
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (channel->id == attach->channel)
-            break;
-    if (attach->flags & WIRE_ATTACH_RENEW)
-        return renew(session, worker, channel, listener);
-    if (!channel)
+    if (!is_open)
         return answer(session, WIRE_FAILED, EINVAL);
     send_grant(session, channel, -1);
     return false;

@@ -134,6 +134,8 @@ static void put_channels(struct writer *writer, uint32_t *count)
     TAILQ_FOREACH(listener, &listeners, all)
         for (uint32_t i = 0; i < listener->channel_count; i++) {
             const struct channel *channel = listener->channels[i];
+            if (channel->their_fd < 0)
+                continue; /* closed but for a reference on its way */
             struct state_channel record = {
                 .id = channel->id,
                 .listener = listener->number,

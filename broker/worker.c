@@ -110,10 +110,11 @@ void worker_on_channel_drained(struct channel *channel)
 {
     struct worker *worker = channel->worker;
 
-    if (!channel->closed)
+    if (!channel->closed || (worker->state != WORKER_GONE && channel_let_go(channel)))
         return;
     worker->accepted += channel_accepted(channel);
-    loop_remove(&channel->watch);
+    if (channel->watch.fd >= 0)
+        loop_remove(&channel->watch);
     listener_remove_channel(channel->listener, channel);
     LIST_REMOVE(channel, of_worker);
     channel_destroy(channel);

@@ -112,8 +112,10 @@ struct wire_attach {
     uint32_t reserved;
 };
 /*
- * The channel was shut down: give a new one, its fd comes with the grant. The canonical socket
- * rides along, by which the listener is found when the channel is forgotten already.
+ * The worker's end of the channel rides along: if the broker has let go of it, it takes it back.
+ * With RENEW the channel was shut down: give a new one, its fd comes with the grant; then the
+ * canonical socket rides along, by which the listener is found when the channel is forgotten
+ * already.
  */
 #define WIRE_ATTACH_RENEW 1u
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");

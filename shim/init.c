@@ -17,5 +17,5 @@ __attribute__((constructor)) static void init(void)
 {
     next_resolve();
     if (env_managed())
-        pthread_atfork(NULL, NULL, on_fork_child);
+        pthread_atfork(vlisten_before_fork, NULL, on_fork_child);
 }

@@ -226,13 +226,18 @@ int vlisten_shutdown(struct vlisten *listener, int fd, int how)
     return atomic_load(&listener->direct) ? 0 : NEXT(shutdown)(fd, SHUT_RDWR);
 }
 
+/* Counted before the child is there: the parent may close before the child runs. */
+void vlisten_before_fork(void)
+{
+    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+        if (atomic_load(&vlisten_table[i].refs) > 0)
+            atomic_fetch_add(&vlisten_table[i].board->worker.holders, 1);
+}
+
 void vlisten_on_fork(void)
 {
     atomic_store(&owner_pid, getpid());
     fdmap_forget_connections();
-    for (unsigned i = 0; i < VLISTEN_MAX; i++)
-        if (atomic_load(&vlisten_table[i].refs) > 0)
-            atomic_fetch_add(&vlisten_table[i].board->worker.holders, 1);
 }
 
 /* --- recognising a channel by its peer's name --- */
@@ -254,7 +259,7 @@ static struct vlisten *attach(int fd, uint64_t channel)
     if (link_fd < 0)
         return NULL;
     wire_head_init(&request.head, WIRE_ATTACH);
-    int result = link_ask(link_fd, &request, sizeof request, -1, &grant);
+    int result = link_ask(link_fd, &request, sizeof request, fd, &grant);
     NEXT(close)(link_fd);
     if (result < 0)
         return NULL;

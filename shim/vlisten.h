@@ -129,7 +129,8 @@ void vlisten_close_hidden(_Atomic int *hidden_fd);
  * another. */
 void vlisten_move_hidden(int fd, unsigned index);
 
-/* pthread_atfork child. */
+/* pthread_atfork: prepare, child. */
+void vlisten_before_fork(void);
 void vlisten_on_fork(void);
 
 /* Whether this is the process whose tables these are, not its vfork child. One system call. */

@@ -1,0 +1,88 @@
+#!/usr/bin/env bats
+# Servers that fork, exec, daemonise, change their root or their user; other preloaded libraries.
+
+load victims.bash
+
+setup() {
+    victims_setup
+    mkdir "$T/jail"
+    chmod 711 "$T"
+}
+teardown() { victims_teardown; }
+
+@test "a listener that is inherited over exec is served" { victim victim_proc reexec; }
+@test "a program that only accepts on what it inherited is served" { victim victim_proc reexec-accept; }
+@test "a socket bound before exec listens after it" { victim victim_proc reexec-bound; }
+@test "a listener closed by exec is gone, and the next program binds again" { victim victim_proc reexec-cloexec; }
+@test "children that exec with the listener are served" { victim victim_proc exec-in-child; }
+@test "a listener passed to a child by SCM_RIGHTS is served" { victim victim_proc passed; }
+@test "a listener passed by SCM_RIGHTS to another program is served" { victim victim_proc passed exec; }
+@test "a socket-activated server finds its listener on fd 3" { victim victim_proc activate; }
+@test "a server that writes its title over its environment is served" { victim victim_proc title; }
+@test "a server that daemonises and then listens is served" { victim victim_proc daemon-before; }
+@test "a server that listens and then daemonises is served" { victim victim_proc daemon-after; }
+@test "a server that calls daemon() between bind and listen is served" { victim victim_proc daemon-between; }
+@test "vfork children that close everything leave the parent's listener alone" { victim victim_proc vfork; }
+@test "a server that pre-forks by itself is served" { victim victim_proc prefork; }
+@test "a server that runs a program for each connection is served" { victim victim_proc exec-per-connection; }
+
+need_root() {
+    [ "$(id -u)" -eq 0 ] || skip "only root can chroot and setuid"
+}
+
+for_when() {
+    need_root
+    start 3 -- "$PROGS/victim_proc" "$1" "$PORT" "$2:$T/jail"
+    probe "$PORT" 3
+    stop_clean
+}
+
+@test "chroot before bind" { for_when chroot before; }
+@test "chroot between bind and listen" { for_when chroot between; }
+@test "chroot after listen" { for_when chroot after; }
+@test "setuid before bind" { for_when setuid before; }
+@test "setuid between bind and listen" { for_when setuid between; }
+@test "setuid after listen" { for_when setuid after; }
+@test "chroot and setuid before bind" { for_when jail before; }
+@test "chroot and setuid between bind and listen" { for_when jail between; }
+@test "chroot and setuid after listen" { for_when jail after; }
+
+@test "a Python server that runs programs between its connections is served" {
+    cat >"$T/server.py" <<'PY'
+import os, socket, subprocess, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+subprocess.run(["true"], close_fds=True, check=True)
+while True:
+    connection, peer = listener.accept()
+    connection.recv(100)
+    words = subprocess.run(["echo", os.environ["SSHIM_WORKER_ID"], str(peer[1])], close_fds=True,
+                           capture_output=True).stdout
+    connection.sendall(words.strip() + b" ok\n")
+    connection.close()
+PY
+    start 3 -- python3 "$T/server.py" "$PORT"
+    probe "$PORT" 3
+    stop_clean
+}
+
+# Another library that stands in front of the same calls, before and behind ours.
+stacked() {
+    start 3 -- env LD_PRELOAD="$1" "$PROGS/victim_wait" epoll-before-bind "$PORT"
+    probe "$PORT" 3
+    stop_clean
+}
+
+@test "another preloaded library behind ours sees and breaks nothing" {
+    stacked "$BUILD/libsshim.so:$PROGS/preload.so"
+}
+
+@test "another preloaded library in front of ours sees and breaks nothing" {
+    stacked "$PROGS/preload.so:$BUILD/libsshim.so"
+}
+
+@test "a library that was preloaded already is kept" {
+    LD_PRELOAD="$PROGS/preload.so" start 3 -- "$PROGS/victim_fd" dup2-away "$PORT"
+    grep -q preload.so "/proc/$(ours | head -n 1)/maps"
+    probe "$PORT" 3
+    stop_clean
+}
