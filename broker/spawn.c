@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "pace.h"
 
 static sigset_t original_mask;
 static struct rlimit original_files;
@@ -114,6 +115,7 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     detach_terminal();
     signal(SIGPIPE, SIG_DFL);
     setrlimit(RLIMIT_NOFILE, &original_files);
+    pace_restore();
     set_environment(identity);
     sigprocmask(SIG_SETMASK, &original_mask, NULL);
     execvp(command[0], command);
