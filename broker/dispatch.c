@@ -18,6 +18,7 @@
 #include "broker.h"
 #include "journal.h"
 #include "log.h"
+#include "pace.h"
 #include "pick.h"
 #include "recall.h"
 #include "state.h"
@@ -185,6 +186,7 @@ void dispatch_pump(struct listener *listener)
 
     if (!listener->listening || broker.config.handoff == HANDOFF_DIRECT)
         return;
+    pace_review(listener);
     if (broker.config.balance == BALANCE_SOURCE) {
         pump_by_source(listener);
         return;
@@ -281,6 +283,7 @@ void dispatch_finish(struct listener *listener)
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
+    pace_forget(listener);
     if (listener->held_fd >= 0)
         close(listener->held_fd);
 }

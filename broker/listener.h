@@ -58,6 +58,11 @@ struct listener {
     struct wire_offer held;
     struct channel_queue outstanding, stranded, woken;
 
+    /* pace.c */
+    bool hurried; /* much is taken directly */
+    int64_t paced_ms;
+    uint64_t paced_direct; /* at that time */
+
     struct journal_counts *counts; /* in the journal; survives us */
     uint32_t counts_number;
     uint32_t number; /* in the snapshot being written, see state.c */

@@ -24,6 +24,7 @@
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
+#include "pace.h"
 #include "paths.h"
 #include "session.h"
 #include "restart.h"
@@ -238,6 +239,7 @@ int run_broker(int argc, char **argv, char **program_argv)
     spawn_init();
     resume_init(program_argv);
     bool resumes = resume_is_due();
+    pace_init(resumes);
     raise_fd_limit();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (loop_init() < 0 || !watch_signals() || (!resumes && journal_init() < 0)) {

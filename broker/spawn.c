@@ -16,6 +16,7 @@
 
 #include "broker.h"
 #include "log.h"
+#include "pace.h"
 
 static sigset_t original_mask;
 static struct rlimit original_files;
@@ -161,6 +162,7 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     detach_terminal();
     signal(SIGPIPE, SIG_DFL);
     setrlimit(RLIMIT_NOFILE, &original_files);
+    pace_restore();
     set_environment(identity);
     sigprocmask(SIG_SETMASK, &original_mask, NULL);
     drop_rights(error_fd);

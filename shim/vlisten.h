@@ -31,7 +31,8 @@ struct vlisten {
         own_fd; /* the socket the program made, kept until listen() in case it connects; or -1 */
     _Atomic bool nonblock; /* O_NONBLOCK as the program set it */
     _Atomic bool
-        direct; /* the program's fd is the canonical socket itself, see vlisten_go_direct */
+        direct;        /* the program's fd is the canonical socket itself, see vlisten_go_direct */
+    _Atomic int looks; /* how often accept() may still look into the backlog in vain */
     struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;
     int backlog; /* for listen(2), 0: as the program asks */

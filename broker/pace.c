@@ -1,0 +1,64 @@
+/* pace.c - see pace.h. */
+#include "pace.h"
+
+#include <sched.h>
+
+#include "broker.h"
+
+#define PERIOD_MS 100
+#define HURRY_PER_S 500 /* direct takes; an idle pool has none */
+
+static bool may_change; /* nobody else has chosen a policy for us */
+static unsigned hurried_listeners;
+
+static void set_policy(int policy)
+{
+    struct sched_param none = {0};
+    sched_setscheduler(0, policy, &none);
+}
+
+void pace_init(bool resumes)
+{
+    int policy = sched_getscheduler(0);
+
+    if (resumes && policy == SCHED_BATCH)
+        set_policy(policy = SCHED_OTHER);
+    may_change = policy == SCHED_OTHER;
+}
+
+static void set_hurried(struct listener *listener, bool on)
+{
+    unsigned before = hurried_listeners;
+
+    if (listener->hurried == on)
+        return;
+    listener->hurried = on;
+    hurried_listeners += on ? 1 : -1u;
+    if (may_change && !before != !hurried_listeners)
+        set_policy(on ? SCHED_BATCH : SCHED_OTHER);
+}
+
+void pace_review(struct listener *listener)
+{
+    int64_t now_ms = loop_now_ms();
+    int64_t elapsed_ms = now_ms - listener->paced_ms;
+
+    if (elapsed_ms < PERIOD_MS || broker.config.handoff != HANDOFF_AUTO)
+        return;
+    uint64_t direct = listener_totals(listener).direct;
+    uint64_t least = HURRY_PER_S * (uint64_t)elapsed_ms / 1000;
+    set_hurried(listener, direct - listener->paced_direct >= least);
+    listener->paced_ms = now_ms;
+    listener->paced_direct = direct;
+}
+
+void pace_forget(struct listener *listener)
+{
+    set_hurried(listener, false);
+}
+
+void pace_restore(void)
+{
+    if (may_change && hurried_listeners > 0)
+        set_policy(SCHED_OTHER);
+}

@@ -1,0 +1,29 @@
+/*
+ * pace.h - whether the broker preempts who is running.
+ *
+ * Normally it does (SCHED_OTHER): a connection reaches an idle worker at once. While workers take
+ * hundreds of connections a second directly, there is no core to spare, and each interruption by
+ * the broker costs more than it gives: then it waits until a core is free (SCHED_BATCH), and what
+ * has gathered is taken directly or given out in one go.
+ */
+#ifndef SSHIM_BROKER_PACE_H
+#define SSHIM_BROKER_PACE_H
+
+#include <stdbool.h>
+
+#include "broker/listener.h"
+
+/* Notes the policy we were started with; SCHED_BATCH after an exec of ourselves is our own doing.
+ */
+void pace_init(bool resumes);
+
+/* Looks at the rate of direct taking, at most ten times a second. */
+void pace_review(struct listener *listener);
+
+/* The listener is no more. */
+void pace_forget(struct listener *listener);
+
+/* In a child that is to become a worker: as we were started. */
+void pace_restore(void);
+
+#endif
