@@ -81,7 +81,7 @@ quoted() { # REGEX FILE...
 
 @test "every command of --help is in the README and in sshim(1)" {
     local command
-    for command in $("$SSHIM" --help | sed -nE 's/^.*sshim ([a-z]+) .*$/\1/p' | sort -u); do
+    for command in $("$SSHIM" --help | sed -nE 's/^(usage:)? +sshim ([a-z]+) .*/\2/p' | sort -u); do
         echo "$command"
         grep -q "sshim $command" "$ROOT/README.md"
         grep -qE "^\.Cm $command" "$ROOT/man/sshim.1"
