@@ -1,0 +1,175 @@
+# The documents say what the program does: options, exit codes, the JSON of status, and the names they mention.
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+BUILD=${BUILD:-build}
+[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
+SSHIM=$BUILD/sshim
+
+setup() {
+    TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)
+    BROKER=
+}
+
+teardown() {
+    if [[ -n $BROKER ]]; then
+        kill -TERM "$BROKER" 2>/dev/null || true
+        wait "$BROKER" || true
+    fi
+    rm -rf "$TMP"
+}
+
+# The page as a reader sees it, without bold type.
+render_man() { # FILE
+    GROFF_NO_SGR=1 groff -mandoc -Tascii -rLL=200n "$1" | sed 's/.\x08//g'
+}
+
+# Each option with its argument, as "-w, --workers N|auto", one a line.
+options_in() {
+    grep -oE -- '(-[a-z], )?--[a-z][a-z-]*( [A-Z]+(\|[a-z]+)?)?' | sort -u
+}
+
+help_options() {
+    "$SSHIM" --help | sed -nE 's/^ {2,6}(-.*)/\1/p' | sed 's/   *.*//' | options_in
+}
+
+# All lines of the first file are in the second.
+assert_contained() { # FILE FILE
+    local missing
+    missing=$(sort -u "$1" | comm -23 - <(sort -u "$2"))
+    echo "in $1, not in $2: ${missing:-nothing}"
+    [[ -z $missing ]]
+}
+
+# Words between backquotes that match a regular expression.
+quoted() { # REGEX FILE...
+    local regex=$1
+    shift
+    # shellcheck disable=SC2016
+    grep -ohE -- '`[^`]+`' "$@" | tr -d '`' | grep -xE -- "$regex" | sort -u
+}
+
+@test "--help lists options" {
+    (($(help_options | wc -l) >= 15))
+    help_options | grep -qx -- '-w, --workers N|auto'
+}
+
+@test "every option of --help is in the README, with the same argument" {
+    help_options >"$TMP/help"
+    # shellcheck disable=SC2016
+    grep -oE '`-[^`]+`' "$ROOT/README.md" | options_in >"$TMP/readme"
+    assert_contained "$TMP/help" "$TMP/readme"
+}
+
+@test "every option that the README tells of is in --help" {
+    help_options | grep -oE -- '--[a-z-]+' >"$TMP/help"
+    sed -n '/^## Options/,/^## Status/p' "$ROOT/README.md" | grep -oE -- '--[a-z][a-z-]+' >"$TMP/readme"
+    [[ -s $TMP/readme ]]
+    assert_contained "$TMP/readme" "$TMP/help"
+}
+
+@test "every option of --help is in sshim(1), with the same argument" {
+    help_options >"$TMP/help"
+    render_man "$ROOT/man/sshim.1" | sed -nE 's/^ +(-.*)/\1/p' | options_in >"$TMP/man"
+    assert_contained "$TMP/help" "$TMP/man"
+}
+
+@test "every option of sshim(1) is in --help" {
+    help_options | grep -oE -- '--[a-z-]+' >"$TMP/help"
+    render_man "$ROOT/man/sshim.1" | sed '/^EXAMPLES/,$d' | grep -oE -- '--[a-z][a-z-]+' >"$TMP/man"
+    assert_contained "$TMP/man" "$TMP/help"
+}
+
+@test "every command of --help is in the README and in sshim(1)" {
+    local command
+    for command in $("$SSHIM" --help | sed -nE 's/^(usage:)? +sshim ([a-z]+) .*/\2/p' | sort -u); do
+        echo "$command"
+        grep -q "sshim $command" "$ROOT/README.md"
+        grep -qE "^\.Cm $command" "$ROOT/man/sshim.1"
+    done
+}
+
+@test "the exit codes of the source are those of the README and of sshim(1)" {
+    sed -nE 's/^#define EXIT_[A-Z_]+ ([0-9]+).*/\1/p' "$ROOT/broker/config.h" | sort -u >"$TMP/source"
+    sed -nE 's/^\| ([0-9]+) \|.*/\1/p' "$ROOT/README.md" | sort -u >"$TMP/readme"
+    sed -n '/^.Sh EXIT STATUS/,/^.Sh STATUS/p' "$ROOT/man/sshim.1" | sed -nE 's/^\.It ([0-9]+)$/\1/p' | sort -u >"$TMP/man"
+    [[ -s $TMP/source ]]
+    diff "$TMP/source" "$TMP/readme"
+    diff "$TMP/source" "$TMP/man"
+}
+
+@test "the signals that the broker takes are in the README and in sshim(1)" {
+    local signal
+    # shellcheck disable=SC2013
+    for signal in $(sed -nE 's/^ *case SIG([A-Z0-9]+):.*/\1/p' "$ROOT/broker/run.c" | grep -v CHLD); do
+        echo "$signal"
+        sed -n '/^| signal/,/^$/p' "$ROOT/README.md" | grep -qw "$signal"
+        sed -n '/^.Sh SIGNALS/,/^.Sh ENV/p' "$ROOT/man/sshim.1" | grep -qw "$signal"
+    done
+}
+
+@test "the JSON of status has the members that sshim(1) shows" {
+    "$SSHIM" run -w 1 --control "$TMP/c" -- sleep 60 3>&- 2>"$TMP/log" &
+    BROKER=$!
+    local end=$((SECONDS + 30))
+    until "$SSHIM" status --json --control "$TMP/c" >"$TMP/status" 2>/dev/null; do
+        ((SECONDS < end))
+        sleep 0.05
+    done
+    jq -r 'keys[], (.workers[0] | keys[])' "$TMP/status" | sort -u >"$TMP/real"
+    "$SSHIM" stop --control "$TMP/c"
+    wait "$BROKER"
+    BROKER=
+    sed -n '/^.Sh STATUS/,/^.Sh EXAMPLES/p' "$ROOT/man/sshim.1" | sed -n '/^.Bd/,/^.Ed/p' | sed '/^\.[BE]d/d' | tr -d '\n' >"$TMP/shown.json"
+    jq -r 'keys[], (.workers[0] | keys[])' "$TMP/shown.json" | sort -u >"$TMP/shown"
+    diff "$TMP/real" "$TMP/shown"
+    local member
+    for member in $(jq -r '.listeners[0] | keys[]' "$TMP/shown.json"); do
+        echo "$member"
+        grep -qF "\\\"$member\\\":" "$ROOT/broker/status.c"
+    done
+}
+
+@test "the states of workers are in sshim(1)" {
+    local state
+    for state in $(sed -nE 's/^ *X\([A-Z]+, "([a-z]+)"\).*/\1/p' "$ROOT/broker/worker.h") busy stuck backoff; do
+        [[ $state == gone ]] || grep -qx ".It $state" "$ROOT/man/sshim.1"
+    done
+}
+
+@test "man pages have no errors" {
+    local page
+    for page in "$ROOT"/man/*.[1-8]; do
+        [[ -z $(groff -ww -mandoc -Tascii "$page" 2>&1 >/dev/null) ]]
+    done
+}
+
+@test "files and folders that the documents name exist" {
+    local name
+    for name in $(quoted '(proto|shim|broker|tests|scripts|man)/[a-z0-9_./-]*' "$ROOT"/*.md); do
+        echo "$name"
+        [[ -e $ROOT/$name ]]
+    done
+}
+
+@test "links between the documents lead somewhere" {
+    local name
+    for name in $(grep -ohE '\]\([^)#:]+\)' "$ROOT"/*.md | tr -d '])('); do
+        echo "$name"
+        [[ -e $ROOT/$name ]]
+    done
+}
+
+@test "functions that the documents name exist" {
+    local name
+    for name in $(quoted '[a-z_0-9]+\(\)' "$ROOT/ARCHITECTURE.md" "$ROOT/PROTOCOL.md" "$ROOT/SECURITY.md" | tr -d '()'); do
+        echo "$name"
+        grep -rqw --include="*.[ch]" -- "$name" "$ROOT/proto" "$ROOT/shim" "$ROOT/broker"
+    done
+}
+
+@test "every message of the protocol is in PROTOCOL.md, and no other" {
+    sed -nE 's/^ *X\(([A-Z]+), +[0-9]+, (REQUIRED|OPTIONAL|NONE),.*/\1/p' "$ROOT/proto/wire.h" | sort -u >"$TMP/source"
+    sed -nE 's/^### ([A-Z]+) .*/\1/p' "$ROOT/PROTOCOL.md" | sort -u >"$TMP/told"
+    (($(wc -l <"$TMP/source") >= 12))
+    diff "$TMP/source" "$TMP/told"
+}
