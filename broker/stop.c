@@ -38,13 +38,20 @@ static void visit_signal(pid_t pid, void *context)
         kill(pid, *(const int *)context);
 }
 
+/* The children first: those of a process that is not our child go to somebody else when it ends. */
+static void signal_tree(pid_t pid, void *context)
+{
+    procfs_each_child(pid, signal_tree, context);
+    kill(pid, *(const int *)context);
+}
+
 static void signal_everyone(int number)
 {
     struct worker *worker;
 
     LIST_FOREACH(worker, &workers, all)
         if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
-            worker_signal(worker, number);
+            signal_tree(worker->pid, &number);
     procfs_each_child(getpid(), visit_signal, &number);
 }
 
