@@ -11,7 +11,8 @@
  *   --background   forks after listen(), the parent exits
  *   --once         ends with status 0 after the first connection
  *
- * Every connection is answered by one line: pid=PID slot=SLOT peer=ADDRESS local=ADDRESS
+ * It says "listening" when all its listeners are open. Every connection is answered by one line:
+ *   pid=PID slot=SLOT peer=ADDRESS local=ADDRESS
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -495,5 +496,7 @@ int main(int argc, char **argv)
     }
     if (background && fork() != 0)
         return 0;
+    if (write(STDOUT_FILENO, "listening\n", 10) < 0)
+        perror("victim: write");
     run_mode(argv[1]);
 }
