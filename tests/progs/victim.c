@@ -2,7 +2,8 @@
  * victim.c - a server that waits for connections in a way of the caller's choice. It knows nothing
  * of sshim.
  *
- *   victim MODE [OPTIONS] ADDRESS...        for MODE see the table at the end, for ADDRESS netaddr.h
+ *   victim MODE [OPTIONS] ADDRESS...        for MODE see the table at the end, for ADDRESS
+ * netaddr.h
  *
  *   --hold         connections stay open until the client closes them (epoll modes)
  *   --delay MS     so long each connection takes to be answered

@@ -77,9 +77,10 @@ static void longest_names_fit(void)
     char name[108];
 
     memset(name, 'n', sizeof name);
-    CHECK(reads(un(name, sizeof name),
-                "unix:nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-                "nnnnnnnnnnnnnnnnnnnnnnnnnnnn"));
+    CHECK(reads(
+        un(name, sizeof name),
+        "unix:nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+        "nnnnnnnnnnnnnnnnnnnnnnnnnnnn"));
 }
 
 static void equal_addresses_are_equal(void)
@@ -154,11 +155,12 @@ static void patterns_match(void)
 
 static void nonsense_is_no_pattern(void)
 {
-    const char *const good[] = {"all", "0",     "65535", "*:80",     "1.2.3.4:5", "[::]:80",
-                                "/x",  "a/b",   "@name", "unix:abc", "[::1]:1",   "0.0.0.0:0"};
-    const char *const bad[] = {"",        "65536", "-1",      "80x",        "1.2.3.4",   "host:80",
-                               "[::1]",   ":80",   "*:",      "1.2.3.4:",   "1.2.3.4:x", "[]:80",
-                               "[1.2]:1", "::1:80", "1.2.3.4:65536", " 80", "80 "};
+    const char *const good[] = {"all", "0",   "65535", "*:80",     "1.2.3.4:5", "[::]:80",
+                                "/x",  "a/b", "@name", "unix:abc", "[::1]:1",   "0.0.0.0:0"};
+    const char *const bad[] = {
+        "",   "65536",    "-1",        "80x",   "1.2.3.4", "host:80", "[::1]",         ":80",
+        "*:", "1.2.3.4:", "1.2.3.4:x", "[]:80", "[1.2]:1", "::1:80",  "1.2.3.4:65536", " 80",
+        "80 "};
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         CHECK(address_is_pattern(good[i]));

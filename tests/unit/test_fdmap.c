@@ -1,4 +1,5 @@
-/* test_fdmap.c - shim/fdmap.h: entries come back as set, and numbers outside the table are harmless. */
+/* test_fdmap.c - shim/fdmap.h: entries come back as set, and numbers outside the table are
+ * harmless. */
 #include <limits.h>
 
 #include "shim/fdmap.h"
@@ -76,7 +77,8 @@ int main(void)
     unit_run("fdmap: an entry comes back as it was set", comes_back_as_set);
     unit_run("fdmap: setting and clearing tell what was there", tells_what_was_there);
     unit_run("fdmap: numbers outside the table are unknown for ever", outside_is_unknown);
-    unit_run("fdmap: a forked child forgets connections, nothing else", a_child_forgets_connections_only);
+    unit_run("fdmap: a forked child forgets connections, nothing else",
+             a_child_forgets_connections_only);
     unit_run("fdmap: the next entry of a kind is found", finds_the_next_of_a_kind);
     return unit_end();
 }

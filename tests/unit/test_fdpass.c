@@ -1,4 +1,5 @@
-/* test_fdpass.c - proto/fdpass.c against the kernel: one datagram, one descriptor, nothing leaks. */
+/* test_fdpass.c - proto/fdpass.c against the kernel: one datagram, one descriptor, nothing leaks.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -179,7 +180,8 @@ int main(void)
 {
     unit_run("fdpass: bytes and a descriptor arrive together", passes_bytes_and_fd);
     unit_run("fdpass: bytes arrive alone", passes_bytes_alone);
-    unit_run("fdpass: surplus descriptors are dropped by the kernel, none leaks", surplus_fds_do_not_leak);
+    unit_run("fdpass: surplus descriptors are dropped by the kernel, none leaks",
+             surplus_fds_do_not_leak);
     unit_run("fdpass: a datagram that is too long is told", long_datagrams_are_told);
     unit_run("fdpass: a descriptor lost to a full table is told", a_full_table_is_told);
     unit_run("fdpass: EAGAIN, EPIPE come back, SIGPIPE does not", tells_errors);

@@ -238,16 +238,21 @@ int main(void)
     unit_run("pick: round robin does not look at the load", round_robin_goes_round);
     unit_run("pick: first takes the lowest idle slot", first_is_the_lowest_idle_slot);
     unit_run("pick: busy ones are passed over", busy_ones_are_passed_over);
-    unit_run("pick: an offer under way uses up one waiting thread", an_untaken_offer_uses_up_a_waiter);
+    unit_run("pick: an offer under way uses up one waiting thread",
+             an_untaken_offer_uses_up_a_waiter);
     unit_run("pick: never one that is closed, stopped, draining, gone or does not listen",
              never_those_that_must_not);
-    unit_run("pick: where waiting was never seen, nothing untaken is idle", waiting_that_cannot_be_seen);
-    unit_run("channel: whatever the worker writes, the counts stay in bounds", a_lying_board_is_bounded);
+    unit_run("pick: where waiting was never seen, nothing untaken is idle",
+             waiting_that_cannot_be_seen);
+    unit_run("channel: whatever the worker writes, the counts stay in bounds",
+             a_lying_board_is_bounded);
     unit_run("channel: a suspect is left out until it shows life", a_suspect_must_show_life);
-    unit_run("channel: suspicion lasts longer each time, a second at most", suspicion_grows_to_a_second);
+    unit_run("channel: suspicion lasts longer each time, a second at most",
+             suspicion_grows_to_a_second);
     unit_run("channel: what was forgiven is not untaken", forgiven_offers_do_not_count);
     unit_run("pick: a busy one to try, but not too soon", a_busy_one_to_try);
-    unit_run("pick: a source always gets the same worker, sources are spread", a_source_stays_where_it_is);
+    unit_run("pick: a source always gets the same worker, sources are spread",
+             a_source_stays_where_it_is);
     unit_run("pick: when a worker goes only its own sources move", only_the_lost_sources_move);
     return unit_end();
 }

@@ -1,4 +1,5 @@
-/* test_scoreboard.c - proto/scoreboard.h: exactly one waker, and no lost wake-up between two threads. */
+/* test_scoreboard.c - proto/scoreboard.h: exactly one waker, and no lost wake-up between two
+ * threads. */
 #include <pthread.h>
 #include <string.h>
 
@@ -123,7 +124,8 @@ int main(void)
     unit_run("scoreboard: nobody wakes a broker that does not starve", a_fed_board_wakes_nobody);
     unit_run("scoreboard: the first claim of a wake-up wins, the second does not", one_claim_wins);
     unit_run("scoreboard: flags of the broker are read", flags_are_read);
-    unit_run("scoreboard: of several threads exactly one wakes the broker", exactly_one_thread_wakes);
+    unit_run("scoreboard: of several threads exactly one wakes the broker",
+             exactly_one_thread_wakes);
     unit_run("scoreboard: waiter and broker cannot miss each other", one_of_both_sees_the_other);
     return unit_end();
 }

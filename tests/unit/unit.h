@@ -1,4 +1,5 @@
-/* unit.h - the little a unit test needs: prints TAP, a failed check says where. One file, one program. */
+/* unit.h - the little a unit test needs: prints TAP, a failed check says where. One file, one
+ * program. */
 #ifndef SSHIM_TESTS_UNIT_H
 #define SSHIM_TESTS_UNIT_H
 
