@@ -134,7 +134,7 @@ int resume_load(void)
         recount_rescue(close_on_exec_again(strays[i]));
     journal_end_send();
     TAILQ_FOREACH(listener, &listeners, all)
-        dispatch_pump(listener);
+    dispatch_pump(listener);
     return 0;
 }
 

@@ -10,8 +10,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define FDMAP_SIZE (1 << 20) /* numbers above are always unknown; untouched pages cost no memory   \
-                              */
+#define FDMAP_SIZE                                                                                 \
+    (1 << 20) /* numbers above are always unknown; untouched pages cost no memory                  \
+               */
 
 enum fdmap_kind {
     FDMAP_UNKNOWN,  /* not looked at, or closed */
