@@ -294,8 +294,13 @@ static int parse_run_option(struct config *config, int option, const char *value
 /* getopt's own message, in our words. Offers the offending argument as the reader typed it. */
 static int bad_option(char **argv, int result)
 {
+    char letter[] = {'-', (char)optopt, '\0'};
     const char *text = argv[optind - 1];
 
+    /* Among several letters (-qZv) optind has not moved on yet. Of --quiet=1 optopt is 'q', which
+     * is known. */
+    if (result == '?' && optopt > 0 && optopt < OPT_NAME && !strchr("wqvh", optopt))
+        text = letter;
     if (result == ':')
         log_error("option %s needs a value; see sshim --help", text);
     else

@@ -21,6 +21,8 @@ $(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h tests/unit/stubs.c shim/fdmap.
 
 $(BUILD)/tests/static: TEST_LDFLAGS := -static
 
+unit-build: $(UNIT_TESTS)
+
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do $$test || exit 1; done
 
@@ -41,7 +43,7 @@ $(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz_%.c tests/unit/stubs.c $(BROKER) $(PROTO)
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)
 	@for name in $(FUZZERS); do \
 		mkdir -p $(BUILD)/fuzz/corpus-$$name && \
-		$(BUILD)/fuzz/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -max_len=4200 -print_final_stats=1 \
+		$(BUILD)/fuzz/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -max_len=4200 -close_fd_mask=3 \
 			-artifact_prefix=$(BUILD)/fuzz/$$name- $(BUILD)/fuzz/corpus-$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 
@@ -53,4 +55,4 @@ BATS ?= $(wildcard tests/*.bats)
 bats: all test-progs
 	BUILD=$(BUILD) bats $(BATS)
 
-.PHONY: test-progs unit fuzz-replay fuzz check bats
+.PHONY: test-progs unit unit-build fuzz-replay fuzz check bats

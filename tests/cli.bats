@@ -51,6 +51,8 @@ refuses() {
 @test "an unknown option is exit 2 and named" {
     refuses 2 "--frobnicate" run --control "$CONTROL" --frobnicate -- true
     refuses 2 "-Z" run --control "$CONTROL" -Z -- true
+    refuses 2 "-Z" run --control "$CONTROL" -qZv -- true
+    refuses 2 "--quiet=1" run --quiet=1 -- true
     refuses 2 "--frobnicate" status --frobnicate
     refuses 2 "--frobnicate" stop --frobnicate
 }

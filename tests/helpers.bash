@@ -150,6 +150,11 @@ workers_ready() { # COUNT
     status_is "[.workers[] | select(.state == \"ready\" or .state == \"busy\")] | length == $1"
 }
 
+# A worker is ready with its first listener; this waits until COUNT victims have opened all of theirs.
+victims_listen() { # COUNT
+    [[ $(grep -c listening "$TMP/out") -ge $1 ]]
+}
+
 # probe COUNT [ADDRESS]: every connection must be answered rightly; $TMP/answers has the answers.
 probe() {
     timeout 60 "$PROBE" -n "$1" "${2:-$ADDR}" >"$TMP/answers" || { cat "$TMP/answers"; return 1; }

@@ -5,6 +5,7 @@ serves() { # ADDRESS-TO-CONNECT MODE LISTEN-ADDRESS...: three copies, all answer
     local to=$1
     shift
     start_broker -w 3 -- "$VICTIM" "$@"
+    wait_until victims_listen 3
     probe 15 "$to"
     [[ $(answered_by) == 3 ]]
 }
@@ -55,6 +56,7 @@ serves() { # ADDRESS-TO-CONNECT MODE LISTEN-ADDRESS...: three copies, all answer
     inode=$(stat -c %i "$TMP/server.sock")
     kill -KILL "$(worker_pid 1)"
     wait_until status_is '.workers[1].restarts == 1 and .workers[1].state == "ready"'
+    wait_until victims_listen 4
     probe 15 "$TMP/server.sock"
     [[ $(answered_by) == 3 ]]
     [[ $(stat -c %i "$TMP/server.sock") == "$inode" ]]
@@ -105,6 +107,7 @@ while True:
 @test "TCP is shared while UDP on the same port stays the server's own" {
     # natively only one copy can have the UDP port, so only one is run
     start_broker -w 1 -- "$VICTIM" poll "$ADDR" "udp:$ADDR"
+    wait_until victims_listen 1
     probe 5
     probe 5 "udp:$ADDR"
     status_is '.listeners | length == 1'
@@ -129,6 +132,7 @@ while True:
     local own
     own=$("$PROBE" --free-port)
     start_broker -w 1 --private "$own" -- "$VICTIM" poll "$ADDR" "$HOST:$own"
+    wait_until victims_listen 1
     probe 3
     probe 3 "$HOST:$own"
     status_is ".listeners | map(.address) == [\"$ADDR\"]"

@@ -15,10 +15,11 @@ end_hold() {
     HOLDERS=()
 }
 
-# When nothing is under way: accepted = handed + direct, and what the workers accepted is what was
-# handed to them or taken directly.
+# When nothing is under way: every connection was handed over or taken directly (an offer that was taken back was
+# handed over once more), and what the workers accepted is what the listeners did.
 sums_agree() {
-    status_is '([.listeners[].accepted] | add) == ([.listeners[] | .handed + .direct] | add)
+    status_of '{workers: [.workers[].accepted], listeners: .listeners}'
+    status_is '([.listeners[] | .accepted + .recalled] | add) == ([.listeners[] | .handed + .direct] | add)
         and ([.workers[].accepted] | add) == ([.listeners[].accepted] | add)'
 }
 

@@ -3,9 +3,9 @@
  *
  *   probe [-n COUNT] [--hold] ADDRESS   makes COUNT connections one after the other and prints each
  *                                       answer, with " ok" or " WRONG" at its end: whether the peer
- *                                       is the address this client has. With --hold all of them stay
- *                                       open until the probe is killed; it says "held" when they are.
- *   probe --free-port                   prints a port that is free on every local address
+ *                                       is the address this client has. With --hold all of them
+ * stay open until the probe is killed; it says "held" when they are. probe --free-port prints a
+ * port that is free on every local address
  *
  * Exit status 0 when every connection was answered and right.
  */

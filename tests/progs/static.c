@@ -1,4 +1,5 @@
-/* static.c - listens on 127.0.0.1, port argv[1], and waits; linked statically, so nothing can be preloaded. */
+/* static.c - listens on 127.0.0.1, port argv[1], and waits; linked statically, so nothing can be
+ * preloaded. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <sys/socket.h>

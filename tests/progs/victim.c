@@ -2,7 +2,8 @@
  * victim.c - a server that waits for connections in a way of the caller's choice. It knows nothing
  * of sshim.
  *
- *   victim MODE [OPTIONS] ADDRESS...        for MODE see the table at the end, for ADDRESS netaddr.h
+ *   victim MODE [OPTIONS] ADDRESS...        for MODE see the table at the end, for ADDRESS
+ * netaddr.h
  *
  *   --hold         connections stay open until the client closes them (epoll modes)
  *   --delay MS     so long each connection takes to be answered
@@ -11,7 +12,8 @@
  *   --background   forks after listen(), the parent exits
  *   --once         ends with status 0 after the first connection
  *
- * Every connection is answered by one line: pid=PID slot=SLOT peer=ADDRESS local=ADDRESS
+ * It says "listening" when all its listeners are open. Every connection is answered by one line:
+ *   pid=PID slot=SLOT peer=ADDRESS local=ADDRESS
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -495,5 +497,7 @@ int main(int argc, char **argv)
     }
     if (background && fork() != 0)
         return 0;
+    if (write(STDOUT_FILENO, "listening\n", 10) < 0)
+        perror("victim: write");
     run_mode(argv[1]);
 }

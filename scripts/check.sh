@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# check.sh - everything that must pass before a landing. The last line is "N passed, N failed, N skipped".
+#
+# Output of each part is kept in build/check/PART.tap; what failed is shown. JOBS (2) parts run at a time.
+# check.sh PART...: only these of: build unit fuzz lint bats sanitized
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+jobs=${JOBS:-2}
+out=$PWD/build/check
+sanitized=build/asan
+parts=("$@")
+((${#parts[@]})) || parts=(build unit fuzz lint bats sanitized)
+rm -rf "$out"
+mkdir -p "$out"
+began=$SECONDS
+
+# step NAME COMMAND...: one line of TAP by the exit code; what it said when it fails.
+step() {
+    local name=$1
+    shift
+    if "$@" >"$out/$name.log" 2>&1; then
+        echo "ok 1 $name" >"$out/$name.tap"
+    else
+        { echo "not ok 1 $name"; sed 's/^/# /' "$out/$name.log" | tail -n 60; } >"$out/$name.tap"
+    fi
+    cat "$out/$name.tap"
+}
+
+# tap NAME COMMAND...: a command that prints TAP; an end without any is a failure.
+tap() {
+    local name=$1
+    shift
+    "$@" >"$out/$name.tap" 2>&1 || grep -q '^not ok' "$out/$name.tap" || echo "not ok 1 $name ended early" >>"$out/$name.tap"
+    show "$name"
+}
+
+# What a TAP file says, in full only where it failed.
+show() { # NAME
+    echo "$1: $(count '^ok' "$out/$1.tap") ok, $(count '^not ok' "$out/$1.tap") not ok"
+    sed -n '/^not ok/,/^ok/ { /^ok/!p }' "$out/$1.tap"
+}
+
+count() { # PATTERN FILE...
+    local pattern=$1
+    shift
+    cat "$@" 2>/dev/null | grep -cE "$pattern"
+}
+
+part_build() {
+    step build make -s -j"$jobs" all test-progs
+    step build-clang make -s -j"$jobs" CC=clang BUILD=build/clang CFLAGS='-O2 -g -Werror' all
+    step build-gcc-Werror make -s -j"$jobs" BUILD=build/werror CFLAGS='-O2 -g -Werror' all
+}
+
+part_unit() {
+    step unit-build make -s -j"$jobs" unit-build
+    local test
+    for test in build/unit/test_*; do
+        [[ $test == *.d || ! -x $test ]] || tap "unit-${test##*/test_}" "$test"
+    done
+}
+
+part_fuzz() {
+    step fuzz-replay make -s fuzz-replay
+}
+
+part_lint() {
+    step imports scripts/check-imports.sh build/libsshim.so
+    step shellcheck shellcheck scripts/*.sh .ci/run
+    # bats gives and takes variables that shellcheck cannot see
+    step shellcheck-tests shellcheck -S warning -e SC2034,SC2119,SC2120 tests/*.bash tests/*.bats
+    step format scripts/check-format.sh
+}
+
+# run_bats PREFIX BUILD FILE...: each file a process, the long ones first.
+run_bats() {
+    local prefix=$1 build=$2 file
+    shift 2
+    export BUILD=$build out
+    # shellcheck disable=SC2016
+    printf '%s\n' "$@" | xargs -P "$jobs" -I{} bash -c '
+        name=$1-$(basename "$2" .bats)
+        timeout 900 bats --tap "$2" >"$out/$name.tap" 2>&1 3>&- ||
+            grep -q "^not ok" "$out/$name.tap" || echo "not ok 1 $name ended early" >>"$out/$name.tap"' _ "$prefix" {}
+    unset BUILD
+    for file in "$@"; do
+        show "$prefix-$(basename "$file" .bats)"
+    done
+}
+
+longest_first() {
+    local first=(tests/servers.bats tests/status.bats tests/supervision.bats tests/limits.bats tests/waiting.bats) file
+    for file in "${first[@]}"; do [[ ! -e $file ]] || echo "$file"; done
+    for file in tests/*.bats; do [[ " ${first[*]} " == *" $file "* ]] || echo "$file"; done
+}
+
+part_bats() {
+    local files
+    mapfile -t files < <(longest_first)
+    run_bats bats build "${files[@]}"
+}
+
+# The same tests with the broker under AddressSanitizer and UBSan and the library under UBSan; but for limits.bats,
+# which measures memory and system calls of the plain build.
+part_sanitized() {
+    local files
+    step sanitized-build make -s -j"$jobs" SAN=address,undefined BUILD="$sanitized" all test-progs unit-build
+    local test
+    for test in "$sanitized"/unit/test_*; do
+        [[ $test == *.d || ! -x $test ]] || tap "sanitized-unit-${test##*/test_}" "$test"
+    done
+    step sanitized-fuzz-replay make -s SAN=address,undefined BUILD="$sanitized" fuzz-replay
+    mapfile -t files < <(longest_first | grep -v '/limits.bats')
+    run_bats sanitized "$sanitized" "${files[@]}"
+}
+
+scripts/install-test-deps.sh || exit 1
+for part in "${parts[@]}"; do
+    "part_$part"
+done
+
+passed=$(grep -hE '^ok' "$out"/*.tap | grep -vciE '# skip')
+skipped=$(grep -hE '^ok' "$out"/*.tap | grep -ciE '# skip')
+failed=$(count '^not ok' "$out"/*.tap)
+if ((failed)); then
+    echo "failed:"
+    grep -HE '^not ok' "$out"/*.tap | sed "s|^$out/||"
+fi
+echo "took $((SECONDS - began)) s"
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))

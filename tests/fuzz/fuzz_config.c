@@ -1,0 +1,53 @@
+/* fuzz_config.c - the command line of `sshim run`: lines of the input are the arguments. */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/config.h"
+#include "fuzz.h"
+
+#define ARGUMENTS_MAX 80
+
+/* --help goes to stdout; messages go to stderr, which sanitizers need. */
+static void be_silent(void)
+{
+    int null_fd = open("/dev/null", O_WRONLY);
+
+    dup2(null_fd, STDOUT_FILENO);
+    close(null_fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    static bool silent;
+    struct config config;
+    struct config_target target;
+    char *argv[ARGUMENTS_MAX + 2] = {(char *)"run"};
+    int argc = 1;
+    char *text = malloc(len + 1);
+
+    if (!silent)
+        be_silent();
+    silent = true;
+    memcpy(text, bytes, len);
+    text[len] = '\0';
+    for (char *line = text; line && argc <= ARGUMENTS_MAX; argc++) {
+        argv[argc] = line;
+        line = strchr(line, '\n');
+        if (line)
+            *line++ = '\0';
+    }
+    int result = config_parse(&config, argc, argv);
+    MUST(result == -1 || result == EXIT_STOPPED || result == EXIT_USAGE);
+    if (result == -1) {
+        MUST(config.workers <= CONFIG_WORKERS_MAX && config.grace_s <= 86400);
+        MUST((config.command != NULL) == (config.workers > 0));
+        MUST(config.share.count <= CONFIG_PATTERNS_MAX &&
+             config.private.count <= CONFIG_PATTERNS_MAX);
+        MUST(config.recall_ms >= 1 && config.recall_ms <= 10000 && config.backlog >= 0);
+    }
+    result = config_parse_target(&target, "status", argc, argv);
+    MUST(result == -1 || result == EXIT_STOPPED || result == EXIT_USAGE);
+    free(text);
+    return 0;
+}

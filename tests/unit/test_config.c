@@ -1,0 +1,177 @@
+/* test_config.c - broker/config.c: every option, its default, its limits. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/config.h"
+#include "unit.h"
+
+static struct config config;
+
+/* Parses up to eight arguments; messages go nowhere. */
+static int parse(char *const *arguments)
+{
+    char *argv[12] = {(char *)"run"};
+    int argc = 1;
+
+    while (arguments[argc - 1]) {
+        argv[argc] = arguments[argc - 1];
+        argc++;
+    }
+    return config_parse(&config, argc, argv);
+}
+
+#define PARSE(...) parse((char *const[]){__VA_ARGS__, NULL})
+#define ACCEPTS(...) CHECK(PARSE(__VA_ARGS__) == -1)
+#define REFUSES(...) CHECK(PARSE(__VA_ARGS__) == EXIT_USAGE)
+
+static void defaults(void)
+{
+    ACCEPTS("cmd");
+    CHECK(config.workers >= 1 && !config.name && !config.control);
+    CHECK(config.handoff == HANDOFF_AUTO && config.balance == BALANCE_LEASTCONN);
+    CHECK(config.grace_s == 25 && config.start_timeout_s == 60 && config.backlog == INT_MAX);
+    CHECK(config.ready_fd == -1 && config.verbosity == LOG_LEVEL_NORMAL);
+    CHECK(config.share.count == 0 && config.private.count == 0 && !config.share_all);
+}
+
+static void workers(void)
+{
+    ACCEPTS("-w", "4", "cmd");
+    CHECK(config.workers == 4);
+    ACCEPTS("--workers=4096", "cmd");
+    CHECK(config.workers == CONFIG_WORKERS_MAX);
+    ACCEPTS("-w7", "cmd");
+    CHECK(config.workers == 7);
+    ACCEPTS("-w", "auto", "cmd");
+    CHECK(config.workers >= 1);
+    ACCEPTS("-w", "0");
+    CHECK(config.workers == 0 && !config.command);
+    REFUSES("-w", "-1", "cmd");
+    REFUSES("-w", "4097", "cmd");
+    REFUSES("-w", "100000", "cmd");
+    REFUSES("-w", "", "cmd");
+    REFUSES("-w", "4294967297", "cmd");
+    REFUSES("-w", "0", "cmd");
+    REFUSES("-w", "4");
+    REFUSES("-w");
+}
+
+static void the_command_is_left_alone(void)
+{
+    ACCEPTS("-w", "2", "--", "cmd", "-w", "9", "--help");
+    CHECK(config.workers == 2);
+    CHECK(strcmp(config.command[0], "cmd") == 0 && strcmp(config.command[1], "-w") == 0);
+    CHECK(strcmp(config.command[3], "--help") == 0 && !config.command[4]);
+    ACCEPTS("-w", "2", "cmd", "-w", "9"); /* without -- as well */
+    CHECK(config.workers == 2 && strcmp(config.command[2], "9") == 0);
+}
+
+static void choices(void)
+{
+    ACCEPTS("--handoff", "broker", "--balance", "source", "cmd");
+    CHECK(config.handoff == HANDOFF_BROKER && config.balance == BALANCE_SOURCE);
+    ACCEPTS("--handoff=direct", "--balance=first", "cmd");
+    CHECK(config.handoff == HANDOFF_DIRECT && config.balance == BALANCE_FIRST);
+    ACCEPTS("--balance=roundrobin", "cmd");
+    CHECK(config.balance == BALANCE_ROUNDROBIN);
+    REFUSES("--handoff", "Broker", "cmd");
+    REFUSES("--handoff", "", "cmd");
+    REFUSES("--balance", "least", "cmd");
+}
+
+static void numbers(void)
+{
+    ACCEPTS("--grace", "0", "--start-timeout", "86400", "--recall", "10000", "cmd");
+    CHECK(config.grace_s == 0 && config.start_timeout_s == 86400 && config.recall_ms == 10000);
+    ACCEPTS("--backlog", "app", "cmd");
+    CHECK(config.backlog == 0);
+    ACCEPTS("--backlog", "5", "cmd");
+    CHECK(config.backlog == 5);
+    REFUSES("--grace", "86401", "cmd");
+    REFUSES("--grace", "1s", "cmd");
+    REFUSES("--grace", "+1", "cmd");
+    REFUSES("--start-timeout", "-5", "cmd");
+    REFUSES("--recall", "0", "cmd");
+    REFUSES("--recall", "10001", "cmd");
+    REFUSES("--backlog", "0", "cmd");
+    REFUSES("--backlog", "2147483648", "cmd");
+}
+
+static void addresses(void)
+{
+    ACCEPTS("--share", "80", "--share", "all", "--private", "[::1]:81", "cmd");
+    CHECK(config.share.count == 2 && config.private.count == 1 && config.share_all);
+    REFUSES("--share", "nonsense", "cmd");
+    REFUSES("--private", "", "cmd");
+}
+
+static void too_many_addresses(void)
+{
+    char *argv[2 * CONFIG_PATTERNS_MAX + 8] = {(char *)"run"};
+    int argc = 1;
+
+    for (int i = 0; i <= CONFIG_PATTERNS_MAX; i++) {
+        argv[argc++] = (char *)"--share";
+        argv[argc++] = (char *)"80";
+    }
+    argv[argc] = (char *)"cmd";
+    CHECK(config_parse(&config, argc + 1, argv) == EXIT_USAGE);
+    argv[argc - 2] = (char *)"cmd";
+    CHECK(config_parse(&config, argc - 1, argv) == -1);
+}
+
+static void ready_fd(void)
+{
+    ACCEPTS("--ready-fd", "0", "cmd");
+    CHECK(config.ready_fd == 0);
+    REFUSES("--ready-fd", "4000", "cmd");
+    REFUSES("--ready-fd", "-1", "cmd");
+    REFUSES("--ready-fd", "x", "cmd");
+}
+
+static void unknown_options(void)
+{
+    REFUSES("--frobnicate", "cmd");
+    REFUSES("-Z", "cmd");
+    REFUSES("--quiet=5", "cmd");
+    REFUSES("--work", "cmd"); /* an abbreviation without its value */
+}
+
+static void verbosity(void)
+{
+    ACCEPTS("-q", "cmd");
+    CHECK(config.verbosity == LOG_LEVEL_QUIET);
+    ACCEPTS("-v", "cmd");
+    CHECK(config.verbosity == LOG_LEVEL_VERBOSE);
+}
+
+static void targets(void)
+{
+    struct config_target target;
+    char *good[] = {(char *)"status", (char *)"--json", (char *)"--name", (char *)"web", NULL};
+    char *bad[] = {(char *)"status", (char *)"web", NULL};
+
+    CHECK(config_parse_target(&target, "status", 4, good) == -1);
+    CHECK(target.json && strcmp(target.name, "web") == 0 && !target.control);
+    CHECK(config_parse_target(&target, "status", 2, bad) == EXIT_USAGE);
+}
+
+int main(void)
+{
+    if (!freopen("/dev/null", "w", stderr))
+        return 1;
+    unit_run("arguments: the defaults are those of the manual", defaults);
+    unit_run("arguments: numbers of workers", workers);
+    unit_run("arguments: what belongs to the command is left alone", the_command_is_left_alone);
+    unit_run("arguments: --handoff and --balance", choices);
+    unit_run("arguments: seconds, milliseconds, backlog", numbers);
+    unit_run("arguments: --share and --private", addresses);
+    unit_run("arguments: more addresses than there is room for", too_many_addresses);
+    unit_run("arguments: --ready-fd must be open", ready_fd);
+    unit_run("arguments: unknown options", unknown_options);
+    unit_run("arguments: -q and -v", verbosity);
+    unit_run("arguments: those of status and stop", targets);
+    return unit_end();
+}

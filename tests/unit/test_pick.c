@@ -1,0 +1,258 @@
+/* test_pick.c - broker/pick.c and the counters of broker/channel.c, on channels made by hand. */
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/pick.h"
+#include "broker/worker.h"
+#include "unit.h"
+
+#define COUNT 5
+
+static struct listener listener;
+static struct channel channels[COUNT];
+static struct channel *pointers[COUNT];
+static struct worker fleet[COUNT];
+static struct board boards[COUNT];
+
+/* Everybody ready and waiting in one thread. */
+static void reset(void)
+{
+    memset(&listener, 0, sizeof listener);
+    memset(channels, 0, sizeof channels);
+    memset(fleet, 0, sizeof fleet);
+    memset(boards, 0, sizeof boards);
+    for (unsigned i = 0; i < COUNT; i++) {
+        fleet[i].slot = i;
+        fleet[i].state = WORKER_READY;
+        channels[i].worker = &fleet[i];
+        channels[i].board = &boards[i];
+        channels[i].listening = true;
+        channels[i].position = i;
+        boards[i].worker.waits = 1;
+        boards[i].worker.waiting = 1;
+        pointers[i] = &channels[i];
+    }
+    listener.channels = pointers;
+    listener.channel_count = COUNT;
+}
+
+static struct channel *idle(enum config_balance balance)
+{
+    return pick_idle(&listener, balance, 1000);
+}
+
+/* This worker has accepted and closed so many. */
+static void set_load(unsigned i, uint64_t accepted, uint64_t closed)
+{
+    channels[i].sent = accepted;
+    boards[i].worker.taken = accepted;
+    boards[i].worker.closed = closed;
+}
+
+static void least_loaded_wins(void)
+{
+    reset();
+    for (unsigned i = 0; i < COUNT; i++)
+        set_load(i, 10, i == 3 ? 8 : 5);
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[3]);
+    CHECK(channel_active(&channels[3]) == 2 && channel_accepted(&channels[3]) == 10);
+}
+
+static void ties_rotate(void)
+{
+    unsigned seen = 0;
+
+    reset();
+    for (unsigned i = 0; i < COUNT; i++)
+        seen |= 1u << idle(BALANCE_LEASTCONN)->position;
+    CHECK(seen == (1u << COUNT) - 1);
+}
+
+static void round_robin_goes_round(void)
+{
+    reset();
+    set_load(0, 100, 0);
+    for (unsigned i = 0; i < 2 * COUNT; i++)
+        CHECK(idle(BALANCE_ROUNDROBIN) == &channels[i % COUNT]);
+}
+
+static void first_is_the_lowest_idle_slot(void)
+{
+    reset();
+    CHECK(idle(BALANCE_FIRST) == &channels[0]);
+    CHECK(idle(BALANCE_FIRST) == &channels[0]);
+    boards[0].worker.waiting = 0;
+    CHECK(idle(BALANCE_FIRST) == &channels[1]);
+}
+
+static void busy_ones_are_passed_over(void)
+{
+    reset();
+    for (unsigned i = 0; i < COUNT; i++)
+        boards[i].worker.waiting = i == 2;
+    set_load(2, 50, 0);
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[2]);
+    boards[2].worker.waiting = 0;
+    CHECK(idle(BALANCE_LEASTCONN) == NULL);
+}
+
+static void an_untaken_offer_uses_up_a_waiter(void)
+{
+    reset();
+    listener.channel_count = 1;
+    channels[0].sent = 1;
+    CHECK(channel_untaken(&channels[0]) == 1);
+    CHECK(idle(BALANCE_LEASTCONN) == NULL);
+    boards[0].worker.waiting = 2;
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+}
+
+static void never_those_that_must_not(void)
+{
+    reset();
+    channels[0].listening = false;
+    channels[1].closed = true;
+    fleet[2].stopped = true;
+    fleet[3].state = WORKER_DRAINING;
+    for (int i = 0; i < 4; i++)
+        CHECK(idle(BALANCE_LEASTCONN) == &channels[4]);
+    fleet[4].state = WORKER_GONE;
+    CHECK(idle(BALANCE_LEASTCONN) == NULL);
+    CHECK(pick_busy(&listener, 1000) == NULL);
+}
+
+static void waiting_that_cannot_be_seen(void)
+{
+    reset();
+    listener.channel_count = 1;
+    boards[0].worker.waits = 0;
+    boards[0].worker.waiting = 0;
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+    channels[0].sent = 1;
+    CHECK(idle(BALANCE_LEASTCONN) == NULL);
+}
+
+static void a_lying_board_is_bounded(void)
+{
+    reset();
+    listener.channel_count = 1;
+    channels[0].sent = 3;
+    channels[0].recalled = 1;
+    boards[0].worker.taken = UINT64_MAX;
+    boards[0].worker.closed = UINT64_MAX;
+    CHECK(channel_untaken(&channels[0]) == 0);
+    CHECK(channel_active(&channels[0]) == 0);
+    CHECK(channel_accepted(&channels[0]) == 2);
+    boards[0].worker.waiting = UINT32_MAX;
+    CHECK(idle(BALANCE_LEASTCONN) == NULL); /* more threads than any server has: noise */
+    boards[0].worker.taken = 0;
+    CHECK(channel_untaken(&channels[0]) == 2);
+}
+
+static void a_suspect_must_show_life(void)
+{
+    reset();
+    listener.channel_count = 1;
+    channels[0].sent = 1;
+    channel_suspect(&channels[0], 1000, 5);
+    CHECK(idle(BALANCE_LEASTCONN) == NULL);
+    boards[0].worker.taken = 1;
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+    CHECK(!channels[0].suspect);
+}
+
+static void suspicion_grows_to_a_second(void)
+{
+    int64_t last = 0;
+
+    reset();
+    for (int i = 0; i < 40; i++) {
+        channel_suspect(&channels[0], 1000, 5);
+        int64_t pause = channels[0].probe_at_ms - 1000;
+        CHECK(pause >= last && pause <= 1000 && pause >= 5);
+        last = pause;
+    }
+    CHECK(last == 1000);
+}
+
+static void forgiven_offers_do_not_count(void)
+{
+    reset();
+    channels[0].sent = 4;
+    channel_forgive(&channels[0]);
+    CHECK(channel_untaken(&channels[0]) == 0);
+}
+
+static void a_busy_one_to_try(void)
+{
+    reset();
+    for (unsigned i = 0; i < COUNT; i++)
+        channels[i].sent = i == 1 ? 0 : 1;
+    CHECK(pick_busy(&listener, 1000) == &channels[1]);
+    channels[1].probe_at_ms = 2000;
+    CHECK(pick_busy(&listener, 1000) == NULL);
+    CHECK(pick_busy(&listener, 2000) == &channels[1]);
+}
+
+static struct channel *by_source(uint32_t host)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_INET};
+
+    memcpy((char *)&peer + 4, &host, sizeof host);
+    return pick_by_source(&listener, &peer);
+}
+
+static void a_source_stays_where_it_is(void)
+{
+    unsigned counts[COUNT] = {0};
+
+    reset();
+    for (uint32_t host = 0; host < 5000; host++) {
+        struct channel *channel = by_source(host * 2654435761u);
+        CHECK(channel == by_source(host * 2654435761u));
+        counts[channel->position]++;
+    }
+    for (unsigned i = 0; i < COUNT; i++)
+        CHECK(counts[i] > 500 && counts[i] < 2000);
+}
+
+static void only_the_lost_sources_move(void)
+{
+    struct channel *before[1000];
+
+    reset();
+    for (uint32_t host = 0; host < 1000; host++)
+        before[host] = by_source(host);
+    channels[2].closed = true;
+    for (uint32_t host = 0; host < 1000; host++)
+        if (before[host] != &channels[2])
+            CHECK(by_source(host) == before[host]);
+        else
+            CHECK(by_source(host) != &channels[2]);
+}
+
+int main(void)
+{
+    unit_run("pick: the one with the fewest open connections", least_loaded_wins);
+    unit_run("pick: ties rotate", ties_rotate);
+    unit_run("pick: round robin does not look at the load", round_robin_goes_round);
+    unit_run("pick: first takes the lowest idle slot", first_is_the_lowest_idle_slot);
+    unit_run("pick: busy ones are passed over", busy_ones_are_passed_over);
+    unit_run("pick: an offer under way uses up one waiting thread",
+             an_untaken_offer_uses_up_a_waiter);
+    unit_run("pick: never one that is closed, stopped, draining, gone or does not listen",
+             never_those_that_must_not);
+    unit_run("pick: where waiting was never seen, nothing untaken is idle",
+             waiting_that_cannot_be_seen);
+    unit_run("channel: whatever the worker writes, the counts stay in bounds",
+             a_lying_board_is_bounded);
+    unit_run("channel: a suspect is left out until it shows life", a_suspect_must_show_life);
+    unit_run("channel: suspicion lasts longer each time, a second at most",
+             suspicion_grows_to_a_second);
+    unit_run("channel: what was forgiven is not untaken", forgiven_offers_do_not_count);
+    unit_run("pick: a busy one to try, but not too soon", a_busy_one_to_try);
+    unit_run("pick: a source always gets the same worker, sources are spread",
+             a_source_stays_where_it_is);
+    unit_run("pick: when a worker goes only its own sources move", only_the_lost_sources_move);
+    return unit_end();
+}
