@@ -33,18 +33,37 @@ static void format_token(const struct worker *worker, char text[TOKEN_TEXT_SIZE]
 }
 
 struct heir_search {
+    const struct worker *worker;
     char token[TOKEN_TEXT_SIZE];
     pid_t found;
 };
 
+static bool holds_channel(pid_t pid, const struct worker *worker)
+{
+    const struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
+        if (procfs_tree_holds_socket(pid, channel->their_ino))
+            return true;
+    }
+    return false;
+}
+
+/* A title (setproctitle) overwrites the environment that /proc shows: then the channel tells. */
+static bool is_heir(pid_t pid, const struct heir_search *search)
+{
+    char token[TOKEN_TEXT_SIZE];
+
+    if (procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token))
+        return strcmp(token, search->token) == 0;
+    return holds_channel(pid, search->worker);
+}
+
 static void visit_heir(pid_t pid, void *context)
 {
     struct heir_search *search = context;
-    char token[TOKEN_TEXT_SIZE];
 
-    if (!search->found && !worker_find_by_pid(pid) &&
-        procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token) &&
-        strcmp(token, search->token) == 0)
+    if (!search->found && !worker_find_by_pid(pid) && is_heir(pid, search))
         search->found = pid;
 }
 
@@ -52,7 +71,7 @@ static void visit_heir(pid_t pid, void *context)
  * (PR_SET_CHILD_SUBREAPER), or 0. */
 static pid_t find_heir(const struct worker *worker)
 {
-    struct heir_search search = {.found = 0};
+    struct heir_search search = {.worker = worker, .found = 0};
 
     format_token(worker, search.token);
     /* A parent that ends while we look hides its child: look again. */

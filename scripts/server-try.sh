@@ -58,9 +58,9 @@ fail() {
     return 1
 }
 
-counts() {
+counts() { # accepted|active: of each copy
     "$sshim" status --json --control "$control" 2>>"$log" |
-        sed 's/.*"workers":\[\(.*\)\],"listeners".*/\1/' | grep -o '"accepted":[0-9]*' | cut -d: -f2 | xargs
+        sed 's/.*"workers":\[\(.*\)\],"listeners".*/\1/' | grep -o "\"$1\":[0-9]*" | cut -d: -f2 | xargs
 }
 
 is_running() { kill -0 "$run_pid" 2>/dev/null; }
@@ -79,7 +79,7 @@ await_ready() {
 }
 
 every_copy_answers() {
-    case " $(counts) " in
+    case " $(counts accepted) " in
     *' 0 '* | '  ') return 1 ;;
     esac
 }
@@ -100,7 +100,7 @@ probe_all() {
         needs_counts || break
         every_copy_answers && break
     done
-    detail="$done probes, accepted $(counts | tr ' ' '+')"
+    detail="$done probes, accepted $(counts accepted | tr ' ' +), open $(counts active | tr ' ' +)"
     ! needs_counts || every_copy_answers || fail "a copy answers nothing: $detail"
 }
 

@@ -93,3 +93,18 @@ try_fake() {
     [ "$status" = 1 ]
     [[ $output == *"ended before it was ready"* ]]
 }
+
+# What some servers do, and no recipe at hand does.
+
+@test "copies that go into the background and overwrite their environment keep their slots" {
+    python_server '
+import ctypes
+done, tell = os.pipe()
+if os.fork(): os.read(done, 1); os._exit(0)
+fields = open("/proc/self/stat").read().rpartition(")")[2].split()
+begin, end = int(fields[47]), int(fields[48])
+ctypes.memset(begin, 0, end - begin)
+os.write(tell, b".")' 'c.sendall(b"hello")' | fake_recipe background
+    try_fake background
+    [ "$status" = 0 ]
+}
