@@ -139,18 +139,13 @@ class Pool:
         return wrong
 
     def accounting_now(self):
-        wrong = []
-        for listener in (self.status() or {}).get("listeners", []):
-            if listener["accepted"] != listener["handed"] - listener["recalled"] + listener["direct"] \
-                    and "taken" not in listener:
-                wrong.append(f"{listener}")
-            if "taken" in listener and (
-                    listener["handed"] != listener["taken"] + listener["recalled"] + listener["lost"]):
-                wrong.append(f"{listener}")
-        return wrong
+        """accepted = handed + direct; handed = taken + recalled + lost, once nothing is on its way."""
+        return [str(listener) for listener in (self.status() or {}).get("listeners", [])
+                if listener["accepted"] != listener["handed"] + listener["direct"]
+                or listener["handed"] != listener["taken"] + listener["recalled"] + listener["lost"]]
 
-    def lost(self):
-        return sum(listener.get("lost", 0) for listener in (self.status() or {}).get("listeners", []))
+    def lost_offers(self):
+        return sum(listener["lost"] for listener in (self.status() or {}).get("listeners", []))
 
     # --- doing
 

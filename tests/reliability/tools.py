@@ -78,8 +78,9 @@ def count_sockets(pid):
     return sum(link.startswith("socket:") for link in fd_links(pid))
 
 
-def highest_fd(pid):
-    return max(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+def lowest_free_fd(pid):
+    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    return next(number for number in range(len(used) + 1) if number not in used)
 
 
 def cpu_seconds(pid):

@@ -34,7 +34,11 @@ def serve_one(client):
 
 def serve(listener):
     while True:
-        client, _ = listener.accept()
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            time.sleep(0.01)
+            continue
         with client:
             try:
                 serve_one(client)
