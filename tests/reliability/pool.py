@@ -1,0 +1,192 @@
+"""One instance of sshim for the length of a with statement; checks that it leaves nothing."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import tools
+from load import BUILD, Load
+from tools import wait_for
+
+SSHIM = os.path.join(BUILD, "sshim")
+SERVER = os.path.join(BUILD, "bench", "server")
+VICTIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "victim.py")
+FREE = ("SSHIM_BROKER", "SSHIM_LIB", "SSHIM_TOKEN", "SSHIM_WORKER_ID", "LD_PRELOAD", "XDG_RUNTIME_DIR")
+SERVES = ("ready", "busy")
+count = 0
+
+
+class Pool:
+    """command: a list in which {address}, {host}, {port} and {folder} are replaced; or a mode of
+    the reference server."""
+
+    def __init__(self, command, workers=4, options=(), env=(), before=(), stderr=None, pass_fds=(),
+                 sshim=SSHIM, owner=None):
+        global count
+        count += 1
+        self.folder = tempfile.mkdtemp(prefix="sshim-r.")
+        os.chmod(self.folder, 0o755)
+        if owner:
+            os.chown(self.folder, owner, owner)
+        self.control = self.path("c.sock")
+        self.host = f"127.{os.getpid() // 250 % 120 + 2}.{os.getpid() % 250 + 1}.{count % 250 + 1}"
+        self.port = tools.free_port(self.host)
+        self.address = f"{self.host}:{self.port}"
+        if isinstance(command, str):
+            command = [SERVER, command, "{address}"]
+        self.command = [self.fill(part) for part in command]
+        self.options, self.before, self.workers = list(options), list(before), workers
+        self.stderr, self.pass_fds, self.sshim = stderr, pass_fds, sshim
+        self.env = {name: value for name, value in os.environ.items() if name not in FREE}
+        self.env["SSHIM_TEST"] = self.folder
+        self.env.update({name: self.fill(value) for name, value in dict(env).items()})
+        self.process = None
+        self.leaves_processes = False
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def fill(self, text):
+        for name in ("address", "host", "port", "folder"):
+            text = text.replace("{" + name + "}", str(getattr(self, name)))
+        return text
+
+    def launch(self):
+        stderr = self.stderr if self.stderr is not None else open(self.path("log"), "ab")
+        arguments = [*self.before, self.sshim, "run", "--control", self.control, "-w",
+                     str(self.workers), *self.options, "--", *self.command]
+        self.process = subprocess.Popen(arguments, env=self.env, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=stderr,
+                                        pass_fds=self.pass_fds)
+
+    def __enter__(self):
+        self.launch()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.end_all()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.stop()
+                self.check_nothing_left()
+            elif os.environ.get("KEEP"):
+                print(self.log()[-3000:])
+        finally:
+            self.end_all()
+
+    # --- asking
+
+    def sshim_says(self, *arguments, timeout=60):
+        return subprocess.run([self.sshim, *arguments, "--control", self.control],
+                              env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False)
+
+    def status(self):
+        """None when nobody answers."""
+        answer = self.sshim_says("status", "--json")
+        try:
+            return json.loads(answer.stdout) if answer.returncode == 0 else None
+        except ValueError:
+            return None
+
+    def workers_now(self):
+        status = self.status()
+        return status["workers"] if status else []
+
+    def serving(self):
+        return [worker for worker in self.workers_now() if worker["state"] in SERVES]
+
+    def worker(self, slot):
+        """The one that fills a slot now, or None."""
+        found = [worker for worker in self.workers_now() if worker["slot"] == slot]
+        return found[0] if found else None
+
+    def pids(self):
+        return {worker["slot"]: worker["pid"] for worker in self.workers_now()}
+
+    def state_of(self, slot):
+        worker = self.worker(slot)
+        return worker["state"] if worker else None
+
+    def broker_pid(self):
+        status = self.status()
+        return status["pid"] if status else None
+
+    def keeper_pid(self):
+        found = [pid for pid in tools.children_of(self.broker_pid())
+                 if tools.name_of(pid) == "sshim-keeper"]
+        return found[0] if found else None
+
+    def log(self):
+        try:
+            with open(self.path("log"), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def accounting(self):
+        """The sums that do not add up, as text; offers that are on their way are waited for."""
+        deadline = time.monotonic() + 3
+        while (wrong := self.accounting_now()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return wrong
+
+    def accounting_now(self):
+        """accepted = handed + direct; handed = taken + recalled + lost, once nothing is on its way."""
+        return [str(listener) for listener in (self.status() or {}).get("listeners", [])
+                if listener["accepted"] != listener["handed"] + listener["direct"]
+                or listener["handed"] != listener["taken"] + listener["recalled"] + listener["lost"]]
+
+    def lost_offers(self):
+        return sum(listener["lost"] for listener in (self.status() or {}).get("listeners", []))
+
+    # --- doing
+
+    def wait_ready(self, number=None, seconds=30):
+        number = self.workers if number is None else number
+        return wait_for(lambda: len(self.serving()) >= number or self.ended_early(),
+                        f"{number} workers are ready", seconds)
+
+    def ended_early(self):
+        if self.process.poll() is None or self.status():
+            return False
+        raise tools.Broken(f"sshim ended with {self.process.returncode}: {self.log()[-500:]}")
+
+    def load(self, **options):
+        return Load(self.address, **options)
+
+    def stop(self):
+        answer = self.sshim_says("stop")
+        if answer.returncode != 0:
+            raise tools.Broken(f"sshim stop: {answer.returncode} {answer.stdout.strip()}")
+        self.process.wait(timeout=10)
+
+    # --- what is left
+
+    def check_nothing_left(self):
+        if not self.leaves_processes:
+            wait_for(lambda: not tools.pids_with(f"SSHIM_TEST={self.folder}"), "no process is left", 5)
+        for name in os.listdir(self.folder):
+            if not os.path.islink(self.path(name)) and name.endswith(".sock"):
+                raise tools.Broken(f"left behind: {name}")
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+            if self.control in file.read():
+                raise tools.Broken("left behind: an abstract socket")
+
+    def end_all(self):
+        """Whatever happened: nothing of this instance goes on."""
+        for _ in range(3):
+            for pid in tools.pids_with(f"SSHIM_TEST={self.folder}"):
+                if pid != os.getpid():
+                    tools.send_signal(pid, signal.SIGKILL)
+            time.sleep(0.02)
+        if self.process:
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,180 @@
+"""What /proc and the kernel tell about processes, and waiting for conditions."""
+import ctypes
+import os
+import resource
+import signal
+import socket
+import time
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WALL = 0x40000000
+
+
+class Broken(Exception):
+    """A condition that did not come about in time."""
+
+
+def wait_for(condition, what, seconds=20.0, pause=0.01):
+    """Returns how many seconds it took, at most `pause` too many."""
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() - begun > seconds:
+            raise Broken(f"not within {seconds:g} s: {what}")
+        time.sleep(pause)
+    return time.monotonic() - begun
+
+
+def stat_fields(pid):
+    """State, ppid, ... as in proc(5), from the third field on; None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            return file.read().rpartition(")")[2].split()
+    except (OSError, IndexError):
+        return None
+
+
+def is_gone(pid):
+    fields = stat_fields(pid)
+    return not fields or fields[0] in "ZX"
+
+
+def is_stopped(pid):
+    fields = stat_fields(pid)
+    return not fields or fields[0] in "TtZX"
+
+
+def start_time(pid):
+    fields = stat_fields(pid)
+    return int(fields[19]) if fields else None
+
+
+def send_signal(pid, number):
+    """False when it was gone already."""
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def fd_links(pid):
+    links = []
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+            except OSError:
+                pass
+    except OSError:
+        pass
+    return links
+
+
+def count_fds(pid):
+    return len(fd_links(pid))
+
+
+def count_sockets(pid):
+    return sum(link.startswith("socket:") for link in fd_links(pid))
+
+
+def lowest_free_fd(pid):
+    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    return next(number for number in range(len(used) + 1) if number not in used)
+
+
+def cpu_seconds(pid):
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0]) * 1e-9
+    except (OSError, IndexError):
+        return 0.0
+
+
+def cpu_share(pid, seconds):
+    """Share of one core that a process uses during the next seconds."""
+    before, begun = cpu_seconds(pid), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_seconds(pid) - before) / (time.monotonic() - begun)
+
+
+def resident_kib(pid):
+    """Without what it shares with others: the program and the C library come and go with reclaim."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("RssAnon:"):
+                    return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def children_of(pid):
+    return [int(name) for name in os.listdir("/proc")
+            if name.isdigit() and (stat_fields(name) or [0, -1])[1] == str(pid)]
+
+
+def pids_with(entry):
+    """Processes that were started with this NAME=VALUE in their environment."""
+    wanted, found = entry.encode(), []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or is_gone(name):
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                if wanted in file.read().split(b"\0"):
+                    found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="latin-1") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def free_port(host):
+    with socket.socket() as sock:
+        sock.bind((host, 0))
+        return sock.getsockname()[1]
+
+
+def limit_fds(pid, soft):
+    """Sets the soft RLIMIT_NOFILE of another process; returns the old one."""
+    old_soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    return old_soft
+
+
+def stop_and_wait(pid):
+    """SIGSTOP; returns when it runs no more."""
+    send_signal(pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(pid), f"pid {pid} stops", 5, 0.0005)
+
+
+class Frozen:
+    """A process stopped by ptrace: unlike SIGSTOP its parent is not told."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        self.request(PTRACE_SEIZE)
+        self.request(PTRACE_INTERRUPT)
+        os.waitpid(pid, WALL)
+
+    def request(self, what):
+        if self.libc.ptrace(what, self.pid, None, None) < 0:
+            raise OSError(ctypes.get_errno(), f"ptrace of {self.pid}")
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, WALL)
+
+    def thaw(self):
+        self.request(PTRACE_DETACH)
