@@ -67,6 +67,11 @@ static const struct option target_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+static const struct option check_options[] = {
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
 static const char help[] =
     "usage: sshim run [options] -- COMMAND [ARGUMENTS]   run copies of a server behind its "
     "address\n"
@@ -77,6 +82,8 @@ static const char help[] =
     "place\n"
     "       sshim stop [--name NAME]                     stop an instance and wait until it is "
     "gone\n"
+    "       sshim check [--] COMMAND [ARGUMENTS]         tell whether the library can be loaded "
+    "into it\n"
     "       sshim help | version\n"
     "\n"
     "options of run:\n"
@@ -368,4 +375,20 @@ int config_parse_target(struct config_target *target, const char *command, int a
         return EXIT_USAGE;
     }
     return -1;
+}
+
+int config_parse_check(int argc, char **argv, char ***command)
+{
+    optind = 0;
+    for (int option; (option = getopt_long(argc, argv, "+:h", check_options, NULL)) != -1;) {
+        if (option != 'h')
+            return bad_option(argv, option);
+        config_print_help();
+        return EXIT_STOPPED;
+    }
+    *command = argv + optind;
+    if (optind < argc)
+        return -1;
+    log_error("there is no command to check; write 'sshim check -- COMMAND'");
+    return EXIT_USAGE;
 }

@@ -11,10 +11,11 @@
 #include "broker/log.h"
 
 #define EXIT_STOPPED 0          /* clean stop */
+#define EXIT_CHECK_FAILED 1     /* sshim check: the library cannot be preloaded */
 #define EXIT_USAGE 2            /* the command line makes no sense */
 #define EXIT_NEVER_READY 3      /* no worker ever became ready */
 #define EXIT_ADDRESS 4          /* an address, the control socket's included, could not be bound */
-#define EXIT_NOT_EXECUTABLE 126 /* as env(1) */
+#define EXIT_NOT_EXECUTABLE 126 /* as env(1); and a program that cannot be preloaded */
 #define EXIT_NOT_FOUND 127      /* as env(1) */
 
 #define CONFIG_WORKERS_MAX 4096
@@ -79,6 +80,9 @@ struct config_target {
     unsigned parallel;
 };
 int config_parse_target(struct config_target *target, const char *command, int argc, char **argv);
+
+/* `sshim check [--] COMMAND`: gives the command, which is never empty. The same contract. */
+int config_parse_check(int argc, char **argv, char ***command);
 
 /* The text of `sshim --help`. */
 void config_print_help(void);

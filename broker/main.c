@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "client.h"
 #include "config.h"
 #include "log.h"
@@ -63,9 +64,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"status", run_status}, {"restart", run_restart},   {"upgrade", run_upgrade},
-    {"stop", run_stop},     {"help", print_help},       {"--help", print_help},
-    {"-h", print_help},     {"version", print_version}, {"--version", print_version},
+    {"status", run_status},       {"restart", run_restart}, {"upgrade", run_upgrade},
+    {"stop", run_stop},           {"check", check_run},     {"help", print_help},
+    {"--help", print_help},       {"-h", print_help},       {"version", print_version},
+    {"--version", print_version},
 };
 
 int main(int argc, char **argv)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "check.h"
 #include "children.h"
 #include "client.h"
 #include "fleet.h"
@@ -223,6 +224,19 @@ static void start(void)
     }
 }
 
+/* A command that does not exist is left to exec, which tells the same for every cause. */
+static bool can_preload(void)
+{
+    struct check_report report;
+
+    if (!broker.config.command ||
+        check_command(broker.config.command, broker.library_path, &report) != CHECK_REFUSED)
+        return true;
+    log_error("cannot preload the library into '%s' (%s): %s", broker.config.command[0],
+              report.program, report.reason);
+    return false;
+}
+
 int run_broker(int argc, char **argv, char **program_argv)
 {
     int result = config_parse(&broker.config, argc, argv);
@@ -240,6 +254,8 @@ int run_broker(int argc, char **argv, char **program_argv)
     resume_init(program_argv);
     bool resumes = resume_is_due();
     pace_init(resumes);
+    if (!resumes && !can_preload())
+        return EXIT_NOT_EXECUTABLE;
     raise_fd_limit();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (loop_init() < 0 || !watch_signals() || (!resumes && journal_init() < 0)) {

@@ -1,0 +1,32 @@
+/*
+ * check.h - whether the library can be preloaded into a program, told from its file before it runs.
+ * What only shows when it runs (a script that starts something else, a cleared environment) is
+ * aboard.h's business.
+ */
+#ifndef SSHIM_BROKER_CHECK_H
+#define SSHIM_BROKER_CHECK_H
+
+#include <limits.h>
+
+enum check_result {
+    CHECK_LOADS,
+    CHECK_REFUSED, /* it cannot; reason says why and what to do */
+    CHECK_UNKNOWN, /* no such program, or it cannot be read; errno */
+};
+
+struct check_report {
+    char program[PATH_MAX]; /* the file that was judged at last: a script's interpreter */
+    char reason[512];       /* of CHECK_REFUSED: "it is ...; <remedy>" */
+};
+
+/* Judges what execvp(3) would run for this command. */
+enum check_result check_command(char *const *command, const char *library,
+                                struct check_report *report);
+
+/* Judges one program file, no script; /proc/PID/exe will do. */
+enum check_result check_program(const char *path, const char *library, struct check_report *report);
+
+/* `sshim check`: prints the verdict; returns the exit code. */
+int check_run(int argc, char **argv);
+
+#endif
