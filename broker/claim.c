@@ -352,7 +352,7 @@ static bool claim_folder(struct session *session, struct worker *worker,
     close(fd);
     if (collides(worker, listener, false))
         return answer(session, WIRE_FAILED, EADDRINUSE);
-    listener_restore_path(listener);
+    path_restore(&listener->path);
     return grant_channel(session, listener, worker);
 }
 

@@ -63,21 +63,13 @@ void listener_adopt_counts(struct listener *listener, uint32_t number)
     listener->counts = journal_counts_at(number);
 }
 
-/* A hard link beside the path, by which it can be put back. */
-static void guard_path(struct listener_path *path)
+static void guard(struct listener *listener)
 {
-    struct stat info;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&listener->key.storage;
+    char name[sizeof un->sun_path + 1] = {0};
 
-    if (fstatat(path->folder_fd, path->name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
-        !S_ISSOCK(info.st_mode))
-        return;
-    path->dev = info.st_dev;
-    path->ino = info.st_ino;
-    snprintf(path->hidden, sizeof path->hidden, ".sshim-%x-%llx", (unsigned)getpid(),
-             (unsigned long long)info.st_ino);
-    if (linkat(path->folder_fd, path->name, path->folder_fd, path->hidden, 0) < 0 &&
-        errno != EEXIST)
-        path->hidden[0] = '\0';
+    memcpy(name, un->sun_path, sizeof un->sun_path);
+    path_guard(&listener->path, name);
 }
 
 int listener_set_canonical(struct listener *listener, int canonical_fd)
@@ -87,54 +79,17 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
     if (getsockname(canonical_fd, (struct sockaddr *)&listener->bound.storage,
                     &listener->bound.len) < 0)
         return -1;
-    if (listener->path.folder_fd >= 0) {
-        const struct sockaddr_un *un = (const struct sockaddr_un *)&listener->key.storage;
-        snprintf(listener->path.name, sizeof listener->path.name, "%.*s", (int)sizeof un->sun_path,
-                 un->sun_path);
-        if (!listener->path.ino)
-            guard_path(&listener->path);
-    }
+    if (listener->path.ino)
+        path_watch(&listener->path);
+    else if (listener->path.folder_fd >= 0)
+        guard(listener);
     return dispatch_init(listener);
-}
-
-static bool has_our_file(const struct listener_path *path)
-{
-    struct stat info;
-
-    return fstatat(path->folder_fd, path->name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-           info.st_ino == path->ino && info.st_dev == path->dev;
-}
-
-void listener_restore_path(struct listener *listener)
-{
-    struct listener_path *path = &listener->path;
-    char temporary[48];
-
-    if (path->folder_fd < 0 || !path->hidden[0] || has_our_file(path))
-        return;
-    snprintf(temporary, sizeof temporary, "%s.new", path->hidden);
-    if (linkat(path->folder_fd, path->hidden, path->folder_fd, temporary, 0) < 0 ||
-        renameat(path->folder_fd, temporary, path->folder_fd, path->name) < 0)
-        log_error("cannot put the socket %s back: %s; clients cannot reach it until the server "
-                  "binds it again",
-                  path->name, strerror(errno));
-}
-
-static void finish_path(struct listener_path *path)
-{
-    if (path->folder_fd < 0)
-        return;
-    if (path->ino && has_our_file(path))
-        unlinkat(path->folder_fd, path->name, 0);
-    if (path->hidden[0])
-        unlinkat(path->folder_fd, path->hidden, 0);
-    close(path->folder_fd);
 }
 
 void listener_destroy(struct listener *listener)
 {
     dispatch_finish(listener);
-    finish_path(&listener->path);
+    path_finish(&listener->path);
     if (listener->canonical_fd >= 0)
         close(listener->canonical_fd);
     TAILQ_REMOVE(&listeners, listener, all);

@@ -15,23 +15,15 @@
 #include "broker/channel.h"
 #include "broker/journal.h"
 #include "broker/loop.h"
+#include "broker/path.h"
 
 struct session;
-
-/* The file behind an AF_UNIX path, so that it can be put back when a copy unlinks it. */
-struct listener_path {
-    int folder_fd; /* keeps; -1: not a path */
-    char name[WIRE_ADDRESS_MAX];
-    char hidden[32]; /* a hard link beside it, "" = none */
-    dev_t dev;
-    ino_t ino;
-};
 
 struct listener {
     struct address key;   /* as claimed */
     unsigned ordinal;     /* --share all: the n-th port 0 of each worker */
     struct address bound; /* as getsockname(2) tells */
-    struct listener_path path;
+    struct path path;
     int canonical_fd; /* keeps; -1: reserved, the claimant is about to bind a path */
     bool listening;   /* some worker called listen() */
     int backlog;      /* what the program asked for */
@@ -91,10 +83,6 @@ int listener_set_canonical(struct listener *listener, int canonical_fd);
 
 /* Closes, unlinks and frees it. It must have no channels left. */
 void listener_destroy(struct listener *listener);
-
-/* Puts the path of an AF_UNIX listener back if somebody has unlinked it or bound another socket
- * there. */
-void listener_restore_path(struct listener *listener);
 
 void listener_add_channel(struct listener *listener, struct channel *channel);
 

@@ -42,7 +42,7 @@ struct state_worker {
 
 struct state_listener {
     struct address key;
-    struct listener_path path;
+    struct path path;
     uint32_t ordinal, listening, backlog, counts;
     int32_t canonical_fd;
     uint32_t reserved;

@@ -94,7 +94,7 @@ void worker_bury(struct worker *worker)
     /* Closing the last channel frees the worker: only the next channel may be looked at. */
     while (channel) {
         struct channel *next = LIST_NEXT(channel, of_worker);
-        listener_restore_path(channel->listener);
+        path_restore(&channel->listener->path);
         dispatch_close_channel(channel);
         channel = next;
     }
