@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "listener.h"
 #include "log.h"
 #include "pace.h"
 
@@ -102,6 +103,24 @@ static char *replace_id(const char *argument, unsigned slot)
     return result;
 }
 
+/* The socket files that are shared already: a copy that unlinks one must not cut off the others. */
+static void name_socket_files(void)
+{
+    const struct listener *listener;
+    char text[16 * 36] = "";
+    size_t used = 0;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->path.ino && used + 36 < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%llx:%llx ",
+                                     (unsigned long long)listener->path.dev,
+                                     (unsigned long long)listener->path.ino);
+    if (used)
+        setenv("SSHIM_PATHS", text, 1);
+    else
+        unsetenv("SSHIM_PATHS");
+}
+
 static void set_environment(const struct spawn_identity *identity)
 {
     const char *preload = getenv("LD_PRELOAD");
@@ -123,6 +142,7 @@ static void set_environment(const struct spawn_identity *identity)
         setenv("SSHIM_SHARE", "all", 1);
     else
         unsetenv("SSHIM_SHARE");
+    name_socket_files();
 }
 
 /* A terminal cannot be read by several copies in the background: it would stop them (SIGTTIN). */

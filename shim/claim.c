@@ -18,6 +18,7 @@
 
 #include "shim/env.h"
 #include "shim/fdmap.h"
+#include "shim/guard.h"
 #include "shim/next.h"
 #include "shim/retarget.h"
 #include "shim/vlisten.h"
@@ -216,17 +217,15 @@ static int open_folder(const char *path, struct sockaddr_un *last, socklen_t *la
  * A path: the first copy binds it itself (its folder, chroot, umask), and passes the bound socket
  * on; between the two steps the broker keeps the others waiting.
  */
-static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_un *addr,
-                                    socklen_t len)
+static enum claim_result ask_for_path(int link_fd, int fd, const char *path,
+                                      const struct sockaddr_un *addr, socklen_t len)
 {
-    char path[sizeof addr->sun_path + 1] = {0};
     struct sockaddr_un last = {0};
     socklen_t last_len;
     struct wire_claim claim;
     struct link_grant grant;
     int status_flags = NEXT(fcntl)(fd, F_GETFL);
 
-    memcpy(path, addr->sun_path, len - offsetof(struct sockaddr_un, sun_path));
     int folder_fd = open_folder(path, &last, &last_len);
     if (folder_fd < 0)
         return CLAIM_NATIVE;
@@ -243,6 +242,18 @@ static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_u
     if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
         return CLAIM_UNANSWERED;
     return obey(fd, status_flags, &grant);
+}
+
+static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_un *addr,
+                                    socklen_t len)
+{
+    char path[sizeof addr->sun_path + 1] = {0};
+
+    memcpy(path, addr->sun_path, len - offsetof(struct sockaddr_un, sun_path));
+    enum claim_result result = ask_for_path(link_fd, fd, path, addr, len);
+    if (result == CLAIM_DONE)
+        guard_add(path);
+    return result;
 }
 
 static enum claim_result claim_once(int fd, const struct sockaddr_storage *addr, socklen_t len)

@@ -55,6 +55,9 @@
       (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))              \
     X(int, epoll_wait, (int, struct epoll_event *, int, int))                                      \
     X(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                   \
+    X(int, unlink, (const char *))                                                                 \
+    X(int, unlinkat, (int, const char *, int))                                                     \
+    X(int, remove, (const char *))                                                                 \
     X(int, epoll_pwait2,                                                                           \
       (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))
 

@@ -1,0 +1,55 @@
+/* guard.c - a small set of device and inode numbers; those the broker had when it started us are in
+ * the environment. */
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "env.h"
+
+static struct env_file added[ENV_FILES_MAX];
+static _Atomic unsigned added_count;
+
+static bool is_known(const struct stat *info)
+{
+    unsigned count = atomic_load(&added_count);
+
+    for (unsigned i = 0; i < env.file_count; i++)
+        if (env.files[i].dev == info->st_dev && env.files[i].ino == info->st_ino)
+            return true;
+    for (unsigned i = 0; i < count && i < ENV_FILES_MAX; i++)
+        if (added[i].dev == info->st_dev && added[i].ino == info->st_ino)
+            return true;
+    return false;
+}
+
+void guard_add(const char *path)
+{
+    struct stat info;
+    int saved = errno;
+
+    if (lstat(path, &info) == 0 && S_ISSOCK(info.st_mode) && !is_known(&info)) {
+        unsigned at = atomic_load(&added_count);
+        if (at < ENV_FILES_MAX) {
+            added[at] = (struct env_file){info.st_dev, info.st_ino};
+            atomic_store(&added_count, at + 1);
+        }
+    }
+    errno = saved;
+}
+
+bool guard_protects(int folder_fd, const char *path)
+{
+    struct stat info;
+    int saved = errno;
+
+    if (env.file_count == 0 && atomic_load(&added_count) == 0)
+        return false;
+    bool protects = fstatat(folder_fd, path, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    S_ISSOCK(info.st_mode) && is_known(&info);
+    errno = saved;
+    return protects;
+}
