@@ -13,7 +13,8 @@ struct rule {
 };
 
 static const struct rule rules[] = {
-#define X(name, value, fd, min, max) {WIRE_##name, fd, min, max},
+#define X(name, value, fd, type, min)                                                              \
+    {WIRE_##name, WIRE_FD_##fd, (min) ? (min) : sizeof(struct type), sizeof(struct type)},
     WIRE_TYPES(X)
 #undef X
 };
