@@ -326,12 +326,22 @@ static int renew_channel(struct vlisten *listener, int fd)
     return result;
 }
 
+static void mark_listening(struct vlisten *listener)
+{
+    atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_SHUT);
+    atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
+}
+
 int claim_listen(struct vlisten *listener, int fd, int backlog)
 {
     struct wire_listen message = {.backlog = backlog};
 
-    if (atomic_load(&listener->direct))
-        return NEXT(listen)(fd, backlog);
+    if (atomic_load(&listener->direct)) {
+        int result = NEXT(listen)(fd, listener->backlog ? listener->backlog : backlog);
+        if (result == 0)
+            mark_listening(listener);
+        return result;
+    }
     if (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) {
         if (renew_channel(listener, fd) < 0) {
             errno = EADDRINUSE;
@@ -345,7 +355,7 @@ int claim_listen(struct vlisten *listener, int fd, int backlog)
         return -1;
     vlisten_close_hidden(&listener->own_fd);
     atomic_store(&listener->fd, fd);
-    atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
+    mark_listening(listener);
     wire_head_init(&message.head, WIRE_LISTEN);
     vlisten_tell(listener, &message, sizeof message);
     if (board_has_flag(listener->board, BOARD_DIRECT))

@@ -1,12 +1,13 @@
 # victims.bash - start a victim under `sshim run`, ask it, stop it, look for what is left.
 
 ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
-BUILD=${BUILD:-$ROOT/build}
+BUILD=${BUILD:-build}
+[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
 SSHIM=$BUILD/sshim
 PROGS=$BUILD/tests/progs
 
 # Seconds that a loaded machine may need for anything that normally takes milliseconds.
-PATIENCE=30
+PATIENCE=${PATIENCE:-30}
 
 # A port that nobody uses, below those that the kernel gives to clients.
 free_port() {
@@ -36,7 +37,11 @@ wait_for() {
     done
 }
 
+# Options of sshim run for every test, to try them all in another --handoff.
+VICTIM_OPTIONS=${VICTIM_OPTIONS:-}
+
 victims_setup() {
+    unset SSHIM_BROKER SSHIM_LIB SSHIM_WORKER_ID SSHIM_TOKEN SSHIM_SHARE LD_PRELOAD
     T=$(mktemp -d "${TMPDIR:-/tmp}/sv.XXXXXX")
     PORT=$(free_port)
     CONTROL=$T/b.sock
@@ -51,7 +56,7 @@ is_ready_or_dead() {
 start() {
     local copies=$1
     shift
-    "$SSHIM" run -w "$copies" --control "$CONTROL" --ready-fd 9 "$@" \
+    "$SSHIM" run -w "$copies" $VICTIM_OPTIONS --control "$CONTROL" --ready-fd 9 "$@" \
         9>"$T/ready" 3>&- >"$T/out" 2>"$T/err" &
     BROKER=$!
     wait_for is_ready_or_dead
