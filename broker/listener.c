@@ -94,7 +94,8 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
         if (!listener->path.ino)
             guard_path(&listener->path);
     }
-    return dispatch_init(listener);
+    dispatch_init(listener);
+    return 0;
 }
 
 static bool has_our_file(const struct listener_path *path)
