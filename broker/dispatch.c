@@ -10,6 +10,7 @@
 #include "dispatch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -33,13 +34,27 @@
 
 /* --- watching the canonical socket, or not --- */
 
+/* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked. */
 static void arm(struct listener *listener, bool on)
 {
-    if (listener->shut)
+    if (listener->shut || listener->armed == on)
         return;
-    if (listener->armed != on)
+    if (listener->watched) {
         loop_modify(&listener->watch, on ? EPOLLIN : 0);
+    } else if (on && loop_add(&listener->watch, EPOLLIN) < 0) {
+        loop_start_timer(&listener->pause, PAUSE_MS);
+        return;
+    }
+    listener->watched |= on;
     listener->armed = on;
+}
+
+static void unwatch(struct listener *listener)
+{
+    if (listener->watched)
+        loop_remove(&listener->watch);
+    listener->watched = false;
+    listener->armed = false;
 }
 
 /* Workers may take from the backlog themselves only while it is all that waits. */
@@ -204,10 +219,32 @@ void dispatch_pump(struct listener *listener)
     loop_start_timer(&listener->tick, 0);
 }
 
+/*
+ * A worker that was broken into has shut the canonical socket down for all. TCP can listen again,
+ * unless connections exist and SO_REUSEADDR was never set; AF_UNIX cannot.
+ */
+static bool revive(struct listener *listener)
+{
+    char text[ADDRESS_TEXT_MAX];
+    int backlog = broker.config.backlog ? broker.config.backlog : listener->backlog;
+    struct pollfd state = {.fd = listener->canonical_fd};
+
+    if (listen(listener->canonical_fd, backlog) == 0 && poll(&state, 1, 0) == 0)
+        return true;
+    log_error("cannot listen on %s any more: a worker has shut the socket down; stop this instance "
+              "and start it again",
+              address_format(&listener->bound, text));
+    unwatch(listener); /* or its hang-up would be reported for ever */
+    listener->shut = true;
+    return false;
+}
+
 static void on_canonical_ready(struct loop_watch *watch, uint32_t events)
 {
-    (void)events;
-    dispatch_pump(loop_container(watch, struct listener, watch));
+    struct listener *listener = loop_container(watch, struct listener, watch);
+
+    if (!(events & EPOLLHUP) || revive(listener))
+        dispatch_pump(listener);
 }
 
 void dispatch_wake(struct channel *channel)
@@ -266,20 +303,18 @@ static void on_tick(struct loop_timer *timer)
 
 /* --- life --- */
 
-int dispatch_init(struct listener *listener)
+void dispatch_init(struct listener *listener)
 {
     listener->watch.fd = listener->canonical_fd;
     listener->watch.on_ready = on_canonical_ready;
     listener->tick.on_time = on_tick;
     listener->check.on_time = recall_on_check;
     listener->pause.on_time = on_pause_over;
-    return loop_add(&listener->watch, 0);
 }
 
 void dispatch_finish(struct listener *listener)
 {
-    if (listener->watch.on_ready && !listener->shut)
-        loop_remove(&listener->watch);
+    unwatch(listener);
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
@@ -323,7 +358,7 @@ void dispatch_shut(struct listener *listener)
     if (!listener->listening || listener->shut)
         return;
     dispatch_pump(listener);
-    loop_remove(&listener->watch); /* or its hang-up would be reported for ever */
+    unwatch(listener); /* or its hang-up would be reported for ever */
     listener->shut = true;
     shutdown(listener->canonical_fd, SHUT_RDWR);
 }

@@ -11,9 +11,8 @@
 #include "broker/channel.h"
 #include "broker/listener.h"
 
-/* Called by listener_set_canonical and listener_destroy. 0, or -1 with the errno of epoll_ctl(2).
- */
-int dispatch_init(struct listener *listener);
+/* Called by listener_set_canonical and listener_destroy. */
+void dispatch_init(struct listener *listener);
 void dispatch_finish(struct listener *listener);
 
 /* A worker listens on this channel now, or its worker takes connections again. */

@@ -83,7 +83,8 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
         path_watch(&listener->path);
     else if (listener->path.folder_fd >= 0)
         guard(listener);
-    return dispatch_init(listener);
+    dispatch_init(listener);
+    return 0;
 }
 
 void listener_destroy(struct listener *listener)

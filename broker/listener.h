@@ -39,8 +39,9 @@ struct listener {
     struct loop_timer tick;  /* starving: somebody may be idle unseen */
     struct loop_timer check; /* offers are out: are they taken? */
     struct loop_timer pause; /* short of something */
-    bool armed;              /* the loop watches the canonical socket */
-    bool shut;               /* stopping: nothing is accepted any more */
+    bool watched;            /* the loop knows the canonical socket */
+    bool armed;              /* it tells when a connection is there */
+    bool shut;               /* nothing is accepted any more */
     bool starving;           /* connections wait and nobody is idle */
     enum board_starving starving_as;
     int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
@@ -77,8 +78,7 @@ struct listener *listener_create(const struct address *key, unsigned ordinal, in
 /* Goes on with the counts of a listener that another broker had. */
 void listener_adopt_counts(struct listener *listener, uint32_t number);
 
-/* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2)
- * or epoll_ctl(2). */
+/* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2). */
 int listener_set_canonical(struct listener *listener, int canonical_fd);
 
 /* Closes, unlinks and frees it. It must have no channels left. */

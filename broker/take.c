@@ -27,13 +27,10 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
         connection->fd = accept4(listener->canonical_fd, (struct sockaddr *)&peer, &len, flags);
         if (connection->fd >= 0)
             break;
-        if (errno == EAGAIN)
+        if (errno == EAGAIN || errno == EINVAL) /* EINVAL: shut down, see dispatch.c, revive() */
             return TAKE_NONE;
         if (is_shortage(errno))
             return TAKE_SHORT;
-        /* A worker that was broken into may have shut it down for all; TCP listens again. */
-        if (errno == EINVAL && listen(listener->canonical_fd, broker.config.backlog) < 0)
-            return TAKE_NONE;
         /* anything else concerns that one connection, see accept(2), "Error handling" */
         len = sizeof peer;
     }
