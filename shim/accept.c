@@ -9,13 +9,12 @@
 #include <sys/time.h>
 
 #include "proto/fdpass.h"
+#include "shim/direct.h"
 #include "shim/fdmap.h"
 #include "shim/next.h"
 #include "shim/userptr.h"
 #include "shim/vlisten.h"
 #include "shim/wait.h"
-
-#define LOOKS 8 /* see sees_connection */
 
 /* accept(2): the address is cut to the room given, *len becomes what it would have needed. */
 static void copy_peer(const struct wire_offer *offer, struct sockaddr *addr, socklen_t *len)
@@ -77,45 +76,8 @@ static int take_direct(struct vlisten *listener, int fd, struct sockaddr *addr, 
     if (conn_fd < 0)
         return -1;
     atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
-    atomic_store_explicit(&listener->looks, LOOKS, memory_order_relaxed);
+    direct_note_success(listener);
     return adopt_connection(listener, fd, conn_fd);
-}
-
-/* Direct taking is for a saturated pool and a thread that would block; older offers of its own come
- * first. */
-static bool may_take_directly(struct vlisten *listener)
-{
-    struct board *board = listener->board;
-
-    return !atomic_load_explicit(&listener->nonblock, memory_order_relaxed) &&
-           board_starving(board) == BOARD_BACKLOG && !board_has_flag(board, BOARD_DRAINING) &&
-           atomic_load_explicit(&board->broker.sent, memory_order_relaxed) ==
-               atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
-}
-
-/*
- * Under load the next connection is often there before the broker has run. A worker that has none
- * open is what the broker would pick, so it looks for itself; only while that pays.
- */
-static bool sees_connection(struct vlisten *listener)
-{
-    struct board *board = listener->board;
-    struct pollfd canonical = {.fd = atomic_load(&listener->shadow_fd), .events = POLLIN};
-    int looks = atomic_load_explicit(&listener->looks, memory_order_relaxed);
-
-    if (looks <= 0 || atomic_load_explicit(&listener->nonblock, memory_order_relaxed) ||
-        !board_has_flag(board, BOARD_LOOK) || board_has_flag(board, BOARD_DRAINING) ||
-        board_starving(board) != BOARD_FED)
-        return false;
-    uint64_t taken = atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
-    uint64_t direct = atomic_load_explicit(&board->worker.direct, memory_order_relaxed);
-    if (atomic_load_explicit(&board->broker.sent, memory_order_relaxed) != taken ||
-        atomic_load_explicit(&board->worker.closed, memory_order_relaxed) != taken + direct)
-        return false;
-    if (NEXT(poll)(&canonical, 1, 0) == 1 && canonical.revents == POLLIN)
-        return true;
-    atomic_store_explicit(&listener->looks, looks - 1, memory_order_relaxed);
-    return false;
 }
 
 static int accept_timeout_ms(int fd)
@@ -227,7 +189,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
     int conn_fd;
 
     for (;;) {
-        if (may_take_directly(listener) || sees_connection(listener)) {
+        if (direct_should_try(listener)) {
             conn_fd = take_direct(listener, fd, addr, len, flags);
             if (conn_fd >= 0 || errno != EAGAIN)
                 return conn_fd;

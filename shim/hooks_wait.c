@@ -86,17 +86,41 @@ SSHIM_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict 
             NEXT(pselect)(count, readable, writable, urgent, timeout, mask));
 }
 
+SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
+{
+    int result = NEXT(epoll_ctl)(epoll_fd, operation, fd, event);
+
+    if (result == 0 && matters())
+        wait_note_epoll_ctl(epoll_fd, operation, fd, event);
+    return result;
+}
+
+/* What is returned without waiting, as wait_take_turn. */
+static int take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max)
+{
+    return listeners ? wait_take_turn(epoll_fd, events, max) : 0;
+}
+
 SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
 {
-    WAITING(matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0,
-            NEXT(epoll_wait)(epoll_fd, events, max, timeout_ms));
+    uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
+    int ready = take_turn(listeners, epoll_fd, events, max);
+
+    if (ready != 0)
+        return ready;
+    WAITING(listeners, NEXT(epoll_wait)(epoll_fd, events, max, timeout_ms));
 }
 
 SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms,
                              const sigset_t *mask)
 {
-    WAITING(matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0,
-            NEXT(epoll_pwait)(epoll_fd, events, max, timeout_ms, mask));
+    uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
+    /* a signal mask is the kernel's business: it may let a pending signal in */
+    int ready = mask ? 0 : take_turn(listeners, epoll_fd, events, max);
+
+    if (ready != 0)
+        return ready;
+    WAITING(listeners, NEXT(epoll_pwait)(epoll_fd, events, max, timeout_ms, mask));
 }
 
 SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,

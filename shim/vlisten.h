@@ -33,6 +33,7 @@ struct vlisten {
     _Atomic bool
         direct;        /* the program's fd is the canonical socket itself, see vlisten_go_direct */
     _Atomic int looks; /* how often accept() may still look into the backlog in vain */
+    _Atomic bool told; /* an event loop was told that the canonical socket is readable */
     struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;
     int backlog; /* for listen(2), 0: as the program asks */

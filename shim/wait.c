@@ -1,5 +1,7 @@
-/* wait.c - hints of waiting. Epoll fds are learnt (wait_learn), so that epoll_ctl need not be
- * hooked. */
+/*
+ * wait.c - hints of waiting. An epoll fd is known from epoll_ctl, or where that was not seen
+ * (before bind, a raw system call) learnt from the accept that follows the wait.
+ */
 #include "wait.h"
 
 #include <errno.h>
@@ -7,7 +9,9 @@
 #include <stdbool.h>
 #include <sys/epoll.h>
 
+#include "direct.h"
 #include "fdmap.h"
+#include "next.h"
 #include "userptr.h"
 
 #define EPOLL_SETS 256
@@ -15,6 +19,14 @@
 
 /* By index of FDMAP_EPOLL: the listeners that are registered in that epoll fd. */
 static _Atomic uint64_t epoll_sets[EPOLL_SETS];
+
+/* By the same index: how one of them was registered, so that its event can be told by us. */
+struct registration {
+    _Atomic int epoll_fd; /* plus 1; 0: none */
+    _Atomic int fd;
+    _Atomic uint64_t data;
+};
+static struct registration registrations[EPOLL_SETS];
 
 /* initial-exec: the default model would call __tls_get_addr, which may allocate. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
@@ -109,21 +121,82 @@ static bool is_registered(int epoll_fd, int fd)
 {
     struct epoll_event nothing = {0};
 
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &nothing) < 0)
+    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, fd, &nothing) < 0)
         return errno == EEXIST;
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     return false;
 }
 
-static void add_to_set(int epoll_fd, struct fdmap_entry entry, uint64_t bit)
+/* Returns the index of the set, or -1: there is no room. */
+static int add_to_set(int epoll_fd, struct fdmap_entry entry, uint64_t bit)
 {
     if (entry.kind == FDMAP_EPOLL) {
         atomic_fetch_or(&epoll_sets[entry.index], bit);
-        return;
+        return (int)entry.index;
     }
     int set = reserve_set(bit);
     if (set >= 0)
         fdmap_set(epoll_fd, FDMAP_EPOLL, (unsigned)set);
+    return set;
+}
+
+/* Only what a readable listener means everywhere can be told: one-shot has a state in the kernel.
+ */
+static bool can_be_told(const struct epoll_event *event)
+{
+    return (event->events & EPOLLIN) && !(event->events & EPOLLONESHOT);
+}
+
+void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll_event *event)
+{
+    uint64_t bit = listener_bit(fd);
+    struct fdmap_entry entry = fdmap_get(epoll_fd);
+    int set = -1;
+
+    if (!bit)
+        return;
+    if (entry.kind == FDMAP_EPOLL) {
+        atomic_store(&registrations[entry.index].epoll_fd, 0);
+        atomic_fetch_and(&epoll_sets[entry.index], ~bit);
+    }
+    if (operation == EPOLL_CTL_DEL || !(event->events & EPOLLIN) ||
+        (set = add_to_set(epoll_fd, entry, bit)) < 0 || !can_be_told(event))
+        return;
+    atomic_store(&registrations[set].fd, fd);
+    atomic_store(&registrations[set].data, event->data.u64);
+    atomic_store(&registrations[set].epoll_fd, epoll_fd + 1);
+}
+
+/*
+ * An event loop with nothing else to do, while connections wait in the backlog, would ask the
+ * broker, and the broker would send one. Instead it is told that its listener is readable, and its
+ * accept() takes from the canonical socket; somebody else may be faster, as between any two
+ * processes that share a listener.
+ */
+int wait_take_turn(int epoll_fd, struct epoll_event *events, int max)
+{
+    struct fdmap_entry entry = fdmap_get(epoll_fd);
+
+    if (entry.kind != FDMAP_EPOLL || max < 1)
+        return 0;
+    struct registration *registration = &registrations[entry.index];
+    int fd = atomic_load_explicit(&registration->fd, memory_order_relaxed);
+    struct fdmap_entry listener_entry = fdmap_get(fd);
+    if (atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) != epoll_fd + 1 ||
+        listener_entry.kind != FDMAP_LISTENER)
+        return 0;
+    struct vlisten *listener = &vlisten_table[listener_entry.index];
+    if (!direct_is_possible(listener))
+        return 0;
+    int ready = NEXT(epoll_wait)(epoll_fd, events, max, 0);
+    if (ready != 0 || !direct_is_ready(listener) || !is_registered(epoll_fd, fd) ||
+        !userptr_is_writable(events, sizeof *events, USERPTR_WAIT))
+        return ready;
+    direct_tell(listener);
+    events[0] = (struct epoll_event){
+        .events = EPOLLIN,
+        .data.u64 = atomic_load_explicit(&registration->data, memory_order_relaxed)};
+    return 1;
 }
 
 void wait_learn(struct vlisten *listener, int fd)
@@ -154,6 +227,7 @@ void wait_forget_listener(unsigned index)
 
 void wait_forget_epoll(unsigned index)
 {
+    atomic_store(&registrations[index].epoll_fd, 0);
     atomic_store(&epoll_sets[index], 0);
 }
 

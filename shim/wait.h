@@ -10,6 +10,7 @@
 
 #include <poll.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/select.h>
 
 #include "shim/vlisten.h"
@@ -25,6 +26,16 @@ void wait_end(void);
 uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count);
 uint64_t wait_mask_select(int count, const fd_set *readable);
 uint64_t wait_mask_epoll(int epoll_fd);
+
+/* What epoll_ctl(2) has done, successfully. event as given to it, NULL is permitted with
+ * EPOLL_CTL_DEL. */
+void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll_event *event);
+
+/*
+ * Before epoll_wait(epoll_fd, events, max, ...) blocks: what it may return at once, or 0 to go on.
+ * A cancellation point.
+ */
+int wait_take_turn(int epoll_fd, struct epoll_event *events, int max);
 
 /* This thread accepted from the listener: is fd registered in the epoll fd it waited on last? */
 void wait_learn(struct vlisten *listener, int fd);
