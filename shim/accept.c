@@ -206,6 +206,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
         if (got > 0 && conn_fd < 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
             atomic_fetch_add(&listener->board->worker.taken, 1);
             atomic_fetch_add(&listener->board->worker.lost, 1);
+            vlisten_learn_fd_limit(); /* prlimit(1) has lowered it from outside: once is enough */
             continue;
         }
         if (got > 0) {

@@ -1,1 +1,202 @@
-"""."""
+"""The broker's own death, its successor, and upgrades in place."""
+import os
+import shutil
+import signal
+import time
+
+import tools
+from load import BUILD
+from pool import Pool
+from row import row
+from tools import wait_for
+
+GAP_MS = 100
+
+
+def without_fault(pool, seconds):
+    """The longest gap that this machine has at the moment without any fault."""
+    return pool.load(clients=8, seconds=seconds).finish(wait=True)["longest_gap_ms"]
+
+
+def expect_gap(r, idle_gap_ms):
+    limit = GAP_MS + idle_gap_ms + r.pick(0, 400)
+    r.expect(r.gap_ms <= limit, f"a gap of {r.gap_ms:.0f} ms, {idle_gap_ms:.0f} ms without a fault")
+
+
+def is_back(pool, old):
+    pid = pool.broker_pid()
+    return pid and pid != old
+
+
+def kill_broker(r, mode):
+    with Pool(mode) as pool:
+        idle_gap = without_fault(pool, 1)
+        pids, fds = pool.pids(), 0
+        load = pool.load(clients=8, mix="f9l1")
+        for _ in range(r.pick(50, 5)):
+            broker = pool.broker_pid()
+            time.sleep(r.rng.random() * 0.1)
+            tools.send_signal(broker, signal.SIGKILL)
+            wait_for(lambda: is_back(pool, broker), "the keeper goes on as the broker", 10)
+            fds = fds or tools.count_fds(pool.broker_pid())  # now with a pidfd for each worker
+            r.did()
+        r.count(load.finish())
+        expect_gap(r, idle_gap)
+        r.expect(pool.pids() == pids, f"other workers: {pids} became {pool.pids()}")
+        r.expect(tools.count_fds(pool.broker_pid()) <= fds + 2, "fds leaked")
+        r.expect(pool.keeper_pid(), "the new broker has no keeper")
+        r.account(pool)
+
+
+@row("broker-blocking", "kill -9 of the broker, blocking accept")
+def broker_blocking(r):
+    kill_broker(r, "blocking")
+
+
+@row("broker-epoll", "kill -9 of the broker, event loop")
+def broker_epoll(r):
+    kill_broker(r, "epoll-one")
+
+
+@row("broker-epoll-all", "kill -9 of the broker, event loop until EAGAIN")
+def broker_epoll_all(r):
+    kill_broker(r, "epoll-all")
+
+
+def kill_both(pool):
+    """Broker and keeper: the keeper is stopped first, or it would be faster than the second kill."""
+    broker, keeper = pool.broker_pid(), pool.keeper_pid()
+    tools.stop_and_wait(keeper)
+    tools.send_signal(broker, signal.SIGKILL)
+    tools.send_signal(keeper, signal.SIGKILL)
+    wait_for(lambda: tools.is_gone(broker) and tools.is_gone(keeper), "both are gone")
+    return broker
+
+
+def alone(r, mode):
+    """Workers serve by themselves; what was on its way in a channel goes down with the channel."""
+    with Pool(mode) as pool:
+        workers = list(pool.pids().values())
+        load = pool.load(clients=8)
+        time.sleep(0.2)
+        kill_both(pool)
+        time.sleep(r.pick(2, 0.5))
+        r.count(load.finish(), 4)  # at most the one offer that each channel may hold
+        r.did()
+        idle = max(tools.cpu_share(pid, 0.3) for pid in workers)
+        r.expect(idle < 0.3, f"a worker spins: {idle:.0%}")
+        served = pool.load(clients=8, seconds=1).finish(wait=True)
+        r.count(served)
+        r.expect(len(served["workers"]) == 4, f"only {len(served['workers'])} serve")
+        for pid in workers:
+            tools.send_signal(pid, signal.SIGTERM)
+        wait_for(lambda: all(tools.is_gone(pid) for pid in workers), "they end on TERM")
+        pool.launch()
+        pool.wait_ready()
+
+
+@row("alone-blocking", "kill -9 of broker and keeper, blocking accept")
+def alone_blocking(r):
+    alone(r, "blocking")
+
+
+@row("alone-epoll", "kill -9 of broker and keeper, event loop")
+def alone_epoll(r):
+    alone(r, "epoll-one")
+
+
+@row("alone-epoll-all", "kill -9 of broker and keeper, event loop until EAGAIN")
+def alone_epoll_all(r):
+    alone(r, "epoll-all")
+
+
+@row("death-exit", "--on-broker-death exit")
+def death_exit(r):
+    with Pool("blocking", options=["--on-broker-death", "exit"]) as pool:
+        workers = list(pool.pids().values())
+        tools.send_signal(pool.broker_pid(), signal.SIGKILL)
+        wait_for(lambda: all(tools.is_gone(pid) for pid in workers), "the workers end")
+        pool.check_nothing_left()
+        r.did()
+        pool.process.wait()
+        pool.launch()
+        pool.wait_ready()
+
+
+@row("takeover", "sshim run of the same name takes over")
+def takeover(r):
+    with Pool("epoll-one") as pool:
+        idle_gap = without_fault(pool, 1)
+        pids, load = pool.pids(), pool.load(clients=8)
+        accepted = 0
+        for _ in range(r.pick(20, 3)):
+            broker = pool.broker_pid()
+            tools.send_signal(broker, signal.SIGKILL)
+            old = pool.process
+            pool.launch()
+            old.wait()
+            wait_for(lambda: pool.broker_pid() == pool.process.pid, "the new one has taken over")
+            now = sum(worker["accepted"] for worker in pool.workers_now())
+            r.expect(now >= accepted, f"counts went from {accepted} to {now}")
+            accepted = now
+            r.did()
+        r.count(load.finish())
+        expect_gap(r, idle_gap)
+        r.expect(pool.pids() == pids, "other workers")
+        r.account(pool)
+
+
+@row("upgrade", "upgrade in place, by command and USR2")
+def upgrade(r):
+    with Pool("epoll-one") as pool:
+        idle_gap = without_fault(pool, 1)
+        status, load = pool.status(), pool.load(clients=8)
+        fds = tools.count_fds(status["pid"])
+        for number in range(r.pick(20, 4)):
+            keeper = pool.keeper_pid()
+            if number % 2:
+                tools.send_signal(status["pid"], signal.SIGUSR2)
+            else:
+                answer = pool.sshim_says("upgrade")
+                r.expect(answer.returncode == 0, f"upgrade says {answer.stdout.strip()}")
+            wait_for(lambda: pool.keeper_pid() not in (None, keeper), "the new program has a keeper", 10)
+            r.did()
+        r.count(load.finish())
+        expect_gap(r, idle_gap)
+        after = pool.status()
+        r.expect(after["pid"] == status["pid"], "the pid changed")
+        r.expect({w["pid"] for w in after["workers"]} == {w["pid"] for w in status["workers"]}, "other workers")
+        r.expect(tools.count_fds(after["pid"]) <= fds + 2, "fds leaked")
+        r.account(pool)
+
+
+def write_program(path, text):
+    with open(path + ".new", "w", encoding="ascii") as file:
+        file.write(text)
+    os.chmod(path + ".new", 0o755)
+    os.rename(path + ".new", path)
+
+
+@row("upgrade-bad", "upgrade to a program that does not start")
+def upgrade_bad(r):
+    pool = Pool("epoll-one", sshim="{folder}/sshim")
+    pool.sshim = pool.fill(pool.sshim)
+    for name in ("sshim", "libsshim.so"):
+        shutil.copy(os.path.join(BUILD, name), pool.path(name))
+    with pool:
+        status, load = pool.status(), pool.load(clients=8)
+        for text in ("#!/bin/sh\nexit 9\n", "no program at all\n", "#!/bin/sh\nsleep 1000\n",
+                     "#!/none/such\n", None):
+            if text:
+                write_program(pool.path("sshim"), text)
+            else:
+                os.unlink(pool.path("sshim"))
+            pool.sshim = os.path.join(BUILD, "sshim")
+            answer = pool.sshim_says("upgrade")
+            r.expect(answer.returncode == 1, f"{text!r}: exit code {answer.returncode}, {answer.stdout!r}")
+            r.expect(pool.status() and pool.status()["pid"] == status["pid"], f"{text!r}: the broker is gone")
+            r.did()
+        r.count(load.finish())
+        r.expect(pool.pids() == {w["slot"]: w["pid"] for w in status["workers"]}, "other workers")
+        r.expect(pool.keeper_pid(), "there is no keeper any more")
+        r.account(pool)

@@ -24,16 +24,15 @@ def await_replacement(r, pool, slot, pid):
 
 
 def kill_random(r, mode, in_service):
-    """in_service(pool, pid, idle_sockets) kills and returns how many it had in service at most."""
+    """in_service(pool, pid) kills and returns how many connections it had in service at most."""
     slowest = allowed = 0
     with Pool(mode) as pool:
-        idle_sockets = {slot: tools.count_sockets(pid) for slot, pid in pool.pids().items()}
         load = pool.load(clients=8, mix="f9l1")
         for _ in range(r.pick(100, 10)):
             slot = r.rng.randrange(4)
             pid = pool.pids()[slot]
             time.sleep(r.rng.random() * 0.05)
-            allowed += in_service(pid, idle_sockets[slot])
+            allowed += in_service(pool, pid)
             slowest = max(slowest, await_replacement(r, pool, slot, pid))
             r.did()
         r.count(load.finish(), allowed)
@@ -41,18 +40,18 @@ def kill_random(r, mode, in_service):
     r.note(f"{r.failed} of {allowed} in service; again after {slowest * 1000:.0f} ms")
 
 
-def kill_one_at_a_time(pid, _):
+def kill_one_at_a_time(_, pid):
     """A server that serves one after the other has one in service at most."""
     tools.send_signal(pid, signal.SIGKILL)
     return 1
 
 
-def kill_stopped(pid, idle_sockets):
+def kill_stopped(pool, pid):
     """Stopped first, so that what it has in service can be counted."""
     tools.stop_and_wait(pid)
-    held = tools.count_sockets(pid) - idle_sockets
+    held = tools.connections_of(pid, pool.port)
     tools.send_signal(pid, signal.SIGKILL)
-    return max(held, 0)
+    return held
 
 
 @row("kill-blocking", "kill -9 of a worker, blocking accept")

@@ -8,6 +8,7 @@ import time
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WALL = 0x40000000
+SYS_PIDFD_GETFD = 438
 
 
 class Broken(Exception):
@@ -74,8 +75,36 @@ def count_fds(pid):
     return len(fd_links(pid))
 
 
-def count_sockets(pid):
-    return sum(link.startswith("socket:") for link in fd_links(pid))
+def borrow_socket(pidfd, number):
+    """A copy of another process's socket, or None."""
+    fd = ctypes.CDLL(None).syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
+    try:
+        return socket.socket(fileno=fd) if fd >= 0 else None
+    except OSError:
+        os.close(fd)
+        return None
+
+
+def is_connection(sock, port):
+    try:
+        return sock.getsockname()[1] == port and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except (OSError, IndexError):
+        return False
+
+
+def connections_of(pid, port):
+    """How many connections to this local port a process has accepted and not closed."""
+    found = 0
+    pidfd = os.pidfd_open(pid)
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+            continue
+        sock = borrow_socket(pidfd, int(name))
+        if sock:
+            with sock:
+                found += is_connection(sock, port)
+    os.close(pidfd)
+    return found
 
 
 def lowest_free_fd(pid):

@@ -1,0 +1,48 @@
+# The short form of `make reliability`: every kind of damage under load, and a count of every client.
+# tests/reliability/ does it; a test here is a row of its table.
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+BUILD=${BUILD:-build}
+[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
+
+setup_file() {
+    [[ -x $BUILD/bench/load ]] || make -C "$ROOT" BUILD="$BUILD" bench-tools
+}
+
+row() { # NAME...
+    BUILD=$BUILD timeout 300 python3 "$ROOT/tests/reliability/run.py" --quick --seed "${SEED:-1}" "$@" 3>&-
+}
+
+@test "a worker that is killed takes nothing with it but what it serves, blocking accept" { row kill-blocking; }
+@test "a worker that is killed takes nothing with it but what it serves, epoll then one" { row kill-epoll-sync; }
+@test "a worker that is killed takes nothing with it but what it serves, event loops" { row kill-epoll kill-epoll-all; }
+@test "what a worker was sent and did not accept is answered by another when it is killed" { row 'kill-sent-*'; }
+@test "clients wait while every worker is dead" { row kill-all; }
+@test "a stopped worker is left out, told, and comes back" { row 'stopped-*'; }
+@test "requests that never return hold up nobody else" { row 'pinned-*'; }
+@test "a worker that accepts nothing is found, left out and told" { row deaf; }
+@test "a worker that closes its listener or shuts it down is left out and told" { row closes unlistens; }
+@test "a worker that ruins its scoreboard or its channel harms nobody" { row 'mad-*'; }
+@test "a worker at its fd limit loses nobody" { row worker-nofile; }
+@test "a worker whose fd limit is lowered from outside loses one at most" { row worker-nofile-lowered; }
+@test "a broker at its fd limit waits, says so once, and goes on" { row broker-nofile; }
+@test "too many references in flight: the broker waits, says so once, and goes on" { row too-many-refs; }
+@test "no buffers, no memory: the broker waits, says so once, and goes on" { row enobufs; }
+@test "a fork that fails is tried again later" { row fork-fails; }
+@test "a command that is gone for a while is tried again later" { row exec-fails; }
+@test "a command that ends at once is not started over and over" { row never-starts crash-loop; }
+@test "a rolling restart fails nobody and leaves all slots ready" { row restart-blocking restart-epoll restart-parallel; }
+@test "a restart to a server that does not start leaves the old ones" { row restart-dies restart-late-dies restart-no-exec; }
+@test "a restart to a server that never listens leaves the old ones" { row restart-hangs; }
+@test "a worker that is replaced finishes its connections, until --grace" { row drain; }
+@test "a killed broker loses nobody, its keeper goes on" { row broker-blocking broker-epoll broker-epoll-all; }
+@test "without broker and keeper the workers serve by themselves" { row 'alone-*'; }
+@test "a new broker takes the workers over, or they end if so asked" { row takeover death-exit; }
+@test "an upgrade in place fails nobody" { row upgrade; }
+@test "an upgrade to a program that does not start is refused" { row upgrade-bad; }
+@test "a log that cannot be written holds up nothing" { row 'log-*'; }
+@test "clocks that jump change nothing" { row clock suspended; }
+@test "a thousand silent clients hold up nobody" { row silent-clients; }
+@test "clients that reset or are half closed harm nobody" { row reset-clients half-open vanished; }
+@test "strangers are told nothing and harm nobody" { row garbage; }
+@test "everything at random: each connection accounted for, nothing leaked" { row chaos; }

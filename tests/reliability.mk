@@ -1,0 +1,11 @@
+# make reliability  does every kind of damage under load and counts what each client saw (half an hour)
+#
+# ROWS="kill-* chaos" chooses, SEED=N repeats, CHAOS=SECONDS sets the length of the chaos.
+
+ROWS ?= *
+RELIABILITY := BUILD=$(abspath $(BUILD)) python3 tests/reliability/run.py
+
+reliability: all bench-tools
+	$(RELIABILITY) $(if $(SEED),--seed $(SEED)) $(if $(CHAOS),--chaos $(CHAOS)) $(foreach row,$(ROWS),'$(row)')
+
+.PHONY: reliability
