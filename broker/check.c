@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +176,15 @@ enum check_result check_program(const char *path, const char *library, struct ch
     if (!read_image(path, &image))
         return CHECK_UNKNOWN;
     return image.bits ? judge(path, &image, library, report) : CHECK_LOADS;
+}
+
+bool check_bypasses_libc(const char *path)
+{
+    struct check_report report;
+    struct elf_image image;
+
+    return read_image(path, &image) && image.bits &&
+           bypasses_libc(&image, report.reason, sizeof report.reason);
 }
 
 /* --- finding the program as execvp(3) does --- */

@@ -7,6 +7,7 @@
 #define SSHIM_BROKER_CHECK_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 enum check_result {
     CHECK_LOADS,
@@ -25,6 +26,9 @@ enum check_result check_command(char *const *command, const char *library,
 
 /* Judges one program file, no script; /proc/PID/exe will do. */
 enum check_result check_program(const char *path, const char *library, struct check_report *report);
+
+/* Whether a program makes its socket calls around a library that was preloaded into it. */
+bool check_bypasses_libc(const char *path);
 
 /* `sshim check`: prints the verdict; returns the exit code. */
 int check_run(int argc, char **argv);
