@@ -22,8 +22,21 @@
 #include "log.h"
 #include "paths.h"
 
+#define EXIT_CANNOT 1
+
 #define SCRIPT_DEPTH_MAX 5  /* the kernel's limit of interpreters of interpreters */
 #define SCRIPT_LINE_MAX 256 /* and of the length of a #! line */
+
+static bool has_user;
+static uid_t user_uid;
+static gid_t user_gid;
+
+void check_set_user(uid_t uid, gid_t gid)
+{
+    has_user = true;
+    user_uid = uid;
+    user_gid = gid;
+}
 
 /* --- reading --- */
 
@@ -130,22 +143,24 @@ static bool gives_no_rights(const char *path)
  * capabilities for somebody who is not root. */
 static bool gains_rights(const char *path, char *reason, size_t size)
 {
+    uid_t uid = has_user ? user_uid : getuid();
+    gid_t gid = has_user ? user_gid : getgid();
     struct stat info;
 
     if (stat(path, &info) < 0 || gives_no_rights(path))
         return false;
     bool is_setgid = (info.st_mode & S_ISGID) && (info.st_mode & S_IXGRP);
-    if ((info.st_mode & S_ISUID) && info.st_uid != getuid())
+    if ((info.st_mode & S_ISUID) && info.st_uid != uid)
         snprintf(reason, size,
                  "it is setuid to uid %u, and the loader ignores LD_PRELOAD then; run sshim as "
                  "that user with a copy that is not setuid (chmod u-s)",
                  (unsigned)info.st_uid);
-    else if (is_setgid && info.st_gid != getgid())
+    else if (is_setgid && info.st_gid != gid)
         snprintf(reason, size,
                  "it is setgid to gid %u, and the loader ignores LD_PRELOAD then; run sshim with "
                  "that group and a copy that is not setgid (chmod g-s)",
                  (unsigned)info.st_gid);
-    else if (getuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0)
+    else if (uid != 0 && getxattr(path, "security.capability", NULL, 0) > 0)
         snprintf(reason, size,
                  "it has file capabilities, and the loader ignores LD_PRELOAD then; take them away "
                  "(setcap -r) and give sshim the right to bind the port");
@@ -177,6 +192,15 @@ enum check_result check_program(const char *path, const char *library, struct ch
     if (!read_image(path, &image))
         return CHECK_UNKNOWN;
     return image.bits ? judge(path, &image, library, report) : CHECK_LOADS;
+}
+
+bool check_bypasses_libc(const char *path)
+{
+    struct check_report report;
+    struct elf_image image;
+
+    return read_image(path, &image) && image.bits &&
+           bypasses_libc(&image, report.reason, sizeof report.reason);
 }
 
 /* --- finding the program as execvp(3) does --- */
@@ -308,11 +332,11 @@ int check_run(int argc, char **argv)
     case CHECK_REFUSED:
         log_error("cannot preload %s into '%s' (%s): %s", base_name(library), command[0],
                   report.program, report.reason);
-        return EXIT_CHECK_FAILED;
+        return EXIT_CANNOT;
     case CHECK_UNKNOWN:
         log_error("cannot check '%s': %s; check the command's name and its permissions", command[0],
                   strerror(errno));
-        return EXIT_CHECK_FAILED;
+        return EXIT_CANNOT;
     }
-    return EXIT_CHECK_FAILED;
+    return EXIT_CANNOT;
 }

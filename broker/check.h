@@ -7,6 +7,8 @@
 #define SSHIM_BROKER_CHECK_H
 
 #include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
 
 enum check_result {
     CHECK_LOADS,
@@ -19,6 +21,9 @@ struct check_report {
     char reason[512];       /* of CHECK_REFUSED: "it is ...; <remedy>" */
 };
 
+/* Programs are going to run as this user and group; without this call as ours. */
+void check_set_user(uid_t uid, gid_t gid);
+
 /* Judges what execvp(3) would run for this command. */
 enum check_result check_command(char *const *command, const char *library,
                                 struct check_report *report);
@@ -26,7 +31,11 @@ enum check_result check_command(char *const *command, const char *library,
 /* Judges one program file, no script; /proc/PID/exe will do. */
 enum check_result check_program(const char *path, const char *library, struct check_report *report);
 
-/* `sshim check`: prints the verdict; returns the exit code. */
+/* Whether a program makes its socket calls around a library that was preloaded into it. */
+bool check_bypasses_libc(const char *path);
+
+/* `sshim check`: prints the verdict; returns the exit code: 0 it can be preloaded, 1 it cannot, 2
+ * usage. */
 int check_run(int argc, char **argv);
 
 #endif

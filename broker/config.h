@@ -11,7 +11,6 @@
 #include "broker/log.h"
 
 #define EXIT_STOPPED 0          /* clean stop */
-#define EXIT_CHECK_FAILED 1     /* sshim check: the library cannot be preloaded */
 #define EXIT_USAGE 2            /* the command line makes no sense */
 #define EXIT_NEVER_READY 3      /* no worker ever became ready */
 #define EXIT_ADDRESS 4          /* an address, the control socket's included, could not be bound */

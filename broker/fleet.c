@@ -17,6 +17,7 @@
 #include "procfs.h"
 #include "restart.h"
 #include "spawn.h"
+#include "start.h"
 #include "state.h"
 #include "stop.h"
 
@@ -88,31 +89,11 @@ void fleet_on_listen(struct worker *worker)
     mark_ready(worker);
 }
 
-static void on_start_timeout(struct loop_timer *timer)
+void fleet_on_unfit(struct worker *worker)
 {
-    struct worker *worker = loop_container(timer, struct worker, start_timer);
-    unsigned timeout_s = broker.config.start_timeout_s;
-
-    if (!procfs_maps(worker->pid, "libsshim")) {
-        log_error("worker %u runs without %s: '%s' may be statically linked, setuid, of another "
-                  "libc, or clear its environment; see sshim check",
-                  worker->slot, broker.library_path, broker.config.command[0]);
-        worker_signal(worker, SIGKILL);
-    } else if (slots[worker->slot]->successor == worker) {
-        log_error("worker %u does not listen after %u s", worker->slot, timeout_s);
-        worker_signal(worker, SIGKILL);
-    } else {
-        log_info("worker %u listens on nothing that is shared after %u s; what it listens on is "
-                 "private to it (see --share)",
-                 worker->slot, timeout_s);
-        mark_ready(worker);
-    }
-}
-
-static void await_readiness(struct worker *worker)
-{
-    worker->start_timer.on_time = on_start_timeout;
-    loop_start_timer(&worker->start_timer, (int64_t)broker.config.start_timeout_s * 1000);
+    worker_signal(worker, SIGKILL);
+    if (!ever_ready)
+        stop_begin(EXIT_NEVER_READY);
 }
 
 /* --- the end of a worker --- */
@@ -301,7 +282,7 @@ static struct worker *start_worker(struct fleet_slot *slot)
     }
     worker->exec_watch = (struct loop_watch){error_fd, on_exec_pipe};
     loop_add(&worker->exec_watch, EPOLLIN);
-    await_readiness(worker);
+    start_watch(worker);
     return worker;
 }
 
@@ -431,7 +412,7 @@ bool fleet_watch_adopted(struct worker *worker)
     if (is_child || worker_watch_pid(worker, on_pidfd_ready) == 0) {
         ever_ready |= worker->state == WORKER_READY;
         if (worker->state == WORKER_STARTING)
-            await_readiness(worker);
+            start_watch(worker);
         return true;
     }
     fleet_on_end(worker, &unknown);

@@ -29,6 +29,10 @@ int fleet_init(void);
 /* A worker listens on something now. */
 void fleet_on_listen(struct worker *worker);
 
+/* A worker runs without the library, which has been told: kills it, and all ends when nothing was
+ * ever ready. */
+void fleet_on_unfit(struct worker *worker);
+
 /* The process of a worker has ended, as waitid(2) tells; frees the worker. */
 void fleet_on_end(struct worker *worker, const siginfo_t *info);
 

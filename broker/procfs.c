@@ -62,6 +62,38 @@ void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), vo
     each_process(visit_if_child, &(struct child_search){parent, visit, context});
 }
 
+static int read_children(const char *path, pid_t *children, int room)
+{
+    FILE *file = fopen(path, "re");
+    int count = 0;
+    int pid;
+
+    if (!file)
+        return 0;
+    while (count < room && fscanf(file, "%d", &pid) == 1)
+        children[count++] = pid;
+    fclose(file);
+    return count;
+}
+
+int procfs_children(pid_t parent, pid_t *children, int room)
+{
+    char path[320];
+    struct dirent *entry;
+    int count = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
+    DIR *dir = opendir(path);
+    while (dir && (entry = readdir(dir)) != NULL)
+        if (isdigit((unsigned char)entry->d_name[0])) {
+            snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)parent, entry->d_name);
+            count += read_children(path, children + count, room - count);
+        }
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
 bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size)
 {
     char path[32];

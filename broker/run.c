@@ -229,6 +229,7 @@ static bool can_preload(void)
 {
     struct check_report report;
 
+    check_set_user(spawn_uid(), spawn_gid());
     if (!broker.config.command ||
         check_command(broker.config.command, broker.library_path, &report) != CHECK_REFUSED)
         return true;

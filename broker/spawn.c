@@ -75,6 +75,16 @@ int spawn_resolve_user(const char *user, const char *group)
     return 0;
 }
 
+uid_t spawn_uid(void)
+{
+    return run_uid;
+}
+
+gid_t spawn_gid(void)
+{
+    return run_gid;
+}
+
 /* All of these run in the child, where leaking is fine. */
 
 static _Noreturn void fail(int error_fd, int error)

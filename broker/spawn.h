@@ -34,6 +34,10 @@ void spawn_block_signals(const sigset_t *signals);
  */
 int spawn_resolve_user(const char *user, const char *group);
 
+/* Whom it found; call it first. */
+uid_t spawn_uid(void);
+gid_t spawn_gid(void);
+
 /*
  * Forks and executes command (found as by execvp(3)), with {id} in its arguments replaced, the
  * library preloaded and the identity in the environment, as leader of a process group of its own.

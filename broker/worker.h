@@ -43,6 +43,7 @@ struct worker {
     struct channel_list channels;
     uint64_t accepted;             /* by channels that are gone */
     struct loop_timer start_timer; /* until it is ready; drain.c's afterwards */
+    unsigned missed_looks;         /* in a row at which it lacked the library, see start.c */
     int64_t drain_ms;              /* when it began to drain */
     unsigned looks_at_rest;
     bool stuck;           /* watchdog.c has said so */

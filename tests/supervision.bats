@@ -103,13 +103,6 @@ started() { # COUNT of times
     stop_broker
 }
 
-@test "a program that the library cannot be loaded into is ended, with the reason" {
-    launch_broker -w 1 --start-timeout 1 -- "$BUILD/tests/static" "$PORT"
-    wait_for_broker
-    [[ $STATUS == 3 ]]
-    log_has "worker 0 runs without $LIB"
-}
-
 @test "TERM and INT stop everything, exit code 0" {
     local signal
     for signal in TERM INT; do
