@@ -365,6 +365,10 @@ static bool claim_bound(struct session *session, struct worker *worker, int fd)
         close(fd);
         return false;
     }
+    if (!listener_guard_path(listener)) { /* by the next copy, which waits for us: bind it again */
+        close(fd);
+        return answer(session, WIRE_VACANT, 0);
+    }
     session->reserved = NULL;
     listener->reserved_by = NULL;
     if (adopt_socket(listener, fd) < 0) {

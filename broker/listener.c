@@ -63,13 +63,13 @@ void listener_adopt_counts(struct listener *listener, uint32_t number)
     listener->counts = journal_counts_at(number);
 }
 
-static void guard(struct listener *listener)
+bool listener_guard_path(struct listener *listener)
 {
     const struct sockaddr_un *un = (const struct sockaddr_un *)&listener->key.storage;
     char name[sizeof un->sun_path + 1] = {0};
 
     memcpy(name, un->sun_path, sizeof un->sun_path);
-    path_guard(&listener->path, name);
+    return path_guard(&listener->path, name);
 }
 
 int listener_set_canonical(struct listener *listener, int canonical_fd)
@@ -81,8 +81,6 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
         return -1;
     if (listener->path.ino)
         path_watch(&listener->path);
-    else if (listener->path.folder_fd >= 0)
-        guard(listener);
     dispatch_init(listener);
     return 0;
 }

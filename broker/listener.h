@@ -78,6 +78,9 @@ struct listener *listener_create(const struct address *key, unsigned ordinal, in
 /* Goes on with the counts of a listener that another broker had. */
 void listener_adopt_counts(struct listener *listener, uint32_t number);
 
+/* Before listener_set_canonical(), for a path that was just bound: as path_guard(). */
+bool listener_guard_path(struct listener *listener);
+
 /* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2). */
 int listener_set_canonical(struct listener *listener, int canonical_fd);
 

@@ -47,22 +47,27 @@ void path_watch(const struct path *path)
     inotify_add_watch(links_watch.fd, link, IN_ATTRIB | IN_DONT_FOLLOW);
 }
 
-void path_guard(struct path *path, const char *name)
+bool path_guard(struct path *path, const char *name)
 {
     struct stat info;
 
     snprintf(path->name, sizeof path->name, "%s", name);
-    if (fstatat(path->folder_fd, path->name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
-        !S_ISSOCK(info.st_mode))
-        return;
-    path->dev = info.st_dev;
-    path->ino = info.st_ino;
+    if (fstatat(path->folder_fd, path->name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno != ENOENT;
+    if (!S_ISSOCK(info.st_mode))
+        return true;
     snprintf(path->hidden, sizeof path->hidden, ".sshim-%x-%llx", (unsigned)getpid(),
              (unsigned long long)info.st_ino);
     if (linkat(path->folder_fd, path->name, path->folder_fd, path->hidden, 0) < 0 &&
-        errno != EEXIST)
+        errno != EEXIST) {
         path->hidden[0] = '\0';
+        if (errno == ENOENT)
+            return false;
+    }
+    path->dev = info.st_dev;
+    path->ino = info.st_ino;
     path_watch(path);
+    return true;
 }
 
 static bool has_our_file(const struct path *path)

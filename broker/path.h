@@ -6,6 +6,7 @@
 #ifndef SSHIM_BROKER_PATH_H
 #define SSHIM_BROKER_PATH_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "proto/wire.h"
@@ -19,8 +20,9 @@ struct path {
     ino_t ino; /* 0: not bound yet */
 };
 
-/* The socket is bound at this name now: makes the hard link and watches it. */
-void path_guard(struct path *path, const char *name);
+/* The socket is bound at this name now: makes the hard link and watches it. False: somebody has
+ * unlinked it already, so that nobody can reach the socket any more. */
+bool path_guard(struct path *path, const char *name);
 
 /* Watches the hard link that another broker made. */
 void path_watch(const struct path *path);

@@ -125,7 +125,8 @@ enum wire_verdict {
     WIRE_PRIVATE = 2, /* not an address that is shared: bind it natively */
     WIRE_FAILED = 3,  /* .error is what bind(2) gave */
     WIRE_VACANT = 4,  /* AF_UNIX path: nobody has it; bind it and come back on this connection with
-                         WIRE_CLAIM_BOUND */
+                         WIRE_CLAIM_BOUND. In answer to that: it was unlinked meanwhile, bind it
+                         again  with another socket */
 };
 
 struct wire_grant {

@@ -213,6 +213,57 @@ static int open_folder(const char *path, struct sockaddr_un *last, socklen_t *la
     return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* A bound socket cannot be bound again: another one like it, -1 with the errno of socket(2). */
+static int open_like(int fd)
+{
+    static const int options[] = {SO_PASSCRED, SO_PASSSEC, SO_PRIORITY};
+    int new_fd = NEXT(socket)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    for (size_t i = 0; new_fd >= 0 && i < sizeof options / sizeof options[0]; i++) {
+        int value = get_int_option(fd, options[i]);
+        if (value > 0)
+            NEXT(setsockopt)(new_fd, SOL_SOCKET, options[i], &value, sizeof value);
+    }
+    return new_fd;
+}
+
+#define BIND_TRIES 64
+
+/*
+ * Binds the path and passes the socket to the broker; again with a fresh socket while other copies,
+ * which unlink the path before they bind it, are faster than the broker's guard. Each does so once.
+ * CLAIM_DONE: *grant is the answer.
+ */
+static enum claim_result bind_and_pass(int link_fd, int fd, const struct sockaddr_un *addr,
+                                       socklen_t len, const struct wire_claim *claim,
+                                       struct link_grant *grant)
+{
+    enum claim_result result = CLAIM_DONE;
+    int bound_fd = fd;
+
+    grant->verdict = WIRE_VACANT;
+    for (int i = 0; i < BIND_TRIES && result == CLAIM_DONE && grant->verdict == WIRE_VACANT; i++) {
+        if (i > 0) {
+            if (bound_fd != fd)
+                NEXT(close)(bound_fd);
+            bound_fd = open_like(fd);
+        }
+        if (bound_fd < 0) {
+            errno = ENOMEM;
+            return CLAIM_FAILED;
+        }
+        if (NEXT(bind)(bound_fd, (const struct sockaddr *)addr, len) < 0)
+            result = CLAIM_FAILED;
+        else if (link_ask(link_fd, claim, sizeof *claim, bound_fd, grant) < 0)
+            result = CLAIM_UNANSWERED;
+    }
+    int saved = errno;
+    if (bound_fd != fd)
+        NEXT(close)(bound_fd);
+    errno = saved;
+    return result;
+}
+
 /*
  * A path: the first copy binds it itself (its folder, chroot, umask), and passes the bound socket
  * on; between the two steps the broker keeps the others waiting.
@@ -236,12 +287,9 @@ static enum claim_result ask_for_path(int link_fd, int fd, const char *path,
         return CLAIM_UNANSWERED;
     if (grant.verdict != WIRE_VACANT)
         return obey(fd, status_flags, &grant);
-    if (NEXT(bind)(fd, (const struct sockaddr *)addr, len) < 0)
-        return CLAIM_FAILED;
     claim.flags = WIRE_CLAIM_BOUND;
-    if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
-        return CLAIM_UNANSWERED;
-    return obey(fd, status_flags, &grant);
+    enum claim_result result = bind_and_pass(link_fd, fd, addr, len, &claim, &grant);
+    return result == CLAIM_DONE ? obey(fd, status_flags, &grant) : result;
 }
 
 static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_un *addr,

@@ -66,6 +66,18 @@ serves() { # ADDRESS-TO-CONNECT MODE LISTEN-ADDRESS...: three copies, all answer
     [[ -z $(find "$TMP" -type s) ]]
 }
 
+@test "a path that many copies unlink and bind at the same moment is there at the end" {
+    local round
+    for round in 1 2 3 4 5; do
+        : >"$TMP/out"
+        start_broker -w 8 -- "$VICTIM" accept "$TMP/server.sock"
+        wait_until victims_listen 8
+        probe 8 "$TMP/server.sock" || { echo "in round $round"; return 1; }
+        stop_broker
+        [[ -z $(find "$TMP" -type s) ]]
+    done
+}
+
 @test "a path in the working folder of the server" {
     mkdir "$TMP/here"
     # an absolute victim path, a relative socket path
