@@ -80,9 +80,10 @@ static size_t keep(unsigned i, const char *name, size_t used)
 
 static void keep_all(void)
 {
-    static const char *const names[ENV_KEPT_MAX] = {"SSHIM_BROKER",    "SSHIM_TOKEN",
-                                                    "SSHIM_WORKER_ID", "SSHIM_OWNER",
-                                                    "SSHIM_SHARE",     "LD_PRELOAD"};
+    static const char *const names[] = {"SSHIM_BROKER", "SSHIM_TOKEN", "SSHIM_WORKER_ID",
+                                        "SSHIM_OWNER",  "SSHIM_SHARE", "SSHIM_PATHS",
+                                        "LD_PRELOAD"};
+    static_assert(sizeof names / sizeof names[0] == ENV_KEPT_MAX, "each has its place");
     size_t used = 0;
 
     for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
