@@ -160,8 +160,20 @@ probe() {
     timeout 60 "$PROBE" -n "$1" "${2:-$ADDR}" >"$TMP/answers" || { cat "$TMP/answers"; return 1; }
 }
 
-answered_by() { # how many slots, in $TMP/answers
-    grep -o 'slot=[0-9]*' "$TMP/answers" | sort -u | wc -l
+# all_answer SLOTS [ADDRESS]: probes until that many workers have answered; a busy machine may give one of them no
+# turn for a while. Every answer must be right.
+all_answer() {
+    local end=$((SECONDS + DEADLINE_S))
+    : >"$TMP/answers.all"
+    until [[ $(grep -o "${ANSWER_BY:-slot}=[0-9]*" "$TMP/answers.all" | sort -u | wc -l) == "$1" ]]; do
+        probe 10 "${2:-$ADDR}" || return 1
+        cat "$TMP/answers" >>"$TMP/answers.all"
+        if ((SECONDS >= end)); then
+            echo "not all of $1 workers answered within $DEADLINE_S s:"
+            grep -o "${ANSWER_BY:-slot}=[0-9]*" "$TMP/answers.all" | sort | uniq -c
+            return 1
+        fi
+    done
 }
 
 # --- what is left

@@ -81,8 +81,7 @@ while True:
     c.close()
 END
     start_broker -w 2 -- python3 "$TMP/writer.py" "$ADDR"
-    probe 20
-    [[ $(answered_by) == 2 ]]
+    all_answer 2
     stop_broker
 }
 

@@ -6,8 +6,7 @@ serves() { # ADDRESS-TO-CONNECT MODE LISTEN-ADDRESS...: three copies, all answer
     shift
     start_broker -w 3 -- "$VICTIM" "$@"
     wait_until victims_listen 3
-    probe 15 "$to"
-    [[ $(answered_by) == 3 ]]
+    all_answer 3 "$to"
 }
 
 @test "an IPv4 address" {
@@ -30,15 +29,13 @@ serves() { # ADDRESS-TO-CONNECT MODE LISTEN-ADDRESS...: three copies, all answer
 
 @test "IPv6 and IPv4 by one socket, IPv4 peers are mapped" {
     serves "[::1]:$PORT" accept "[::]:$PORT"
-    probe 15 "$ADDR"
-    [[ $(answered_by) == 3 ]]
+    all_answer 3 "$ADDR"
     stop_broker
 }
 
 @test "IPv6 only beside IPv4 on the same port" {
     serves "[::1]:$PORT" poll "v6only:[::]:$PORT" "0.0.0.0:$PORT"
-    probe 15 "$ADDR"
-    [[ $(answered_by) == 3 ]]
+    all_answer 3 "$ADDR"
     status_is '.listeners | length == 2'
     stop_broker
 }
@@ -57,8 +54,7 @@ serves() { # ADDRESS-TO-CONNECT MODE LISTEN-ADDRESS...: three copies, all answer
     kill -KILL "$(worker_pid 1)"
     wait_until status_is '.workers[1].restarts == 1 and .workers[1].state == "ready"'
     wait_until victims_listen 4
-    probe 15 "$TMP/server.sock"
-    [[ $(answered_by) == 3 ]]
+    all_answer 3 "$TMP/server.sock"
     [[ $(stat -c %i "$TMP/server.sock") == "$inode" ]]
     stop_broker
     [[ $STATUS == 0 ]]
@@ -90,8 +86,7 @@ while True:
     c, _ = s.accept()
     c.sendall(b\"slot=%s peer=@%s \\n\" % (os.environ[\"SSHIM_WORKER_ID\"].encode(), c.getpeername()[1:]))
     c.close()'"
-    probe 10 "$TMP/here/x.sock"
-    [[ $(answered_by) == 2 ]]
+    all_answer 2 "$TMP/here/x.sock"
     stop_broker
 }
 
@@ -109,8 +104,7 @@ while True:
     serves "$ADDR" epoll "$ADDR" "$other" "$unix" "@${TMP##*/}"
     local to
     for to in "$other" "$unix" "@${TMP##*/}"; do
-        probe 15 "$to"
-        [[ $(answered_by) == 3 ]]
+        all_answer 3 "$to"
     done
     status_is '[.listeners[].accepted] == [15, 15, 15, 15]'
     stop_broker
@@ -135,8 +129,7 @@ while True:
     stop_broker
     start_broker -w 3 -- setpriv --reuid 65534 --regid 65534 --clear-groups "$VICTIM" accept "$HOST:$low"
     [[ $(stat -c %u "/proc/$(worker_pid 0)") == 65534 ]]
-    probe 15 "$HOST:$low"
-    [[ $(answered_by) == 3 ]]
+    all_answer 3 "$HOST:$low"
     stop_broker
 }
 
@@ -156,8 +149,7 @@ while True:
     local to
     to=$(status_of '.listeners[0].address')
     [[ $to != *:0 ]]
-    probe 15 "$to"
-    [[ $(answered_by) == 3 ]]
+    all_answer 3 "$to"
     stop_broker
 }
 

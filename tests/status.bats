@@ -50,7 +50,7 @@ sums_agree() {
     [[ $output == *"SLOT"*"PID"*"STATE"*"RESTARTS"*"UPTIME"* ]]
     local slot
     for slot in 0 1; do
-        grep -Eq "^ +$slot +$(worker_pid $slot) +ready +2 " <<<"$output"
+        grep -Eq "^ +$slot +$(worker_pid $slot) +(ready|busy) +[0-9]+ +[0-9]+ +0 " <<<"$output"
     done
     stop_broker
 }

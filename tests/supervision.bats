@@ -32,8 +32,7 @@ started() { # COUNT of times
     [[ $(worker_pid 0) == "$other" ]]
     status_is '[.workers[].restarts] == [0, 1, 0]'
     log_has "worker 1 was ended by signal 9"
-    probe 15
-    [[ $(answered_by) == 3 ]]
+    all_answer 3
     stop_broker
 }
 
@@ -172,8 +171,7 @@ started() { # COUNT of times
     kill -KILL "$pid"
     wait_until is_gone "$orphan"
     wait_until workers_ready 2
-    probe 6
-    [[ $(answered_by) == 2 ]]
+    all_answer 2
     stop_broker
 }
 
@@ -191,12 +189,10 @@ started() { # COUNT of times
     start_broker -w 2 -- "$VICTIM" accept "$ADDR"
     kill -STOP "$(worker_pid 0)"
     wait_until status_is '.workers[0].state == "stuck"'
-    probe 10
-    [[ $(answered_by) == 1 ]]
+    all_answer 1
     kill -CONT "$(worker_pid 0)"
     wait_until status_is '.workers[0].state == "ready"'
-    probe 10
-    [[ $(answered_by) == 2 ]]
+    all_answer 2
     stop_broker
 }
 

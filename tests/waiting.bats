@@ -4,8 +4,7 @@ load helpers
 # Three copies of the victim; 30 connections one after the other; at the end nothing is left.
 serves_in_all_copies() { # MODE [OPTIONS]
     start_broker -w 3 -- "$VICTIM" "$@" "$ADDR"
-    probe 30
-    [[ $(answered_by) == 3 ]]
+    all_answer 3
     stop_broker
     [[ $STATUS == 0 ]]
 }
