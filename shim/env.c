@@ -59,6 +59,41 @@ static void parse_files(const char *text)
     }
 }
 
+/* "NAME=value" one after the other, each with its end. */
+static char kept_text[ENV_KEPT_SIZE];
+static const char *kept[ENV_KEPT_MAX];
+
+static size_t keep(unsigned i, const char *name, size_t used)
+{
+    const char *value = getenv(name);
+    size_t name_len = strlen(name);
+    size_t value_len = value ? strlen(value) : 0;
+
+    if (!value || used + name_len + value_len + 2 > sizeof kept_text)
+        return used;
+    memcpy(kept_text + used, name, name_len);
+    kept_text[used + name_len] = '=';
+    memcpy(kept_text + used + name_len + 1, value, value_len + 1);
+    kept[i] = kept_text + used;
+    return used + name_len + value_len + 2;
+}
+
+static void keep_all(void)
+{
+    static const char *const names[ENV_KEPT_MAX] = {
+        "SSHIM_BROKER", "SSHIM_TOKEN", "SSHIM_WORKER_ID", "SSHIM_OWNER",
+        "SSHIM_SHARE",  "SSHIM_PATHS", "LD_PRELOAD"};
+    size_t used = 0;
+
+    for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
+        used = keep(i, names[i], used);
+}
+
+const char *env_get_kept(unsigned i)
+{
+    return kept[i];
+}
+
 void env_read(void)
 {
     const char *broker = getenv("SSHIM_BROKER");
@@ -78,5 +113,6 @@ void env_read(void)
     env.owner_uid = parse_u32(getenv("SSHIM_OWNER"));
     parse_files(getenv("SSHIM_PATHS"));
     env.share_all = share && strcmp(share, "all") == 0;
+    keep_all();
     atomic_store_explicit(&env_state, 2, memory_order_release);
 }

@@ -37,6 +37,13 @@ extern _Atomic int env_state; /* 0 not read yet, 1 inert, 2 managed */
  * async-signal-safe. */
 void env_read(void);
 
+#define ENV_KEPT_MAX 7
+#define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
+
+/* What made this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX; NULL: it was not
+ * set. */
+const char *env_get_kept(unsigned i);
+
 /* Whether a broker was named. Hooks ask this first: where it is false they do nothing but call the
  * next function. */
 static inline bool env_managed(void)

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -59,7 +60,16 @@
     X(int, unlinkat, (int, const char *, int))                                                     \
     X(int, remove, (const char *))                                                                 \
     X(int, epoll_pwait2,                                                                           \
-      (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))
+      (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                 \
+    X(int, execve, (const char *, char *const *, char *const *))                                   \
+    X(int, execvpe, (const char *, char *const *, char *const *))                                  \
+    X(int, fexecve, (int, char *const *, char *const *))                                           \
+    X(int, posix_spawn,                                                                            \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
+       char *const *, char *const *))                                                              \
+    X(int, posix_spawnp,                                                                           \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
+       char *const *, char *const *))
 
 struct next_table {
 #define X(type, name, args) type(*name) args;

@@ -275,14 +275,30 @@ static struct vlisten *attach(int fd, uint64_t channel)
     return listener;
 }
 
-static struct vlisten *recognise(int fd)
+static bool get_channel(int fd, uint64_t *channel)
 {
     struct sockaddr_un name;
     socklen_t len = sizeof name;
+
+    return NEXT(getpeername)(fd, (struct sockaddr *)&name, &len) == 0 &&
+           channel_name_parse(&name, len, channel);
+}
+
+bool vlisten_is_channel(int fd)
+{
+    uint64_t channel;
+    int saved = errno;
+    bool is = get_channel(fd, &channel);
+
+    errno = saved;
+    return is;
+}
+
+static struct vlisten *recognise(int fd)
+{
     uint64_t channel;
 
-    if (NEXT(getpeername)(fd, (struct sockaddr *)&name, &len) < 0 ||
-        !channel_name_parse(&name, len, &channel)) {
+    if (!get_channel(fd, &channel)) {
         fdmap_set(fd, FDMAP_FOREIGN, 0);
         return NULL;
     }

@@ -71,6 +71,9 @@ struct vlisten *vlisten_find(int fd);
  * way that tells. */
 struct vlisten *vlisten_find_again(int fd);
 
+/* What the kernel says, whatever the table says; makes no record. */
+bool vlisten_is_channel(int fd);
+
 static inline unsigned vlisten_index(const struct vlisten *listener)
 {
     return (unsigned)(listener - vlisten_table);
