@@ -38,7 +38,7 @@ extern _Atomic int env_state; /* 0 not read yet, 1 inert, 2 managed */
 void env_read(void);
 
 #define ENV_KEPT_MAX 7
-#define ENV_KEPT_SIZE 5120 /* a longer LD_PRELOAD is not kept */
+#define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
 
 /* What made this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX; NULL: it was not
  * set. */
