@@ -163,15 +163,17 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
     return false;
 }
 
-/* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says
- * otherwise. */
+/* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says otherwise
+ * or it is an address that is shared already. */
 static bool is_shared(const struct worker *worker, const struct address *address)
 {
     if (matches_any(&broker.config.private, address))
         return false;
     if (matches_any(&broker.config.share, address))
         return true;
-    return !address_has_port_zero(address) && worker_accepted(worker) == 0;
+    if (address_has_port_zero(address))
+        return false;
+    return worker_accepted(worker) == 0 || listener_find(address, 0);
 }
 
 /* Whether some process of the worker still has this channel; a close that no hook saw leaves it
@@ -182,16 +184,26 @@ static bool is_held(const struct channel *channel)
 
     if (atomic_load(&channel->board->worker.holders) == 0)
         return false;
+    if (broker.config.handoff == HANDOFF_DIRECT)
+        return true; /* the program's fd is the canonical socket, of which there are many */
     return fstat(channel->their_fd, &info) < 0 ||
            procfs_tree_holds_socket(channel->worker->pid, info.st_ino);
 }
 
-/* bind(2) of an address that this worker has bound already. */
+static bool has_reuseport(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+
+    return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, &len) == 0 && on;
+}
+
+/* bind(2) of an address that this worker has bound already; reuse: SO_REUSEPORT is set now. */
 static bool collides(const struct worker *worker, const struct listener *listener, bool reuse)
 {
     struct channel *channel = worker_find_channel(worker, listener);
 
-    if (!channel || reuse)
+    if (!channel || (reuse && has_reuseport(listener->canonical_fd)))
         return false;
     if (is_held(channel))
         return true;

@@ -8,11 +8,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -21,87 +18,11 @@
 #include "shim/guard.h"
 #include "shim/next.h"
 #include "shim/retarget.h"
+#include "shim/shareable.h"
 #include "shim/vlisten.h"
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
 
 #define UNANSWERED_TRIES 20
 #define UNANSWERED_PAUSE_MS 50
-
-/* The program's address may be any pointer: have the kernel copy it, so that a bad one is its
- * EFAULT to give. */
-static bool copy_address(struct sockaddr_storage *copy, const struct sockaddr *addr, socklen_t len)
-{
-    int saved = errno;
-
-    memset(copy, 0, sizeof *copy);
-    if (!addr || len < sizeof(sa_family_t) || len > WIRE_ADDRESS_MAX)
-        return false;
-    struct iovec to = {copy, len};
-    struct iovec from = {(void *)(uintptr_t)addr, len};
-    long got = NEXT(syscall)(SYS_process_vm_readv, (long)getpid(), &to, 1L, &from, 1L, 0L);
-    if (got < 0 && (errno == ENOSYS || errno == EPERM)) {
-        memcpy(copy, addr, len);
-        got = (long)len;
-    }
-    errno = saved;
-    return got == (long)len;
-}
-
-static int get_int_option(int fd, int option)
-{
-    int value = -1;
-    socklen_t len = sizeof value;
-    int saved = errno;
-
-    if (NEXT(getsockopt)(fd, SOL_SOCKET, option, &value, &len) < 0)
-        value = -1;
-    errno = saved;
-    return value;
-}
-
-static bool has_shared_port(in_port_t port)
-{
-    return port != 0 || env.share_all;
-}
-
-static bool is_shareable_address(const struct sockaddr_storage *addr, socklen_t len)
-{
-    switch (addr->ss_family) {
-    case AF_INET:
-        return len >= sizeof(struct sockaddr_in) &&
-               has_shared_port(((const struct sockaddr_in *)addr)->sin_port);
-    case AF_INET6: /* without the scope id of RFC 2553 it is 24 bytes */
-        return len >= offsetof(struct sockaddr_in6, sin6_scope_id) &&
-               has_shared_port(((const struct sockaddr_in6 *)addr)->sin6_port);
-    case AF_UNIX:
-        return len > offsetof(struct sockaddr_un, sun_path) && len <= sizeof(struct sockaddr_un);
-    default: return false;
-    }
-}
-
-static bool is_shareable_socket(int fd, sa_family_t family)
-{
-    if (get_int_option(fd, SO_TYPE) != SOCK_STREAM || get_int_option(fd, SO_DOMAIN) != family)
-        return false;
-    int protocol = get_int_option(fd, SO_PROTOCOL);
-    return family == AF_UNIX || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
-}
-
-/* What is bound after the first accept is private (FTP's data listeners), unless --share says
- * otherwise. */
-static bool is_too_late(void)
-{
-    if (!atomic_load(&vlisten_has_accepted))
-        return false;
-    for (unsigned i = 0; i < VLISTEN_MAX; i++)
-        if (atomic_load(&vlisten_table[i].refs) > 0 &&
-            board_has_flag(vlisten_table[i].board, BOARD_SHARE_LATE))
-            return false;
-    return true;
-}
 
 static void copy_async(int from_fd, int to_fd)
 {
@@ -186,7 +107,7 @@ static enum claim_result claim_name(int link_fd, int fd, const struct sockaddr_s
     struct wire_claim claim;
     struct link_grant grant;
     int status_flags = NEXT(fcntl)(fd, F_GETFL);
-    bool reuse = addr->ss_family != AF_UNIX && get_int_option(fd, SO_REUSEPORT) == 1;
+    bool reuse = addr->ss_family != AF_UNIX && shareable_option(fd, SO_REUSEPORT) == 1;
 
     init_claim(&claim, addr, len, reuse ? WIRE_CLAIM_REUSEPORT : 0);
     if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
@@ -220,7 +141,7 @@ static int open_like(int fd)
     int new_fd = NEXT(socket)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     for (size_t i = 0; new_fd >= 0 && i < sizeof options / sizeof options[0]; i++) {
-        int value = get_int_option(fd, options[i]);
+        int value = shareable_option(fd, options[i]);
         if (value > 0)
             NEXT(setsockopt)(new_fd, SOL_SOCKET, options[i], &value, sizeof value);
     }
@@ -337,12 +258,14 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
     enum claim_result result;
     int try = 0;
 
-    if (!copy_address(&copy, addr, len) || !is_shareable_address(&copy, len) ||
-        !is_shareable_socket(fd, copy.ss_family) || is_too_late())
+    len = shareable_address(fd, addr, len, &copy);
+    if (len == 0)
         return CLAIM_NATIVE;
     do
         result = claim_once(fd, &copy, len);
     while (result == CLAIM_UNANSWERED && is_worth_another_try(++try));
+    if (result == CLAIM_DONE)
+        shareable_remember(fd, &copy, len);
     if (result != CLAIM_UNANSWERED)
         return result;
     link_complain(errno);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <linux/sockios.h>
 #include <sys/syscall.h>
 
 #include "env.h"
@@ -246,21 +247,50 @@ SSHIM_EXPORT int fcntl64(int fd, int command, ...)
                          : NEXT(fcntl64)(fd, command, argument);
 }
 
+/* What concerns the descriptor and its waiting stays; all else is asked of the real socket. */
+static bool is_about_descriptor(unsigned long request)
+{
+    switch (request) {
+    case FIONBIO:
+    case FIOASYNC:
+    case FIOCLEX:
+    case FIONCLEX:
+    case FIOSETOWN:
+    case FIOGETOWN:
+    case SIOCSPGRP:
+    case SIOCGPGRP: return true;
+    default: return false;
+    }
+}
+
+/* FIONBIO on a canonical socket: O_NONBLOCK is played. */
+static int pretend_nonblock(struct vlisten *listener, const int *on)
+{
+    if (!userptr_is_readable(on, sizeof *on, USERPTR_OTHER)) {
+        errno = EFAULT;
+        return -1;
+    }
+    atomic_store(&listener->nonblock, *on != 0);
+    return 0;
+}
+
 SSHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
 {
     TAKE_ARGUMENT(request);
-    struct vlisten *listener = request == FIONBIO && env_managed() ? vlisten_find(fd) : NULL;
+    struct vlisten *listener = NULL;
 
-    if (listener && atomic_load(&listener->direct)) {
-        if (!userptr_is_readable((const void *)argument, sizeof(int), USERPTR_OTHER)) {
-            errno = EFAULT;
-            return -1;
-        }
-        atomic_store(&listener->nonblock, *(const int *)argument != 0);
-        return 0;
-    }
+    if (env_managed() && (request == FIONBIO || fdmap_get(fd).kind == FDMAP_LISTENER))
+        listener = vlisten_find(fd);
+    if (!listener)
+        return NEXT(ioctl)(fd, request, argument);
+    if (!is_about_descriptor(request))
+        return NEXT(ioctl)(atomic_load(&listener->shadow_fd), request, argument);
+    if (request != FIONBIO)
+        return NEXT(ioctl)(fd, request, argument);
+    if (atomic_load(&listener->direct))
+        return pretend_nonblock(listener, (const int *)argument);
     int result = NEXT(ioctl)(fd, request, argument);
-    if (listener && result == 0)
+    if (result == 0)
         atomic_store(&listener->nonblock, *(const int *)argument != 0);
     return result;
 }

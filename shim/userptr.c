@@ -21,6 +21,8 @@ static bool page_is_readable(uintptr_t page)
 {
     const void *start = (const void *)(page * USERPTR_PAGE);
 
+    if (page == 0) /* NULL would mean that there is no mask to read */
+        return false;
     return NEXT(syscall)(SYS_rt_sigprocmask, -1L, start, NULL, 8L) == 0 || errno != EFAULT;
 }
 

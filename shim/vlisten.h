@@ -36,6 +36,7 @@ struct vlisten {
     _Atomic bool told; /* an event loop was told that the canonical socket is readable */
     struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;
+    uint64_t address_hash; /* of what was bound; stays when the record is free */
     int backlog; /* for listen(2), 0: as the program asks */
 };
 

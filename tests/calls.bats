@@ -1,0 +1,43 @@
+#!/usr/bin/env bats
+# Every hooked call, in every shape we could think of, does the same with the library as without it.
+
+load victims.bash
+
+setup() { victims_setup; }
+teardown() { victims_teardown; }
+
+# transcript NAME GROUP COMMAND...: the environment decides whether the library is there.
+transcript() {
+    local name=$1 group=$2
+    shift 2
+    mkdir "$T/d"
+    "$@" "$BUILD/tests/calls" "$PORT" "$T/d" "$group" >"$T/$name" </dev/null 3>&-
+    rm -r "$T/d"
+}
+
+# Equal but for the lines that begin with ~, and those are not equal.
+compare() {
+    diff -u <(grep -v '^~' "$T/native") <(grep -v '^~' "$T/shim")
+    diff -y --suppress-common-lines <(grep '^~' "$T/native") <(grep '^~' "$T/shim") >"$T/known" || true
+    [ "$(wc -l <"$T/known")" -eq "$(grep -c '^~' "$T/native")" ]
+}
+
+same() {
+    local group=$1
+    transcript native "$group" env
+    "$SSHIM" run -w 0 --control "$CONTROL" >"$T/out" 2>"$T/err" 3>&- &
+    BROKER=$!
+    wait_for test -S "$CONTROL"
+    transcript shim "$group" env LD_PRELOAD="$BUILD/libsshim.so" SSHIM_BROKER="$CONTROL"
+    "$SSHIM" stop --control "$CONTROL"
+    wait "$BROKER"
+    BROKER=
+    compare
+}
+
+@test "bind, listen, connect, shutdown and the names of sockets" { same names; }
+@test "accept with every argument, interrupted, and with a full fd table" { same accept; }
+@test "every socket option that servers use, with every length" { same options; }
+@test "dup, fcntl, ioctl and close" { same files; }
+@test "poll, select, epoll and their variants" { same waits; }
+@test "paths and abstract names" { same paths; }
