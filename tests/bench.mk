@@ -9,6 +9,8 @@ BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
 
 bench-tools: $(BENCH_TOOLS)
 
+test-progs: bench-tools
+
 $(BUILD)/bench/load: $(addprefix $(BUILD)/obj/tests/bench/,load.o conn.o histogram.o address.o)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ -lm
