@@ -68,23 +68,6 @@ help:
 
 .PHONY: demo install uninstall help
 # --- end of for users
-# --- the load program and the reference servers, see tests/bench/protocol.h
-BENCH_TOOLS   := $(BUILD)/bench/load $(BUILD)/bench/server $(BUILD)/bench/reuseport.so
-BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
-
-bench-tools: $(BENCH_TOOLS)
-
-$(BUILD)/bench/load: $(addprefix $(BUILD)/obj/tests/bench/,load.o conn.o histogram.o address.o)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ -lm
-
-$(BUILD)/bench/server: $(addprefix $(BUILD)/obj/tests/bench/,server.o serve.o address.o)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^
-
-$(BUILD)/bench/reuseport.so: tests/bench/reuseport.c
-	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -Wall -Wextra $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -shared -o $@ $<
 # --- real servers
 servers: all
 	scripts/servers.sh
@@ -95,9 +78,8 @@ servers: all
 clean:
 	rm -rf build
 
--include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d)
+-include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d)
 
-.PHONY: all clean bench-tools
 .PHONY: all clean
 
 # --- tests: each part brings its own targets -------------------------------------------------

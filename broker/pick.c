@@ -17,16 +17,23 @@ static bool is_better(const struct channel *a, const struct channel *b, enum con
     return channel_active(a) < channel_active(b);
 }
 
+/* Nobody can be better: each look at another one costs a cache miss or two. */
+static bool is_best(const struct channel *channel, enum config_balance balance)
+{
+    return balance == BALANCE_LEASTCONN && channel_active(channel) == 0;
+}
+
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms)
 {
     uint32_t count = listener->channel_count;
     uint32_t window = balance == BALANCE_ROUNDROBIN ? 1
                       : balance == BALANCE_FIRST    ? count
                                                     : PICK_WINDOW;
+    uint32_t reach = balance == BALANCE_FIRST ? count : PICK_REACH;
     uint32_t found = 0;
     struct channel *best = NULL;
 
-    for (uint32_t i = 0; i < count && found < window; i++) {
+    for (uint32_t i = 0; i < count && found < window && (!best || i < reach); i++) {
         uint32_t at = listener->cursor + i;
         struct channel *channel = listener->channels[at < count ? at : at - count];
         if (!pick_is_eligible(channel) || !channel_is_idle(channel, now_ms))
@@ -34,6 +41,8 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
         found++;
         if (!best || is_better(channel, best, balance))
             best = channel;
+        if (is_best(channel, balance))
+            break;
     }
     if (best)
         listener->cursor = best->position + 1 < count ? best->position + 1 : 0;

@@ -13,6 +13,8 @@
 /* Of how many idle channels the least loaded is chosen: all of them in small pools, a moving window
  * in large ones. */
 #define PICK_WINDOW 32
+/* How many channels are looked at after which one that is idle is good enough. */
+#define PICK_REACH 64
 
 /* An idle channel by the policy, or NULL when nobody is idle. */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);

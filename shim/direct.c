@@ -75,7 +75,8 @@ bool direct_is_possible(struct vlisten *listener)
     if (!atomic_load_explicit(&listener->nonblock, memory_order_relaxed) ||
         atomic_load_explicit(&listener->direct, memory_order_relaxed))
         return false;
-    return starving == BOARD_BACKLOG ? is_permitted(listener)
+    /* One with open connections might take a whole burst that others should share. */
+    return starving == BOARD_BACKLOG ? has_no_connection(listener) && is_permitted(listener)
                                      : starving == BOARD_FED && may_look(listener);
 }
 

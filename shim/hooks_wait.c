@@ -95,16 +95,10 @@ SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_eve
     return result;
 }
 
-/* What is returned without waiting, as wait_take_turn. */
-static int take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max)
-{
-    return listeners ? wait_take_turn(epoll_fd, events, max) : 0;
-}
-
 SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
 {
     uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
-    int ready = take_turn(listeners, epoll_fd, events, max);
+    int ready = wait_take_turn(listeners, epoll_fd, events, max);
 
     if (ready != 0)
         return ready;
@@ -116,7 +110,7 @@ SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, 
 {
     uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
     /* a signal mask is the kernel's business: it may let a pending signal in */
-    int ready = mask ? 0 : take_turn(listeners, epoll_fd, events, max);
+    int ready = mask ? 0 : wait_take_turn(listeners, epoll_fd, events, max);
 
     if (ready != 0)
         return ready;

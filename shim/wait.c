@@ -167,31 +167,60 @@ void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll
     atomic_store(&registrations[set].epoll_fd, epoll_fd + 1);
 }
 
-/*
- * An event loop with nothing else to do, while connections wait in the backlog, would ask the
- * broker, and the broker would send one. Instead it is told that its listener is readable, and its
- * accept() takes from the canonical socket; somebody else may be faster, as between any two
- * processes that share a listener.
- */
-int wait_take_turn(int epoll_fd, struct epoll_event *events, int max)
+/* Whether connections wait for any of them, in the backlog or in the broker's care. */
+static bool is_wanted(uint64_t listeners)
 {
-    struct fdmap_entry entry = fdmap_get(epoll_fd);
+    for (uint64_t rest = listeners; rest; rest &= rest - 1) {
+        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
+        if (board_starving(listener->board) != BOARD_FED || direct_is_possible(listener))
+            return true;
+    }
+    return false;
+}
 
-    if (entry.kind != FDMAP_EPOLL || max < 1)
-        return 0;
-    struct registration *registration = &registrations[entry.index];
+/* It came to wait, even if it will not: its waiting can be seen. */
+static void note_visit(uint64_t listeners)
+{
+    for (uint64_t rest = listeners; rest; rest &= rest - 1)
+        atomic_fetch_add_explicit(&vlisten_table[__builtin_ctzll(rest)].board->worker.waits, 1,
+                                  memory_order_relaxed);
+}
+
+/* The listener that can be told readable in this epoll fd, or NULL. */
+static struct vlisten *find_registered(int epoll_fd, const struct registration *registration)
+{
     int fd = atomic_load_explicit(&registration->fd, memory_order_relaxed);
-    struct fdmap_entry listener_entry = fdmap_get(fd);
+    struct fdmap_entry entry = fdmap_get(fd);
+    int saved = errno;
+
     if (atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) != epoll_fd + 1 ||
-        listener_entry.kind != FDMAP_LISTENER)
+        entry.kind != FDMAP_LISTENER || !is_registered(epoll_fd, fd))
+        return NULL;
+    errno = saved;
+    return &vlisten_table[entry.index];
+}
+
+/*
+ * First, a loop that has something to do is not waiting: it must not be given a connection that
+ * others could serve sooner. Second, one that has nothing to do, while connections wait in the
+ * backlog, would ask the broker, and the broker would send one. Instead it is told that its
+ * listener is readable, and its accept() takes from the canonical socket; somebody else may be
+ * faster, as between any two processes that share a listener.
+ */
+int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max)
+{
+    if (!is_wanted(listeners))
         return 0;
-    struct vlisten *listener = &vlisten_table[listener_entry.index];
-    if (!direct_is_possible(listener))
-        return 0;
+    note_visit(listeners);
     int ready = NEXT(epoll_wait)(epoll_fd, events, max, 0);
-    if (ready != 0 || !direct_is_ready(listener) || !is_registered(epoll_fd, fd) ||
-        !userptr_is_writable(events, sizeof *events, USERPTR_WAIT))
+    struct fdmap_entry entry = fdmap_get(epoll_fd);
+    if (ready != 0 || entry.kind != FDMAP_EPOLL)
         return ready;
+    struct registration *registration = &registrations[entry.index];
+    struct vlisten *listener = find_registered(epoll_fd, registration);
+    if (!listener || !direct_is_possible(listener) || !direct_is_ready(listener) ||
+        !userptr_is_writable(events, sizeof *events, USERPTR_WAIT))
+        return 0;
     direct_tell(listener);
     events[0] = (struct epoll_event){
         .events = EPOLLIN,

@@ -35,7 +35,7 @@ void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll
  * Before epoll_wait(epoll_fd, events, max, ...) blocks: what it may return at once, or 0 to go on.
  * A cancellation point.
  */
-int wait_take_turn(int epoll_fd, struct epoll_event *events, int max);
+int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max);
 
 /* This thread accepted from the listener: is fd registered in the epoll fd it waited on last? */
 void wait_learn(struct vlisten *listener, int fd);

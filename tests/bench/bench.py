@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measures sshim beside its alternatives, round by round interleaved.
 
-usage: bench.py [--quick] [--rounds N] [--only NAME[,NAME...]] [--out FOLDER] [--scale F] [--side TEXT] [--list]
+usage: bench.py [--quick] [--rounds N] [--only NAME[,NAME...]] [--out FOLDER] [--scale F] [--side TEXT] [--install] [--list]
 """
 import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,7 @@ def parse():
     parser.add_argument("--side", default="", help="only the base and sides with this in their name")
     parser.add_argument("--scale", type=float, default=0, help="of the length of a round (1; quick: 0.3)")
     parser.add_argument("--out", default=os.path.join(sides.BUILD, "bench"), help="folder for results")
+    parser.add_argument("--install", action="store_true", help="install the alternatives with apt-get")
     parser.add_argument("--list", action="store_true", help="print the names of the works")
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 5)
@@ -73,14 +75,23 @@ def measure_round(work, group, seconds, seed):
     return rows
 
 
+def start_all(group):
+    """Leaves out what cannot be started here, and says so."""
+    for side in list(group):
+        try:
+            side.start()
+        except (RuntimeError, OSError) as error:
+            print(f"bench.py: without {side.name}: {error}")
+            group.remove(side)
+
+
 def run_work(work, options):
     seconds = max(0.3, work.seconds * options.scale)
     group = [side for side in work.make_sides()
              if options.side in side.name or side.name == work.base]
-    rounds = {side.name: [] for side in group}
     try:
-        for side in group:
-            side.start()
+        start_all(group)
+        rounds = {side.name: [] for side in group}
         for turn in range(-1, options.rounds):  # the first one warms up and is not counted
             batches = [group] if work.together else [[side] for side in group]
             for batch in batches:
@@ -124,6 +135,19 @@ def describe_machine():
             "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
 
 
+PACKAGES = {"/usr/sbin/haproxy": "haproxy", "/usr/sbin/nginx": "nginx-light", "/usr/bin/node": "nodejs",
+            "/usr/lib/nginx/modules/ngx_stream_module.so": "libnginx-mod-stream",
+            "/usr/bin/gnuplot": "gnuplot-nox"}
+
+
+def install_missing():
+    missing = [package for path, package in PACKAGES.items()
+               if not os.path.exists(path) and not shutil.which(os.path.basename(path))]
+    if missing and subprocess.run(["apt-get", "install", "-y", "-qq", *missing], check=False,
+                                  stdout=subprocess.DEVNULL).returncode:
+        print(f"bench.py: cannot install {' '.join(missing)}; sides that need them are left out")
+
+
 def choose(options):
     wanted = [name for name in options.only.split(",") if name]
     known = [work.name for work in works.WORKS] + list(limits.LIMITS)
@@ -143,6 +167,8 @@ def main():
         print("\n".join([work.name for work in works.WORKS] + list(limits.LIMITS)))
         return 0
     chosen, checks = choose(options)
+    if options.install:
+        install_missing()
     results = {"machine": describe_machine(), "rounds": options.rounds, "works": [], "limits": []}
     for work in chosen:
         results["works"].append(run_work(work, options))

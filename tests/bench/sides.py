@@ -59,10 +59,11 @@ class Side:
             self.stop()
             raise RuntimeError(f"{self.name}: {error}\n{log}") from error
 
-    def spawn(self, *command, **environment):
+    def spawn(self, *command, keep_fd=None, **environment):
         process = subprocess.Popen(
             [str(part) for part in command], env={**os.environ, **environment},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            pass_fds=[] if keep_fd is None else [keep_fd],
             stderr=open(os.path.join(self.folder.name, "log"), "ab"), start_new_session=True)
         self.processes.append(process)
         return process
@@ -108,8 +109,12 @@ class Side:
 def sshim(name, mode, workers=4, options=(), command=None):
     def start(side):
         server = command(side.port) if command else [SERVER, "-f", mode, side.port]
-        side.spawn(SSHIM, "run", "-q", "-w", workers, "--control", side.path("c.sock"), *options, "--",
-                   *server)
+        read_fd, write_fd = os.pipe()
+        side.spawn(SSHIM, "run", "-q", "-w", workers, "--control", side.path("c.sock"),
+                   "--ready-fd", write_fd, *options, "--", *server, keep_fd=write_fd)
+        os.close(write_fd)
+        with os.fdopen(read_fd, "rb") as ready:
+            ready.read(1)  # all workers listen
     return Side(name, start)
 
 

@@ -1,0 +1,34 @@
+# bench.mk - the load program, the reference servers and the measurements. Included by Makefile; uses its variables.
+#
+# make bench        measures this beside its alternatives (about 20 minutes); results in build/bench
+# make bench-quick  the same in under three minutes, coarser
+# BENCH=... passes options on, see tests/bench/bench.py --help
+
+BENCH_TOOLS   := $(BUILD)/bench/load $(BUILD)/bench/server $(BUILD)/bench/reuseport.so
+BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
+
+bench-tools: $(BENCH_TOOLS)
+
+test-progs: bench-tools
+
+$(BUILD)/bench/load: $(addprefix $(BUILD)/obj/tests/bench/,load.o conn.o histogram.o address.o)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ -lm
+
+$(BUILD)/bench/server: $(addprefix $(BUILD)/obj/tests/bench/,server.o serve.o address.o)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^
+
+$(BUILD)/bench/reuseport.so: tests/bench/reuseport.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -Wall -Wextra $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -shared -o $@ $<
+
+bench: all bench-tools
+	BUILD=$(abspath $(BUILD)) python3 -B tests/bench/bench.py --install $(BENCH)
+
+bench-quick: all bench-tools
+	BUILD=$(abspath $(BUILD)) python3 -B tests/bench/bench.py --install --quick $(BENCH)
+
+-include $(BENCH_OBJECTS:.o=.d)
+
+.PHONY: bench-tools bench bench-quick

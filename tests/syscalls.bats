@@ -1,0 +1,93 @@
+#!/usr/bin/env bats
+# What each path of a connection costs in system calls; ARCHITECTURE.md, "What a connection costs".
+
+load helpers
+
+LOAD=$BUILD/bench/load
+SERVER=$BUILD/bench/server
+
+is_traced() { # PID
+    [[ $(awk '/^TracerPid/ { print $2 }' "/proc/$1/status") != 0 ]]
+}
+
+# count_calls FILE PID...: counts what these processes do from now on. Its pid is $COUNTER.
+count_calls() {
+    local file=$1 pid
+    shift
+    local targets=()
+    for pid in "$@"; do targets+=(-p "$pid"); done
+    strace -qq -f -c -U name,calls -o "$file" "${targets[@]}" 3>&- 2>/dev/null &
+    COUNTER=$!
+    for pid in "$@"; do wait_until is_traced "$pid"; done
+}
+
+stop_counting() {
+    kill -INT "$COUNTER"
+    wait "$COUNTER" || true
+}
+
+calls() { # FILE NAME
+    awk -v name="$2" '$1 == name { print $2; found = 1 } END { if (!found) print 0 }' "$1"
+}
+
+at_most() { # WHAT COUNT LIMIT
+    echo "$1: $2, at most $3"
+    (($2 <= $3))
+}
+
+answers() { # COUNT CLIENTS MIX
+    "$LOAD" -n "$1" -c "$2" -m "$3" -d 60 -t 30000 "$ADDR" >"$TMP/load"
+    [[ $(jq .outcomes.right "$TMP/load") == "$1" ]]
+}
+
+workers() {
+    status_of '.workers[].pid'
+}
+
+@test "an idle worker: the broker spends accept4, sendmsg and close, the worker one recvmsg" {
+    start_broker -w 2 -- "$SERVER" blocking "$ADDR"
+    answers 20 1 f1
+    count_calls "$TMP/broker" "$BROKER"
+    answers 200 1 f1
+    stop_counting
+    at_most "broker's accept4" "$(calls "$TMP/broker" accept4)" 204
+    at_most "broker's sendmsg" "$(calls "$TMP/broker" sendmsg)" 204
+    at_most "broker's close" "$(calls "$TMP/broker" close)" 204
+    at_most "broker's epoll_ctl" "$(calls "$TMP/broker" epoll_ctl)" 10
+    # shellcheck disable=SC2046
+    count_calls "$TMP/workers" $(workers)
+    answers 200 1 f1
+    stop_counting
+    at_most "workers' recvmsg" "$(calls "$TMP/workers" recvmsg)" 206
+    at_most "workers' accept4" "$(calls "$TMP/workers" accept4)" 4
+    at_most "workers' fcntl" "$(calls "$TMP/workers" fcntl)" 0
+    at_most "workers' sendmsg" "$(calls "$TMP/workers" sendmsg)" 10
+}
+
+@test "a saturated pool that blocks in accept: one accept4, and the broker sleeps" {
+    start_broker -w 2 -- "$SERVER" blocking "$ADDR"
+    answers 40 32 l1
+    # shellcheck disable=SC2046
+    count_calls "$TMP/workers" $(workers)
+    answers 400 32 l1
+    stop_counting
+    at_most "workers' accept4" "$(calls "$TMP/workers" accept4)" 480
+    at_most "workers' recvmsg" "$(calls "$TMP/workers" recvmsg)" 80
+    count_calls "$TMP/broker" "$BROKER"
+    answers 400 32 l1
+    stop_counting
+    at_most "broker's sendmsg" "$(calls "$TMP/broker" sendmsg)" 80
+    at_most "broker's epoll_wait" "$(calls "$TMP/broker" epoll_wait)" 240
+}
+
+@test "a saturated event loop: no datagram to the broker, no offer" {
+    start_broker -w 2 -- "$SERVER" epoll-one "$ADDR"
+    answers 40 32 l1
+    # shellcheck disable=SC2046
+    count_calls "$TMP/workers" $(workers)
+    answers 400 32 l1
+    stop_counting
+    at_most "workers' sendmsg" "$(calls "$TMP/workers" sendmsg)" 80
+    at_most "workers' accept4" "$(calls "$TMP/workers" accept4)" 480
+    at_most "workers' recvmsg" "$(calls "$TMP/workers" recvmsg)" 160
+}
