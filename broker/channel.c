@@ -19,6 +19,9 @@
 #include "proto/fdpass.h"
 
 #define PROBE_MAX_MS 1000
+#define DEAF_AFTER 3 /* offers in a row that it did not accept though it went on waiting */
+#define DIRECT_MAX                                                                                 \
+    (UINT64_C(1) << 48) /* nobody takes more in a lifetime; larger numbers are noise */
 #define WAITING_MAX                                                                                \
     4096 /* no server has more threads in accept than this; larger numbers are noise */
 
@@ -175,10 +178,15 @@ uint32_t channel_untaken(const struct channel *channel)
     return (uint32_t)(channel->sent - channel->recalled - read_taken(channel));
 }
 
+static uint64_t read_direct(const struct channel *channel)
+{
+    uint64_t direct = atomic_load_explicit(&channel->board->worker.direct, memory_order_relaxed);
+    return direct <= DIRECT_MAX ? direct : 0;
+}
+
 uint64_t channel_accepted(const struct channel *channel)
 {
-    return read_taken(channel) +
-           atomic_load_explicit(&channel->board->worker.direct, memory_order_relaxed);
+    return read_taken(channel) + read_direct(channel);
 }
 
 uint64_t channel_active(const struct channel *channel)
@@ -206,7 +214,7 @@ void channel_settle(const struct channel *channel, struct journal_counts *counts
     lost = lost < taken ? lost : taken;
     counts->taken += taken - lost;
     counts->lost += net - taken + lost;
-    counts->direct += atomic_load(&channel->board->worker.direct);
+    counts->direct += read_direct(channel);
 }
 
 static uint32_t read_waiting(const struct channel *channel)
@@ -219,12 +227,26 @@ static uint32_t read_waiting(const struct channel *channel)
 static bool shows_life(struct channel *channel)
 {
     uint32_t waits = atomic_load_explicit(&channel->board->worker.waits, memory_order_relaxed);
-    uint64_t taken = read_taken(channel);
-    bool moved = waits != channel->seen_waits || taken != channel->seen_taken;
+    uint64_t accepted = channel_accepted(channel);
+    bool moved = waits != channel->seen_waits || accepted != channel->seen_accepted;
 
+    if (accepted != channel->seen_accepted)
+        channel->unheard = 0;
     channel->seen_waits = waits;
-    channel->seen_taken = taken;
+    channel->seen_accepted = accepted;
     return moved;
+}
+
+/* The suspect waits again. Whoever was only busy accepts then. */
+static void note_unheard(struct channel *channel, uint64_t accepted_before)
+{
+    if (channel->seen_accepted == accepted_before && channel->unheard < DEAF_AFTER)
+        channel->unheard++;
+}
+
+bool channel_is_deaf(const struct channel *channel)
+{
+    return channel->suspect && channel->unheard >= DEAF_AFTER;
 }
 
 bool channel_is_idle(struct channel *channel, int64_t now_ms)
@@ -232,7 +254,11 @@ bool channel_is_idle(struct channel *channel, int64_t now_ms)
     uint32_t untaken = channel_untaken(channel);
 
     if (channel->suspect) {
-        if (!shows_life(channel))
+        uint64_t accepted = channel->seen_accepted;
+        bool alive = shows_life(channel);
+        if (alive)
+            note_unheard(channel, accepted);
+        if (!alive || channel_is_deaf(channel))
             return untaken == 0 && now_ms >= channel->probe_at_ms;
         channel->suspect = false;
         channel->misses = 0;

@@ -44,9 +44,10 @@ struct channel {
     /* Suspected of not accepting though it says it waits; cleared by any sign of life. */
     bool suspect;
     unsigned misses;
+    unsigned unheard; /* times that it went on waiting and accepted nothing of what was sent */
     int64_t probe_at_ms;
     uint32_t seen_waits;
-    uint64_t seen_taken;
+    uint64_t seen_accepted;
     bool probing; /* an offer was sent although it seemed busy */
     uint64_t checked_accepted;
     int64_t sent_at_ms; /* when the oldest untaken offer may have been sent */
@@ -94,6 +95,10 @@ void channel_settle(const struct channel *channel, struct journal_counts *counts
 
 /* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
 bool channel_is_idle(struct channel *channel, int64_t now_ms);
+
+/* It says that it waits, over and over, and accepts nothing: only an offer now and then goes there.
+ */
+bool channel_is_deaf(const struct channel *channel);
 
 /* An offer is sent although it seems busy; and whether the end of that shows its waiting cannot be
  * seen. */

@@ -25,6 +25,7 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
     char text[ADDRESS_TEXT_MAX];
 
     channel->listening = true;
+    channel->worker->has_listened = true;
     state_touch();
     channel->listener->backlog = message->backlog;
     log_debug("worker %u listens on %s", channel->worker->slot,

@@ -282,6 +282,7 @@ static void load_channel(const struct state_channel *record, struct listener *li
         return;
     }
     channel->listening = record->listening;
+    worker->has_listened |= record->listening;
     channel->closed = record->closed;
     channel->blind = record->blind;
     claim_watch_channel(channel);

@@ -28,6 +28,8 @@ static const char *state_of(const struct worker *worker)
     if (worker->state == WORKER_READY || worker->state == WORKER_STARTING) {
         if (worker_is_stuck(worker))
             return "stuck";
+        if (worker_has_left(worker))
+            return worker_state_name(WORKER_DRAINING);
         if (worker->state == WORKER_READY && worker_is_busy(worker))
             return "busy";
     }

@@ -202,6 +202,16 @@ bool worker_is_busy(const struct worker *worker)
     return false;
 }
 
+bool worker_has_left(const struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (!channel->closed)
+            return false;
+    return worker->has_listened;
+}
+
 bool worker_is_stuck(const struct worker *worker)
 {
     struct channel *channel;
@@ -209,7 +219,8 @@ bool worker_is_stuck(const struct worker *worker)
     if (worker->stopped || worker->stuck)
         return true;
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (!channel->closed && channel->suspect && loop_now_ms() - channel->sent_at_ms >= STUCK_MS)
+        if (!channel->closed && channel->suspect &&
+            (channel_is_deaf(channel) || loop_now_ms() - channel->sent_at_ms >= STUCK_MS))
             return true;
     return false;
 }

@@ -33,6 +33,7 @@ struct worker {
     pid_t pid;    /* the process that counts; moves on when a server daemonises */
     bool joined;  /* started by somebody else: it has no token */
     bool stopped; /* by SIGSTOP or a debugger */
+    bool has_listened; /* on something that is shared */
     uint8_t token[WIRE_TOKEN_SIZE];
     int64_t started_ms;
     int64_t ready_ms;
@@ -104,6 +105,9 @@ uint64_t worker_active(const struct worker *worker);
 
 /* Changes whenever it waits, accepts or closes something. */
 uint64_t worker_motion(const struct worker *worker);
+
+/* Whether it has closed every listener that it had. */
+bool worker_has_left(const struct worker *worker);
 
 /* Whether all its threads seem busy, or it holds offers that it does not take. */
 bool worker_is_busy(const struct worker *worker);

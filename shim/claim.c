@@ -61,6 +61,10 @@ static enum claim_result install(int fd, int status_flags, struct link_grant *gr
         errno = ENOMEM;
         return CLAIM_FAILED;
     }
+    /* It is hidden by now, and of the first claimant it is the same file as the program's own
+     * socket: retarget would take it for a dup that the program has made. */
+    NEXT(close)(grant->shadow_fd);
+    grant->shadow_fd = -1;
     atomic_store(&listener->own_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
     dress_channel(grant->channel_fd, fd, status_flags);
     int count = retarget(fd, grant->channel_fd, fds);

@@ -24,7 +24,7 @@ class Pool:
     the reference server."""
 
     def __init__(self, command, workers=4, options=(), env=(), before=(), stderr=None, pass_fds=(),
-                 sshim=SSHIM, owner=None):
+                 sshim=SSHIM, owner=None, ready=None):
         global count
         count += 1
         self.folder = tempfile.mkdtemp(prefix="sshim-r.")
@@ -44,7 +44,7 @@ class Pool:
         self.env["SSHIM_TEST"] = self.folder
         self.env.update({name: self.fill(value) for name, value in dict(env).items()})
         self.process = None
-        self.leaves_processes = False
+        self.ready = workers if ready is None else ready
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -65,7 +65,7 @@ class Pool:
     def __enter__(self):
         self.launch()
         try:
-            self.wait_ready()
+            self.wait_ready(self.ready)
         except BaseException:
             self.end_all()
             raise
@@ -171,8 +171,7 @@ class Pool:
     # --- what is left
 
     def check_nothing_left(self):
-        if not self.leaves_processes:
-            wait_for(lambda: not tools.pids_with(f"SSHIM_TEST={self.folder}"), "no process is left", 5)
+        wait_for(lambda: not tools.pids_with(f"SSHIM_TEST={self.folder}"), "no process is left", 5)
         for name in os.listdir(self.folder):
             if not os.path.islink(self.path(name)) and name.endswith(".sock"):
                 raise tools.Broken(f"left behind: {name}")

@@ -90,10 +90,17 @@ def answer(client):
     return int(data[1:5], 16) if len(data) == 6 and data[:1] == b"f" else None
 
 
+def prove_useful(pool):
+    """A worker that ends before it has accepted anything is started again ever later."""
+    wait_for(lambda: pool.load(clients=4, seconds=0.1).finish(wait=True)
+             and all(worker["accepted"] for worker in pool.workers_now()), "every worker has served")
+
+
 def kill_between(r, mode, stop, kill):
     """Every worker but one is pinned down, the last has the offer in its channel when it dies."""
     with Pool(mode, workers=2, options=["--recall", "10000", "--handoff", "broker"]) as pool:
         for _ in range(r.pick(20, 4)):
+            prove_useful(pool)
             pids = pool.pids()
             slot = r.rng.randrange(2)
             held = stop(pids[slot])

@@ -161,6 +161,24 @@ static void a_suspect_must_show_life(void)
     CHECK(!channels[0].suspect);
 }
 
+static void who_waits_and_never_accepts_is_left_out(void)
+{
+    reset();
+    listener.channel_count = 1;
+    boards[0].worker.waiting = 1;
+    for (int i = 1; i <= 3; i++) {
+        channel_suspect(&channels[0], 1000, 5);
+        CHECK(!channel_is_deaf(&channels[0]));
+        boards[0].worker.waits++;
+        CHECK((idle(BALANCE_LEASTCONN) == NULL) == (i == 3));
+    }
+    CHECK(channel_is_deaf(&channels[0]));
+    channels[0].sent = 1;
+    boards[0].worker.taken = 1;
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+    CHECK(!channel_is_deaf(&channels[0]));
+}
+
 static void suspicion_grows_to_a_second(void)
 {
     int64_t last = 0;
@@ -247,6 +265,7 @@ int main(void)
     unit_run("channel: whatever the worker writes, the counts stay in bounds",
              a_lying_board_is_bounded);
     unit_run("channel: a suspect is left out until it shows life", a_suspect_must_show_life);
+    unit_run("channel: who waits and never accepts is left out", who_waits_and_never_accepts_is_left_out);
     unit_run("channel: suspicion lasts longer each time, a second at most",
              suspicion_grows_to_a_second);
     unit_run("channel: what was forgiven is not untaken", forgiven_offers_do_not_count);
