@@ -159,6 +159,7 @@ clean_up() {
     [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
     is_running && kill -KILL "$run_pid"
     cd / && rm -rf "$work"
+    work=
 }
 
 try_recipe() {
@@ -182,7 +183,9 @@ try_recipe() {
     [ "$verdict" = pass ]
 }
 
+work=
 trap 'exit 1' TERM INT
+trap '[ -z "$work" ] || clean_up' EXIT
 failures=0
 for one; do
     try_recipe "$one" || failures=$((failures + 1))
