@@ -52,13 +52,10 @@ static bool all_ready(void)
     return true;
 }
 
-static void tell_ready(void)
+static void write_ready_fd(void)
 {
     struct config *config = &broker.config;
 
-    told_ready = true;
-    if (config->workers > 0)
-        log_info("%u of %u workers are ready", config->workers, config->workers);
     if (config->ready_fd < 0)
         return;
     if (write(config->ready_fd, "\n", 1) != 1)
@@ -66,6 +63,14 @@ static void tell_ready(void)
                   config->ready_fd, strerror(errno));
     close(config->ready_fd);
     config->ready_fd = -1;
+}
+
+static void tell_ready(void)
+{
+    told_ready = true;
+    if (broker.config.workers > 0)
+        log_info("%u of %u workers are ready", broker.config.workers, broker.config.workers);
+    write_ready_fd();
 }
 
 static void mark_ready(struct worker *worker)
@@ -431,5 +436,7 @@ void fleet_resume(void)
     for (unsigned i = broker.config.workers; i < slot_count; i++)
         if (slots[i]->worker && !slots[i]->worker->joined)
             drain_begin(slots[i]->worker);
-    told_ready = all_ready(); /* somebody has said so */
+    told_ready = all_ready(); /* the broker before us has said so, but not to who started us */
+    if (told_ready)
+        write_ready_fd();
 }

@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -238,6 +239,29 @@ static bool can_preload(void)
     return false;
 }
 
+/*
+ * Moves --ready-fd out of the way of workers and of a resumed broker: its reader may wait for the
+ * end of file as well, and after a crash its number may be that of another file.
+ */
+static bool take_ready_fd(bool resumes)
+{
+    int fd = broker.config.ready_fd;
+
+    broker.config.ready_fd = -1;
+    if (fd < 0 || resumes)
+        return true;
+    broker.config.ready_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (broker.config.ready_fd < 0) {
+        log_error("--ready-fd '%d' makes no sense: that file descriptor is not open; see sshim "
+                  "--help",
+                  fd);
+        return false;
+    }
+    if (fd > STDERR_FILENO)
+        close(fd);
+    return true;
+}
+
 int run_broker(int argc, char **argv, char **program_argv)
 {
     int result = config_parse(&broker.config, argc, argv);
@@ -254,6 +278,8 @@ int run_broker(int argc, char **argv, char **program_argv)
     spawn_init();
     resume_init(program_argv);
     bool resumes = resume_is_due();
+    if (!take_ready_fd(resumes))
+        return EXIT_USAGE;
     pace_init(resumes);
     if (!resumes && !can_preload())
         return EXIT_NOT_EXECUTABLE;

@@ -187,8 +187,6 @@ static void run_child(char **command, const struct spawn_identity *identity, int
         if (strstr(command[i], "{id}"))
             command[i] = replace_id(command[i], identity->slot);
     setpgid(0, 0);
-    if (broker.config.ready_fd >= 0) /* its reader may wait for the end of file as well */
-        close(broker.config.ready_fd);
     detach_terminal();
     signal(SIGPIPE, SIG_DFL);
     setrlimit(RLIMIT_NOFILE, &original_files);

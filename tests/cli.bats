@@ -95,7 +95,7 @@ refuses() {
 }
 
 @test "a ready-fd that is not open is exit 2" {
-    refuses 2 "--ready-fd '77'" run --ready-fd 77 -- true
+    refuses 2 "--ready-fd '77'" run --control "$CONTROL" --ready-fd 77 -- true
     refuses 2 "--ready-fd 'x'" run --ready-fd x -- true
 }
 

@@ -146,9 +146,9 @@ fds_are() {
     stop_broker
 }
 
-@test "256 workers start, serve and stop" {
-    start_broker -w 256 -- "$VICTIM" accept "$ADDR"
-    all_answer 256
+@test "64 workers start, serve and stop" {
+    start_broker -w 64 -- "$VICTIM" accept "$ADDR"
+    all_answer 64
     stop_broker
     [[ $STATUS == 0 ]]
 }

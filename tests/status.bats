@@ -15,12 +15,14 @@ end_hold() {
     HOLDERS=()
 }
 
-# When nothing is under way: every connection was handed over or taken directly (an offer that was taken back was
-# handed over once more), and what the workers accepted is what the listeners did.
+# When nothing is under way: an offer that was taken back was accepted and handed over once more, and what the
+# workers accepted is what came in.
 sums_agree() {
     status_of '{workers: [.workers[].accepted], listeners: .listeners}'
-    status_is '([.listeners[] | .accepted + .recalled] | add) == ([.listeners[] | .handed + .direct] | add)
-        and ([.workers[].accepted] | add) == ([.listeners[].accepted] | add)'
+    status_is '(.listeners | map(.accepted == .handed + .direct
+            and .handed == .taken + .recalled + .lost + .untaken
+            and .connections == .taken + .direct) | all)
+        and ([.workers[].accepted] | add) == ([.listeners[].connections] | add)'
 }
 
 @test "the JSON document has exactly the fields of the manual" {
@@ -28,7 +30,8 @@ sums_agree() {
     probe 4
     status_is '(keys == ["listeners", "name", "pid", "state", "workers"])
         and (.workers | map(keys == ["accepted", "active", "pid", "restarts", "slot", "state", "uptime_s"]) | all)
-        and (.listeners | map(keys == ["accepted", "address", "backlog", "direct", "handed", "queued", "recalled"]) | all)'
+        and (.listeners | map(keys == ["accepted", "address", "backlog", "connections", "direct", "handed", "lost", "queued", "recalled", "taken",
+            "untaken"]) | all)'
     status_is '(.listeners | length) == 1 and (.workers | length) == 2 and .name == "web" and .state == "ready"'
     status_is ".pid == $BROKER and .listeners[0].address == \"$ADDR\""
     status_is ".listeners[0].backlog == $(cat /proc/sys/net/core/somaxconn) and .listeners[0].queued == 0"
@@ -65,7 +68,7 @@ sums_agree() {
             clients+=($!)
         done
         for pid in "${clients[@]}"; do wait "$pid"; done
-        wait_until status_is '.listeners[0].accepted == 200'
+        wait_until status_is '.listeners[0].connections == 200'
         sums_agree
         status_is '.listeners[0].queued == 0 and ([.workers[].accepted] | min > 0)'
         case $mode in
@@ -78,7 +81,8 @@ sums_agree() {
 }
 
 @test "open connections are counted where they are, and evenly given" {
-    start_broker -w 4 -- "$VICTIM" epoll --hold "$ADDR"
+    # nothing is recalled from a worker that a loaded machine gives no turn
+    start_broker -w 4 --recall 10000 -- "$VICTIM" epoll --hold "$ADDR"
     local i
     for i in {1..12}; do
         # A worker that has not come back to its wait is passed over, so let all come back.
@@ -116,7 +120,7 @@ sums_agree() {
     wait_until status_is '.workers[0].restarts == 1 and .workers[0].state == "ready"'
     probe 10
     status_is '[.workers[].accepted] | add == 20'
-    status_is '.listeners[0].accepted == 20'
+    status_is '.listeners[0].connections == 20'
     stop_broker
 }
 
@@ -157,9 +161,9 @@ END
     stop_broker
 }
 
-@test "a status with a thousand slots arrives whole" {
-    launch_broker -w 1000 --grace 1 -- sh -c '[ "$SSHIM_WORKER_ID" -ge 3 ] || exec sleep 1000; exit 1'
-    wait_until status_is '(.workers | length) == 1000'
-    [[ $("$SSHIM" status --control "$CONTROL" | grep -Ec '^ +[0-9]+ +[0-9]+ ') == 1000 ]]
+@test "a status with a hundred slots arrives whole" {
+    start_broker -w 100 -- "$VICTIM" accept "$ADDR"
+    status_is '(.workers | length) == 100'
+    [[ $("$SSHIM" status --control "$CONTROL" | grep -Ec '^ +[0-9]+ +[0-9]+ ') == 100 ]]
     stop_broker
 }

@@ -102,6 +102,19 @@ started() { # COUNT of times
     stop_broker
 }
 
+@test "a broker that is killed after --ready-fd was written goes on" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    local old=$BROKER
+    kill -KILL "$old"
+    wait "$old" || true
+    wait_until status_is ".pid != $old and .state == \"ready\""
+    BROKER=$(status_of .pid)
+    all_answer 2
+    "$SSHIM" stop --control "$CONTROL"
+    wait_until is_gone "$BROKER"
+    BROKER=
+}
+
 @test "TERM and INT stop everything, exit code 0" {
     local signal
     for signal in TERM INT; do

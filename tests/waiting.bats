@@ -85,7 +85,7 @@ serves_in_all_copies() { # MODE [OPTIONS]
         for pid in "${clients[@]}"; do wait "$pid"; done
         [[ $(grep -c ' ok$' "$TMP/answers.$mode") == 120 ]]
         [[ $(grep -o 'slot=[0-9]*' "$TMP/answers.$mode" | sort -u | wc -l) == 2 ]]
-        status_is '.listeners[0].connections == 120' # one that is recalled is accepted again
+        status_is '.listeners[0].connections == 120'
         stop_broker
     done
 }
