@@ -41,3 +41,13 @@ same() {
 @test "dup, fcntl, ioctl and close" { same files; }
 @test "poll, select, epoll and their variants" { same waits; }
 @test "paths and abstract names" { same paths; }
+
+@test "libsshim(7) names every call that the library exports" {
+    local name
+    for name in $(nm -D --defined-only "$BUILD/libsshim.so" | awk '{print $3}' | grep -v '^__'); do
+        grep -qE "^\.(It )?.*Fn $name( |\$)" "$ROOT/man/libsshim.7" || {
+            echo "$name is not in libsshim(7)"
+            return 1
+        }
+    done
+}
