@@ -1,6 +1,9 @@
 # make            builds build/sshim and build/libsshim.so
 # make demo       runs four copies of a real server and shows that each served
 # make check      everything that must pass before a landing; installs what the tests need
+# make bats       the behaviour tests; BATS=tests/cli.bats runs one file
+# make unit       the unit tests; make fuzz-replay and make fuzz: hostile input, again and anew
+# make servers    runs real servers, each by its recipe, and tells which work
 # make install    into PREFIX (/usr/local), below DESTDIR where that is given; make uninstall takes it away
 # make clean      removes build/
 # make help       these lines, and those of the other makefiles

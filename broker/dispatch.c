@@ -34,7 +34,8 @@
 
 /* --- watching the canonical socket, or not --- */
 
-/* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked. */
+/* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
+ */
 static void arm(struct listener *listener, bool on)
 {
     if (listener->shut || listener->armed == on)

@@ -81,7 +81,8 @@ void listener_adopt_counts(struct listener *listener, uint32_t number);
 /* Before listener_set_canonical(), for a path that was just bound: as path_guard(). */
 bool listener_guard_path(struct listener *listener);
 
-/* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2). */
+/* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2).
+ */
 int listener_set_canonical(struct listener *listener, int canonical_fd);
 
 /* Closes, unlinks and frees it. It must have no channels left. */

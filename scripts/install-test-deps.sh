@@ -18,6 +18,7 @@ need python3 python3
 need setpriv util-linux
 need ps procps
 need nm binutils
+need groff groff-base
 need musl-gcc musl-tools
 
 [ -n "$missing" ] || exit 0
