@@ -5,14 +5,17 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dispatch.h"
 #include "journal.h"
 #include "listener.h"
 #include "log.h"
+#include "procfs.h"
 #include "recall.h"
 #include "take.h"
+#include "worker.h"
 
 struct offer {
     struct channel *channel;
@@ -22,11 +25,29 @@ struct offer {
 
 static struct offer *offers;
 static struct offer **last_offer = &offers;
-static bool in_hand_was_sent;
+static int sent_fd = -1; /* the connection in hand, when it had been sent already */
+
+/* Whether the worker has received this connection, be it counted or not. */
+static bool has_received(const struct channel *channel, int fd)
+{
+    struct stat info;
+
+    return fstat(fd, &info) == 0 && procfs_tree_holds_socket(channel->worker->pid, info.st_ino);
+}
+
+/* The journal's record is written over when offers are put back, so what it tells is kept here. */
+static void judge_in_hand(struct channel *channel, const struct journal_in_hand *in_hand,
+                          bool was_sent)
+{
+    channel->listener->counts->handed = in_hand->handed - !was_sent;
+    if (was_sent)
+        sent_fd = in_hand->fd;
+}
 
 void recount_channel(struct channel *channel)
 {
     struct journal_in_hand in_hand = journal_in_hand();
+    bool is_in_hand = in_hand.fd >= 0 && in_hand.channel == channel->id;
     struct take_connection connection;
     uint64_t found = 0;
 
@@ -40,11 +61,11 @@ void recount_channel(struct channel *channel)
         last_offer = &offer->next;
         found++;
     }
+    /* A worker counts after it has received and before it closes: look at its fds, then count. */
+    bool received = is_in_hand && has_received(channel, in_hand.fd);
     uint64_t taken = channel_restart_counters(channel);
-    if (in_hand.fd < 0 || in_hand.channel != channel->id)
-        return;
-    in_hand_was_sent = taken + found >= in_hand.net;
-    channel->listener->counts->handed = in_hand.handed - !in_hand_was_sent;
+    if (is_in_hand)
+        judge_in_hand(channel, &in_hand, received || taken + found >= in_hand.net);
 }
 
 void recount_finish(void)
@@ -95,9 +116,8 @@ void recount_rescue(int fd)
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     struct listener *listener = find_origin(fd);
-    bool was_sent = journal_in_hand().fd == fd && in_hand_was_sent;
 
-    if (was_sent || !listener || listener->held_fd >= 0 ||
+    if (fd == sent_fd || !listener || listener->held_fd >= 0 ||
         getpeername(fd, (struct sockaddr *)&peer, &len) < 0) {
         close(fd);
         return;
