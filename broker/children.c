@@ -14,7 +14,7 @@
 #include "log.h"
 #include "procfs.h"
 #include "recall.h"
-#include "state.h"
+#include "journal.h"
 #include "stop.h"
 #include "upgrade.h"
 #include "worker.h"
@@ -166,7 +166,7 @@ static void on_child_end(const siginfo_t *info)
     if (heir) { /* it went into the background */
         log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
         worker->pid = heir;
-        state_touch();
+        journal_touch();
         return;
     }
     bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();

@@ -14,7 +14,7 @@
 #include "fleet.h"
 #include "log.h"
 #include "procfs.h"
-#include "state.h"
+#include "journal.h"
 #include "stop.h"
 #include "proto/fdpass.h"
 
@@ -26,7 +26,7 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
 
     channel->listening = true;
     channel->worker->has_listened = true;
-    state_touch();
+    journal_touch();
     channel->listener->backlog = message->backlog;
     log_debug("worker %u listens on %s", channel->worker->slot,
               address_format(&channel->listener->bound, text));
@@ -461,7 +461,7 @@ static bool reopen(struct channel *channel, int fd)
     channel_set_stranded(channel, false);
     if (channel->listening)
         dispatch_start(channel->listener, channel);
-    state_touch();
+    journal_touch();
     return true;
 }
 

@@ -22,7 +22,6 @@
 #include "pace.h"
 #include "pick.h"
 #include "recall.h"
-#include "state.h"
 #include "take.h"
 #include "watchdog.h"
 #include "worker.h"
@@ -341,7 +340,7 @@ void dispatch_start(struct listener *listener, struct channel *channel)
 void dispatch_close_channel(struct channel *channel)
 {
     channel->closed = true;
-    state_touch();
+    journal_touch();
     channel_set_outstanding(channel, false);
     channel_set_woken(channel, false);
     /* The counter of a dead worker may lag behind what it took: ask the channel itself. */

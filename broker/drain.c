@@ -7,7 +7,7 @@
 #include "dispatch.h"
 #include "log.h"
 #include "recall.h"
-#include "state.h"
+#include "journal.h"
 
 #define LOOK_MS 10 /* between looks at the scoreboard */
 #define LOOKS_AT_REST                                                                              \
@@ -57,7 +57,7 @@ void drain_begin(struct worker *worker)
 
     log_debug("worker %u (pid %d) drains", worker->slot, (int)worker->pid);
     worker->state = WORKER_DRAINING;
-    state_touch();
+    journal_touch();
     worker->drain_ms = loop_now_ms();
     worker->looks_at_rest = 0;
     LIST_FOREACH(channel, &worker->channels, of_worker) {

@@ -18,7 +18,7 @@
 #include "restart.h"
 #include "spawn.h"
 #include "start.h"
-#include "state.h"
+#include "journal.h"
 #include "stop.h"
 
 #define RESPAWN_FIRST_MS 100
@@ -78,7 +78,7 @@ static void mark_ready(struct worker *worker)
     if (worker->state != WORKER_STARTING)
         return;
     worker->state = WORKER_READY;
-    state_touch();
+    journal_touch();
     worker->ready_ms = loop_now_ms();
     loop_stop_timer(&worker->start_timer);
     log_debug("worker %u (pid %d) is ready", worker->slot, (int)worker->pid);

@@ -26,6 +26,7 @@ struct journal {
 
 static struct journal *journal;
 static int memory_fd = -1;
+static bool touched;
 
 static int map(int fd)
 {
@@ -119,6 +120,19 @@ struct journal_in_hand journal_in_hand(void)
 static char *half(uint64_t number)
 {
     return (char *)journal + HEAD_SIZE + number * HALF_SIZE;
+}
+
+void journal_touch(void)
+{
+    touched = true;
+}
+
+bool journal_take_touch(void)
+{
+    bool was = touched;
+
+    touched = false;
+    return was;
 }
 
 void *journal_snapshot_room(size_t *size)

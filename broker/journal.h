@@ -51,6 +51,11 @@ void journal_begin_send(const struct journal_in_hand *in_hand);
 void journal_end_send(void);
 struct journal_in_hand journal_in_hand(void);
 
+/* Something that the snapshot tells has changed: make a new one before the loop waits. Cheap. */
+void journal_touch(void);
+/* Whether that was said since the last call. */
+bool journal_take_touch(void);
+
 /* Room for the next snapshot; publish makes it the valid one. NULL and 0 bytes: there is none yet.
  */
 void *journal_snapshot_room(size_t *size);

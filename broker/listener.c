@@ -14,7 +14,7 @@
 
 #include "dispatch.h"
 #include "log.h"
-#include "state.h"
+#include "journal.h"
 
 struct listener_queue listeners = TAILQ_HEAD_INITIALIZER(listeners);
 
@@ -93,7 +93,7 @@ void listener_destroy(struct listener *listener)
         close(listener->canonical_fd);
     TAILQ_REMOVE(&listeners, listener, all);
     journal_release_counts(listener->counts_number);
-    state_touch();
+    journal_touch();
     free(listener->channels);
     free(listener);
 }
@@ -107,7 +107,7 @@ void listener_add_channel(struct listener *listener, struct channel *channel)
         if (!listener->channels)
             abort();
     }
-    state_touch();
+    journal_touch();
     channel->position = listener->channel_count;
     listener->channels[listener->channel_count++] = channel;
 }
@@ -118,7 +118,7 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
 
     listener->channels[channel->position] = last;
     last->position = channel->position;
-    state_touch();
+    journal_touch();
     channel_settle(channel, listener->counts);
     dispatch_forget(channel);
 }

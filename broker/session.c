@@ -10,7 +10,7 @@
 #include "claim.h"
 #include "control.h"
 #include "log.h"
-#include "state.h"
+#include "journal.h"
 #include "proto/fdpass.h"
 
 static struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
@@ -183,6 +183,6 @@ int session_rendezvous_fd(unsigned number)
 int session_listen(int rendezvous_fd)
 {
     rendezvous[rendezvous_count] = (struct loop_watch){rendezvous_fd, on_rendezvous_ready};
-    state_touch();
+    journal_touch();
     return loop_add(&rendezvous[rendezvous_count++], EPOLLIN);
 }

@@ -55,13 +55,6 @@ struct state_channel {
     uint32_t listening, closed, blind;
 };
 
-static bool touched;
-
-void state_touch(void)
-{
-    touched = true;
-}
-
 /* --- writing --- */
 
 struct writer {
@@ -168,9 +161,8 @@ void state_save(void)
         .rendezvous_fds = {session_rendezvous_fd(0), session_rendezvous_fd(1)}};
     size_t size;
 
-    if (!touched)
+    if (!journal_take_touch())
         return;
-    touched = false;
     char *room = journal_snapshot_room(&size);
     struct writer writer = {room + sizeof head, size - sizeof head};
     put_slots(&writer, &head.slots);

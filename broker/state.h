@@ -8,10 +8,6 @@
 
 #include <stdbool.h>
 
-/* Something that the snapshot tells has changed. Cheap; the snapshot is made at the end of the
- * turn. */
-void state_touch(void);
-
 /* Writes a snapshot if something changed. Call before the loop waits. */
 void state_save(void);
 

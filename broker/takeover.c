@@ -72,7 +72,7 @@ bool takeover_give(struct session *session)
 {
     if (!resume_after_crash() || holds_connection())
         return false;
-    state_touch();
+    journal_touch();
     state_save();
     keeper_stop();
     if (give_all(session->watch.fd))

@@ -70,7 +70,7 @@ static bool find_program(void)
 
 static void go(void)
 {
-    state_touch();
+    journal_touch();
     state_save();
     keeper_stop();
     resume_exec(upgrade.program, false);

@@ -10,7 +10,7 @@
 
 #include "dispatch.h"
 #include "listener.h"
-#include "state.h"
+#include "journal.h"
 
 #define STUCK_MS 200 /* offers untaken for this long: the worker is stuck */
 
@@ -42,7 +42,7 @@ struct worker *worker_create(unsigned slot)
         return NULL;
     }
     LIST_INSERT_HEAD(&workers, worker, all);
-    state_touch();
+    journal_touch();
     return worker;
 }
 
@@ -76,7 +76,7 @@ static void free_if_done(struct worker *worker)
     if (worker->state != WORKER_GONE || !LIST_EMPTY(&worker->channels))
         return;
     LIST_REMOVE(worker, all);
-    state_touch();
+    journal_touch();
     free(worker);
 }
 
@@ -85,7 +85,7 @@ void worker_bury(struct worker *worker)
     struct channel *channel = LIST_FIRST(&worker->channels);
 
     worker->state = WORKER_GONE;
-    state_touch();
+    journal_touch();
     loop_stop_timer(&worker->start_timer);
     unwatch(&worker->pidfd_watch);
     unwatch(&worker->exec_watch);
