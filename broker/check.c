@@ -20,7 +20,7 @@
 #include "config.h"
 #include "elf.h"
 #include "log.h"
-#include "paths.h"
+#include "places.h"
 
 #define EXIT_CANNOT 1
 
@@ -323,7 +323,7 @@ int check_run(int argc, char **argv)
 
     if (result >= 0)
         return result;
-    if (!paths_library(library, sizeof library))
+    if (!places_library(library, sizeof library))
         return EXIT_USAGE;
     switch (check_command(command, library, &report)) {
     case CHECK_LOADS:

@@ -1,4 +1,4 @@
-/* claim.c - decides whether an address is shared, binds the canonical socket, makes channels. */
+/* claim.c - who asks, whether the address is shared, and the binding of the canonical socket. */
 #include "claim.h"
 
 #include <errno.h>
@@ -9,143 +9,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "broker.h"
-#include "dispatch.h"
-#include "fleet.h"
+#include "grant.h"
+#include "listener.h"
 #include "log.h"
 #include "procfs.h"
-#include "journal.h"
 #include "stop.h"
-#include "proto/fdpass.h"
-
-/* --- mail on a channel --- */
-
-static void on_listen(struct channel *channel, const struct wire_listen *message)
-{
-    char text[ADDRESS_TEXT_MAX];
-
-    channel->listening = true;
-    channel->worker->has_listened = true;
-    journal_touch();
-    channel->listener->backlog = message->backlog;
-    log_debug("worker %u listens on %s", channel->worker->slot,
-              address_format(&channel->listener->bound, text));
-    dispatch_start(channel->listener, channel);
-    fleet_on_listen(channel->worker);
-}
-
-/* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */
-static void on_end_of_file(struct channel *channel)
-{
-    loop_remove(&channel->watch); /* or its hang-up would be reported for ever */
-    channel->watch.fd = -1;
-    if (channel->their_fd < 0)
-        worker_on_channel_drained(channel);
-    else
-        worker_close_channel(channel);
-}
-
-static void on_channel_ready(struct loop_watch *watch, uint32_t events)
-{
-    struct channel *channel = loop_container(watch, struct channel, watch);
-    union {
-        struct wire_head head;
-        struct wire_listen listen;
-    } message;
-    int fd;
-    int truncated;
-
-    (void)events;
-    ssize_t got = fdpass_recv(watch->fd, &message, sizeof message, &fd,
-                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
-    if (got < 0 && errno == EAGAIN)
-        return;
-    if (got == 0) {
-        on_end_of_file(channel);
-        return;
-    }
-    int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
-    if (fd >= 0)
-        close(fd);
-    switch (type) {
-    case WIRE_WAKE: dispatch_wake(channel); break;
-    case WIRE_LISTEN: on_listen(channel, &message.listen); break;
-    case WIRE_CLOSE: worker_close_channel(channel); break;
-    default: break; /* noise; a flood of it costs the flooder's own time on one core */
-    }
-}
-
-int claim_watch_channel(struct channel *channel)
-{
-    channel->watch.on_ready = on_channel_ready;
-    if (loop_add(&channel->watch, EPOLLIN) < 0)
-        return -1;
-    listener_add_channel(channel->listener, channel);
-    LIST_INSERT_HEAD(&channel->worker->channels, channel, of_worker);
-    return 0;
-}
-
-/* --- answers --- */
-
-static bool answer(struct session *session, enum wire_verdict verdict, int error)
-{
-    struct wire_grant grant = {.verdict = verdict, .error = error};
-
-    wire_head_init(&grant.head, WIRE_GRANT);
-    session_send(session, &grant, sizeof grant, -1);
-    return verdict == WIRE_VACANT;
-}
-
-static bool send_with_fd(struct session *session, enum wire_type type, int fd)
-{
-    struct wire_head head;
-
-    wire_head_init(&head, type);
-    return session_send(session, &head, sizeof head, fd);
-}
-
-/* Everything that belongs to a channel; worker_fd is -1 when the worker has its end already. */
-static bool send_grant(struct session *session, const struct channel *channel, int worker_fd)
-{
-    struct wire_grant grant = {
-        .verdict = WIRE_SHARED,
-        .channel = channel->id,
-        .backlog = (uint32_t)broker.config.backlog,
-    };
-
-    wire_head_init(&grant.head, WIRE_GRANT);
-    return session_send(session, &grant, sizeof grant, worker_fd) &&
-           send_with_fd(session, WIRE_SHADOW, channel->listener->canonical_fd) &&
-           send_with_fd(session, WIRE_BOARD, channel->board_fd);
-}
-
-/* Makes a channel for this worker and gives it; the session is over. */
-static bool grant_channel(struct session *session, struct listener *listener, struct worker *worker)
-{
-    int worker_fd;
-    struct channel *channel = channel_create(listener, worker, &worker_fd);
-
-    if (!channel)
-        return answer(session, WIRE_FAILED, ENOMEM);
-    if (claim_watch_channel(channel) < 0) {
-        close(worker_fd);
-        channel_destroy(channel);
-        return answer(session, WIRE_FAILED, ENOMEM);
-    }
-    channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
-    channel_set_flag(channel, BOARD_LOOK,
-                     broker.config.handoff == HANDOFF_AUTO &&
-                         broker.config.balance == BALANCE_LEASTCONN);
-    channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
-    if (!send_grant(session, channel, worker_fd))
-        worker_close_channel(channel);
-    close(worker_fd);
-    return false;
-}
+#include "worker.h"
 
 /* --- who asks, and for what --- */
 
-static struct worker *identify(const struct session *session, const struct wire_auth *auth)
+struct worker *claim_identify(const struct session *session, const struct wire_auth *auth)
 {
     struct worker *worker = worker_find_by_token(auth);
 
@@ -153,7 +28,7 @@ static struct worker *identify(const struct session *session, const struct wire_
         return worker;
     if (session->peer.uid != 0 && session->peer.uid != broker.uid)
         return NULL;
-    return fleet_join(session->peer.pid);
+    return adopt_joiner(session->peer.pid);
 }
 
 static bool matches_any(const struct config_patterns *patterns, const struct address *address)
@@ -164,8 +39,8 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
     return false;
 }
 
-/* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says otherwise
- * or it is an address that is shared already. */
+/* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says
+ * otherwise or it is an address that is shared already. */
 static bool is_shared(const struct worker *worker, const struct address *address)
 {
     if (matches_any(&broker.config.private, address))
@@ -234,7 +109,7 @@ static int adopt_socket(struct listener *listener, int fd)
     return listener_set_canonical(listener, fd);
 }
 
-static bool is_same_file(int a_fd, int b_fd)
+bool claim_is_same_file(int a_fd, int b_fd)
 {
     struct stat a;
     struct stat b;
@@ -250,7 +125,7 @@ static bool note_bind_error(struct session *session, struct worker *worker,
 {
     worker->bind_error = error;
     worker->bind_address = *address;
-    return answer(session, WIRE_FAILED, error);
+    return grant_answer(session, WIRE_FAILED, error);
 }
 
 /* A broker that was killed before it could answer has bound it already. */
@@ -270,7 +145,7 @@ static bool claim_new_name(struct session *session, struct worker *worker,
 {
     if (!is_fit(fd, address)) {
         close(fd);
-        return answer(session, WIRE_FAILED, EINVAL);
+        return grant_answer(session, WIRE_FAILED, EINVAL);
     }
     if (bind(fd, (const struct sockaddr *)&address->storage, address->len) < 0 &&
         !is_bound_to(fd, address)) {
@@ -281,11 +156,11 @@ static bool claim_new_name(struct session *session, struct worker *worker,
     struct listener *listener = listener_create(address, ordinal, -1);
     if (!listener) {
         close(fd);
-        return answer(session, WIRE_FAILED, ENOMEM);
+        return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
     if (adopt_socket(listener, fd) < 0) {
         listener_destroy(listener);
-        return answer(session, WIRE_FAILED, ENOMEM);
+        return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
     worker->bind_error = 0;
     return grant_channel(session, listener, worker);
@@ -302,7 +177,7 @@ static bool claim_name(struct session *session, struct worker *worker,
     }
     if (!is_shared(worker, &address)) {
         close(fd);
-        return answer(session, WIRE_PRIVATE, 0);
+        return grant_answer(session, WIRE_PRIVATE, 0);
     }
     unsigned ordinal = address_has_port_zero(&address) ? ++worker->port_zero_claims : 0;
     struct listener *listener = listener_find(&address, ordinal);
@@ -310,7 +185,7 @@ static bool claim_name(struct session *session, struct worker *worker,
         return claim_new_name(session, worker, &address, ordinal, fd);
     close(fd);
     if (collides(worker, listener, claim->flags & WIRE_CLAIM_REUSEPORT))
-        return answer(session, WIRE_FAILED, EADDRINUSE);
+        return grant_answer(session, WIRE_FAILED, EADDRINUSE);
     return grant_channel(session, listener, worker);
 }
 
@@ -322,7 +197,7 @@ static struct listener *find_path(const struct address *address, int folder_fd)
 
     TAILQ_FOREACH(listener, &listeners, all)
         if (listener->path.folder_fd >= 0 && address_equal(&listener->key, address) &&
-            is_same_file(listener->path.folder_fd, folder_fd))
+            claim_is_same_file(listener->path.folder_fd, folder_fd))
             return listener;
     return NULL;
 }
@@ -352,19 +227,19 @@ static bool claim_folder(struct session *session, struct worker *worker,
         return park(session, claim, fd);
     if (!listener && !is_shared(worker, &address)) {
         close(fd);
-        return answer(session, WIRE_PRIVATE, 0);
+        return grant_answer(session, WIRE_PRIVATE, 0);
     }
     if (!listener) {
         listener = listener_create(&address, 0, fd);
         if (!listener)
-            return answer(session, WIRE_FAILED, ENOMEM);
+            return grant_answer(session, WIRE_FAILED, ENOMEM);
         listener->reserved_by = session;
         session->reserved = listener;
-        return answer(session, WIRE_VACANT, 0);
+        return grant_answer(session, WIRE_VACANT, 0);
     }
     close(fd);
     if (collides(worker, listener, false))
-        return answer(session, WIRE_FAILED, EADDRINUSE);
+        return grant_answer(session, WIRE_FAILED, EADDRINUSE);
     path_restore(&listener->path);
     return grant_channel(session, listener, worker);
 }
@@ -380,13 +255,13 @@ static bool claim_bound(struct session *session, struct worker *worker, int fd)
     }
     if (!listener_guard_path(listener)) { /* by the next copy, which waits for us: bind it again */
         close(fd);
-        return answer(session, WIRE_VACANT, 0);
+        return grant_answer(session, WIRE_VACANT, 0);
     }
     session->reserved = NULL;
     listener->reserved_by = NULL;
     if (adopt_socket(listener, fd) < 0) {
         listener_destroy(listener);
-        return answer(session, WIRE_FAILED, ENOMEM);
+        return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
     grant_channel(session, listener, worker);
     session_retry_parked();
@@ -395,7 +270,7 @@ static bool claim_bound(struct session *session, struct worker *worker, int fd)
 
 bool claim_handle(struct session *session, const struct wire_claim *claim, int fd)
 {
-    struct worker *worker = identify(session, &claim->auth);
+    struct worker *worker = claim_identify(session, &claim->auth);
 
     if (!worker || stop_is_under_way()) {
         log_debug("pid %d, uid %u is no worker of this broker", (int)session->peer.pid,
@@ -408,82 +283,4 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
     if (claim->flags & WIRE_CLAIM_BOUND)
         return claim_bound(session, worker, fd);
     return claim_name(session, worker, claim, fd);
-}
-
-/* --- attach --- */
-
-/* The listener whose canonical socket this is. */
-static struct listener *find_by_socket(int fd)
-{
-    struct listener *listener;
-
-    if (fd < 0)
-        return NULL;
-    TAILQ_FOREACH(listener, &listeners, all)
-        if (listener->canonical_fd >= 0 && is_same_file(listener->canonical_fd, fd))
-            break;
-    return listener;
-}
-
-/* shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. */
-static bool renew(struct session *session, struct worker *worker, struct channel *channel,
-                  struct listener *listener)
-{
-    if (!listener)
-        return answer(session, WIRE_FAILED, EINVAL);
-    if (channel)
-        worker_close_channel(channel);
-    return grant_channel(session, listener, worker);
-}
-
-static void close_if_open(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
-/* Closed ones included. */
-static struct channel *find_channel(const struct worker *worker, uint64_t id)
-{
-    struct channel *channel;
-
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (channel->id == id)
-            break;
-    return channel;
-}
-
-/* The worker has closed it, and yet somebody had it still. */
-static bool reopen(struct channel *channel, int fd)
-{
-    if (fd < 0 || !channel_take_back(channel, fd))
-        return false;
-    channel_set_stranded(channel, false);
-    if (channel->listening)
-        dispatch_start(channel->listener, channel);
-    journal_touch();
-    return true;
-}
-
-bool claim_attach(struct session *session, const struct wire_attach *attach, int fd)
-{
-    struct worker *worker = identify(session, &attach->auth);
-    struct channel *channel = NULL;
-
-    if (worker)
-        channel = find_channel(worker, attach->channel);
-    if (worker && (attach->flags & WIRE_ATTACH_RENEW)) {
-        struct listener *listener = find_by_socket(fd);
-        close_if_open(fd);
-        return renew(session, worker, channel, listener);
-    }
-    bool is_open = channel && (!channel->closed || reopen(channel, fd));
-    if (!channel || channel->their_fd != fd)
-        close_if_open(fd);
-    if (!worker)
-        return false;
-    if (!is_open)
-        return answer(session, WIRE_FAILED, EINVAL);
-    send_grant(session, channel, -1);
-    return false;
 }

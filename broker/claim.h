@@ -1,7 +1,4 @@
-/*
- * claim.h - what a worker asks: to share an address, or to get back what belongs to a channel it
- * holds.
- */
+/* claim.h - a worker asks to share an address: bind(2) of its server. */
 #ifndef SSHIM_BROKER_CLAIM_H
 #define SSHIM_BROKER_CLAIM_H
 
@@ -9,17 +6,14 @@
 
 #include "broker/session.h"
 
-/* Both return false when the session is over (answered, or the peer misbehaved). */
-
-/* bind(2) of a worker. Takes fd. */
+/* Takes fd. False: the session is over (answered, or the peer misbehaved). */
 bool claim_handle(struct session *session, const struct wire_claim *claim, int fd);
 
-/* A worker that has a channel's fd but no record of it, or needs a new channel. Takes fd (or -1).
+/* The worker that a peer belongs to; one that may join becomes a new one. NULL: it is none of ours.
  */
-bool claim_attach(struct session *session, const struct wire_attach *attach, int fd);
+struct worker *claim_identify(const struct session *session, const struct wire_auth *auth);
 
-/* A channel that is complete: watches it and enters it with its listener and worker. 0, or -1 with
- * errno. */
-int claim_watch_channel(struct channel *channel);
+/* Whether two descriptors (borrowed) are of one file. */
+bool claim_is_same_file(int a_fd, int b_fd);
 
 #endif

@@ -12,9 +12,7 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "drain.h"
 #include "log.h"
-#include "procfs.h"
 #include "restart.h"
 #include "spawn.h"
 #include "start.h"
@@ -99,6 +97,15 @@ void fleet_on_unfit(struct worker *worker)
     worker_signal(worker, SIGKILL);
     if (!ever_ready)
         stop_begin(EXIT_NEVER_READY);
+}
+
+void fleet_resume_readiness(void)
+{
+    for (unsigned i = 0; i < slot_count; i++)
+        ever_ready |= slots[i]->worker && slots[i]->worker->state == WORKER_READY;
+    told_ready = all_ready(); /* the broker before us has said so, but not to who started us */
+    if (told_ready)
+        write_ready_fd();
 }
 
 /* --- the end of a worker --- */
@@ -291,7 +298,7 @@ static struct worker *start_worker(struct fleet_slot *slot)
     return worker;
 }
 
-static void fill(struct fleet_slot *slot)
+void fleet_fill(struct fleet_slot *slot)
 {
     slot->worker = start_worker(slot);
     if (slot->worker)
@@ -306,7 +313,7 @@ static void on_respawn(struct loop_timer *timer)
     struct fleet_slot *slot = loop_container(timer, struct fleet_slot, respawn);
 
     slot->restarts++;
-    fill(slot);
+    fleet_fill(slot);
 }
 
 int fleet_start_successor(struct fleet_slot *slot)
@@ -316,7 +323,7 @@ int fleet_start_successor(struct fleet_slot *slot)
     return slot->successor ? 0 : -1;
 }
 
-static struct fleet_slot *add_slot(void)
+struct fleet_slot *fleet_add_slot(void)
 {
     struct fleet_slot **more = realloc(slots, (slot_count + 1) * sizeof(struct fleet_slot *));
     struct fleet_slot *slot = calloc(1, sizeof *slot);
@@ -338,10 +345,10 @@ int fleet_init(void)
 {
     srandom((unsigned)getpid());
     for (unsigned i = 0; i < broker.config.workers; i++)
-        if (!add_slot())
+        if (!fleet_add_slot())
             return -1;
     for (unsigned i = 0; i < broker.config.workers; i++)
-        fill(slots[i]);
+        fleet_fill(slots[i]);
     if (broker.config.workers == 0)
         tell_ready();
     return 0;
@@ -351,92 +358,4 @@ void fleet_cease(void)
 {
     for (unsigned i = 0; i < slot_count; i++)
         loop_stop_timer(&slots[i]->respawn);
-}
-
-/* --- workers that join --- */
-
-/* A process that is not our child has ended; nobody can tell us how. */
-static void on_pidfd_ready(struct loop_watch *watch, uint32_t events)
-{
-    struct worker *worker = loop_container(watch, struct worker, pidfd_watch);
-    siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
-
-    (void)events;
-    fleet_on_end(worker, &unknown);
-    stop_check();
-}
-
-static struct fleet_slot *free_slot(void)
-{
-    for (unsigned i = broker.config.workers; i < slot_count; i++)
-        if (!slots[i]->worker)
-            return slots[i];
-    return slot_count < CONFIG_WORKERS_MAX ? add_slot() : NULL;
-}
-
-struct worker *fleet_join(pid_t pid)
-{
-    /* A forked child of a worker that joined belongs to it. */
-    for (pid_t ancestor = pid; ancestor > 1; ancestor = procfs_parent(ancestor)) {
-        struct worker *worker = worker_find_by_pid(ancestor);
-        if (worker)
-            return worker;
-    }
-    struct fleet_slot *slot = free_slot();
-    struct worker *worker = slot ? worker_create(slot->id) : NULL;
-    if (!worker)
-        return NULL;
-    worker->joined = true;
-    worker->pid = pid;
-    if (worker_watch_pid(worker, on_pidfd_ready) < 0) {
-        worker_bury(worker);
-        return NULL;
-    }
-    slot->worker = worker;
-    log_debug("pid %d joins as worker %u", (int)pid, slot->id);
-    return worker;
-}
-
-/* --- workers of another broker --- */
-
-void fleet_restore_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t accepted)
-{
-    while (slot_count <= id)
-        if (!add_slot())
-            abort();
-    slots[id]->restarts = restarts;
-    slots[id]->failures = failures;
-    slots[id]->accepted = accepted;
-}
-
-bool fleet_watch_adopted(struct worker *worker)
-{
-    siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
-    bool is_child = procfs_parent(worker->pid) == getpid();
-
-    if (is_child || worker_watch_pid(worker, on_pidfd_ready) == 0) {
-        ever_ready |= worker->state == WORKER_READY;
-        if (worker->state == WORKER_STARTING)
-            start_watch(worker);
-        return true;
-    }
-    fleet_on_end(worker, &unknown);
-    return false;
-}
-
-void fleet_resume(void)
-{
-    for (unsigned i = 0; i < broker.config.workers; i++) {
-        fleet_restore_slot(i, i < slot_count ? slots[i]->restarts : 0,
-                           i < slot_count ? slots[i]->failures : 0,
-                           i < slot_count ? slots[i]->accepted : 0);
-        if (!slots[i]->worker && !loop_timer_runs(&slots[i]->respawn))
-            fill(slots[i]);
-    }
-    for (unsigned i = broker.config.workers; i < slot_count; i++)
-        if (slots[i]->worker && !slots[i]->worker->joined)
-            drain_begin(slots[i]->worker);
-    told_ready = all_ready(); /* the broker before us has said so, but not to who started us */
-    if (told_ready)
-        write_ready_fd();
 }

@@ -39,17 +39,14 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info);
 /* Starts one more worker for this slot, as its successor. 0, or -1 with the errno of fork(2). */
 int fleet_start_successor(struct fleet_slot *slot);
 
-/* A process that we did not start wants to be a worker. NULL with errno when it cannot be watched.
- */
-struct worker *fleet_join(pid_t pid);
+/* One more slot, empty. NULL with errno ENOMEM. */
+struct fleet_slot *fleet_add_slot(void);
 
-/* What another broker left: a slot, and a worker in it. False: its process is gone, and so is the
- * worker now. */
-void fleet_restore_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t accepted);
-bool fleet_watch_adopted(struct worker *worker);
+/* Starts a worker in it; when that fails, tries again later. */
+void fleet_fill(struct fleet_slot *slot);
 
-/* After all of that: starts what is missing and drains what is too much. */
-void fleet_resume(void);
+/* The workers are those of a broker before us: what it has said need not be said again. */
+void fleet_resume_readiness(void);
 
 /* Starts nothing any more. */
 void fleet_cease(void);

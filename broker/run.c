@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "broker.h"
 #include "check.h"
 #include "children.h"
@@ -27,7 +28,7 @@
 #include "log.h"
 #include "loop.h"
 #include "pace.h"
-#include "paths.h"
+#include "places.h"
 #include "session.h"
 #include "restart.h"
 #include "resume.h"
@@ -43,7 +44,7 @@ static bool resolve_identity(void)
 {
     const struct config *config = &broker.config;
 
-    if (config->name && !paths_is_name(config->name)) {
+    if (config->name && !places_is_name(config->name)) {
         log_error("--name '%s' makes no sense: use letters, digits and ._- only, at most 63",
                   config->name);
         return false;
@@ -51,11 +52,11 @@ static bool resolve_identity(void)
     if (config->name)
         snprintf(broker.name, sizeof broker.name, "%s", config->name);
     else
-        paths_name_of(config->command ? config->command[0] : "sshim", broker.name,
-                      sizeof broker.name);
+        places_name_of(config->command ? config->command[0] : "sshim", broker.name,
+                       sizeof broker.name);
     broker.uid = geteuid();
-    return paths_control(config->control, broker.name, broker.control_path,
-                         sizeof broker.control_path);
+    return places_control(config->control, broker.name, broker.control_path,
+                          sizeof broker.control_path);
 }
 
 /* Listens on one name. -1 with errno; the caller tells. */
@@ -126,7 +127,7 @@ static bool open_control(void)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-    if (!paths_make_run_folder(broker.control_path) || !remove_stale(broker.control_path))
+    if (!places_make_run_folder(broker.control_path) || !remove_stale(broker.control_path))
         return false;
     memcpy(addr.sun_path, broker.control_path, strlen(broker.control_path));
     mode_t old_mask = umask(0177);
@@ -212,7 +213,7 @@ static void resume(void)
     if (resume_after_crash() && broker.config.exit_on_broker_death)
         stop_begin(EXIT_STOPPED);
     else
-        fleet_resume();
+        adopt_finish();
     children_on_signal(); /* those that ended meanwhile */
 }
 
@@ -271,7 +272,7 @@ int run_broker(int argc, char **argv, char **program_argv)
     log_init("sshim", broker.config.verbosity);
     if (!resolve_identity())
         return EXIT_USAGE;
-    if (broker.config.command && !paths_library(broker.library_path, sizeof broker.library_path))
+    if (broker.config.command && !places_library(broker.library_path, sizeof broker.library_path))
         return EXIT_USAGE;
     if (spawn_resolve_user(broker.config.user, broker.config.group) < 0)
         return EXIT_USAGE;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "attach.h"
 #include "claim.h"
 #include "control.h"
 #include "log.h"
@@ -103,7 +104,7 @@ static bool handle(struct session *session, const void *message, int type, int f
 {
     switch (type) {
     case WIRE_CLAIM: return claim_handle(session, message, fd);
-    case WIRE_ATTACH: return claim_attach(session, message, fd);
+    case WIRE_ATTACH: return attach_handle(session, message, fd);
     case WIRE_COMMAND: return control_handle(session, message);
     default:
         log_debug("pid %d sent a message that is not for it to send", (int)session->peer.pid);

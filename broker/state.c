@@ -7,8 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adopt.h"
 #include "broker.h"
-#include "claim.h"
+#include "mail.h"
 #include "dispatch.h"
 #include "drain.h"
 #include "fleet.h"
@@ -277,7 +278,7 @@ static void load_channel(const struct state_channel *record, struct listener *li
     worker->has_listened |= record->listening;
     channel->closed = record->closed;
     channel->blind = record->blind;
-    claim_watch_channel(channel);
+    mail_watch(channel);
     recount_channel(channel);
 }
 
@@ -292,7 +293,7 @@ static void resume_worker(struct worker *worker, uint32_t role)
         worker_bury(worker);
         return;
     }
-    if (fleet_watch_adopted(worker) && role != ROLE_CURRENT)
+    if (adopt_worker(worker) && role != ROLE_CURRENT)
         drain_begin(worker);
 }
 
@@ -316,8 +317,8 @@ int state_load(state_fd_map *map)
         abort();
     map = map ? map : same_number;
     for (uint32_t i = 0; i < head->slots; i++)
-        fleet_restore_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,
-                           snapshot.slots[i].accepted);
+        adopt_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,
+                   snapshot.slots[i].accepted);
     for (uint32_t i = 0; i < head->workers; i++)
         loaded_workers[i] = load_worker(&snapshot.workers[i]);
     for (uint32_t i = 0; i < head->listeners; i++)

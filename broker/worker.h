@@ -30,9 +30,9 @@ enum worker_state {
 struct worker {
     unsigned slot;
     enum worker_state state;
-    pid_t pid;    /* the process that counts; moves on when a server daemonises */
-    bool joined;  /* started by somebody else: it has no token */
-    bool stopped; /* by SIGSTOP or a debugger */
+    pid_t pid;         /* the process that counts; moves on when a server daemonises */
+    bool joined;       /* started by somebody else: it has no token */
+    bool stopped;      /* by SIGSTOP or a debugger */
     bool has_listened; /* on something that is shared */
     uint8_t token[WIRE_TOKEN_SIZE];
     int64_t started_ms;

@@ -1,4 +1,4 @@
-/* paths.c - AF_UNIX: paths and abstract names. */
+/* places.c - AF_UNIX: paths and abstract names. */
 #include <sys/stat.h>
 
 #include "calls.h"

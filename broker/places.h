@@ -1,32 +1,32 @@
-/* paths.h - where things are: the control socket of an instance, the library. */
-#ifndef SSHIM_BROKER_PATHS_H
-#define SSHIM_BROKER_PATHS_H
+/* places.h - where things are: the control socket of an instance, the library. */
+#ifndef SSHIM_BROKER_PLACES_H
+#define SSHIM_BROKER_PLACES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 /* $XDG_RUNTIME_DIR/sshim, or /run/sshim. */
-void paths_run_folder(char *path, size_t size);
+void places_run_folder(char *path, size_t size);
 
 /* The base name of a command as an instance's name: letters, digits and "._-" are kept, the rest
  * becomes '_'. */
-void paths_name_of(const char *command, char *name, size_t size);
+void places_name_of(const char *command, char *name, size_t size);
 
 /* Whether a name can be one of an instance. */
-bool paths_is_name(const char *name);
+bool places_is_name(const char *name);
 
 /*
  * The control socket's absolute path: control, or NAME.sock in the run folder. False after one line
  * when it is too long for a socket (unix(7)).
  */
-bool paths_control(const char *control, const char *name, char *path, size_t size);
+bool places_control(const char *control, const char *name, char *path, size_t size);
 
 /* libsshim.so: $SSHIM_LIB, beside the program, or in ../lib/sshim. False after one line when there
  * is none. */
-bool paths_library(char *path, size_t size);
+bool places_library(char *path, size_t size);
 
 /* Makes the folder of the control socket if it is the default one (mode 0700). False after one
  * line. */
-bool paths_make_run_folder(const char *control_path);
+bool places_make_run_folder(const char *control_path);
 
 #endif

@@ -1,5 +1,5 @@
-/* paths.c - see paths.h. */
-#include "paths.h"
+/* places.c - see places.h. */
+#include "places.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 /* The abstract name "\0sshim:" + path must fit in sun_path as well. */
 #define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof "sshim:" - 1)
 
-void paths_run_folder(char *path, size_t size)
+void places_run_folder(char *path, size_t size)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
 
@@ -26,7 +26,7 @@ void paths_run_folder(char *path, size_t size)
         snprintf(path, size, "/run/sshim");
 }
 
-void paths_name_of(const char *command, char *name, size_t size)
+void places_name_of(const char *command, char *name, size_t size)
 {
     const char *slash = strrchr(command, '/');
     size_t i = 0;
@@ -38,23 +38,23 @@ void paths_name_of(const char *command, char *name, size_t size)
         name[0] = '_';
 }
 
-bool paths_is_name(const char *name)
+bool places_is_name(const char *name)
 {
     char clean[64];
 
     if (strlen(name) >= sizeof clean)
         return false;
-    paths_name_of(name, clean, sizeof clean);
+    places_name_of(name, clean, sizeof clean);
     return *name && strcmp(name, clean) == 0;
 }
 
-bool paths_control(const char *control, const char *name, char *path, size_t size)
+bool places_control(const char *control, const char *name, char *path, size_t size)
 {
     char full[PATH_MAX];
     char folder[PATH_MAX];
 
     if (!control) {
-        paths_run_folder(folder, sizeof folder);
+        places_run_folder(folder, sizeof folder);
         snprintf(full, sizeof full, "%.*s/%s.sock", PATH_MAX - 80, folder, name);
     } else if (*control == '/') {
         snprintf(full, sizeof full, "%s", control);
@@ -79,7 +79,7 @@ static bool is_readable_file(const char *path)
     return access(path, R_OK) == 0;
 }
 
-bool paths_library(char *path, size_t size)
+bool places_library(char *path, size_t size)
 {
     const char *given = getenv("SSHIM_LIB");
     char program[PATH_MAX];
@@ -120,11 +120,11 @@ bool paths_library(char *path, size_t size)
     return true;
 }
 
-bool paths_make_run_folder(const char *control_path)
+bool places_make_run_folder(const char *control_path)
 {
     char folder[PATH_MAX];
 
-    paths_run_folder(folder, sizeof folder);
+    places_run_folder(folder, sizeof folder);
     size_t len = strlen(folder);
     if (strncmp(control_path, folder, len) != 0 || control_path[len] != '/')
         return true;

@@ -1,0 +1,88 @@
+/* attach.c - see attach.h. */
+#include "attach.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "claim.h"
+#include "dispatch.h"
+#include "grant.h"
+#include "journal.h"
+#include "listener.h"
+#include "worker.h"
+
+/* The listener whose canonical socket this is. */
+static struct listener *find_by_socket(int fd)
+{
+    struct listener *listener;
+
+    if (fd < 0)
+        return NULL;
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->canonical_fd >= 0 && claim_is_same_file(listener->canonical_fd, fd))
+            break;
+    return listener;
+}
+
+/* shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. */
+static bool renew(struct session *session, struct worker *worker, struct channel *channel,
+                  struct listener *listener)
+{
+    if (!listener)
+        return grant_answer(session, WIRE_FAILED, EINVAL);
+    if (channel)
+        worker_close_channel(channel);
+    return grant_channel(session, listener, worker);
+}
+
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Closed ones included. */
+static struct channel *find_channel(const struct worker *worker, uint64_t id)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->id == id)
+            break;
+    return channel;
+}
+
+/* The worker has closed it, and yet somebody had it still. */
+static bool reopen(struct channel *channel, int fd)
+{
+    if (fd < 0 || !channel_take_back(channel, fd))
+        return false;
+    channel_set_stranded(channel, false);
+    if (channel->listening)
+        dispatch_start(channel->listener, channel);
+    journal_touch();
+    return true;
+}
+
+bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
+{
+    struct worker *worker = claim_identify(session, &attach->auth);
+    struct channel *channel = NULL;
+
+    if (worker)
+        channel = find_channel(worker, attach->channel);
+    if (worker && (attach->flags & WIRE_ATTACH_RENEW)) {
+        struct listener *listener = find_by_socket(fd);
+        close_if_open(fd);
+        return renew(session, worker, channel, listener);
+    }
+    bool is_open = channel && (!channel->closed || reopen(channel, fd));
+    if (!channel || channel->their_fd != fd)
+        close_if_open(fd);
+    if (!worker)
+        return false;
+    if (!is_open)
+        return grant_answer(session, WIRE_FAILED, EINVAL);
+    grant_send(session, channel, -1);
+    return false;
+}

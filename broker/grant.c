@@ -1,0 +1,64 @@
+/* grant.c - see grant.h. */
+#include "grant.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "listener.h"
+#include "mail.h"
+#include "worker.h"
+
+bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
+{
+    struct wire_grant grant = {.verdict = verdict, .error = error};
+
+    wire_head_init(&grant.head, WIRE_GRANT);
+    session_send(session, &grant, sizeof grant, -1);
+    return verdict == WIRE_VACANT;
+}
+
+static bool send_with_fd(struct session *session, enum wire_type type, int fd)
+{
+    struct wire_head head;
+
+    wire_head_init(&head, type);
+    return session_send(session, &head, sizeof head, fd);
+}
+
+bool grant_send(struct session *session, const struct channel *channel, int worker_fd)
+{
+    struct wire_grant grant = {
+        .verdict = WIRE_SHARED,
+        .channel = channel->id,
+        .backlog = (uint32_t)broker.config.backlog,
+    };
+
+    wire_head_init(&grant.head, WIRE_GRANT);
+    return session_send(session, &grant, sizeof grant, worker_fd) &&
+           send_with_fd(session, WIRE_SHADOW, channel->listener->canonical_fd) &&
+           send_with_fd(session, WIRE_BOARD, channel->board_fd);
+}
+
+bool grant_channel(struct session *session, struct listener *listener, struct worker *worker)
+{
+    int worker_fd;
+    struct channel *channel = channel_create(listener, worker, &worker_fd);
+
+    if (!channel)
+        return grant_answer(session, WIRE_FAILED, ENOMEM);
+    if (mail_watch(channel) < 0) {
+        close(worker_fd);
+        channel_destroy(channel);
+        return grant_answer(session, WIRE_FAILED, ENOMEM);
+    }
+    channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
+    channel_set_flag(channel, BOARD_LOOK,
+                     broker.config.handoff == HANDOFF_AUTO &&
+                         broker.config.balance == BALANCE_LEASTCONN);
+    channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
+    if (!grant_send(session, channel, worker_fd))
+        worker_close_channel(channel);
+    close(worker_fd);
+    return false;
+}

@@ -1,0 +1,79 @@
+/* mail.c - see mail.h. Every byte is treated as hostile. */
+#include "mail.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dispatch.h"
+#include "fleet.h"
+#include "journal.h"
+#include "listener.h"
+#include "log.h"
+#include "proto/fdpass.h"
+#include "worker.h"
+
+static void on_listen(struct channel *channel, const struct wire_listen *message)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    channel->listening = true;
+    channel->worker->has_listened = true;
+    journal_touch();
+    channel->listener->backlog = message->backlog;
+    log_debug("worker %u listens on %s", channel->worker->slot,
+              address_format(&channel->listener->bound, text));
+    dispatch_start(channel->listener, channel);
+    fleet_on_listen(channel->worker);
+}
+
+/* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */
+static void on_end_of_file(struct channel *channel)
+{
+    loop_remove(&channel->watch); /* or its hang-up would be reported for ever */
+    channel->watch.fd = -1;
+    if (channel->their_fd < 0)
+        worker_on_channel_drained(channel);
+    else
+        worker_close_channel(channel);
+}
+
+static void on_channel_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct channel *channel = loop_container(watch, struct channel, watch);
+    union {
+        struct wire_head head;
+        struct wire_listen listen;
+    } message;
+    int fd;
+    int truncated;
+
+    (void)events;
+    ssize_t got = fdpass_recv(watch->fd, &message, sizeof message, &fd,
+                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
+    if (got < 0 && errno == EAGAIN)
+        return;
+    if (got == 0) {
+        on_end_of_file(channel);
+        return;
+    }
+    int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
+    if (fd >= 0)
+        close(fd);
+    switch (type) {
+    case WIRE_WAKE: dispatch_wake(channel); break;
+    case WIRE_LISTEN: on_listen(channel, &message.listen); break;
+    case WIRE_CLOSE: worker_close_channel(channel); break;
+    default: break; /* noise; a flood of it costs the flooder's own time on one core */
+    }
+}
+
+int mail_watch(struct channel *channel)
+{
+    channel->watch.on_ready = on_channel_ready;
+    if (loop_add(&channel->watch, EPOLLIN) < 0)
+        return -1;
+    listener_add_channel(channel->listener, channel);
+    LIST_INSERT_HEAD(&channel->worker->channels, channel, of_worker);
+    return 0;
+}

@@ -1,0 +1,11 @@
+/* mail.h - what a worker says on a channel: that it listens, is idle, has closed its listener. */
+#ifndef SSHIM_BROKER_MAIL_H
+#define SSHIM_BROKER_MAIL_H
+
+#include "broker/channel.h"
+
+/* A channel that is complete: reads its mail, and enters it with its listener and worker. 0, or -1
+ * with errno. */
+int mail_watch(struct channel *channel);
+
+#endif
