@@ -13,6 +13,7 @@
 #include "dispatch.h"
 #include "fleet.h"
 #include "log.h"
+#include "pace.h"
 #include "procfs.h"
 #include "journal.h"
 #include "stop.h"
@@ -133,9 +134,7 @@ static bool grant_channel(struct session *session, struct listener *listener, st
         return answer(session, WIRE_FAILED, ENOMEM);
     }
     channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
-    channel_set_flag(channel, BOARD_LOOK,
-                     broker.config.handoff == HANDOFF_AUTO &&
-                         broker.config.balance == BALANCE_LEASTCONN);
+    pace_publish(listener, channel);
     channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
     if (!send_grant(session, channel, worker_fd))
         worker_close_channel(channel);
