@@ -7,6 +7,7 @@
 #include "broker.h"
 #include "listener.h"
 #include "mail.h"
+#include "pace.h"
 #include "worker.h"
 
 bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
@@ -53,9 +54,7 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
     channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
-    channel_set_flag(channel, BOARD_LOOK,
-                     broker.config.handoff == HANDOFF_AUTO &&
-                         broker.config.balance == BALANCE_LEASTCONN);
+    pace_publish(listener, channel);
     channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
     if (!grant_send(session, channel, worker_fd))
         worker_close_channel(channel);

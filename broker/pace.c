@@ -26,6 +26,12 @@ void pace_init(bool resumes)
     may_change = policy == SCHED_OTHER;
 }
 
+void pace_publish(const struct listener *listener, struct channel *channel)
+{
+    channel_set_flag(channel, BOARD_LOOK,
+                     listener->hurried && broker.config.balance == BALANCE_LEASTCONN);
+}
+
 static void set_hurried(struct listener *listener, bool on)
 {
     unsigned before = hurried_listeners;
@@ -33,6 +39,8 @@ static void set_hurried(struct listener *listener, bool on)
     if (listener->hurried == on)
         return;
     listener->hurried = on;
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        pace_publish(listener, listener->channels[i]);
     hurried_listeners += on ? 1 : -1u;
     if (may_change && !before != !hurried_listeners)
         set_policy(on ? SCHED_BATCH : SCHED_OTHER);

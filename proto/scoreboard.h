@@ -49,8 +49,8 @@ struct board_broker {
     1u                  /* waiting is not visible or not to be trusted: tell of every offer taken  \
                          */
 #define BOARD_DIRECT 2u /* --handoff direct: accept from the canonical socket only */
-#define BOARD_DRAINING 8u /* nothing new for this worker: not even directly */
-#define BOARD_LOOK 16u /* a worker without any open connection is as good a choice as any other */
+#define BOARD_DRAINING 8u   /* nothing new for this worker: not even directly */
+#define BOARD_LOOK 16u      /* much is taken directly: a worker without any connection may look */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */
 
 enum board_starving {
