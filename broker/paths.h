@@ -25,6 +25,10 @@ bool paths_control(const char *control, const char *name, char *path, size_t siz
  * is none. */
 bool paths_library(char *path, size_t size);
 
+/* The build for programs of musl beside that library. False when there is none, or SSHIM_LIB has
+ * chosen. */
+bool paths_musl_library(const char *library, char *path, size_t size);
+
 /* Makes the folder of the control socket if it is the default one (mode 0700). False after one
  * line. */
 bool paths_make_run_folder(const char *control_path);
