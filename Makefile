@@ -78,6 +78,21 @@ servers: all
 .PHONY: servers
 # --- end of real servers
 
+# For programs of musl: musl-gcc of Debian's musl-tools. The same sources; sshim takes it where it fits.
+MUSL_OBJECTS := $(patsubst %.c,$(BUILD)/musl/%.o,$(SHIM) $(PROTO))
+
+musl: $(BUILD)/libsshim-musl.so
+
+$(BUILD)/libsshim-musl.so: $(MUSL_OBJECTS)
+	musl-gcc -shared -Wl,-z,defs -Wl,-z,relro,-z,now -Wl,-soname,libsshim-musl.so -o $@.debug $^
+	strip -o $@ $@.debug
+
+$(BUILD)/musl/%.o: %.c
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu11 -Wall -Wextra $(CPPFLAGS) -O2 -g -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+
+-include $(MUSL_OBJECTS:.o=.d)
+
 clean:
 	rm -rf build
 

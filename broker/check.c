@@ -312,6 +312,21 @@ enum check_result check_command(char *const *command, const char *library,
     return CHECK_UNKNOWN;
 }
 
+enum check_result check_choose(char *const *command, char library[PATH_MAX],
+                               struct check_report *report)
+{
+    struct check_report second;
+    char other[PATH_MAX];
+    enum check_result result = check_command(command, library, report);
+
+    if (result != CHECK_REFUSED || !places_musl_library(library, other, sizeof other) ||
+        check_command(command, other, &second) != CHECK_LOADS)
+        return result;
+    memcpy(library, other, sizeof other);
+    *report = second;
+    return CHECK_LOADS;
+}
+
 /* --- the command --- */
 
 int check_run(int argc, char **argv)
@@ -325,7 +340,7 @@ int check_run(int argc, char **argv)
         return result;
     if (!places_library(library, sizeof library))
         return EXIT_USAGE;
-    switch (check_command(command, library, &report)) {
+    switch (check_choose(command, library, &report)) {
     case CHECK_LOADS:
         printf("'%s' can be preloaded: the program is %s\n", command[0], report.program);
         return EXIT_STOPPED;

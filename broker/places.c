@@ -120,6 +120,17 @@ bool places_library(char *path, size_t size)
     return true;
 }
 
+bool places_musl_library(const char *library, char *path, size_t size)
+{
+    const char *given = getenv("SSHIM_LIB");
+    const char *slash = strrchr(library, '/');
+
+    if (given && *given)
+        return false;
+    snprintf(path, size, "%.*slibsshim-musl.so", slash ? (int)(slash + 1 - library) : 0, library);
+    return is_readable_file(path);
+}
+
 bool places_make_run_folder(const char *control_path)
 {
     char folder[PATH_MAX];

@@ -25,6 +25,10 @@ bool places_control(const char *control, const char *name, char *path, size_t si
  * is none. */
 bool places_library(char *path, size_t size);
 
+/* The build for programs of musl beside that library. False when there is none, or SSHIM_LIB has
+ * chosen. */
+bool places_musl_library(const char *library, char *path, size_t size);
+
 /* Makes the folder of the control socket if it is the default one (mode 0700). False after one
  * line. */
 bool places_make_run_folder(const char *control_path);

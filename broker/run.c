@@ -233,7 +233,7 @@ static bool can_preload(void)
 
     check_set_user(spawn_uid(), spawn_gid());
     if (!broker.config.command ||
-        check_command(broker.config.command, broker.library_path, &report) != CHECK_REFUSED)
+        check_choose(broker.config.command, broker.library_path, &report) != CHECK_REFUSED)
         return true;
     log_error("cannot preload the library into '%s' (%s): %s", broker.config.command[0],
               report.program, report.reason);

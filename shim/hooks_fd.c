@@ -2,13 +2,12 @@
  * fd map true. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <linux/sockios.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "env.h"
 #include "fdmap.h"
@@ -17,6 +16,16 @@
 #include "userptr.h"
 #include "vlisten.h"
 #include "wait.h"
+
+#ifdef __GLIBC__
+#define IOCTL_REQUEST unsigned long
+#else
+#define IOCTL_REQUEST int
+#endif
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
 
 /* fd is about to be closed by the program, in whatever way. A vfork child shares our memory but not
  * our fd table. */
@@ -248,7 +257,7 @@ SSHIM_EXPORT int fcntl64(int fd, int command, ...)
 }
 
 /* What concerns the descriptor and its waiting stays; all else is asked of the real socket. */
-static bool is_about_descriptor(unsigned long request)
+static bool is_about_descriptor(IOCTL_REQUEST request)
 {
     switch (request) {
     case FIONBIO:
@@ -274,7 +283,7 @@ static int pretend_nonblock(struct vlisten *listener, const int *on)
     return 0;
 }
 
-SSHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
+SSHIM_EXPORT int ioctl(int fd, IOCTL_REQUEST request, ...)
 {
     TAKE_ARGUMENT(request);
     struct vlisten *listener = NULL;

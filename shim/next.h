@@ -19,7 +19,18 @@
 #include <sys/socket.h>
 #include <time.h>
 
+/* musl has one name for both sizes, and macros for the other. */
+#ifdef __GLIBC__
+#define NEXT_LARGE_CALLS(X)                                                                        \
+    X(int, setrlimit64, (int, const struct rlimit64 *))                                            \
+    X(int, prlimit64, (pid_t, int, const struct rlimit64 *, struct rlimit64 *))
+#else
+#define NEXT_LARGE_CALLS(X)
+#undef fcntl64
+#endif
+
 #define NEXT_CALLS(X)                                                                              \
+    NEXT_LARGE_CALLS(X)                                                                            \
     X(int, bind, (int, const struct sockaddr *, socklen_t))                                        \
     X(int, listen, (int, int))                                                                     \
     X(int, accept, (int, struct sockaddr *, socklen_t *))                                          \
@@ -43,9 +54,7 @@
     X(int, ioctl, (int, unsigned long, ...))                                                       \
     X(long, syscall, (long, ...))                                                                  \
     X(int, setrlimit, (int, const struct rlimit *))                                                \
-    X(int, setrlimit64, (int, const struct rlimit64 *))                                            \
     X(int, prlimit, (pid_t, int, const struct rlimit *, struct rlimit *))                          \
-    X(int, prlimit64, (pid_t, int, const struct rlimit64 *, struct rlimit64 *))                    \
     X(int, poll, (struct pollfd *, nfds_t, int))                                                   \
     X(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))            \
     X(int, __poll_chk, (struct pollfd *, nfds_t, int, size_t))                                     \

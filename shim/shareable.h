@@ -1,13 +1,15 @@
 /*
- * shareable.h - which bind() may be shared: a stream socket with a TCP port or a name of AF_UNIX, set up
- * before the first accept, or an address that this program has had before. Asks nobody, keeps errno.
+ * shareable.h - which bind() may be shared: a stream socket with a TCP port or a name of AF_UNIX,
+ * set up before the first accept, or an address that this program has had before. Asks nobody,
+ * keeps errno.
  */
 #ifndef SSHIM_SHIM_SHAREABLE_H
 #define SSHIM_SHIM_SHAREABLE_H
 
 #include <sys/socket.h>
 
-/* The length of the address that bind(fd, addr, len) would share, copied to *copy; 0: none, bind natively. */
+/* The length of the address that bind(fd, addr, len) would share, copied to *copy; 0: none, bind
+ * natively. */
 socklen_t shareable_address(int fd, const struct sockaddr *addr, socklen_t len,
                             struct sockaddr_storage *copy);
 

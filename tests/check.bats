@@ -164,7 +164,7 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
 
 @test "a musl program is refused by the glibc library, and the reverse" {
     compile "$TMP/musl" musl-gcc
-    refuses "it uses musl" "$TMP/musl" "$PORT"
+    SSHIM_LIB=$LIB refuses "it uses musl" "$TMP/musl" "$PORT"
     echo 'int nothing;' >"$TMP/lib.c"
     musl-gcc -shared -fPIC -o "$TMP/libmusl.so" "$TMP/lib.c"
     SSHIM_LIB=$TMP/libmusl.so refuses "made for musl" "$VICTIM" accept "$ADDR"

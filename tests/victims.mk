@@ -12,3 +12,11 @@ $(BUILD)/tests/progs/preload.so: tests/progs/preload.c
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -shared -fPIC -o $@ $<
 
 test-progs: $(VICTIMS) $(BUILD)/tests/progs/preload.so
+
+# One of them once more for musl.
+$(BUILD)/tests/progs/victim_wait-musl: tests/progs/victim_wait.c tests/progs/victim.h
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu11 -Wall -Wextra $(CPPFLAGS) -O1 -g -o $@ $<
+
+test-progs: $(BUILD)/tests/progs/victim_wait-musl musl
+.PHONY: musl

@@ -32,8 +32,8 @@ static void shapes(int fd)
     close(client_fd);
 }
 
-/* A connection with a bad argument is lost natively and stays queued with the shim: nothing is asked
- * about it. */
+/* A connection with a bad argument is lost natively and stays queued with the shim: nothing is
+ * asked about it. */
 static void bad_arguments(void)
 {
     struct sockaddr_storage peer;

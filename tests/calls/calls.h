@@ -1,6 +1,6 @@
 /*
- * calls.h - prints what a call did: result, errno by name, and what it wrote. Ports, pids and inodes are
- * replaced by words, so that two runs of one program can be compared byte by byte.
+ * calls.h - prints what a call did: result, errno by name, and what it wrote. Ports, pids and
+ * inodes are replaced by words, so that two runs of one program can be compared byte by byte.
  */
 #ifndef TESTS_CALLS_H
 #define TESTS_CALLS_H
@@ -21,13 +21,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-extern int port;            /* the one to bind */
-extern const char *folder;  /* for paths */
+extern int port;           /* the one to bind */
+extern const char *folder; /* for paths */
 
 #define BAD ((void *)8) /* a pointer to nothing */
 #define UNTOUCHED 0xee  /* what buffers hold before the call */
 
-/* Prints "text = result errno" and gives the result back. The errno of success must be the one before. */
+/* Prints "text = result errno" and gives the result back. The errno of success must be the one
+ * before. */
 long show(const char *text, long result);
 #define SHOW(call) (errno = 0, show(#call, (long)(call)))
 

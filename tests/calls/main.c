@@ -12,7 +12,11 @@ long show(const char *text, long result)
 
 static const char *port_word(int number)
 {
-    return number == 0 ? "0" : number == port ? "PORT" : number == port + 1 ? "PORT+1" : number == port + 2 ? "PORT+2" : "EPHEMERAL";
+    return number == 0          ? "0"
+           : number == port     ? "PORT"
+           : number == port + 1 ? "PORT+1"
+           : number == port + 2 ? "PORT+2"
+                                : "EPHEMERAL";
 }
 
 void show_address(const char *text, const void *addr, socklen_t len, socklen_t room)
@@ -32,13 +36,17 @@ void show_address(const char *text, const void *addr, socklen_t len, socklen_t r
         printf("inet %s %s\n", inet_ntop(AF_INET, &in->sin_addr, host, sizeof host),
                port_word(ntohs(in->sin_port)));
     } else if (in->sin_family == AF_INET6) {
-        printf("inet6 %s %s flow %u scope %u\n", inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host),
+        printf("inet6 %s %s flow %u scope %u\n",
+               inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host),
                port_word(ntohs(in6->sin6_port)), in6->sin6_flowinfo, in6->sin6_scope_id);
     } else if (in->sin_family == AF_UNIX) {
         size_t used = len - offsetof(struct sockaddr_un, sun_path);
         bool ours = strncmp(un->sun_path, folder, strlen(folder)) == 0;
-        printf("unix %zu %s\n", used, used == 0 ? "-" : ours ? un->sun_path + strlen(folder)
-                                                              : un->sun_path[0] ? un->sun_path : "@");
+        printf("unix %zu %s\n", used,
+               used == 0         ? "-"
+               : ours            ? un->sun_path + strlen(folder)
+               : un->sun_path[0] ? un->sun_path
+                                 : "@");
     } else {
         printf("family %d\n", in->sin_family);
     }

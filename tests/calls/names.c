@@ -164,8 +164,9 @@ static void bind_and_connect(void)
 
 static void six(void)
 {
-    struct sockaddr_in6 addr = {
-        .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)(port + 2)), .sin6_addr = in6addr_any};
+    struct sockaddr_in6 addr = {.sin6_family = AF_INET6,
+                                .sin6_port = htons((uint16_t)(port + 2)),
+                                .sin6_addr = in6addr_any};
     struct sockaddr_storage peer;
     int off = 0;
     int value;

@@ -9,27 +9,103 @@ struct option {
     const char *text;
 };
 
-#define S(name) {SOL_SOCKET, name, #name}
-#define T(name) {IPPROTO_TCP, name, #name}
-#define I(name) {IPPROTO_IP, name, #name}
-#define V(name) {IPPROTO_IPV6, name, #name}
+#define S(name)                                                                                    \
+    {                                                                                              \
+        SOL_SOCKET, name, #name                                                                    \
+    }
+#define T(name)                                                                                    \
+    {                                                                                              \
+        IPPROTO_TCP, name, #name                                                                   \
+    }
+#define I(name)                                                                                    \
+    {                                                                                              \
+        IPPROTO_IP, name, #name                                                                    \
+    }
+#define V(name)                                                                                    \
+    {                                                                                              \
+        IPPROTO_IPV6, name, #name                                                                  \
+    }
 
 static const struct option options[] = {
-    S(SO_DEBUG), S(SO_REUSEADDR), S(SO_TYPE), S(SO_ERROR), S(SO_DONTROUTE), S(SO_BROADCAST),
-    S(SO_SNDBUF), S(SO_RCVBUF), S(SO_KEEPALIVE), S(SO_OOBINLINE), S(SO_NO_CHECK), S(SO_PRIORITY),
-    S(SO_LINGER), S(SO_REUSEPORT), S(SO_PASSCRED), S(SO_RCVLOWAT), S(SO_SNDLOWAT), S(SO_RCVTIMEO),
-    S(SO_SNDTIMEO), S(SO_BINDTODEVICE), S(SO_TIMESTAMP), S(SO_TIMESTAMPNS), S(SO_ACCEPTCONN),
-    S(SO_PROTOCOL), S(SO_DOMAIN), S(SO_MARK), S(SO_RXQ_OVFL), S(SO_PEEK_OFF), S(SO_LOCK_FILTER),
-    S(SO_BUSY_POLL), S(SO_MAX_PACING_RATE), S(SO_ZEROCOPY), S(SO_PEERCRED), S(SO_PEERSEC),
-    S(SO_PEERGROUPS), S(SO_ATTACH_FILTER), S(SO_WIFI_STATUS), S(SO_NOFCS), {SOL_SOCKET, 9999, "9999"},
-    T(TCP_NODELAY), T(TCP_MAXSEG), T(TCP_CORK), T(TCP_KEEPIDLE), T(TCP_KEEPINTVL), T(TCP_KEEPCNT),
-    T(TCP_SYNCNT), T(TCP_LINGER2), T(TCP_DEFER_ACCEPT), T(TCP_WINDOW_CLAMP), T(TCP_QUICKACK),
-    T(TCP_CONGESTION), T(TCP_USER_TIMEOUT), T(TCP_FASTOPEN), T(TCP_NOTSENT_LOWAT), T(TCP_SAVE_SYN),
-    T(TCP_FASTOPEN_CONNECT), T(TCP_ULP), T(TCP_THIN_LINEAR_TIMEOUTS), {IPPROTO_TCP, 999, "TCP 999"},
-    I(IP_TOS), I(IP_TTL), I(IP_HDRINCL), I(IP_OPTIONS), I(IP_RECVOPTS), I(IP_PKTINFO),
-    I(IP_MTU_DISCOVER), I(IP_RECVERR), I(IP_RECVTTL), I(IP_RECVTOS), I(IP_MTU), I(IP_FREEBIND),
-    I(IP_TRANSPARENT), I(IP_BIND_ADDRESS_NO_PORT), I(IP_MINTTL), I(IP_MULTICAST_TTL),
-    V(IPV6_V6ONLY), V(IPV6_UNICAST_HOPS), V(IPV6_TCLASS), V(IPV6_RECVPKTINFO),
+    S(SO_DEBUG),
+    S(SO_REUSEADDR),
+    S(SO_TYPE),
+    S(SO_ERROR),
+    S(SO_DONTROUTE),
+    S(SO_BROADCAST),
+    S(SO_SNDBUF),
+    S(SO_RCVBUF),
+    S(SO_KEEPALIVE),
+    S(SO_OOBINLINE),
+    S(SO_NO_CHECK),
+    S(SO_PRIORITY),
+    S(SO_LINGER),
+    S(SO_REUSEPORT),
+    S(SO_PASSCRED),
+    S(SO_RCVLOWAT),
+    S(SO_SNDLOWAT),
+    S(SO_RCVTIMEO),
+    S(SO_SNDTIMEO),
+    S(SO_BINDTODEVICE),
+    S(SO_TIMESTAMP),
+    S(SO_TIMESTAMPNS),
+    S(SO_ACCEPTCONN),
+    S(SO_PROTOCOL),
+    S(SO_DOMAIN),
+    S(SO_MARK),
+    S(SO_RXQ_OVFL),
+    S(SO_PEEK_OFF),
+    S(SO_LOCK_FILTER),
+    S(SO_BUSY_POLL),
+    S(SO_MAX_PACING_RATE),
+    S(SO_ZEROCOPY),
+    S(SO_PEERCRED),
+    S(SO_PEERSEC),
+    S(SO_PEERGROUPS),
+    S(SO_ATTACH_FILTER),
+    S(SO_WIFI_STATUS),
+    S(SO_NOFCS),
+    {SOL_SOCKET, 9999, "9999"},
+    T(TCP_NODELAY),
+    T(TCP_MAXSEG),
+    T(TCP_CORK),
+    T(TCP_KEEPIDLE),
+    T(TCP_KEEPINTVL),
+    T(TCP_KEEPCNT),
+    T(TCP_SYNCNT),
+    T(TCP_LINGER2),
+    T(TCP_DEFER_ACCEPT),
+    T(TCP_WINDOW_CLAMP),
+    T(TCP_QUICKACK),
+    T(TCP_CONGESTION),
+    T(TCP_USER_TIMEOUT),
+    T(TCP_FASTOPEN),
+    T(TCP_NOTSENT_LOWAT),
+    T(TCP_SAVE_SYN),
+    T(TCP_FASTOPEN_CONNECT),
+    T(TCP_ULP),
+    T(TCP_THIN_LINEAR_TIMEOUTS),
+    {IPPROTO_TCP, 999, "TCP 999"},
+    I(IP_TOS),
+    I(IP_TTL),
+    I(IP_HDRINCL),
+    I(IP_OPTIONS),
+    I(IP_RECVOPTS),
+    I(IP_PKTINFO),
+    I(IP_MTU_DISCOVER),
+    I(IP_RECVERR),
+    I(IP_RECVTTL),
+    I(IP_RECVTOS),
+    I(IP_MTU),
+    I(IP_FREEBIND),
+    I(IP_TRANSPARENT),
+    I(IP_BIND_ADDRESS_NO_PORT),
+    I(IP_MINTTL),
+    I(IP_MULTICAST_TTL),
+    V(IPV6_V6ONLY),
+    V(IPV6_UNICAST_HOPS),
+    V(IPV6_TCLASS),
+    V(IPV6_RECVPKTINFO),
     {999, 1, "level 999"},
 };
 #define OPTIONS (sizeof options / sizeof options[0])

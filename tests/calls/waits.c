@@ -35,7 +35,8 @@ static void show_epoll(int epoll_fd, const char *when)
 
     printf(" %s\n", when);
     SHOW(epoll_wait(epoll_fd, &event, 1, 5));
-    printf("  events %#x, data %#llx\n", (unsigned)event.events, (unsigned long long)event.data.u64);
+    printf("  events %#x, data %#llx\n", (unsigned)event.events,
+           (unsigned long long)event.data.u64);
     SHOW(epoll_pwait(epoll_fd, &event, 1, 0, NULL));
     SHOW(epoll_pwait2(epoll_fd, &event, 1, &soon, NULL));
 }

@@ -52,7 +52,8 @@ static void shutdown_and_listen(int port, const char *argument)
     serve(fd);
 }
 
-/* The parent is blocked in accept when somebody shuts the listener down: accept ends with EINVAL. */
+/* The parent is blocked in accept when somebody shuts the listener down: accept ends with EINVAL.
+ */
 static void shutdown_wakes(int port, const char *argument)
 {
     struct sockaddr_storage peer;
@@ -304,7 +305,8 @@ static void many(int port, const char *argument)
     }
 }
 
-/* TCP and UDP on one number: only the first is shared, so the other is switched to share natively. */
+/* TCP and UDP on one number: only the first is shared, so the other is switched to share natively.
+ */
 static void with_udp(int port, const char *argument)
 {
     int one = 1;
