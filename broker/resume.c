@@ -36,22 +36,10 @@ static void keep_over_exec(int fd, void *context)
     fcntl(fd, F_SETFD, 0);
 }
 
-struct known {
-    int fd;
-    bool found;
-};
-
-static void visit_known(int fd, void *context)
-{
-    struct known *known = context;
-    known->found |= known->fd == fd;
-}
-
-/* A connection that was accepted and got no further: a connected stream socket that no record
- * names. */
+/* A connection that was accepted and got no further: nothing else here is a connected stream socket,
+ * whatever the snapshot says that this number was. */
 static bool is_stray(int fd)
 {
-    struct known known = {.fd = fd};
     int type = 0;
     int listening = 1;
     socklen_t len = sizeof type;
@@ -60,8 +48,7 @@ static bool is_stray(int fd)
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM ||
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || listening)
         return false;
-    state_each_fd(visit_known, &known);
-    return !known.found;
+    return true;
 }
 
 static void find_strays(void)
@@ -118,10 +105,10 @@ bool resume_is_due(void)
     return true;
 }
 
+/* -1: the broker before has closed it after its last snapshot; the number may be anything's now. */
 static int close_on_exec_again(int fd)
 {
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    return fd;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }
 
 struct mapping {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "adopt.h"
@@ -263,12 +264,38 @@ static struct listener *load_listener(const struct state_listener *record, state
     return listener;
 }
 
+static bool is_channel_end(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+           type == SOCK_SEQPACKET;
+}
+
+/* A crash in the turn in which the channel was closed: the snapshot is older than that. */
+static bool was_closed(int our_fd, int their_fd, int board_fd)
+{
+    if (is_channel_end(our_fd) && is_channel_end(their_fd) && board_fd >= 0)
+        return false;
+    if (is_channel_end(our_fd))
+        close(our_fd);
+    if (is_channel_end(their_fd))
+        close(their_fd);
+    return true;
+}
+
 static void load_channel(const struct state_channel *record, struct listener *listener,
                          struct worker *worker, state_fd_map *map)
 {
-    struct channel *channel = channel_restore(listener, worker, record->id, map(record->our_fd),
-                                              map(record->their_fd), map(record->board_fd));
+    int our_fd = map(record->our_fd);
+    int their_fd = map(record->their_fd);
+    int board_fd = map(record->board_fd);
 
+    if (was_closed(our_fd, their_fd, board_fd))
+        return;
+    struct channel *channel =
+        channel_restore(listener, worker, record->id, our_fd, their_fd, board_fd);
     if (!channel) {
         log_error("cannot take over a channel of worker %u: %s; it will be recalled from",
                   worker->slot, strerror(errno));

@@ -110,7 +110,10 @@ void worker_on_channel_drained(struct channel *channel)
 {
     struct worker *worker = channel->worker;
 
-    if (!channel->closed || (worker->state != WORKER_GONE && channel_let_go(channel)))
+    if (!channel->closed)
+        return;
+    state_touch(); /* their_fd is closed in any case: its number must not be taken for it again */
+    if (worker->state != WORKER_GONE && channel_let_go(channel))
         return;
     worker->accepted += channel_accepted(channel);
     if (channel->watch.fd >= 0)

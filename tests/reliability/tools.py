@@ -95,7 +95,10 @@ def is_connection(sock, port):
 def connections_of(pid, port):
     """How many connections to this local port a process has accepted and not closed."""
     found = 0
-    pidfd = os.pidfd_open(pid)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return 0
     for name in os.listdir(f"/proc/{pid}/fd"):
         if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
             continue
