@@ -112,7 +112,7 @@ void worker_on_channel_drained(struct channel *channel)
 
     if (!channel->closed)
         return;
-    state_touch(); /* their_fd is closed in any case: its number must not be taken for it again */
+    journal_touch(); /* their_fd is closed in any case: its number must not be taken for it again */
     if (worker->state != WORKER_GONE && channel_let_go(channel))
         return;
     worker->accepted += channel_accepted(channel);
