@@ -14,8 +14,7 @@ will_not_start() {
 
 @test "a socket left by a killed broker is cleaned up" {
     start_broker -w 0
-    kill -KILL "$BROKER"
-    wait_for_broker
+    kill_broker_and_keeper
     [[ -S $CONTROL ]]
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     probe 2
@@ -116,8 +115,8 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
     SSHIM=$TMP/sshim start_broker -w 2 -- "$VICTIM" accept "$ADDR"
     [[ $(stat -c %u "$CONTROL") == 65534 ]]
     probe 10
-    SSHIM=$TMP/sshim workers_ready 2
-    workers_ready 2
+    SSHIM=$TMP/sshim wait_until workers_ready 2
+    wait_until workers_ready 2
     stop_broker
     [[ $STATUS == 0 ]]
 }

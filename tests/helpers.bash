@@ -108,6 +108,13 @@ stop_broker() {
     wait_for_broker
 }
 
+# Both at one blow: the keeper would take over from a broker that is killed alone.
+kill_broker_and_keeper() {
+    # shellcheck disable=SC2046
+    kill -KILL $(pgrep -P "$BROKER" -f "^$SSHIM run") "$BROKER"
+    wait_for_broker
+}
+
 # What teardown does with tests that did not end what they started.
 stop_all() {
     local pid

@@ -77,8 +77,7 @@ fails_to_join() {
 
 @test "SSHIM_BROKER of a broker that was killed makes bind fail with one clear line" {
     start_broker -w 0
-    kill -KILL "$BROKER"
-    wait_for_broker
+    kill_broker_and_keeper
     JOIN=$CONTROL fails_to_join "no broker listens there"
     rm "$CONTROL"
 }
