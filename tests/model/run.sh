@@ -14,7 +14,7 @@ failed=0
 check() {
     wanted=$1 what=$2 model=$PWD/dispatch.pml
     shift 2
-    (cd "$work" && spin "$@" -a "$model" >spin.log 2>&1 && ${CC:-cc} -O1 -w -DSAFETY -DCOLLAPSE -o pan pan.c) ||
+    (cd "$work" && spin "$@" -a "$model" >spin.log 2>&1 && ${CC:-cc} -O2 -w -DSAFETY -DCOLLAPSE -o pan pan.c) ||
         { cat "$work/spin.log"; exit 1; }
     (cd "$work" && timeout "${MODEL_SECONDS:-900}" ./pan -E -m1000000 >pan.log 2>&1) || true
     if grep -q 'errors: 0' "$work/pan.log" && ! grep -qE 'max search depth|out of memory' "$work/pan.log"; then
