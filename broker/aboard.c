@@ -45,23 +45,29 @@ static bool has_cleared(pid_t pid)
     return !procfs_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) || !*preload;
 }
 
-static void add_process(struct tree *tree, pid_t pid, int parent, struct aboard_report *report)
-{
-    pid_t children[PROCESSES_MAX];
-    int self = tree->count;
+struct branch {
+    struct tree *tree;
+    int parent; /* index in the tree; -1: it is the root */
+    struct aboard_report *report;
+};
 
-    if (self == PROCESSES_MAX)
+static void add_process(pid_t pid, void *context)
+{
+    const struct branch *branch = context;
+    struct tree *tree = branch->tree;
+    struct aboard_report *report = branch->report;
+    struct branch below = {tree, tree->count, report};
+
+    if (tree->count == PROCESSES_MAX)
         return;
     tree->at[tree->count++] = (struct process){
         .pid = pid,
-        .parent = parent,
+        .parent = branch->parent,
         .mapped = maps_library(pid),
         .listens = sockets_find_listening(pid, report->listens_on, sizeof report->listens_on),
         .cleared = has_cleared(pid),
     };
-    int count = procfs_children(pid, children, PROCESSES_MAX);
-    for (int i = 0; i < count; i++)
-        add_process(tree, children[i], self, report);
+    procfs_each_child(pid, add_process, &below);
 }
 
 static bool is_ancestor(const struct tree *tree, int ancestor, int process)
@@ -150,7 +156,7 @@ bool aboard_is_missing(pid_t root, bool last, struct aboard_report *report)
     struct tree tree = {.count = 0};
 
     *report = (struct aboard_report){.pid = root};
-    add_process(&tree, root, -1, report);
+    add_process(root, &(struct branch){&tree, -1, report});
     if (find_deserter(&tree, last, report))
         return true;
     if (!is_nowhere(&tree, last))

@@ -47,6 +47,7 @@ static void wait_for_end_of(int broker_pidfd)
 static void keep(int broker_pidfd)
 {
     block_signals();
+    setsid(); /* what is sent to the broker's process group does not concern it either */
     prctl(PR_SET_NAME, "sshim-keeper");
     wait_for_end_of(broker_pidfd);
     if (!journal_is_clean())

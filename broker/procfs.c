@@ -57,41 +57,40 @@ static void visit_if_child(pid_t pid, void *context)
         search->visit(pid, search->context);
 }
 
-void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context)
-{
-    each_process(visit_if_child, &(struct child_search){parent, visit, context});
-}
-
-static int read_children(const char *path, pid_t *children, int room)
+/* False: this kernel does not list children (proc(5), since Linux 3.5, if so configured). */
+static bool each_child_of_thread(const char *path, pid_t parent,
+                                 void (*visit)(pid_t pid, void *context), void *context)
 {
     FILE *file = fopen(path, "re");
-    int count = 0;
     int pid;
 
     if (!file)
-        return 0;
-    while (count < room && fscanf(file, "%d", &pid) == 1)
-        children[count++] = pid;
+        return false;
+    while (fscanf(file, "%d", &pid) == 1)
+        if (procfs_parent(pid) == parent)
+            visit(pid, context);
     fclose(file);
-    return count;
+    return true;
 }
 
-int procfs_children(pid_t parent, pid_t *children, int room)
+void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context)
 {
     char path[320];
     struct dirent *entry;
-    int count = 0;
+    bool listed = true;
 
     snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
     DIR *dir = opendir(path);
-    while (dir && (entry = readdir(dir)) != NULL)
+    if (!dir)
+        return;
+    while (listed && (entry = readdir(dir)) != NULL)
         if (isdigit((unsigned char)entry->d_name[0])) {
             snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)parent, entry->d_name);
-            count += read_children(path, children + count, room - count);
+            listed = each_child_of_thread(path, parent, visit, context);
         }
-    if (dir)
-        closedir(dir);
-    return count;
+    closedir(dir);
+    if (!listed)
+        each_process(visit_if_child, &(struct child_search){parent, visit, context});
 }
 
 bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size)

@@ -11,12 +11,9 @@
 /* The parent, or 0. */
 pid_t procfs_parent(pid_t pid);
 
-/* Calls visit for each child of this process that has not ended. */
+/* Calls visit for each child of this process that has not ended; may miss one while others end:
+ * look again where it matters. */
 void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context);
-
-/* The same for few, without reading all of /proc; it may miss one while others end. Returns their
- * number, at most room. */
-int procfs_children(pid_t parent, pid_t *children, int room);
 
 /* Copies what NAME was in the environment it was started with, cut to size; false: it was not
  * there. */

@@ -36,8 +36,8 @@ static void keep_over_exec(int fd, void *context)
     fcntl(fd, F_SETFD, 0);
 }
 
-/* A connection that was accepted and got no further: nothing else here is a connected stream socket,
- * whatever the snapshot says that this number was. */
+/* A connection that was accepted and got no further: nothing else here is a connected stream
+ * socket, whatever the snapshot says that this number was. */
 static bool is_stray(int fd)
 {
     int type = 0;

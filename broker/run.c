@@ -209,11 +209,14 @@ static void resume(void)
                   strerror(errno));
         exit(EXIT_ADDRESS);
     }
-    log_info("going on with %u workers %s", fleet_slot_count(), resume_describe());
-    if (resume_after_crash() && broker.config.exit_on_broker_death)
+    prctl(PR_SET_NAME, "sshim"); /* executed as /proc/self/exe it would be "exe" */
+    if (resume_after_crash() && broker.config.exit_on_broker_death) {
+        log_info("ending the workers %s", resume_describe());
         stop_begin(EXIT_STOPPED);
-    else
+    } else {
+        log_info("going on with %u workers %s", fleet_slot_count(), resume_describe());
         adopt_finish();
+    }
     children_on_signal(); /* those that ended meanwhile */
 }
 

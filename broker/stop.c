@@ -34,7 +34,7 @@ int stop_exit_code(void)
 
 static void visit_signal(pid_t pid, void *context)
 {
-    if (pid != keeper_pid())
+    if (pid != keeper_pid() && !worker_find_by_pid(pid))
         kill(pid, *(const int *)context);
 }
 
@@ -49,9 +49,15 @@ static void signal_everyone(int number)
 {
     struct worker *worker;
 
-    LIST_FOREACH(worker, &workers, all)
-        if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
+    LIST_FOREACH(worker, &workers, all) {
+        if (worker->state == WORKER_GONE)
+            continue;
+        if (worker->pidfd_watch.fd >= 0)
             signal_tree(worker->pid, &number);
+        else
+            worker_signal(worker, number);
+    }
+    /* orphans that were given to us */
     procfs_each_child(getpid(), visit_signal, &number);
 }
 

@@ -223,7 +223,8 @@ bool worker_is_stuck(const struct worker *worker)
         return true;
     LIST_FOREACH(channel, &worker->channels, of_worker)
         if (!channel->closed && channel->suspect &&
-            (channel_is_deaf(channel) || loop_now_ms() - channel->sent_at_ms >= STUCK_MS))
+            (channel_is_deaf(channel) || (loop_now_ms() - channel->sent_at_ms >= STUCK_MS &&
+                                          (channel_untaken(channel) > 0 || channel->misses > 2))))
             return true;
     return false;
 }

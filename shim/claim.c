@@ -263,7 +263,7 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
     int try = 0;
 
     len = shareable_address(fd, addr, len, &copy);
-    if (len == 0)
+    if (len == 0 || vlisten_is_full())
         return CLAIM_NATIVE;
     do
         result = claim_once(fd, &copy, len);

@@ -106,6 +106,14 @@ static bool map_board(struct vlisten *listener, int board_fd)
 
 /* In turn, so that a record rests before it is used again: a thread may still sit in a call on it.
  */
+bool vlisten_is_full(void)
+{
+    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+        if (atomic_load(&vlisten_table[i].refs) == 0)
+            return false;
+    return true;
+}
+
 static struct vlisten *reserve(void)
 {
     static _Atomic unsigned next;

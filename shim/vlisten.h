@@ -101,6 +101,9 @@ int claim_abandon(struct vlisten *listener, int fd);
 
 /* --- vlisten.c --- */
 
+/* Whether there is no room for one more record: what is bound now stays native. */
+bool vlisten_is_full(void);
+
 /* Makes a record of what the broker granted; takes the shadow and board out of the grant, borrows
  * the rest. */
 struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -330,6 +331,7 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_stop};
 
     parse(argc, argv);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* a test that is interrupted must not leave a load behind */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
