@@ -270,7 +270,9 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
         return;
     if (was_successor)
         restart_on_failure(slot, how);
-    else if (was_current)
+    /* A successor that was started for an empty slot has nobody to serve on in its place. */
+    bool leaves_empty = was_successor && !slot->worker && !loop_timer_runs(&slot->respawn);
+    if (was_current || leaves_empty)
         refill(slot, &last, how, ended_well);
 }
 
@@ -318,9 +320,11 @@ static void on_respawn(struct loop_timer *timer)
 
 int fleet_start_successor(struct fleet_slot *slot)
 {
-    loop_stop_timer(&slot->respawn);
     slot->successor = start_worker(slot);
-    return slot->successor ? 0 : -1;
+    if (!slot->successor)
+        return -1;
+    loop_stop_timer(&slot->respawn);
+    return 0;
 }
 
 struct fleet_slot *fleet_add_slot(void)
