@@ -32,7 +32,7 @@ row() { # NAME...
 @test "a command that is gone for a while is tried again later" { row exec-fails; }
 @test "a command that ends at once is not started over and over" { row never-starts crash-loop; }
 @test "a rolling restart fails nobody and leaves all slots ready" { row restart-blocking restart-epoll restart-parallel; }
-@test "a restart to a server that does not start leaves the old ones" { row restart-dies restart-late-dies restart-no-exec; }
+@test "a restart to a server that does not start leaves the old ones" { row restart-empty restart-dies restart-late-dies restart-no-exec; }
 @test "a restart to a server that never listens leaves the old ones" { row restart-hangs; }
 @test "a worker that is replaced finishes its connections, until --grace" { row drain; }
 @test "a killed broker loses nobody, its keeper goes on" { row broker-blocking broker-epoll broker-epoll-all; }

@@ -50,6 +50,10 @@ def all_new(pool, old):
     return not set(pool.pids().values()) & set(old.values())
 
 
+def answered(pool):
+    return sum(listener["connections"] for listener in pool.status()["listeners"])
+
+
 def rolling(r, mode, ways, times, connections=0):
     with Pool(mode) as pool:
         load = pool.load(clients=16)
@@ -61,9 +65,9 @@ def rolling(r, mode, ways, times, connections=0):
             wait_for(lambda: all_new(pool, old), "every slot has a new worker")
             r.did()
         wait_for(lambda: len(pool.workers_now()) == 4, "the old ones are gone")
-        # so many that a connection in ten thousand would show
-        rest = connections / 5000 - (time.monotonic() - begun)
-        time.sleep(max(rest, 0))
+        # so many that one in ten thousand would show; restarts go on meanwhile
+        while answered(pool) < connections and time.monotonic() - begun < 300:
+            restart_by_command(pool)
         watch.finish()
         result = load.finish()
         r.count(result)
@@ -105,6 +109,24 @@ def bad_restart(r, how, timeout):
         restart_by_command(pool)
         wait_for(lambda: all_new(pool, old), "a good one goes through after all")
         r.count(load.finish())
+        r.account(pool)
+
+
+@row("restart-empty", "restart while a slot is empty, to a server that ends at once")
+def restart_empty(r):
+    """The successor in the empty slot fails; the slot must not stay empty for ever."""
+    with Pool(["python3", VICTIM, "dies", "{host}", "{port}", "{folder}"]) as pool:
+        load = pool.load(rate=200)
+        wait_for(lambda: all(worker["accepted"] for worker in pool.workers_now()), "all have served")
+        open(pool.path("broken"), "w", encoding="ascii").close()
+        tools.send_signal(pool.pids()[0], signal.SIGKILL)
+        wait_for(lambda: pool.state_of(0) == "backoff", "slot 0 is in back-off", pause=0.001)
+        pool.sshim_says("restart")
+        r.expect(len(pool.serving()) == 3, "the others do not serve")
+        os.unlink(pool.path("broken"))
+        wait_for(lambda: len(pool.serving()) == 4, "slot 0 is filled again", 60)
+        r.count(load.finish(), 1)
+        r.did()
         r.account(pool)
 
 
