@@ -185,7 +185,7 @@ def drain(r):
                 r.expect(int(client.recv(64)[1:5], 16) == pid, "the old connection is dead")
                 client.close()
             took = wait_for(lambda: tools.is_gone(old), "the old worker ends", 15)
-            r.expect(took < r.pick(8, 10), f"it ended after {took:.1f} s")
+            r.expect(took < r.pick(8, 14), f"it ended after {took:.1f} s")
             client.close()
             r.did()
             r.account(pool)

@@ -13,6 +13,7 @@ import tools
 from load import latency_ms
 from pool import Pool
 from row import row
+from rows_kill import prove_useful
 from tools import wait_for
 
 INTRUDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "progs", "intruder.py")
@@ -25,6 +26,7 @@ def crash_some(pool, times):
             if pid:
                 tools.send_signal(pid, signal.SIGKILL)
         pool.wait_ready()
+        prove_useful(pool)
 
 
 def log_row(r, times, **options):
@@ -34,7 +36,7 @@ def log_row(r, times, **options):
         cpu = tools.cpu_share(pool.broker_pid(), 0.2)
         result = load.finish()
         r.count(result, 2 * times)
-        r.expect(result["started"] / result["seconds"] > 50, "dispatch is slow")
+        r.expect(result["started"] / result["seconds"] > r.pick(50, 5), "dispatch is slow")
         r.expect(cpu < 0.9, f"the broker used {cpu:.0%}")
         r.did(times)
         r.account(pool)
@@ -112,7 +114,7 @@ def clock(r):
             tools.send_signal(pid, signal.SIGKILL)
             took = wait_for(lambda: pool.worker(0)["pid"] not in (0, pid)
                             and pool.state_of(0) in ("ready", "busy"), "slot 0 serves again")
-            r.expect(0.05 < took < 3, f"after {jump} the slot served again after {took:.2f} s")
+            r.expect(0.05 < took < r.pick(3, 15), f"after {jump} the slot served again after {took:.2f} s")
             r.expect(tools.cpu_share(pool.broker_pid(), 0.5) < 0.2, f"after {jump} the broker spins")
             r.did()
         r.count(load.finish(), r.times)
@@ -170,7 +172,7 @@ def others_during(r, pool, begin):
     r.count(result)
     r.did()
     p99 = latency_ms(result, "p99")
-    r.expect(p99 < max(3 * before, before + r.pick(20, 150)), f"p99 {p99:.1f} ms, before {before:.1f}")
+    r.expect(p99 < max(3 * before, before + r.pick(20, 1500)), f"p99 {p99:.1f} ms, before {before:.1f}")
     r.expect(cpu < 0.3, f"the broker used {cpu:.0%} of a core")
     r.account(pool)
     r.note(f"p99 {before:.1f} before, {p99:.1f} ms, broker {cpu:.1%}")
