@@ -20,6 +20,8 @@ need ps procps
 need nm binutils
 need groff groff-base
 need musl-gcc musl-tools
+# not a command: found where it is installed
+ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 
 [ -n "$missing" ] || exit 0
 echo "installing:$missing"

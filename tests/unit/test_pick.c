@@ -265,7 +265,8 @@ int main(void)
     unit_run("channel: whatever the worker writes, the counts stay in bounds",
              a_lying_board_is_bounded);
     unit_run("channel: a suspect is left out until it shows life", a_suspect_must_show_life);
-    unit_run("channel: who waits and never accepts is left out", who_waits_and_never_accepts_is_left_out);
+    unit_run("channel: who waits and never accepts is left out",
+             who_waits_and_never_accepts_is_left_out);
     unit_run("channel: suspicion lasts longer each time, a second at most",
              suspicion_grows_to_a_second);
     unit_run("channel: what was forgiven is not untaken", forgiven_offers_do_not_count);
