@@ -150,6 +150,7 @@ int resume_load(void)
         return -1;
     for (int i = 0; i < stray_count; i++)
         recount_rescue(close_on_exec_again(strays[i]));
+    stray_count = 0; /* done with: by the next upgrade or crash these numbers are others' */
     journal_end_send();
     TAILQ_FOREACH(listener, &listeners, all) {
         listener_repair_counts(listener);
