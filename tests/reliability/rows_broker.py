@@ -63,6 +63,28 @@ def broker_epoll_all(r):
     kill_broker(r, "epoll-all")
 
 
+@row("broker-turns", "crash, upgrade and HUP of the broker in turn")
+def broker_turns(r):
+    """What one of them leaves behind must not mislead the next: file descriptors by number above all."""
+    with Pool("epoll-sync") as pool:
+        load = pool.load(clients=8, mix="f8l2")
+        for number in range(r.pick(150, 24)):
+            broker = pool.broker_pid()
+            if number % 3 == 0:
+                tools.send_signal(broker, signal.SIGKILL)
+                wait_for(lambda: is_back(pool, broker), "the keeper goes on as the broker")
+            elif number % 3 == 1:
+                tools.send_signal(broker, signal.SIGHUP)
+            else:
+                pool.sshim_says("upgrade")
+            time.sleep(r.rng.random() * 0.1)
+            r.did()
+        wait_for(lambda: len(pool.serving()) == 4 == len(pool.workers_now()), "all is well again", 60)
+        r.count(load.finish())
+        r.expect(pool.keeper_pid(), "there is no keeper")
+        r.account(pool)
+
+
 def kill_both(pool):
     """Broker and keeper: the keeper is stopped first, or it would be faster than the second kill."""
     broker, keeper = pool.broker_pid(), pool.keeper_pid()
