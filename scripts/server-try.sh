@@ -156,6 +156,7 @@ try_server() {
 clean_up() {
     local pids
     pids=$(find_processes)
+    # shellcheck disable=SC2086 # a list
     [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
     is_running && kill -KILL "$run_pid"
     cd / && rm -rf "$work"

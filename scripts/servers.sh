@@ -39,6 +39,7 @@ recipes=$(list_recipes "$@")
 [ -n "$recipes" ] || { echo "no recipes in $servers; set SERVERS to their folder" >&2; exit 2; }
 all_missing=$(for recipe in $recipes; do missing_packages "$recipe"; done | sort -u)
 # One package that does not exist fails them all, so that a second round goes one by one.
+# shellcheck disable=SC2086 # a list
 [ -z "$all_missing" ] || install_packages $all_missing || for package in $all_missing; do install_packages "$package"; done
 
 runnable=
@@ -50,6 +51,7 @@ for recipe in $recipes; do
         printf '%-24s - skip  package cannot be installed here: %s\n' "$(basename "$recipe" .sh)" "$missing" | tee -a "$results/lines"
     fi
 done
+# shellcheck disable=SC2086 # a list
 printf '%s\n' $runnable | xargs -r -n 1 -P "${JOBS:-2}" "$here/server-try.sh" | tee -a "$results/lines"
 
 count() { awk -v verdict="$1" '$3 == verdict' "$results/lines" | wc -l; }

@@ -37,7 +37,7 @@ struct vlisten {
     struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
-    int backlog; /* for listen(2), 0: as the program asks */
+    int backlog;           /* for listen(2), 0: as the program asks */
 };
 
 extern struct vlisten vlisten_table[VLISTEN_MAX];

@@ -104,6 +104,7 @@ stop_clean() {
 victims_teardown() {
     local pid
     if [ -n "$BROKER" ] && kill -0 "$BROKER" 2>/dev/null; then
+        # shellcheck disable=SC2046 # a list
         kill -KILL $(ours) "$BROKER" 2>/dev/null || true
         wait "$BROKER" 2>/dev/null || true
     fi
