@@ -101,8 +101,8 @@ part_bats() {
     run_bats bats build "${files[@]}"
 }
 
-# The same tests with the broker under AddressSanitizer and UBSan and the library under UBSan; but for limits.bats,
-# which measures memory and system calls of the plain build.
+# The same tests with the broker under AddressSanitizer and UBSan and the library under UBSan; but for
+# limits.bats and syscalls.bats, which measure memory and system calls of the plain build.
 part_sanitized() {
     local files
     step sanitized-build make -s -j"$jobs" SAN=address,undefined BUILD="$sanitized" all test-progs unit-build
@@ -111,7 +111,7 @@ part_sanitized() {
         [[ $test == *.d || ! -x $test ]] || tap "sanitized-unit-${test##*/test_}" "$test"
     done
     step sanitized-fuzz-replay make -s SAN=address,undefined BUILD="$sanitized" fuzz-replay
-    mapfile -t files < <(longest_first | grep -v '/limits.bats')
+    mapfile -t files < <(longest_first | grep -vE '/(limits|syscalls)\.bats')
     run_bats sanitized "$sanitized" "${files[@]}"
 }
 

@@ -96,7 +96,9 @@ def set_clock(pool, text):
 
 
 def clock_pool():
-    pool = Pool("blocking", env={"LD_PRELOAD": find_faketime(), "FAKETIME_TIMESTAMP_FILE": "{folder}/clock",
+    # a broker built with AddressSanitizer wants its library first
+    pool = Pool("blocking", env={"ASAN_OPTIONS": "verify_asan_link_order=0",
+                                 "LD_PRELOAD": find_faketime(), "FAKETIME_TIMESTAMP_FILE": "{folder}/clock",
                                  "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_RESET": "1",
                                  "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
     set_clock(pool, "+0")
