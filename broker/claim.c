@@ -191,13 +191,19 @@ static bool claim_name(struct session *session, struct worker *worker,
 
 /* --- paths --- */
 
+/* Where one copy has all, a path that it has removed is free, even if the socket lives on. */
+static bool is_lost(const struct listener *listener)
+{
+    return config_is_exact(&broker.config) && listener->path.ino && !path_is_there(&listener->path);
+}
+
 static struct listener *find_path(const struct address *address, int folder_fd)
 {
     struct listener *listener;
 
     TAILQ_FOREACH(listener, &listeners, all)
         if (listener->path.folder_fd >= 0 && address_equal(&listener->key, address) &&
-            claim_is_same_file(listener->path.folder_fd, folder_fd))
+            claim_is_same_file(listener->path.folder_fd, folder_fd) && !is_lost(listener))
             return listener;
     return NULL;
 }

@@ -64,6 +64,12 @@ struct config {
     enum log_level verbosity;
 };
 
+/* --share all for at most one copy: what it closes is closed, no other copy will come for it. */
+static inline bool config_is_exact(const struct config *config)
+{
+    return config->share_all && config->workers <= 1;
+}
+
 /*
  * Fills in config from the arguments behind `sshim run`; keeps pointers into argv. Returns -1 to go
  * on, else the exit code: 0 after --help, EXIT_USAGE after one line that says what is wrong.

@@ -345,7 +345,10 @@ void dispatch_close_channel(struct channel *channel)
     channel_set_woken(channel, false);
     /* The counter of a dead worker may lag behind what it took: ask the channel itself. */
     channel_set_stranded(channel, true);
-    dispatch_pump(channel->listener);
+    if (channel->listener->listening)
+        dispatch_pump(channel->listener);
+    else
+        worker_on_channel_drained(channel); /* nothing was ever sent */
 }
 
 void dispatch_forget(struct channel *channel)

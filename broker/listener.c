@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "dispatch.h"
 #include "log.h"
 #include "journal.h"
@@ -27,6 +28,21 @@ struct listener *listener_find(const struct address *key, unsigned ordinal)
             address_equal(&listener->key, key))
             return listener;
     return NULL;
+}
+
+/* By the time that this runs another may have claimed it. */
+static void on_retire(struct loop_timer *timer)
+{
+    struct listener *listener = loop_container(timer, struct listener, retire);
+
+    if (listener->channel_count == 0 && !listener->reserved_by)
+        listener_destroy(listener);
+}
+
+void listener_retire_if_unused(struct listener *listener)
+{
+    if (listener->channel_count == 0 && (!listener->listening || config_is_exact(&broker.config)))
+        loop_start_timer(&listener->retire, 0);
 }
 
 struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd)
@@ -47,6 +63,7 @@ struct listener *listener_create(const struct address *key, unsigned ordinal, in
     listener->bound = *key;
     listener->ordinal = ordinal;
     listener->canonical_fd = -1;
+    listener->retire.on_time = on_retire;
     listener->held_fd = -1;
     listener->path.folder_fd = folder_fd;
     TAILQ_INIT(&listener->outstanding);
@@ -69,7 +86,7 @@ bool listener_guard_path(struct listener *listener)
     char name[sizeof un->sun_path + 1] = {0};
 
     memcpy(name, un->sun_path, sizeof un->sun_path);
-    return path_guard(&listener->path, name);
+    return path_guard(&listener->path, name, !config_is_exact(&broker.config));
 }
 
 int listener_set_canonical(struct listener *listener, int canonical_fd)
@@ -87,8 +104,9 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
 
 void listener_destroy(struct listener *listener)
 {
+    loop_stop_timer(&listener->retire);
     dispatch_finish(listener);
-    path_finish(&listener->path);
+    path_finish(&listener->path, !config_is_exact(&broker.config));
     if (listener->canonical_fd >= 0)
         close(listener->canonical_fd);
     TAILQ_REMOVE(&listeners, listener, all);

@@ -51,6 +51,8 @@ struct listener {
     struct wire_offer held;
     struct channel_queue outstanding, stranded, woken;
 
+    struct loop_timer retire; /* the last channel was closed */
+
     /* pace.c */
     bool hurried; /* much is taken directly */
     int64_t paced_ms;
@@ -87,6 +89,12 @@ int listener_set_canonical(struct listener *listener, int canonical_fd);
 
 /* Closes, unlinks and frees it. It must have no channels left. */
 void listener_destroy(struct listener *listener);
+
+/*
+ * A worker closed a channel of it and lives on. Where nobody else has one the address is given back
+ * soon, unless connections may wait there for the next copy. Not at once: the caller may hold it.
+ */
+void listener_retire_if_unused(struct listener *listener);
 
 void listener_add_channel(struct listener *listener, struct channel *channel);
 

@@ -47,7 +47,7 @@ void path_watch(const struct path *path)
     inotify_add_watch(links_watch.fd, link, IN_ATTRIB | IN_DONT_FOLLOW);
 }
 
-bool path_guard(struct path *path, const char *name)
+bool path_guard(struct path *path, const char *name, bool keep)
 {
     struct stat info;
 
@@ -56,9 +56,10 @@ bool path_guard(struct path *path, const char *name)
         return errno != ENOENT;
     if (!S_ISSOCK(info.st_mode))
         return true;
-    snprintf(path->hidden, sizeof path->hidden, ".sshim-%x-%llx", (unsigned)getpid(),
-             (unsigned long long)info.st_ino);
-    if (linkat(path->folder_fd, path->name, path->folder_fd, path->hidden, 0) < 0 &&
+    if (keep)
+        snprintf(path->hidden, sizeof path->hidden, ".sshim-%x-%llx", (unsigned)getpid(),
+                 (unsigned long long)info.st_ino);
+    if (keep && linkat(path->folder_fd, path->name, path->folder_fd, path->hidden, 0) < 0 &&
         errno != EEXIST) {
         path->hidden[0] = '\0';
         if (errno == ENOENT)
@@ -70,7 +71,7 @@ bool path_guard(struct path *path, const char *name)
     return true;
 }
 
-static bool has_our_file(const struct path *path)
+bool path_is_there(const struct path *path)
 {
     struct stat info;
 
@@ -82,7 +83,7 @@ void path_restore(const struct path *path)
 {
     char temporary[sizeof path->hidden + sizeof ".new"];
 
-    if (path->folder_fd < 0 || !path->hidden[0] || has_our_file(path))
+    if (path->folder_fd < 0 || !path->hidden[0] || path_is_there(path))
         return;
     snprintf(temporary, sizeof temporary, "%s.new", path->hidden);
     if (linkat(path->folder_fd, path->hidden, path->folder_fd, temporary, 0) < 0 ||
@@ -92,11 +93,11 @@ void path_restore(const struct path *path)
                   path->name, strerror(errno));
 }
 
-void path_finish(struct path *path)
+void path_finish(struct path *path, bool remove)
 {
     if (path->folder_fd < 0)
         return;
-    if (path->ino && has_our_file(path))
+    if (remove && path->ino && path_is_there(path))
         unlinkat(path->folder_fd, path->name, 0);
     if (path->hidden[0])
         unlinkat(path->folder_fd, path->hidden, 0);

@@ -20,9 +20,13 @@ struct path {
     ino_t ino; /* 0: not bound yet */
 };
 
-/* The socket is bound at this name now: makes the hard link and watches it. False: somebody has
- * unlinked it already, so that nobody can reach the socket any more. */
-bool path_guard(struct path *path, const char *name);
+/* The socket is bound at this name now: makes the hard link and watches it; unless keep, only notes
+ * which file it is. False: somebody has unlinked it already, so that nobody can reach the socket any
+ * more. */
+bool path_guard(struct path *path, const char *name, bool keep);
+
+/* Whether the name leads to the socket that was bound there. */
+bool path_is_there(const struct path *path);
 
 /* Watches the hard link that another broker made. */
 void path_watch(const struct path *path);
@@ -30,7 +34,7 @@ void path_watch(const struct path *path);
 /* Puts the file back if somebody has unlinked it or bound another socket there. */
 void path_restore(const struct path *path);
 
-/* Removes link and file, if the file is still ours, and closes the folder. */
-void path_finish(struct path *path);
+/* Removes the link and, with remove, the file if it is still ours; closes the folder. */
+void path_finish(struct path *path, bool remove);
 
 #endif

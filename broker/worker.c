@@ -115,12 +115,15 @@ void worker_on_channel_drained(struct channel *channel)
     journal_touch(); /* their_fd is closed in any case: its number must not be taken for it again */
     if (worker->state != WORKER_GONE && channel_let_go(channel))
         return;
+    struct listener *listener = channel->listener;
     worker->accepted += channel_accepted(channel);
     if (channel->watch.fd >= 0)
         loop_remove(&channel->watch);
     listener_remove_channel(channel->listener, channel);
     LIST_REMOVE(channel, of_worker);
     channel_destroy(channel);
+    if (worker->state != WORKER_GONE)
+        listener_retire_if_unused(listener);
     free_if_done(worker);
 }
 

@@ -49,6 +49,8 @@ struct board_broker {
     1u                  /* waiting is not visible or not to be trusted: tell of every offer taken  \
                          */
 #define BOARD_DIRECT 2u /* --handoff direct: accept from the canonical socket only */
+#define BOARD_EXACT                                                                                \
+    32u /* what is closed is gone when close() returns: wait until the broker has seen it */
 #define BOARD_DRAINING 8u   /* nothing new for this worker: not even directly */
 #define BOARD_LOOK 16u      /* much is taken directly: a worker without any connection may look */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */

@@ -224,7 +224,7 @@ static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_u
 
     memcpy(path, addr->sun_path, len - offsetof(struct sockaddr_un, sun_path));
     enum claim_result result = ask_for_path(link_fd, fd, path, addr, len);
-    if (result == CLAIM_DONE)
+    if (result == CLAIM_DONE && !board_has_flag(vlisten_find(fd)->board, BOARD_EXACT))
         guard_add(path);
     return result;
 }

@@ -28,18 +28,20 @@
 #endif
 
 /* fd is about to be closed by the program, in whatever way. A vfork child shares our memory but not
- * our fd table. */
-static void on_close(int fd)
+ * our fd table. True: vlisten_settle() is to follow the close. */
+static bool on_close(int fd)
 {
     struct fdmap_entry entry = fdmap_get(fd);
+    bool must_settle;
 
     switch (entry.kind) {
     case FDMAP_LISTENER:
         if (!vlisten_is_owner())
-            return;
+            return false;
         fdmap_clear(fd);
+        must_settle = vlisten_must_settle(&vlisten_table[entry.index]);
         vlisten_drop_ref(&vlisten_table[entry.index], fd);
-        return;
+        return must_settle;
     case FDMAP_CONN:
         atomic_fetch_add_explicit(&vlisten_table[entry.index].board->worker.closed, 1,
                                   memory_order_relaxed);
@@ -48,6 +50,7 @@ static void on_close(int fd)
     default: break;
     }
     fdmap_clear(fd);
+    return false;
 }
 
 static bool is_hidden(int fd)
@@ -65,9 +68,11 @@ SSHIM_EXPORT int close(int fd)
 {
     if (is_hidden(fd))
         return bad_fd();
-    if (env_managed())
-        on_close(fd);
-    return NEXT(close)(fd);
+    if (!env_managed() || !on_close(fd))
+        return NEXT(close)(fd);
+    int result = NEXT(close)(fd);
+    vlisten_settle();
+    return result;
 }
 
 /* fclose closes inside libc, where no hook sees it. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +26,8 @@ _Atomic bool vlisten_has_accepted;
 _Atomic bool vlisten_any;
 _Atomic int vlisten_newest_fd = -1;
 _Atomic int vlisten_careful_from = INT32_MAX;
+
+#define SETTLE_MS 200
 
 static _Atomic pid_t owner_pid;
 
@@ -193,6 +196,29 @@ void vlisten_drop_ref(struct vlisten *listener, int fd)
         vlisten_tell(listener, &goodbye, sizeof goodbye);
     }
     vlisten_release(listener);
+}
+
+bool vlisten_must_settle(struct vlisten *listener)
+{
+    return board_has_flag(listener->board, BOARD_EXACT) && atomic_load(&listener->refs) == 1 &&
+           atomic_load(&listener->board->worker.holders) == 1;
+}
+
+/* Any question will do: the broker looks at the end of a channel before it answers a later one. */
+void vlisten_settle(void)
+{
+    struct wire_attach question = {.auth = env.auth};
+    int saved = errno;
+    int link_fd = link_open();
+
+    if (link_fd >= 0) {
+        struct pollfd answer = {.fd = link_fd, .events = POLLIN};
+        wire_head_init(&question.head, WIRE_ATTACH);
+        if (fdpass_send(link_fd, &question, sizeof question, -1, MSG_DONTWAIT) == 0)
+            NEXT(poll)(&answer, 1, SETTLE_MS);
+        NEXT(close)(link_fd);
+    }
+    errno = saved;
 }
 
 void vlisten_release(struct vlisten *listener)

@@ -113,6 +113,13 @@ struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock);
 void vlisten_add_ref(struct vlisten *listener, int fd);
 void vlisten_drop_ref(struct vlisten *listener, int fd);
 
+/* After the close itself, where the broker promises that what is closed is gone: waits until it has
+ * seen that, for 200 ms at most. */
+void vlisten_settle(void);
+
+/* Whether the fd that is about to be closed wants vlisten_settle() afterwards. */
+bool vlisten_must_settle(struct vlisten *listener);
+
 /* No fd of the program refers to it any more: frees the record. */
 void vlisten_release(struct vlisten *listener);
 

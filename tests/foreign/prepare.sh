@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# prepare.sh - brings the suites into $FOREIGN: CPython's as a Debian package, those of Tcl and libuv from Debian's
+# source packages, built as their authors do. The machine's list of package sources is left as it is.
+set -eu
+
+: "${FOREIGN:?}"
+mkdir -p "$FOREIGN"
+cd "$FOREIGN"
+[ "$(id -u)" = 0 ] && sudo= || sudo='sudo -n'
+codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+mirror=${MIRROR:-http://deb.debian.org/debian}
+
+install() { # PACKAGE...: what is missing of them
+    local package missing=
+    for package; do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
+    done
+    [ -z "$missing" ] ||
+        DEBIAN_FRONTEND=noninteractive $sudo apt-get -o DPkg::Lock::Timeout=300 install -y -q $missing >apt.log 2>&1
+}
+
+# apt-get with lists of its own that hold sources.
+source_apt() {
+    mkdir -p "$FOREIGN/apt/lists/partial"
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $codename main" >"$FOREIGN/apt/sources.list"
+    apt-get -q -o Dir::Etc::SourceList="$FOREIGN/apt/sources.list" -o Dir::Etc::SourceParts=- -o APT::Sandbox::User=root \
+        -o Dir::State::Lists="$FOREIGN/apt/lists" -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache= "$@"
+}
+
+fetch() { # SOURCE-PACKAGE FOLDER: unpacked, with Debian's patches
+    [ -f apt/updated ] || { source_apt update >apt.log 2>&1 && touch apt/updated; }
+    rm -rf "$2.new"
+    mkdir "$2.new"
+    (cd "$2.new" && source_apt source "$1" >>"$FOREIGN/apt.log" 2>&1)
+    mv "$2.new"/*/ "$2"
+    rm -r "$2.new"
+}
+
+build_tcl() { # tcltest: the shell with the commands that only its tests use
+    fetch tcl8.6 tcl
+    cd tcl/unix
+    ./configure && make -j2 tcltest
+}
+
+build_libuv() {
+    fetch libuv1 libuv
+    mkdir libuv/build
+    cd libuv/build
+    cmake .. && make -j2 uv_run_tests
+}
+
+once() { # SUITE: what a run that was interrupted left behind is made again
+    [ ! -f "$1.built" ] || return 0
+    rm -rf "$1"
+    (set -e; "build_$1") >"$1.log" 2>&1 || { echo "cannot build the tests of $1; see $FOREIGN/$1.log" >&2; exit 1; }
+    touch "$1.built"
+}
+
+install libpython3.11-testsuite build-essential cmake iproute2
+once tcl
+once libuv

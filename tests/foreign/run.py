@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""run.py [SUITE[/MODULE]...] - runs other people's test suites natively and as the one worker of a broker that shares
+everything, and compares. One line for each module, then "N passed, N failed, N skipped", counted in tests. Exit 1
+when a test passes natively three times and fails under the shim twice in a row, or the reverse.
+
+Where the first two runs agree on a test the other runs would tell nothing, so they are made only for modules in which
+a test differs. known.txt lists tests whose difference has a reason, and tests that flake natively."""
+import concurrent.futures
+import fnmatch
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import suites
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.abspath(os.environ.get("BUILD", HERE + "/../../build"))
+MODULE_SECONDS = int(os.environ.get("MODULE_SECONDS", "900"))
+VERBOSE = os.environ.get("VERBOSE")
+# Marks the end of the command in a file, since a worker that ends would be started again.
+WRAPPER = 'out=$1 end=$2; shift 2; "$@" >>"$out" 2>&1 </dev/null; echo $? >"$end"; exec sleep 86400'
+# A network of its own for each run: fixed ports, and what an earlier run left in the kernel, disturb nobody.
+ISOLATE = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
+
+
+def read(path):
+    if not os.path.exists(path):
+        return ""
+    with open(path, errors="replace") as text:
+        return text.read()
+
+
+def isolate():
+    return ISOLATE if os.geteuid() == 0 else []
+
+
+def environment(folder):
+    keep = {name: os.environ[name] for name in ("PATH", "LANG", "USER", "LOGNAME") if name in os.environ}
+    isolated = {"FOREIGN_ISOLATED": "1"} if isolate() else {}
+    return {**keep, **isolated, "HOME": folder, "TMPDIR": folder}
+
+
+def wait_for_end(process, end, deadline):
+    while not read(end).endswith("\n"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+
+
+def stop(process, control):
+    if control and process.poll() is None:
+        subprocess.run([BUILD + "/sshim", "stop", "--control", control], timeout=60, check=False,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if process.poll() is None:
+        process.terminate()
+    process.wait(60)
+
+
+def run_once(command, folder, shim):
+    """Runs the command until it ends by itself."""
+    out, end, control = (f"{folder}/{name}" for name in (".out", ".end", ".control"))
+    if os.path.exists(end):
+        os.remove(end)
+    wrapped = ["sh", "-c", WRAPPER, "sh", out, end, *command]
+    if shim:
+        wrapped = [BUILD + "/sshim", "run", "-w", "1", "--share", "all", "--backlog", "app", "--grace", "1",
+                   "--stuck-warn", "0", "--start-timeout", "86400", "--control", control, "--", *wrapped]
+    with open(folder + "/.log", "a") as log:
+        process = subprocess.Popen(isolate() + wrapped, cwd=folder, env=environment(folder), stdout=log,
+                                   stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            wait_for_end(process, end, time.monotonic() + MODULE_SECONDS)
+        finally:
+            stop(process, control if shim else None)
+
+
+def run_module(suite, module, shim):
+    with tempfile.TemporaryDirectory(prefix="f.", ignore_cleanup_errors=True) as folder:
+        for _ in range(suite.deaths):
+            run_once(suite.command(module, folder + "/.results"), folder, shim)
+            seen, ended = suite.parse(module, read(folder + "/.out"), folder + "/.results")
+            if ended:
+                break
+        if not ended:
+            seen["(the module)"] = ("fail", read(folder + "/.out")[-2000:] + read(folder + "/.log")[-2000:])
+        return seen
+
+
+def passes(seen, name):
+    return seen.get(name, ("absent", ""))[0] == "pass"
+
+
+def different(native, shim):
+    return sorted(name for name in native.keys() | shim.keys() if passes(native, name) != passes(shim, name))
+
+
+def is_listed(known, suite, module, name):
+    return any(fnmatch.fnmatchcase(f"{suite.name}/{module}/{name}", pattern) for pattern in known)
+
+
+def confirm(suite, module, native, shim, names):
+    """Those that differ again: natively twice more the same, and under the shim once more the same."""
+    for run_shim, first in ((True, shim), (False, native), (False, native)):
+        if not names:
+            break
+        again = run_module(suite, module, run_shim)
+        names = [name for name in names if passes(again, name) == passes(first, name)]
+    return names
+
+
+def try_module(suite, module, known):
+    native = run_module(suite, module, False)
+    shim = run_module(suite, module, True)
+    names = different(native, shim)
+    listed = [name for name in names if is_listed(known, suite, module, name)]
+    rest = [name for name in names if name not in listed]
+    failed = confirm(suite, module, native, shim, rest)
+    return suite, module, native, shim, listed, failed, [name for name in rest if name not in failed]
+
+
+def count(seen):
+    return sum(outcome == "pass" for outcome, _ in seen.values())
+
+
+def report(result):
+    suite, module, native, shim, listed, failed, flaked = result
+    print(f"{suite.name:8}{module:36}native {count(native):4}  shim {count(shim):4}  differ {len(failed):3}"
+          f"  listed {len(listed):3}  flaked {len(flaked):3}", flush=True)
+    for mark, names in (("DIFFERS", failed), ("flaked", flaked), ("listed", listed)):
+        for name in names:
+            print(f"  {mark} {name}: native {native.get(name, ('absent', ''))[0]},"
+                  f" shim {shim.get(name, ('absent', ''))[0]}", flush=True)
+            if VERBOSE and mark == "DIFFERS":
+                print(shim.get(name, ("", ""))[1] or native.get(name, ("", ""))[1], flush=True)
+
+
+def load_known():
+    """Lines of "SUITE/MODULE/TEST: reason"."""
+    lines = read(HERE + "/known.txt").splitlines()
+    return [line.split(": ")[0] for line in lines if line and not line.startswith("#")]
+
+
+def wanted(suite, module, arguments):
+    return not arguments or suite.name in arguments or f"{suite.name}/{module}" in arguments
+
+
+def main():
+    work = os.environ["FOREIGN"]
+    known = load_known()
+    jobs = [(suite, module) for suite in (kind(work) for kind in suites.ALL) for module in suite.modules
+            if wanted(suite, module, sys.argv[1:])]
+    passed = failed = skipped = 0
+    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(try_module, *job, known) for job in jobs]):
+            result = done.result()
+            report(result)
+            _, _, native, shim, listed, bad, flaked = result
+            failed += len(bad)
+            skipped += len(listed) + len(flaked)
+            passed += sum(passes(native, name) and passes(shim, name) for name in native)
+            skipped += sum(not passes(native, name) and not passes(shim, name) for name in native)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

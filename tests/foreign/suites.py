@@ -1,0 +1,87 @@
+"""suites.py - the suites: their modules, how one module is run, and what its output says. A suite's results are a
+dictionary: name of a test -> (outcome, detail), the outcome being pass, fail or skip."""
+import json
+import os
+import re
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Python:
+    """CPython's own, as Debian packs it for /usr/bin/python3."""
+
+    name = "python"
+    deaths = 8  # a module goes on behind a test that killed it, so often at most
+    modules = """test_socket test_socketserver test_httpservers test_selectors test_ssl test_ftplib test_smtplib
+        test_smtpd test_poplib test_imaplib test_nntplib test_xmlrpc test_docxmlrpc test_asyncore test_asynchat
+        test_telnetlib test_urllib2_localnet test_httplib test_wsgiref test_logging test_epoll test_poll test_select
+        test_signal test_eintr test_subprocess test_multiprocessing_fork test_multiprocessing_spawn
+        test_multiprocessing_forkserver test_asyncio.test_base_events test_asyncio.test_buffered_proto
+        test_asyncio.test_events test_asyncio.test_selector_events test_asyncio.test_sendfile
+        test_asyncio.test_server test_asyncio.test_sock_lowlevel test_asyncio.test_ssl test_asyncio.test_sslproto
+        test_asyncio.test_streams test_asyncio.test_subprocess test_asyncio.test_unix_events""".split()
+
+    def __init__(self, work):
+        pass
+
+    def command(self, module, results):
+        return ["/usr/bin/python3", HERE + "/unit.py", module, results]
+
+    def parse(self, module, output, results):
+        """A test that began and has no end killed the module, or hung."""
+        seen, ended = {}, False
+        if os.path.exists(results):
+            with open(results) as lines:
+                for name, outcome, detail in map(json.loads, lines):
+                    if outcome == "end":
+                        ended = True
+                    elif outcome == "start":
+                        seen[name] = ("fail", "did not end")
+                    elif seen.get(name, ("", ""))[0] != "fail" or seen[name][1] == "did not end":
+                        seen[name] = (outcome, detail)
+        return seen, ended
+
+
+class Tcl:
+    name = "tcl"
+    deaths = 1
+    modules = "socket http http11 httpold io ioCmd chanio event".split()
+    LINE = re.compile(r"^(?:\+\+\+\+|====) (\S+) .*?(PASSED|FAILED|SKIPPED)", re.M)
+    OUTCOMES = {"PASSED": "pass", "FAILED": "fail", "SKIPPED": "skip"}
+
+    def __init__(self, work):
+        self.tests = work + "/tcl/tests"
+        self.shell = work + "/tcl/unix/tcltest"
+
+    def command(self, module, results):
+        return [self.shell, f"{self.tests}/{module}.test", "-verbose", "pass skip body error"]
+
+    def parse(self, module, output, results):
+        seen = {}
+        for name, word in self.LINE.findall(output):
+            if seen.get(name, ("", ""))[0] != "fail":
+                seen[name] = (self.OUTCOMES[word], "")
+        return seen, f"{module}.test:\tTotal" in output or "Total\t" in output
+
+
+class Libuv:
+    name = "libuv"
+    deaths = 1
+    modules = ["all"]
+    LINE = re.compile(r"^(ok|not ok) \d+ - (\S+)(.*)", re.M)
+
+    def __init__(self, work):
+        self.program = work + "/libuv/build/uv_run_tests"
+
+    def command(self, module, results):
+        return [self.program]
+
+    def parse(self, module, output, results):
+        seen = {}
+        for word, name, rest in self.LINE.findall(output):
+            seen[name] = ("skip" if "# SKIP" in rest else "pass" if word == "ok" else "fail", "")
+        plan = re.search(r"^1\.\.(\d+)", output, re.M)
+        return seen, bool(plan) and len(seen) == int(plan[1])
+
+
+ALL = [Python, Tcl, Libuv]
