@@ -337,6 +337,14 @@ void dispatch_start(struct listener *listener, struct channel *channel)
     dispatch_pump(listener);
 }
 
+/* Nothing was sent that others could take, or nobody else will ever come for it. */
+static bool is_over(const struct channel *channel)
+{
+    return !channel->listener->listening ||
+           (config_is_exact(&broker.config) && channel->listener->channel_count == 1 &&
+            channel->worker->state != WORKER_GONE);
+}
+
 void dispatch_close_channel(struct channel *channel)
 {
     channel->closed = true;
@@ -345,10 +353,10 @@ void dispatch_close_channel(struct channel *channel)
     channel_set_woken(channel, false);
     /* The counter of a dead worker may lag behind what it took: ask the channel itself. */
     channel_set_stranded(channel, true);
-    if (channel->listener->listening)
-        dispatch_pump(channel->listener);
+    if (is_over(channel))
+        worker_on_channel_drained(channel);
     else
-        worker_on_channel_drained(channel); /* nothing was ever sent */
+        dispatch_pump(channel->listener);
 }
 
 void dispatch_forget(struct channel *channel)
