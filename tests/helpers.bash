@@ -110,6 +110,7 @@ stop_broker() {
 
 # Both at one blow: the keeper would take over from a broker that is killed alone.
 kill_broker_and_keeper() {
+    kill -STOP "$BROKER" # or it might start another keeper in between
     # shellcheck disable=SC2046
     kill -KILL $(pgrep -P "$BROKER" -f "^$SSHIM run") "$BROKER"
     wait_for_broker

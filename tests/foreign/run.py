@@ -18,6 +18,7 @@ import suites
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", HERE + "/../../build"))
 MODULE_SECONDS = int(os.environ.get("MODULE_SECONDS", "900"))
+NOBODY = 65534
 VERBOSE = os.environ.get("VERBOSE")
 # Marks the end of the command in a file, since a worker that ends would be started again.
 WRAPPER = 'out=$1 end=$2; shift 2; "$@" >>"$out" 2>&1 </dev/null; echo $? >"$end"; exec sleep 86400'
@@ -58,7 +59,14 @@ def stop(process, control):
     process.wait(60)
 
 
-def run_once(command, folder, shim):
+def drop_root(suite, folder):
+    if not suite.unprivileged or os.geteuid() != 0:
+        return []
+    os.chown(folder, NOBODY, NOBODY)
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+
+
+def run_once(suite, command, folder, shim):
     """Runs the command until it ends by itself."""
     out, end, control = (f"{folder}/{name}" for name in (".out", ".end", ".control"))
     if os.path.exists(end):
@@ -68,7 +76,7 @@ def run_once(command, folder, shim):
         wrapped = [BUILD + "/sshim", "run", "-w", "1", "--share", "all", "--backlog", "app", "--grace", "1",
                    "--stuck-warn", "0", "--start-timeout", "86400", "--control", control, "--", *wrapped]
     with open(folder + "/.log", "a") as log:
-        process = subprocess.Popen(isolate() + wrapped, cwd=folder, env=environment(folder), stdout=log,
+        process = subprocess.Popen(isolate() + drop_root(suite, folder) + wrapped, cwd=folder, env=environment(folder), stdout=log,
                                    stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             wait_for_end(process, end, time.monotonic() + MODULE_SECONDS)
@@ -78,8 +86,10 @@ def run_once(command, folder, shim):
 
 def run_module(suite, module, shim):
     with tempfile.TemporaryDirectory(prefix="f.", ignore_cleanup_errors=True) as folder:
+        for name, target in suite.links.items():
+            os.symlink(target, f"{folder}/{name}")
         for _ in range(suite.deaths):
-            run_once(suite.command(module, folder + "/.results"), folder, shim)
+            run_once(suite, suite.command(module, folder + "/.results"), folder, shim)
             seen, ended = suite.parse(module, read(folder + "/.out"), folder + "/.results")
             if ended:
                 break

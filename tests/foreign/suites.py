@@ -7,7 +7,12 @@ import re
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class Python:
+class Suite:
+    unprivileged = False  # whether it must not run as root
+    links = {}  # what it expects in its working folder
+
+
+class Python(Suite):
     """CPython's own, as Debian packs it for /usr/bin/python3."""
 
     name = "python"
@@ -42,7 +47,7 @@ class Python:
         return seen, ended
 
 
-class Tcl:
+class Tcl(Suite):
     name = "tcl"
     deaths = 1
     modules = "socket http http11 httpold io ioCmd chanio event".split()
@@ -64,14 +69,18 @@ class Tcl:
         return seen, f"{module}.test:\tTotal" in output or "Total\t" in output
 
 
-class Libuv:
+class Libuv(Suite):
+    """Refuses to run as root; looks for test/fixtures in its working folder."""
+
     name = "libuv"
+    unprivileged = True
     deaths = 1
     modules = ["all"]
     LINE = re.compile(r"^(ok|not ok) \d+ - (\S+)(.*)", re.M)
 
     def __init__(self, work):
         self.program = work + "/libuv/build/uv_run_tests"
+        self.links = {"test": work + "/libuv/test"}
 
     def command(self, module, results):
         return [self.program]
