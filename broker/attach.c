@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "claim.h"
 #include "dispatch.h"
 #include "grant.h"
@@ -79,6 +80,8 @@ bool attach_handle(struct session *session, const struct wire_attach *attach, in
     bool is_open = channel && (!channel->closed || reopen(channel, fd));
     if (!channel || channel->their_fd != fd)
         close_if_open(fd);
+    if (channel && config_is_exact(&broker.config))
+        channel_stop_recall(channel);
     if (!worker)
         return false;
     if (!is_open)

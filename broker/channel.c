@@ -340,9 +340,14 @@ static bool is_hung_up(const struct channel *channel)
 
 bool channel_let_go(struct channel *channel)
 {
+    channel_stop_recall(channel);
+    return !is_hung_up(channel);
+}
+
+void channel_stop_recall(struct channel *channel)
+{
     close_if_open(channel->their_fd);
     channel->their_fd = -1;
-    return !is_hung_up(channel);
 }
 
 bool channel_take_back(struct channel *channel, int fd)

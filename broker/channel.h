@@ -121,6 +121,10 @@ int channel_recall(struct channel *channel, struct wire_offer *offer);
  */
 bool channel_let_go(struct channel *channel);
 
+/* Nothing will be recalled: from now on the end of the last process that holds the worker's end is
+ * seen as end of file. */
+void channel_stop_recall(struct channel *channel);
+
 /* Somebody who holds the worker's end (fd) asks for it: takes fd if it is that end and their_fd was
  * closed. False: it is over. */
 bool channel_take_back(struct channel *channel, int fd);

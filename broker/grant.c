@@ -59,6 +59,8 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
     channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
     if (!grant_send(session, channel, worker_fd))
         worker_close_channel(channel);
+    else if (config_is_exact(&broker.config))
+        channel_stop_recall(channel); /* nobody else could take what is recalled */
     close(worker_fd);
     return false;
 }

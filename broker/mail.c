@@ -32,7 +32,7 @@ static void on_end_of_file(struct channel *channel)
 {
     loop_remove(&channel->watch); /* or its hang-up would be reported for ever */
     channel->watch.fd = -1;
-    if (channel->their_fd < 0)
+    if (channel->their_fd < 0 && channel->closed)
         worker_on_channel_drained(channel);
     else
         worker_close_channel(channel);

@@ -129,7 +129,7 @@ static void put_channels(struct writer *writer, uint32_t *count)
     TAILQ_FOREACH(listener, &listeners, all)
         for (uint32_t i = 0; i < listener->channel_count; i++) {
             const struct channel *channel = listener->channels[i];
-            if (channel->their_fd < 0)
+            if (channel->their_fd < 0 && channel->closed)
                 continue; /* closed but for a reference on its way */
             struct state_channel record = {
                 .id = channel->id,
@@ -222,7 +222,8 @@ void state_each_fd(void (*visit)(int fd, void *context), void *context)
     }
     for (uint32_t i = 0; i < snapshot.head->channels; i++) {
         visit(snapshot.channels[i].our_fd, context);
-        visit(snapshot.channels[i].their_fd, context);
+        if (snapshot.channels[i].their_fd >= 0)
+            visit(snapshot.channels[i].their_fd, context);
         visit(snapshot.channels[i].board_fd, context);
     }
 }
@@ -274,9 +275,9 @@ static bool is_channel_end(int fd)
 }
 
 /* A crash in the turn in which the channel was closed: the snapshot is older than that. */
-static bool was_closed(int our_fd, int their_fd, int board_fd)
+static bool was_closed(int our_fd, int their_fd, int board_fd, bool keeps_theirs)
 {
-    if (is_channel_end(our_fd) && is_channel_end(their_fd) && board_fd >= 0)
+    if (is_channel_end(our_fd) && is_channel_end(their_fd) == keeps_theirs && board_fd >= 0)
         return false;
     if (is_channel_end(our_fd))
         close(our_fd);
@@ -289,10 +290,10 @@ static void load_channel(const struct state_channel *record, struct listener *li
                          struct worker *worker, state_fd_map *map)
 {
     int our_fd = map(record->our_fd);
-    int their_fd = map(record->their_fd);
+    int their_fd = record->their_fd < 0 ? -1 : map(record->their_fd);
     int board_fd = map(record->board_fd);
 
-    if (was_closed(our_fd, their_fd, board_fd))
+    if (was_closed(our_fd, their_fd, board_fd, record->their_fd >= 0))
         return;
     struct channel *channel =
         channel_restore(listener, worker, record->id, our_fd, their_fd, board_fd);
