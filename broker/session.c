@@ -18,6 +18,9 @@ static struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
 static unsigned session_count;
 static struct loop_watch rendezvous[2];
 static unsigned rendezvous_count;
+static struct loop_timer shortage;
+
+#define SHORTAGE_PAUSE_MS 100 /* out of fds or memory: peers wait in the backlog meanwhile */
 
 static void watch_rendezvous(bool on)
 {
@@ -134,16 +137,31 @@ static void on_session_ready(struct loop_watch *watch, uint32_t events)
     if (got < 0 && errno == EAGAIN)
         return;
     int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
-    if (type < 0 && fd >= 0)
+    bool is_unwanted =
+        type < 0 || session->parked || session->on_close || session->waits_for_end;
+    if (is_unwanted && fd >= 0)
         close(fd);
-    if (type < 0 || session->parked || session->on_close || session->waits_for_end ||
-        !handle(session, &message, type, fd))
+    if (is_unwanted || !handle(session, &message, type, fd))
         session_close(session);
 }
 
 static void on_deadline(struct loop_timer *timer)
 {
     session_close(loop_container(timer, struct session, deadline));
+}
+
+static void on_shortage_over(struct loop_timer *timer)
+{
+    (void)timer;
+    watch_rendezvous(session_count < SESSION_MAX);
+}
+
+/* The backlog stays readable: watching it now would be a busy loop. */
+static void pause_rendezvous(void)
+{
+    watch_rendezvous(false);
+    shortage.on_time = on_shortage_over;
+    loop_start_timer(&shortage, SHORTAGE_PAUSE_MS);
 }
 
 static void on_rendezvous_ready(struct loop_watch *watch, uint32_t events)
@@ -153,8 +171,11 @@ static void on_rendezvous_ready(struct loop_watch *watch, uint32_t events)
 
     (void)events;
     int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+            pause_rendezvous();
         return;
+    }
     struct session *session = calloc(1, sizeof *session);
     if (!session || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
         free(session);
