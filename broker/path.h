@@ -21,8 +21,8 @@ struct path {
 };
 
 /* The socket is bound at this name now: makes the hard link and watches it; unless keep, only notes
- * which file it is. False: somebody has unlinked it already, so that nobody can reach the socket any
- * more. */
+ * which file it is. False: somebody has unlinked it already, so that nobody can reach the socket
+ * any more. */
 bool path_guard(struct path *path, const char *name, bool keep);
 
 /* Whether the name leads to the socket that was bound there. */
