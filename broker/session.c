@@ -137,8 +137,7 @@ static void on_session_ready(struct loop_watch *watch, uint32_t events)
     if (got < 0 && errno == EAGAIN)
         return;
     int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
-    bool is_unwanted =
-        type < 0 || session->parked || session->on_close || session->waits_for_end;
+    bool is_unwanted = type < 0 || session->parked || session->on_close || session->waits_for_end;
     if (is_unwanted && fd >= 0)
         close(fd);
     if (is_unwanted || !handle(session, &message, type, fd))
