@@ -187,12 +187,14 @@ static void on_child_stopped(pid_t pid, bool stopped)
     worker->stopped = stopped;
     log_debug("worker %u was %s", worker->slot,
               stopped ? "stopped; its offers go to others" : "continued");
-    LIST_FOREACH(channel, &worker->channels, of_worker) {
-        if (stopped)
-            recall_strand(channel);
-        else if (channel->listening)
-            dispatch_wake(channel);
+    if (stopped) {
+        recall_strand(worker);
+        return;
     }
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->listening && !channel->closed)
+            channel_set_woken(channel, true);
+    dispatch_pump_all();
 }
 
 void children_on_signal(void)

@@ -174,10 +174,12 @@ static void pump_by_source(struct listener *listener)
         memset(&peer, 0, sizeof peer);
         memcpy(&peer, connection.offer.addr, connection.offer.addr_len);
         channel = pick_by_source(listener, &peer);
-        if (channel)
-            hand(listener, channel, &connection);
-        else
+        if (!channel) {
             take_hold(listener, &connection);
+            break;
+        }
+        hand(listener, channel, &connection);
+        channel = pick_by_source(listener, &peer); /* a hand that fails may have freed it */
     }
     if (!channel)
         arm(listener, false); /* dispatch_start arms again */
@@ -194,13 +196,30 @@ static struct channel *pick_or_starve(struct listener *listener)
     return pick_idle(listener, balance, loop_now_ms());
 }
 
+/* Where nothing is handed out nobody comes for what was closed: it goes as soon as it is empty. */
+static void bury_stranded(struct listener *listener)
+{
+    struct channel *channel = TAILQ_FIRST(&listener->stranded);
+
+    while (channel) {
+        struct channel *next = TAILQ_NEXT(channel, stranded);
+        if (channel->closed && (channel->their_fd < 0 || channel_is_empty(channel))) {
+            channel_set_stranded(channel, false);
+            worker_on_channel_drained(channel);
+        }
+        channel = next;
+    }
+}
+
 void dispatch_pump(struct listener *listener)
 {
     struct take_connection connection;
     struct channel *channel;
 
-    if (!listener->listening || broker.config.handoff == HANDOFF_DIRECT)
+    if (!listener->listening || broker.config.handoff == HANDOFF_DIRECT) {
+        bury_stranded(listener);
         return;
+    }
     pace_review(listener);
     if (broker.config.balance == BALANCE_SOURCE) {
         pump_by_source(listener);
@@ -217,6 +236,14 @@ void dispatch_pump(struct listener *listener)
     }
     /* Out of budget and not watching: come back next turn. */
     loop_start_timer(&listener->tick, 0);
+}
+
+void dispatch_pump_all(void)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        dispatch_pump(listener);
 }
 
 /*
@@ -345,7 +372,7 @@ static bool is_over(const struct channel *channel)
             channel->worker->state != WORKER_GONE);
 }
 
-void dispatch_close_channel(struct channel *channel)
+void dispatch_disown_channel(struct channel *channel)
 {
     channel->closed = true;
     journal_touch();
@@ -353,6 +380,11 @@ void dispatch_close_channel(struct channel *channel)
     channel_set_woken(channel, false);
     /* The counter of a dead worker may lag behind what it took: ask the channel itself. */
     channel_set_stranded(channel, true);
+}
+
+void dispatch_close_channel(struct channel *channel)
+{
+    dispatch_disown_channel(channel);
     if (is_over(channel))
         worker_on_channel_drained(channel);
     else

@@ -63,8 +63,8 @@ void drain_begin(struct worker *worker)
     LIST_FOREACH(channel, &worker->channels, of_worker) {
         channel_set_flag(channel, BOARD_DRAINING, true);
         channel_set_starving(channel, BOARD_FED);
-        recall_strand(channel);
     }
+    recall_strand(worker);
     worker->start_timer.on_time = on_look;
     loop_start_timer(&worker->start_timer, LOOK_MS);
 }

@@ -90,10 +90,12 @@ void recall_on_check(struct loop_timer *timer)
     loop_start_timer(timer, delay_ms < CHECK_MAX_MS ? delay_ms : CHECK_MAX_MS);
 }
 
-void recall_strand(struct channel *channel)
+void recall_strand(struct worker *worker)
 {
-    if (channel_untaken(channel) == 0)
-        return;
-    channel_set_stranded(channel, true);
-    dispatch_pump(channel->listener);
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel_untaken(channel) > 0)
+            channel_set_stranded(channel, true);
+    dispatch_pump_all();
 }

@@ -8,12 +8,14 @@
 #include "broker/channel.h"
 #include "broker/listener.h"
 
+struct worker;
+
 /* An offer was sent on this channel: look after it. */
 void recall_expect(struct channel *channel);
 
-/* What this channel has not taken should go to others, though it may come back (a stopped or stuck
+/* What this worker has not taken should go to others, though it may come back (a stopped or stuck
  * worker). */
-void recall_strand(struct channel *channel);
+void recall_strand(struct worker *worker);
 
 /* listener->check: the callback of its timer. */
 void recall_on_check(struct loop_timer *timer);

@@ -21,6 +21,11 @@ static bool stopping;
 static bool killing;
 static int exit_code;
 static struct loop_timer grace_timer;
+static struct loop_timer shut_timer;
+
+/* --handoff direct: the workers hear of TERM first. A thread that the shutting wakes out of its
+ * wait just when TERM comes would go back to waiting and never act on it. */
+#define SHUT_AFTER_MS 100
 
 bool stop_is_under_way(void)
 {
@@ -93,9 +98,17 @@ static void on_grace_over(struct loop_timer *timer)
     stop_check();
 }
 
-void stop_begin(int code)
+static void on_shut_time(struct loop_timer *timer)
 {
     struct listener *listener;
+
+    (void)timer;
+    TAILQ_FOREACH(listener, &listeners, all)
+        dispatch_shut(listener);
+}
+
+void stop_begin(int code)
+{
     struct worker *worker;
 
     if (stopping) {
@@ -105,8 +118,11 @@ void stop_begin(int code)
     }
     stopping = true;
     exit_code = code;
-    TAILQ_FOREACH(listener, &listeners, all)
-        dispatch_shut(listener);
+    shut_timer.on_time = on_shut_time;
+    if (broker.config.handoff == HANDOFF_DIRECT)
+        loop_start_timer(&shut_timer, SHUT_AFTER_MS);
+    else
+        on_shut_time(&shut_timer);
     fleet_cease();
     LIST_FOREACH(worker, &workers, all)
         if (worker->state != WORKER_GONE) {

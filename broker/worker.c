@@ -82,22 +82,22 @@ static void free_if_done(struct worker *worker)
 
 void worker_bury(struct worker *worker)
 {
-    struct channel *channel = LIST_FIRST(&worker->channels);
+    struct channel *channel;
 
     worker->state = WORKER_GONE;
     journal_touch();
     loop_stop_timer(&worker->start_timer);
     unwatch(&worker->pidfd_watch);
     unwatch(&worker->exec_watch);
-    if (!channel)
+    if (LIST_EMPTY(&worker->channels)) {
         free_if_done(worker);
-    /* Closing the last channel frees the worker: only the next channel may be looked at. */
-    while (channel) {
-        struct channel *next = LIST_NEXT(channel, of_worker);
-        path_restore(&channel->listener->path);
-        dispatch_close_channel(channel);
-        channel = next;
+        return;
     }
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
+        path_restore(&channel->listener->path);
+        dispatch_disown_channel(channel);
+    }
+    dispatch_pump_all(); /* frees the channels, and the worker with the last of them */
 }
 
 void worker_close_channel(struct channel *channel)

@@ -58,8 +58,9 @@ workers() {
     count_calls "$TMP/workers" $(workers)
     answers 200 1 f1
     stop_counting
-    at_most "workers' recvmsg" "$(calls "$TMP/workers" recvmsg)" 206
-    at_most "workers' accept4" "$(calls "$TMP/workers" accept4)" 4
+    # a worker that the tracer holds up may take one from the backlog instead: one call either way
+    at_most "workers' recvmsg and accept4" \
+        $(($(calls "$TMP/workers" recvmsg) + $(calls "$TMP/workers" accept4))) 210
     at_most "workers' fcntl" "$(calls "$TMP/workers" fcntl)" 0
     at_most "workers' sendmsg" "$(calls "$TMP/workers" sendmsg)" 10
 }
