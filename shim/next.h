@@ -40,6 +40,7 @@
     X(int, socket, (int, int, int))                                                                \
     X(int, getsockname, (int, struct sockaddr *, socklen_t *))                                     \
     X(int, getpeername, (int, struct sockaddr *, socklen_t *))                                     \
+    X(ssize_t, recv, (int, void *, size_t, int))                                                   \
     X(int, getsockopt, (int, int, int, void *, socklen_t *))                                       \
     X(int, setsockopt, (int, int, int, const void *, socklen_t))                                   \
     X(int, close, (int))                                                                           \

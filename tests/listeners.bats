@@ -228,3 +228,65 @@ says_the_same() {
         [[ $output == *"cannot bind $bad: Cannot assign requested address"* ]]
     done
 }
+
+# Tries a port, closes it, connects there, binds it again with another socket; a child listens and exits; in the end serves.
+only_copy() {
+    cat <<'END'
+import os, socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+
+def connect(address):
+    with socket.socket() as client:
+        return client.connect_ex(address) and "refused" or "connected"
+
+def listener(port):
+    s = socket.socket()
+    s.bind((host, port))
+    s.listen()
+    return s
+
+told = []
+s = listener(0)
+name = s.getsockname()
+s.close()
+told.append(connect(name))
+s = socket.socket()
+s.bind(name)
+s.close()
+told.append(listener(name[1]).getsockname() == name)
+child = os.fork()
+if child == 0:
+    listener(name[1])
+    os._exit(0)
+os.waitpid(child, 0)
+for _ in range(500):
+    if connect(name) == "refused":
+        told.append("gone")
+        break
+s = listener(int(port))
+while True:
+    c, _ = s.accept()
+    c.recv(100)
+    c.sendall(" ".join(map(str, told)).encode() + b"\n")
+    c.close()
+END
+}
+
+@test "--share all with one copy: what it closes, or a child of it leaves behind, is refused and free" {
+    start_broker -w 1 --share all -- /usr/bin/python3 -c "$(only_copy)" "$ADDR"
+    [[ $(exec 7<>/dev/tcp/"${ADDR%:*}"/"${ADDR##*:}" && echo x >&7 && cat <&7) == "refused True gone" ]]
+    stop_broker
+}
+
+@test "--share all with one copy survives an upgrade and a killed broker" {
+    start_broker -w 1 --share all -- "$VICTIM" accept "$ADDR"
+    probe 3
+    "$SSHIM" upgrade --control "$CONTROL"
+    probe 3
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.workers | length == 1'
+    probe 3
+    status_is '(.listeners | length) == 1'
+    "$SSHIM" stop --control "$CONTROL"
+}

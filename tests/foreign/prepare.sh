@@ -7,6 +7,7 @@ set -eu
 mkdir -p "$FOREIGN"
 cd "$FOREIGN"
 [ "$(id -u)" = 0 ] && sudo= || sudo='sudo -n'
+# shellcheck disable=SC1091
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirror=${MIRROR:-http://deb.debian.org/debian}
 
@@ -15,6 +16,7 @@ install() { # PACKAGE...: what is missing of them
     for package; do
         dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
     done
+    # shellcheck disable=SC2086 # a list
     [ -z "$missing" ] ||
         DEBIAN_FRONTEND=noninteractive $sudo apt-get -o DPkg::Lock::Timeout=300 install -y -q $missing >apt.log 2>&1
 }

@@ -18,6 +18,8 @@ import suites
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", HERE + "/../../build"))
 MODULE_SECONDS = int(os.environ.get("MODULE_SECONDS", "900"))
+# What the broker says once the suite has shared its first listener.
+ONBOARD = "workers are ready"
 NOBODY = 65534
 VERBOSE = os.environ.get("VERBOSE")
 # Marks the end of the command in a file, since a worker that ends would be started again.
@@ -93,6 +95,8 @@ def run_module(suite, module, shim):
             seen, ended = suite.parse(module, read(folder + "/.out"), folder + "/.results")
             if ended:
                 break
+        if shim:
+            seen["(under the shim)"] = ("shim", ONBOARD in read(folder + "/.log") and "yes" or "no")
         if not ended:
             seen["(the module)"] = ("fail", read(folder + "/.out")[-2000:] + read(folder + "/.log")[-2000:])
         return seen
@@ -137,7 +141,7 @@ def count(seen):
 def report(result):
     suite, module, native, shim, listed, failed, flaked = result
     print(f"{suite.name:8}{module:36}native {count(native):4}  shim {count(shim):4}  differ {len(failed):3}"
-          f"  listed {len(listed):3}  flaked {len(flaked):3}", flush=True)
+          f"  listed {len(listed):3}  flaked {len(flaked):3}  shared {shim['(under the shim)'][1]}", flush=True)
     for mark, names in (("DIFFERS", failed), ("flaked", flaked), ("listed", listed)):
         for name in names:
             print(f"  {mark} {name}: native {native.get(name, ('absent', ''))[0]},"
