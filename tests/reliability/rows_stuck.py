@@ -71,8 +71,9 @@ def never_returns(r, mode):
         r.count(result)
         r.expect(set(result["workers"]).isdisjoint(f"{pid:04x}" for _, pid in pinned),
                  "a worker that is pinned answered")
-        busy = [worker["state"] for worker in pool.workers_now()].count("busy")
-        r.expect(busy >= 3, f"status calls {busy} of 3 busy")
+        # busy, or stuck once it left untaken several offers that it was tried with
+        states = [worker["state"] for worker in pool.workers_now()]
+        r.expect(len(states) - states.count("ready") >= 3, f"status says {states}, three of them are pinned")
         for client, _ in pinned:
             client.close()
         wait_for(lambda: all(worker["state"] == "ready" for worker in pool.workers_now()), "all are back")
