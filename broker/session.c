@@ -110,7 +110,8 @@ static bool handle(struct session *session, const void *message, int type, int f
     case WIRE_ATTACH: return attach_handle(session, message, fd);
     case WIRE_COMMAND: return control_handle(session, message);
     default:
-        log_debug("pid %d sent a message that is not for it to send", (int)session->peer.pid);
+        log_debug("pid %d sent %s, which is not for it to send", (int)session->peer.pid,
+                  wire_type_name(type));
         if (fd >= 0)
             close(fd);
         return false;

@@ -168,34 +168,29 @@ struct channel *worker_find_channel(const struct worker *worker, const struct li
     return NULL;
 }
 
-uint64_t worker_accepted(const struct worker *worker)
+static uint64_t sum_channels(const struct worker *worker, uint64_t count(const struct channel *))
 {
-    uint64_t sum = worker->accepted;
+    uint64_t sum = 0;
     struct channel *channel;
 
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        sum += channel_accepted(channel);
+        sum += count(channel);
     return sum;
+}
+
+uint64_t worker_accepted(const struct worker *worker)
+{
+    return worker->accepted + sum_channels(worker, channel_accepted);
 }
 
 uint64_t worker_active(const struct worker *worker)
 {
-    uint64_t sum = 0;
-    struct channel *channel;
-
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-        sum += channel_active(channel);
-    return sum;
+    return sum_channels(worker, channel_active);
 }
 
 uint64_t worker_motion(const struct worker *worker)
 {
-    uint64_t sum = 0;
-    struct channel *channel;
-
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-        sum += channel_motion(channel);
-    return sum;
+    return sum_channels(worker, channel_motion);
 }
 
 bool worker_is_busy(const struct worker *worker)
