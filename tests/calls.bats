@@ -12,7 +12,6 @@ transcript() {
     shift 2
     mkdir "$T/d"
     "$@" "$BUILD/tests/calls" "$PORT" "$T/d" "$group" >"$T/$name" </dev/null 3>&-
-    rm -r "$T/d"
 }
 
 # Equal but for the lines that begin with ~, and those are not equal.
@@ -25,6 +24,7 @@ compare() {
 same() {
     local group=$1
     transcript native "$group" env
+    rm -r "$T/d"
     "$SSHIM" run -w 0 --control "$CONTROL" >"$T/out" 2>"$T/err" 3>&- &
     BROKER=$!
     wait_for test -S "$CONTROL"
@@ -32,6 +32,7 @@ same() {
     "$SSHIM" stop --control "$CONTROL"
     wait "$BROKER"
     BROKER=
+    rm -r "$T/d" # not before: a living broker puts back the socket files that others remove
     compare
 }
 
