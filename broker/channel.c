@@ -244,6 +244,11 @@ static void note_unheard(struct channel *channel, uint64_t accepted_before)
         channel->unheard++;
 }
 
+bool channel_is_crowded(const struct channel *channel)
+{
+    return board_has_worker_flag(channel->board, BOARD_CROWDED);
+}
+
 bool channel_is_deaf(const struct channel *channel)
 {
     return channel->suspect && channel->unheard >= DEAF_AFTER;

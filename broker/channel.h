@@ -96,6 +96,9 @@ void channel_settle(const struct channel *channel, struct journal_counts *counts
 /* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
 bool channel_is_idle(struct channel *channel, int64_t now_ms);
 
+/* Its fd table is nearly full: rather to somebody else. */
+bool channel_is_crowded(const struct channel *channel);
+
 /* It says that it waits, over and over, and accepts nothing: only an offer now and then goes there.
  */
 bool channel_is_deaf(const struct channel *channel);

@@ -74,6 +74,7 @@ static void starve(struct listener *listener)
     if (!listener->starving) {
         listener->tick_ms = broker.config.recall_ms;
         listener->seen_progress = 0;
+        listener->at_rest = false;
         loop_start_timer(&listener->tick, listener->tick_ms);
         arm(listener, false);
         watchdog_poke();
@@ -312,12 +313,14 @@ static void probe(struct listener *listener)
 static void on_tick(struct loop_timer *timer)
 {
     struct listener *listener = loop_container(timer, struct listener, tick);
+    uint64_t progress = measure_progress(listener);
+    bool moved = progress != listener->seen_progress;
 
+    listener->at_rest = !moved && listener->tick_ms == TICK_MAX_MS;
     dispatch_pump(listener);
     if (!listener->starving || loop_timer_runs(&listener->tick))
         return;
-    uint64_t progress = measure_progress(listener);
-    if (progress != listener->seen_progress) {
+    if (moved) {
         listener->seen_progress = progress;
         listener->tick_ms = broker.config.recall_ms;
     } else {

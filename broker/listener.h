@@ -47,7 +47,8 @@ struct listener {
     int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
     unsigned tick_ms;
     uint64_t seen_progress;
-    int held_fd; /* accepted or recalled, could not be sent; -1: none */
+    bool at_rest; /* starving, and nothing was accepted for a while */
+    int held_fd;  /* accepted or recalled, could not be sent; -1: none */
     struct wire_offer held;
     struct channel_queue outstanding, stranded, woken;
 

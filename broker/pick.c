@@ -31,19 +31,32 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
                                                     : PICK_WINDOW;
     uint32_t reach = balance == BALANCE_FIRST ? count : PICK_REACH;
     uint32_t found = 0;
+    bool has_room = false; /* somebody, if only he were idle */
     struct channel *best = NULL;
+    struct channel *crowded = NULL;
 
     for (uint32_t i = 0; i < count && found < window && (!best || i < reach); i++) {
         uint32_t at = listener->cursor + i;
         struct channel *channel = listener->channels[at < count ? at : at - count];
-        if (!pick_is_eligible(channel) || !channel_is_idle(channel, now_ms))
+        if (!pick_is_eligible(channel))
             continue;
+        bool is_crowded = channel_is_crowded(channel);
+        has_room |= !is_crowded && !channel->worker->stuck;
+        if (!channel_is_idle(channel, now_ms))
+            continue;
+        if (is_crowded) {
+            if (!crowded || is_better(channel, crowded, balance))
+                crowded = channel;
+            continue;
+        }
         found++;
         if (!best || is_better(channel, best, balance))
             best = channel;
         if (is_best(channel, balance))
             break;
     }
+    if (!best && (!has_room || listener->at_rest))
+        best = crowded;
     if (best)
         listener->cursor = best->position + 1 < count ? best->position + 1 : 0;
     return best;

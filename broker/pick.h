@@ -16,7 +16,10 @@
 /* How many channels are looked at after which one that is idle is good enough. */
 #define PICK_REACH 64
 
-/* An idle channel by the policy, or NULL when nobody is idle. */
+/*
+ * An idle channel by the policy, or NULL when nobody is idle. A crowded one only where all are
+ * crowded, or the others have not moved for a while (listener->at_rest).
+ */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
 
 /* A channel to try although it seems busy: it listens, holds no untaken offer and is not suspect;

@@ -36,6 +36,8 @@ struct board_worker {
     1u                /* the last accept4 asked for SOCK_NONBLOCK: accept the next one that way */
 #define BOARD_SHUT 2u /* the program called shutdown() on the listener */
 #define BOARD_LISTENING 4u /* the program called listen() */
+#define BOARD_CROWDED                                                                              \
+    8u /* its fd table was nearly full at the last accept, and nothing was closed since */
 
 /* Written by the broker. */
 struct board_broker {
@@ -100,6 +102,23 @@ static inline bool board_claim_wake(struct board *board)
            atomic_exchange(&board->broker.starving, BOARD_FED) != BOARD_FED;
 }
 
+static inline bool board_has_worker_flag(struct board *board, uint32_t flag)
+{
+    return (atomic_load_explicit(&board->worker.flags, memory_order_relaxed) & flag) != 0;
+}
+
+/* Worker: a look costs nothing, a change an atomic operation. */
+static inline void board_set_worker_flag(struct board *board, uint32_t flag, bool on)
+{
+    bool is_on = board_has_worker_flag(board, flag);
+
+    if (on && !is_on)
+        atomic_fetch_or(&board->worker.flags, flag);
+    if (!on && is_on)
+        atomic_fetch_and(&board->worker.flags, ~flag);
+}
+
+/* Worker: one of the broker's flags. */
 static inline bool board_has_flag(struct board *board, uint32_t flag)
 {
     return (atomic_load_explicit(&board->broker.flags, memory_order_relaxed) & flag) != 0;

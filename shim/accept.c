@@ -35,24 +35,11 @@ static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flag
     (conn_fd, F_SETFL, (NEXT(fcntl)(conn_fd, F_GETFL) & ~O_NONBLOCK) | (want ? O_NONBLOCK : 0));
 }
 
-/* Tells the broker how the next connection is wanted, so that it need not be changed here. */
-static void publish_wish(struct board *board, int flags)
-{
-    uint32_t now = atomic_load_explicit(&board->worker.flags, memory_order_relaxed);
-    uint32_t want = flags & SOCK_NONBLOCK ? BOARD_WANTS_NONBLOCK : 0;
-
-    if ((now & BOARD_WANTS_NONBLOCK) == want)
-        return;
-    if (want)
-        atomic_fetch_or(&board->worker.flags, BOARD_WANTS_NONBLOCK);
-    else
-        atomic_fetch_and(&board->worker.flags, ~BOARD_WANTS_NONBLOCK);
-}
-
 static int adopt_connection(struct vlisten *listener, int fd, int conn_fd)
 {
     fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
     vlisten_note_new_fd(conn_fd);
+    board_set_worker_flag(listener->board, BOARD_CROWDED, vlisten_is_table_nearly_full());
     if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
         atomic_store(&vlisten_has_accepted, true);
     wait_learn(listener, fd);
@@ -141,19 +128,12 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
     }
 }
 
-static bool is_table_nearly_full(void)
-{
-    int from = atomic_load_explicit(&vlisten_careful_from, memory_order_relaxed);
-    return __builtin_expect(atomic_load_explicit(&vlisten_newest_fd, memory_order_relaxed) >= from,
-                            0);
-}
-
 static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offer, int *conn_fd,
                        int flags)
 {
     int receive_flags = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0;
 
-    if (is_table_nearly_full())
+    if (vlisten_is_table_nearly_full())
         return receive_carefully(listener, fd, offer, conn_fd, receive_flags);
     return fdpass_recv(fd, offer, sizeof *offer, conn_fd, receive_flags, NULL);
 }
@@ -262,7 +242,8 @@ int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
     if (bad)
         return refuse(listener, fd, bad);
     atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
-    publish_wish(listener->board, flags);
+    /* so that the next connection comes the way it is wanted */
+    board_set_worker_flag(listener->board, BOARD_WANTS_NONBLOCK, (flags & SOCK_NONBLOCK) != 0);
     int conn_fd = atomic_load(&listener->direct) ? accept_shared(listener, fd, addr, len, flags)
                                                  : take_offer(listener, fd, addr, len, flags);
     if (conn_fd >= 0)

@@ -42,10 +42,7 @@ static bool on_close(int fd)
         must_settle = vlisten_must_settle(&vlisten_table[entry.index]);
         vlisten_drop_ref(&vlisten_table[entry.index], fd);
         return must_settle;
-    case FDMAP_CONN:
-        atomic_fetch_add_explicit(&vlisten_table[entry.index].board->worker.closed, 1,
-                                  memory_order_relaxed);
-        break;
+    case FDMAP_CONN: vlisten_note_connection_closed(&vlisten_table[entry.index]); break;
     case FDMAP_EPOLL: wait_forget_epoll(entry.index); break;
     default: break;
     }

@@ -62,8 +62,22 @@ static inline void vlisten_note_new_fd(int fd)
     atomic_store_explicit(&vlisten_newest_fd, fd, memory_order_relaxed);
 }
 
+static inline bool vlisten_is_table_nearly_full(void)
+{
+    int from = atomic_load_explicit(&vlisten_careful_from, memory_order_relaxed);
+    return __builtin_expect(atomic_load_explicit(&vlisten_newest_fd, memory_order_relaxed) >= from,
+                            0);
+}
+
 /* Reads RLIMIT_NOFILE. */
 void vlisten_learn_fd_limit(void);
+
+/* The program closes a connection that it accepted. */
+static inline void vlisten_note_connection_closed(struct vlisten *listener)
+{
+    atomic_fetch_add_explicit(&listener->board->worker.closed, 1, memory_order_relaxed);
+    board_set_worker_flag(listener->board, BOARD_CROWDED, false);
+}
 
 /* The record of fd, or NULL when it is not a shared listener. A system call only for an fd never
  * seen before. */

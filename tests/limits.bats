@@ -95,11 +95,16 @@ is_quiet() {
     stop_broker
 }
 
-@test "4 workers with 900 connections each work at a limit of 1024 files" {
+# The broker and its workers with a limit of 1024 files.
+start_limited() {
     local tool=$SSHIM
     printf '#!/bin/sh\nexec prlimit --nofile=1024:1024 "%s" "$@"\n' "$tool" >"$TMP/sshim"
     chmod +x "$TMP/sshim"
-    SSHIM=$TMP/sshim start_broker -w 4 -- "$VICTIM" epoll --hold "$ADDR"
+    SSHIM=$TMP/sshim start_broker "$@"
+}
+
+@test "4 workers with 900 connections each work at a limit of 1024 files" {
+    start_limited -w 4 -- "$VICTIM" epoll --hold "$ADDR"
     local slot
     for slot in 0 1 2 3; do
         grep -Eq '^Max open files +1024 +1024 ' "/proc/$(worker_pid $slot)/limits"
@@ -117,6 +122,30 @@ is_quiet() {
     STARTED=()
     wait_until status_is '[.workers[].active] | add == 0'
     probe 20
+    stop_broker
+}
+
+first_gets_more_than() { # COUNT
+    probe 20
+    status_is ".workers[0].accepted > $1"
+}
+
+@test "a worker whose fd table is nearly full gets nothing while others have room" {
+    local before
+    start_limited -w 4 --balance first -- "$VICTIM" epoll --hold "$ADDR"
+    "$PROBE" -n 3600 --hold "$ADDR" >"$TMP/answers" 3>&- 8>&- </dev/null &
+    STARTED+=($!)
+    wait_until grep -qx held "$TMP/answers"
+    [[ $(grep -c ' ok$' "$TMP/answers") == 3600 ]]
+    wait_until status_is '[.workers[].active] | add == 3600'
+    status_of '.workers'
+    status_is '[.workers[].active] | max <= 960'
+    kill -KILL "${STARTED[@]}"
+    STARTED=()
+    wait_until status_is '[.workers[].active] | add == 0'
+    # and the first of them is the first again
+    before=$(status_of '.workers[0].accepted')
+    wait_until first_gets_more_than "$before"
     stop_broker
 }
 

@@ -68,6 +68,42 @@ static void ties_rotate(void)
     CHECK(seen == (1u << COUNT) - 1);
 }
 
+static void set_crowded(unsigned i)
+{
+    boards[i].worker.flags |= BOARD_CROWDED;
+}
+
+static void a_crowded_worker_waits_for_one_with_room(void)
+{
+    reset();
+    for (unsigned i = 0; i < COUNT; i++)
+        set_load(i, 10, 0);
+    set_load(2, 10, 10);
+    set_crowded(2);
+    CHECK(idle(BALANCE_LEASTCONN) != &channels[2]);
+    for (unsigned i = 0; i < COUNT; i++)
+        boards[i].worker.waiting = i == 2;
+    CHECK(idle(BALANCE_LEASTCONN) == NULL);
+    listener.at_rest = true;
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[2]);
+}
+
+static void where_all_are_crowded_nobody_waits(void)
+{
+    reset();
+    for (unsigned i = 0; i < COUNT; i++)
+        set_crowded(i);
+    set_load(1, 1, 1);
+    CHECK(idle(BALANCE_LEASTCONN) != NULL);
+    reset();
+    set_crowded(0);
+    for (unsigned i = 1; i < COUNT; i++) {
+        boards[i].worker.waiting = 0;
+        fleet[i].stuck = true;
+    }
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+}
+
 static void round_robin_goes_round(void)
 {
     reset();
@@ -253,6 +289,9 @@ int main(void)
 {
     unit_run("pick: the one with the fewest open connections", least_loaded_wins);
     unit_run("pick: ties rotate", ties_rotate);
+    unit_run("pick: a crowded worker waits for one with room",
+             a_crowded_worker_waits_for_one_with_room);
+    unit_run("pick: where all are crowded nobody waits", where_all_are_crowded_nobody_waits);
     unit_run("pick: round robin does not look at the load", round_robin_goes_round);
     unit_run("pick: first takes the lowest idle slot", first_is_the_lowest_idle_slot);
     unit_run("pick: busy ones are passed over", busy_ones_are_passed_over);
