@@ -232,7 +232,7 @@ says_the_same() {
 # Tries a port, closes it, connects there, binds it again with another socket; a child listens and exits; in the end serves.
 only_copy() {
     cat <<'END'
-import os, socket, sys
+import os, socket, sys, time
 host, port = sys.argv[1].rsplit(":", 1)
 
 def connect(address):
@@ -259,10 +259,11 @@ if child == 0:
     listener(name[1])
     os._exit(0)
 os.waitpid(child, 0)
-for _ in range(500):
+for _ in range(1000):
     if connect(name) == "refused":
         told.append("gone")
         break
+    time.sleep(0.02)
 s = listener(int(port))
 while True:
     c, _ = s.accept()
