@@ -11,6 +11,7 @@ need cc gcc
 need clang clang
 need clang-format clang-format
 need bats bats
+need curl curl
 need jq jq
 need strace strace
 need shellcheck shellcheck

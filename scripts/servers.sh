@@ -9,15 +9,22 @@ servers=${SERVERS:-$here/../../shared/servers}
 results=$(mktemp -d "${TMPDIR:-/tmp}/servers.XXXXXX") || exit 2
 trap 'rm -rf "$results"' EXIT
 
+unnamed_packages="curl tcl" # what recipes use without naming it
+
 packages_of() { sed -n '2s/.*debian: *\([^ ]*\).*/\1/p' "$1" | tr + ' '; }
 
 is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
-missing_packages() { # RECIPE
+missing_of() { # PACKAGE...
     local package
-    for package in $(packages_of "$1"); do
+    for package; do
         is_installed "$package" || echo "$package"
     done
+}
+
+# shellcheck disable=SC2046 # a list
+missing_packages() { # RECIPE
+    missing_of $(packages_of "$1")
 }
 
 install_packages() {
@@ -37,8 +44,9 @@ list_recipes() {
 
 recipes=$(list_recipes "$@")
 [ -n "$recipes" ] || { echo "no recipes in $servers; set SERVERS to their folder" >&2; exit 2; }
-all_missing=$(for recipe in $recipes; do missing_packages "$recipe"; done | sort -u)
 # One package that does not exist fails them all, so that a second round goes one by one.
+# shellcheck disable=SC2086 # lists
+all_missing=$({ missing_of $unnamed_packages; for recipe in $recipes; do missing_packages "$recipe"; done; } | sort -u)
 # shellcheck disable=SC2086 # a list
 [ -z "$all_missing" ] || install_packages $all_missing || for package in $all_missing; do install_packages "$package"; done
 

@@ -75,8 +75,8 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 
 @test "a folder without rights is exit 4" {
     mkdir -m 755 "$TMP/closed"
-    run timeout 30 setpriv --reuid 65534 --regid 65534 --clear-groups \
-        "$SSHIM" run --control "$TMP/closed/x.sock" -w 1 -- "$VICTIM" accept "$ADDR" 3>&- </dev/null
+    share_build
+    run timeout 30 "${NOBODY[@]}" "$SSHIM" run --control "$TMP/closed/x.sock" -w 1 -- "$VICTIM" accept "$ADDR" 3>&- </dev/null
     echo "$output"
     [[ $status == 4 ]]
     [[ ${#lines[@]} == 1 ]]
@@ -93,13 +93,14 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 }
 
 @test "only its user and root may give commands" {
+    share_build
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     [[ $(stat -c %a "$CONTROL") == 600 ]]
-    run timeout 30 setpriv --reuid 65534 --regid 65534 --clear-groups "$SSHIM" stop --control "$CONTROL"
+    run timeout 30 "${NOBODY[@]}" "$SSHIM" stop --control "$CONTROL"
     [[ $status != 0 ]]
     [[ $output == *"Permission denied"* ]]
     chmod 666 "$CONTROL"
-    run timeout 30 setpriv --reuid 65534 --regid 65534 --clear-groups "$SSHIM" status --control "$CONTROL"
+    run timeout 30 "${NOBODY[@]}" "$SSHIM" status --control "$CONTROL"
     echo "$output"
     [[ $status != 0 ]]
     [[ $output != *LISTENER* ]]
@@ -108,14 +109,12 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 }
 
 @test "a broker of another user is run and stopped by that user and by root" {
-    chown 65534 "$TMP"
-    local real=$SSHIM
-    printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups "%s" "$@"\n' "$real" >"$TMP/sshim"
-    chmod 755 "$TMP/sshim"
-    SSHIM=$TMP/sshim start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    become_nobody
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
     [[ $(stat -c %u "$CONTROL") == 65534 ]]
     probe 10
-    SSHIM=$TMP/sshim wait_until workers_ready 2
+    wait_until workers_ready 2
+    SSHIM=$TMP/build/sshim # as root
     wait_until workers_ready 2
     stop_broker
     [[ $STATUS == 0 ]]

@@ -41,6 +41,28 @@ teardown() {
     return $failed
 }
 
+# share_build: from here on the programs are copies that every user can reach; the project's folder may be closed to others.
+share_build() {
+    mkdir "$TMP/build"
+    cp "$SSHIM" "$LIB" "$VICTIM" "$PROBE" "$TMP/build"
+    chmod -R a+rX "$TMP/build"
+    SSHIM=$TMP/build/sshim
+    LIB=$TMP/build/libsshim.so
+    VICTIM=$TMP/build/victim
+    PROBE=$TMP/build/probe
+}
+
+NOBODY=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+
+# become_nobody: the broker is another user's, who owns $TMP.
+become_nobody() {
+    share_build
+    chown 65534 "$TMP"
+    printf '#!/bin/sh\nexec %s "%s" "$@"\n' "${NOBODY[*]}" "$SSHIM" >"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    SSHIM=$TMP/sshim
+}
+
 # --- waiting
 
 # Runs a command every 20 ms until it succeeds; fails after DEADLINE_S.

@@ -114,8 +114,8 @@ print(a.accept()[0].getpeername() == b.getsockname())'
 @test "another user's process may not join" {
     start_broker -w 0
     JOIN=$CONTROL
-    run setpriv --reuid 65534 --regid 65534 --clear-groups \
-        env LD_PRELOAD="$LIB" SSHIM_BROKER="$CONTROL" timeout 30 "$VICTIM" accept "$ADDR" 3>&-
+    share_build
+    run "${NOBODY[@]}" env LD_PRELOAD="$LIB" SSHIM_BROKER="$CONTROL" timeout 30 "$VICTIM" accept "$ADDR" 3>&-
     echo "$output"
     [[ $status == 1 ]]
     [[ $output == *"cannot join the broker"*"refused"* ]]

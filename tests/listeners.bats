@@ -127,7 +127,8 @@ while True:
     done
     serves "$HOST:$low" accept "$HOST:$low"
     stop_broker
-    start_broker -w 3 -- setpriv --reuid 65534 --regid 65534 --clear-groups "$VICTIM" accept "$HOST:$low"
+    share_build
+    start_broker -w 3 -- "${NOBODY[@]}" "$VICTIM" accept "$HOST:$low"
     [[ $(stat -c %u "/proc/$(worker_pid 0)") == 65534 ]]
     all_answer 3 "$HOST:$low"
     stop_broker
@@ -198,25 +199,20 @@ says_the_same() {
 }
 
 @test "EACCES: a low port, for a broker and a server that are not root" {
-    chown 65534 "$TMP"
-    printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
-    chmod 755 "$TMP/sshim"
-    SSHIM=$TMP/sshim start_broker -w 0
-    ERRNO=13 says_the_same setpriv --reuid 65534 --regid 65534 --clear-groups "$VICTIM" accept "$HOST:81"
+    become_nobody
+    start_broker -w 0
+    ERRNO=13 says_the_same "${NOBODY[@]}" "$VICTIM" accept "$HOST:81"
     stop_broker
 }
 
 @test "EACCES, ENOENT, ENOTDIR: a path in a folder without rights, of none, below a file" {
-    chown 65534 "$TMP"
+    become_nobody
     mkdir -m 755 "$TMP/closed"
     touch "$TMP/file"
-    local nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-    printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
-    chmod 755 "$TMP/sshim"
-    SSHIM=$TMP/sshim start_broker -w 0
-    ERRNO=13 says_the_same "${nobody[@]}" "$VICTIM" accept "$TMP/closed/x.sock"
-    ERRNO=2 says_the_same "${nobody[@]}" "$VICTIM" accept "$TMP/none/x.sock"
-    ERRNO=20 says_the_same "${nobody[@]}" "$VICTIM" accept "$TMP/file/x.sock"
+    start_broker -w 0
+    ERRNO=13 says_the_same "${NOBODY[@]}" "$VICTIM" accept "$TMP/closed/x.sock"
+    ERRNO=2 says_the_same "${NOBODY[@]}" "$VICTIM" accept "$TMP/none/x.sock"
+    ERRNO=20 says_the_same "${NOBODY[@]}" "$VICTIM" accept "$TMP/file/x.sock"
     stop_broker
 }
 

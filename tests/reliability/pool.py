@@ -25,18 +25,20 @@ class Pool:
 
     def __init__(self, command, workers=4, options=(), env=(), before=(), stderr=None, pass_fds=(),
                  sshim=SSHIM, owner=None, ready=None):
+        server = SERVER
         global count
         count += 1
         self.folder = tempfile.mkdtemp(prefix="sshim-r.")
         os.chmod(self.folder, 0o755)
         if owner:
             os.chown(self.folder, owner, owner)
+            sshim, server = self.copy_tools()
         self.control = self.path("c.sock")
         self.host = f"127.{os.getpid() // 250 % 120 + 2}.{os.getpid() % 250 + 1}.{count % 250 + 1}"
         self.port = tools.free_port(self.host)
         self.address = f"{self.host}:{self.port}"
         if isinstance(command, str):
-            command = [SERVER, command, "{address}"]
+            command = [server, command, "{address}"]
         self.command = [self.fill(part) for part in command]
         self.options, self.before, self.workers = list(options), list(before), workers
         self.stderr, self.pass_fds, self.sshim = stderr, pass_fds, sshim
@@ -48,6 +50,12 @@ class Pool:
 
     def path(self, name):
         return os.path.join(self.folder, name)
+
+    def copy_tools(self):
+        """To where every user can reach them: the project's folder may be closed to others."""
+        for tool in (SSHIM, SERVER, os.path.join(BUILD, "libsshim.so")):
+            shutil.copy(tool, self.folder)
+        return self.path("sshim"), self.path("server")
 
     def fill(self, text):
         for name in ("address", "host", "port", "folder"):
