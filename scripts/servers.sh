@@ -9,7 +9,7 @@ servers=${SERVERS:-$here/../../shared/servers}
 results=$(mktemp -d "${TMPDIR:-/tmp}/servers.XXXXXX") || exit 2
 trap 'rm -rf "$results"' EXIT
 
-unnamed_packages="curl tcl" # what recipes use without naming it
+unnamed_packages="curl netcat-openbsd tcl" # what recipes use without naming it
 
 packages_of() { sed -n '2s/.*debian: *\([^ ]*\).*/\1/p' "$1" | tr + ' '; }
 
