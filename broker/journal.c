@@ -28,17 +28,12 @@ static struct journal *journal;
 static int memory_fd = -1;
 static bool touched;
 
-static int map(int fd)
+/* NULL with the errno of mmap(2). */
+static struct journal *map(int fd)
 {
     void *memory = mmap(NULL, JOURNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-    if (memory == MAP_FAILED)
-        return -1;
-    if (journal)
-        munmap(journal, JOURNAL_SIZE);
-    journal = memory;
-    memory_fd = fd;
-    return 0;
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 int journal_init(void)
@@ -47,10 +42,11 @@ int journal_init(void)
 
     if (fd < 0)
         return -1;
-    if (ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 || map(fd) < 0) {
+    if (ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 || !(journal = map(fd))) {
         close(fd);
         return -1;
     }
+    memory_fd = fd;
     journal->magic = JOURNAL_MAGIC;
     journal->in_hand_fd = -1;
     return 0;
@@ -58,16 +54,26 @@ int journal_init(void)
 
 int journal_adopt(int fd)
 {
+    struct journal *other;
+
     if (lseek(fd, 0, SEEK_END) != (off_t)JOURNAL_SIZE) {
         errno = EPROTO;
         return -1;
     }
-    if (map(fd) < 0)
+    if (!(other = map(fd)))
         return -1;
-    if (journal->magic == JOURNAL_MAGIC)
-        return 0;
-    errno = EPROTO;
-    return -1;
+    if (other->magic != JOURNAL_MAGIC) {
+        munmap(other, JOURNAL_SIZE);
+        errno = EPROTO;
+        return -1;
+    }
+    if (journal)
+        munmap(journal, JOURNAL_SIZE);
+    if (memory_fd >= 0)
+        close(memory_fd);
+    journal = other;
+    memory_fd = fd;
+    return 0;
 }
 
 int journal_fd(void)

@@ -129,6 +129,12 @@ void resume_map_fd(int number, int fd)
     mappings[mapping_count++] = (struct mapping){number, fd};
 }
 
+void resume_forget_fds(void)
+{
+    while (mapping_count)
+        close(mappings[--mapping_count].fd);
+}
+
 /* They come and are asked for in the same order, but for a few: look on from the last one. */
 static int mapped_fd(int number)
 {

@@ -24,6 +24,9 @@ bool resume_is_due(void);
  * same. */
 void resume_map_fd(int number, int fd);
 
+/* Not all of them came: closes what did. */
+void resume_forget_fds(void);
+
 /* Builds the broker from the journal, then rescues connections. 0, or -1 with errno. */
 int resume_load(void);
 

@@ -191,6 +191,26 @@ struct snapshot {
     const struct state_channel *channels;
 };
 
+/* What another version, or a bug, may have written must not lead outside. */
+static bool is_sound(const struct snapshot *snapshot)
+{
+    const struct state_head *head = snapshot->head;
+
+    if (head->slots > CONFIG_WORKERS_MAX)
+        return false;
+    for (uint32_t i = 0; i < head->workers; i++)
+        if (snapshot->workers[i].slot >= head->slots || snapshot->workers[i].state > WORKER_GONE)
+            return false;
+    for (uint32_t i = 0; i < head->listeners; i++)
+        if (snapshot->listeners[i].key.len > sizeof snapshot->listeners[i].key.storage)
+            return false;
+    for (uint32_t i = 0; i < head->channels; i++)
+        if (snapshot->channels[i].listener >= head->listeners ||
+            snapshot->channels[i].worker >= head->workers)
+            return false;
+    return true;
+}
+
 static bool open_snapshot(struct snapshot *snapshot)
 {
     size_t len;
@@ -204,7 +224,7 @@ static bool open_snapshot(struct snapshot *snapshot)
     snapshot->workers = (const void *)(snapshot->slots + head->slots);
     snapshot->listeners = (const void *)(snapshot->workers + head->workers);
     snapshot->channels = (const void *)(snapshot->listeners + head->listeners);
-    return (const char *)(snapshot->channels + head->channels) == at + len;
+    return (const char *)(snapshot->channels + head->channels) == at + len && is_sound(snapshot);
 }
 
 void state_each_fd(void (*visit)(int fd, void *context), void *context)

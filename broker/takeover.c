@@ -84,32 +84,63 @@ bool takeover_give(struct session *session)
 
 /* --- the new broker --- */
 
-bool takeover_receive(const char *control_path)
+/* Whoever could open the path may listen there: nobody else's descriptors are believed. */
+static bool is_trusted(int socket_fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    return getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static bool ask(int socket_fd)
+{
+    struct wire_command command = {.code = WIRE_COMMAND_TAKEOVER};
+
+    wire_head_init(&command.head, WIRE_COMMAND);
+    return fdpass_send(socket_fd, &command, sizeof command, -1, 0) == 0;
+}
+
+/* The journal, the others, the result. Whether all of it came; what came is in *journal and mapped.
+ */
+static bool receive_all(int socket_fd, int *journal)
 {
     union {
         struct wire_head head;
         struct wire_text text;
         struct wire_heirloom heirloom;
     } message;
-    struct wire_command command = {.code = WIRE_COMMAND_TAKEOVER};
+    int type;
+
+    do {
+        int fd;
+        ssize_t got = fdpass_recv(socket_fd, &message, sizeof message, &fd, MSG_CMSG_CLOEXEC, NULL);
+        type = got > 0 ? wire_check(&message, (size_t)got, fd >= 0) : -1;
+        if (type == WIRE_HEIRLOOM && *journal < 0)
+            *journal = fd;
+        else if (type == WIRE_HEIRLOOM)
+            resume_map_fd(message.heirloom.number, fd);
+        else if (fd >= 0)
+            close(fd);
+    } while (type > 0 && type != WIRE_RESULT);
+    return type == WIRE_RESULT && *journal >= 0;
+}
+
+bool takeover_receive(const char *control_path)
+{
     int socket_fd = client_connect(control_path);
-    bool has_journal = false;
-    int fd;
+    int journal = -1;
 
     if (socket_fd < 0)
         return false;
-    wire_head_init(&command.head, WIRE_COMMAND);
-    int type = fdpass_send(socket_fd, &command, sizeof command, -1, 0) == 0 ? WIRE_COMMAND : -1;
-    while (type > 0 && type != WIRE_RESULT) {
-        ssize_t got = fdpass_recv(socket_fd, &message, sizeof message, &fd, MSG_CMSG_CLOEXEC, NULL);
-        type = got > 0 ? wire_check(&message, (size_t)got, fd >= 0) : -1;
-        if (type != WIRE_HEIRLOOM)
-            continue;
-        if (has_journal)
-            resume_map_fd(message.heirloom.number, fd);
-        else
-            has_journal = journal_adopt(fd) == 0;
-    }
+    bool done = is_trusted(socket_fd) && ask(socket_fd) && receive_all(socket_fd, &journal) &&
+                journal_adopt(journal) == 0;
     close(socket_fd);
-    return type == WIRE_RESULT && has_journal;
+    if (done)
+        return true;
+    if (journal >= 0)
+        close(journal);
+    resume_forget_fds();
+    return false;
 }

@@ -29,7 +29,12 @@ unit: $(UNIT_TESTS)
 # Every input of the corpus once, with any compiler.
 $(BUILD)/fuzz/replay-%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/unit/stubs.c $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< tests/fuzz/replay.c tests/unit/stubs.c $(UNIT_OBJECTS)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(FUZZ_LDFLAGS) \
+		-o $@ $< tests/fuzz/replay.c tests/unit/stubs.c $(UNIT_OBJECTS)
+
+# What a command would do is played by the target.
+$(BUILD)/fuzz/replay-control $(BUILD)/fuzz/fuzz-control: FUZZ_LDFLAGS := \
+	-Wl,--wrap=stop_begin,--wrap=fleet_start_successor,--wrap=posix_spawn,--wrap=connect
 
 fuzz-replay: $(FUZZERS:%=$(BUILD)/fuzz/replay-%)
 	@for name in $(FUZZERS); do $(BUILD)/fuzz/replay-$$name tests/fuzz/corpus/$$name/* || exit 1; done
@@ -37,7 +42,7 @@ fuzz-replay: $(FUZZERS:%=$(BUILD)/fuzz/replay-%)
 # libFuzzer builds everything once more with coverage.
 $(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz_%.c tests/unit/stubs.c $(BROKER) $(PROTO)
 	@mkdir -p $(@D)
-	clang -std=gnu11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ \
+	clang -std=gnu11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(FUZZ_LDFLAGS) -o $@ \
 		$< tests/unit/stubs.c $(filter-out broker/main.c broker/run.c,$(BROKER)) $(PROTO)
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)
