@@ -254,8 +254,30 @@ bool channel_is_deaf(const struct channel *channel)
     return channel->suspect && channel->unheard >= DEAF_AFTER;
 }
 
+/*
+ * When the broker before us was killed the worker had accepted an offer and not counted it, so that
+ * counting began one too low. No worker can claim more than what is missing in the sums.
+ */
+static void count_late(struct channel *channel)
+{
+    uint64_t net = channel->sent - channel->recalled;
+    uint64_t taken = atomic_load(&channel->board->worker.taken);
+    uint64_t late = taken > net ? taken - net : 0;
+
+    if (late > channel->listener->unaccounted)
+        late = channel->listener->unaccounted;
+    if (late == 0)
+        return;
+    channel->listener->unaccounted -= late;
+    channel->listener->counts->recalled -= late;
+    channel->sent += late;
+    publish_sent(channel);
+}
+
 bool channel_is_idle(struct channel *channel, int64_t now_ms)
 {
+    if (channel->listener->unaccounted > 0)
+        count_late(channel);
     uint32_t untaken = channel_untaken(channel);
 
     if (channel->suspect) {

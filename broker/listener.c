@@ -177,5 +177,7 @@ void listener_repair_counts(struct listener *listener)
     struct listener_totals totals = listener_totals(listener);
     uint64_t known = totals.taken + totals.lost + totals.untaken;
 
-    listener->counts->recalled = totals.handed > known ? totals.handed - known : 0;
+    uint64_t recalled = totals.handed > known ? totals.handed - known : 0;
+    listener->unaccounted = recalled > totals.recalled ? recalled - totals.recalled : 0;
+    listener->counts->recalled = recalled;
 }

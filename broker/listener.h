@@ -60,6 +60,8 @@ struct listener {
     uint64_t paced_direct; /* at that time */
 
     struct journal_counts *counts; /* in the journal; survives us */
+    uint64_t unaccounted; /* offers of a broker that was killed: they count as recalled, but a
+                             worker may have accepted one and not counted it yet */
     uint32_t counts_number;
     uint32_t number; /* in the snapshot being written, see state.c */
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/time.h>
@@ -75,6 +76,8 @@ static int accept_timeout_ms(int fd)
     NEXT(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &len);
     if (timeout.tv_sec == 0 && timeout.tv_usec == 0)
         return -1;
+    if (timeout.tv_sec >= INT_MAX / 1000)
+        return INT_MAX; /* 24 days are as long as poll can wait */
     return (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000);
 }
 

@@ -28,6 +28,7 @@ _Atomic int vlisten_newest_fd = -1;
 _Atomic int vlisten_careful_from = INT32_MAX;
 
 #define SETTLE_MS 200
+#define RELEASING (-1)
 
 static _Atomic pid_t owner_pid;
 
@@ -180,16 +181,26 @@ void vlisten_wake_broker(struct vlisten *listener)
     vlisten_tell(listener, &wake, sizeof wake);
 }
 
+/* Exactly one of several threads that close at once is the last. The record is not free before it
+ * has been cleared. */
+static bool take_last_ref(struct vlisten *listener)
+{
+    int refs = atomic_load(&listener->refs);
+
+    while (refs > 0 &&
+           !atomic_compare_exchange_weak(&listener->refs, &refs, refs == 1 ? RELEASING : refs - 1))
+        ;
+    return refs == 1;
+}
+
 void vlisten_drop_ref(struct vlisten *listener, int fd)
 {
     struct wire_head goodbye;
+    int used_last = fd;
 
-    if (atomic_load(&listener->fd) == fd && atomic_load(&listener->refs) > 1)
-        atomic_store(&listener->fd, -1);
-    if (atomic_load(&listener->refs) != 1) {
-        atomic_fetch_sub(&listener->refs, 1);
+    atomic_compare_exchange_strong(&listener->fd, &used_last, -1);
+    if (!take_last_ref(listener))
         return;
-    }
     atomic_store(&listener->fd, fd);
     if (atomic_fetch_sub(&listener->board->worker.holders, 1) == 1) {
         wire_head_init(&goodbye, WIRE_CLOSE);
@@ -260,12 +271,24 @@ int vlisten_shutdown(struct vlisten *listener, int fd, int how)
     return atomic_load(&listener->direct) ? 0 : NEXT(shutdown)(fd, SHUT_RDWR);
 }
 
+/* By this thread, for a child that is not there yet. */
+static __thread uint64_t counted_ahead __attribute__((tls_model("initial-exec")));
+
 /* Counted before the child is there: the parent may close before the child runs. */
 void vlisten_before_fork(void)
 {
+    counted_ahead = 0;
     for (unsigned i = 0; i < VLISTEN_MAX; i++)
-        if (atomic_load(&vlisten_table[i].refs) > 0)
+        if (atomic_load(&vlisten_table[i].refs) > 0) {
             atomic_fetch_add(&vlisten_table[i].board->worker.holders, 1);
+            counted_ahead |= UINT64_C(1) << i;
+        }
+}
+
+void vlisten_on_fork_failure(void)
+{
+    for (; counted_ahead; counted_ahead &= counted_ahead - 1)
+        atomic_fetch_sub(&vlisten_table[__builtin_ctzll(counted_ahead)].board->worker.holders, 1);
 }
 
 void vlisten_on_fork(void)

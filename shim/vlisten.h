@@ -24,8 +24,9 @@
 #define VLISTEN_MAX 64
 
 struct vlisten {
-    _Atomic int refs;      /* fds of the program in this process that refer to it; 0: free */
-    _Atomic int fd;        /* the number among them that was used last; -1: closed */
+    _Atomic int refs; /* fds of the program in this process that refer to it; 0: free; -1: being
+                         released */
+    _Atomic int fd;   /* the number among them that was used last; -1: closed */
     _Atomic int shadow_fd; /* the canonical socket */
     _Atomic int
         own_fd; /* the socket the program made, kept until listen() in case it connects; or -1 */
@@ -159,9 +160,10 @@ void vlisten_close_hidden(_Atomic int *hidden_fd);
  * another. */
 void vlisten_move_hidden(int fd, unsigned index);
 
-/* pthread_atfork: prepare, child. */
+/* pthread_atfork: prepare, child. And when there is no child after all. */
 void vlisten_before_fork(void);
 void vlisten_on_fork(void);
+void vlisten_on_fork_failure(void);
 
 /* Whether this is the process whose tables these are, not its vfork child. One system call. */
 bool vlisten_is_owner(void);

@@ -32,4 +32,5 @@ teardown() { victims_teardown; }
 @test "a listener moved by F_DUPFD is served" { victim victim_fd dupfd; }
 @test "a listener moved by F_DUPFD_CLOEXEC is served" { victim victim_fd dupfd-cloexec; }
 @test "a listener moved and switched by fcntl64 is served" { victim victim_fd fcntl64; }
+@test "threads that close the dups of one listener at once close it for good" { victim victim_fd close-at-once; }
 @test "accept gives the lowest free number" { victim victim_fd lowest; }

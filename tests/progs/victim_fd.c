@@ -2,6 +2,11 @@
 #define FIRST_PRIVATE 200
 #include <sys/syscall.h>
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
 #include "victim.h"
 
 int fcntl64(int fd, int command, ...);
@@ -280,6 +285,58 @@ static void accept_gives_lowest(int port, const char *argument)
     }
 }
 
+#define CLOSERS 2
+#define CLOSE_ROUNDS 400
+#define SPINS 2000
+
+static atomic_int closers_ready;
+
+static void *close_with_others(void *fd)
+{
+    atomic_fetch_add(&closers_ready, 1);
+    for (int i = 0; atomic_load(&closers_ready) < CLOSERS; i++)
+        if (i > SPINS)
+            sched_yield();
+    MUST(close((int)(intptr_t)fd));
+    return NULL;
+}
+
+static const char *fd_path(int fd)
+{
+    static char path[48];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return path;
+}
+
+static int count_open(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += faccessat(AT_FDCWD, fd_path(fd), F_OK, 0) == 0;
+    return count;
+}
+
+/* Exactly one of the threads is the last: what is hidden behind the listener goes with it. */
+static void close_at_once(int port, const char *argument)
+{
+    int before = count_open();
+    (void)argument;
+    for (int round = 0; round < CLOSE_ROUNDS; round++) {
+        int fd = make_bound(port); /* not listening: it counts as ready only after this */
+        pthread_t threads[CLOSERS];
+        atomic_store(&closers_ready, 0);
+        for (int i = 0; i < CLOSERS; i++) {
+            int copy = i == 0 ? fd : MUST(dup(fd));
+            CHECK(pthread_create(&threads[i], NULL, close_with_others, (void *)(intptr_t)copy) ==
+                  0);
+        }
+        for (int i = 0; i < CLOSERS; i++)
+            pthread_join(threads[i], NULL);
+    }
+    CHECK(count_open() == before);
+    serve(make_listener(port));
+}
+
 static const struct victim_mode modes[] = {
     {"fd0", on_fd_0},
     {"fd1", on_fd_1},
@@ -307,6 +364,7 @@ static const struct victim_mode modes[] = {
     {"dupfd", by_dupfd},
     {"dupfd-cloexec", by_dupfd_cloexec},
     {"fcntl64", by_fcntl64},
+    {"close-at-once", close_at_once},
     {"lowest", accept_gives_lowest},
     {NULL, NULL},
 };

@@ -63,6 +63,26 @@ def broker_epoll_all(r):
     kill_broker(r, "epoll-all")
 
 
+@row("broker-late-count", "kill -9 of the broker before an accept is counted")
+def broker_late_count(r):
+    """The worker has received a connection and not counted it yet, when the next broker begins to count."""
+    with Pool("blocking", workers=1, options=["--recall", "10000", "--handoff", "broker"]) as pool:
+        for number in range(r.pick(10, 2)):
+            broker, worker = pool.broker_pid(), tools.Frozen(pool.pids()[0])
+            load = pool.load(clients=1, more=["-n", "1"])
+            worker.run_until_call_gives(at_least=32)  # recvmsg, an offer
+            tools.send_signal(broker, signal.SIGKILL)
+            wait_for(lambda: is_back(pool, broker), "the keeper goes on as the broker", 10)
+            worker.thaw()
+            r.count(load.finish(wait=True), gap=False)
+            r.count(pool.load(clients=1, more=["-n", "1"]).finish(wait=True), gap=False)
+            r.did()
+            listener = pool.status()["listeners"][0]
+            r.expect(listener["taken"] == listener["handed"] == 2 * (number + 1) and not listener["untaken"],
+                     f"after {2 * (number + 1)} connections: {listener}")
+        r.account(pool)
+
+
 @row("broker-turns", "crash, upgrade and HUP of the broker in turn")
 def broker_turns(r):
     """What one of them leaves behind must not mislead the next: file descriptors by number above all."""

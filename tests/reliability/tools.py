@@ -4,9 +4,11 @@ import os
 import resource
 import signal
 import socket
+import struct
 import time
 
-PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+PTRACE_DETACH, PTRACE_SYSCALL, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 24, 0x4206, 0x4207
+PTRACE_GET_SYSCALL_INFO, SYSCALL_EXIT, TRACESYSGOOD = 0x420e, 2, 1
 WALL = 0x40000000
 SYS_PIDFD_GETFD = 438
 
@@ -196,13 +198,28 @@ class Frozen:
         self.pid = pid
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-        self.request(PTRACE_SEIZE)
+        self.request(PTRACE_SEIZE, TRACESYSGOOD)
         self.request(PTRACE_INTERRUPT)
         os.waitpid(pid, WALL)
 
-    def request(self, what):
-        if self.libc.ptrace(what, self.pid, None, None) < 0:
+    def request(self, what, data=None):
+        if self.libc.ptrace(what, self.pid, None, data) < 0:
             raise OSError(ctypes.get_errno(), f"ptrace of {self.pid}")
+
+    def wait_stop(self):
+        wait_for(lambda: os.waitpid(self.pid, WALL | os.WNOHANG)[0], f"pid {self.pid} is frozen", 20, 0.001)
+
+    def run_until_call_gives(self, at_least):
+        """Runs on, and is frozen again where a system call has just given that much."""
+        info = ctypes.create_string_buffer(88)
+        for _ in range(100):
+            self.request(PTRACE_SYSCALL)
+            self.wait_stop()
+            if self.libc.ptrace(PTRACE_GET_SYSCALL_INFO, self.pid, len(info), ctypes.addressof(info)) < 0:
+                raise OSError(ctypes.get_errno(), "PTRACE_GET_SYSCALL_INFO")
+            if info.raw[0] == SYSCALL_EXIT and struct.unpack_from("q", info.raw, 24)[0] >= at_least:
+                return
+        raise Broken("no call gave that much")
 
     def kill(self):
         os.kill(self.pid, signal.SIGKILL)
