@@ -25,7 +25,7 @@ struct offer {
 
 static struct offer *offers;
 static struct offer **last_offer = &offers;
-static int sent_fd = -1; /* the connection in hand, when it had been sent already */
+static int sent_fd = -1; /* the number of the connection in hand, when it had been sent already */
 
 /* Whether the worker has received this connection, be it counted or not. */
 static bool has_received(const struct channel *channel, int fd)
@@ -40,8 +40,10 @@ static void judge_in_hand(struct channel *channel, const struct journal_in_hand 
                           bool was_sent)
 {
     channel->listener->counts->handed = in_hand->handed - !was_sent;
-    if (was_sent)
-        sent_fd = in_hand->fd;
+    if (!was_sent)
+        return;
+    close(in_hand->fd); /* now: were we killed, the next one would take it for one to be sent */
+    sent_fd = in_hand->fd;
 }
 
 void recount_channel(struct channel *channel)
@@ -59,6 +61,7 @@ void recount_channel(struct channel *channel)
         offer->connection = connection;
         *last_offer = offer;
         last_offer = &offer->next;
+        channel->listener->counts->recalled++;
         found++;
     }
     /* A worker counts after it has received and before it closes: look at its fds, then count. */
@@ -68,17 +71,28 @@ void recount_channel(struct channel *channel)
         judge_in_hand(channel, &in_hand, received || taken + found >= in_hand.net);
 }
 
+/* Into a channel, whatever its worker does. */
+static bool put(struct channel *channel, const struct take_connection *connection)
+{
+    if (channel_send(channel, &connection->offer, connection->fd) < 0)
+        return false;
+    close(connection->fd);
+    journal_end_send();
+    channel->listener->counts->handed++;
+    recall_expect(channel);
+    return true;
+}
+
 void recount_finish(void)
 {
     while (offers) {
         struct offer *offer = offers;
         offers = offer->next;
         /* It came out of this channel, so there is room in it. */
-        if (channel_send(offer->channel, &offer->connection.offer, offer->connection.fd) < 0)
+        if (!put(offer->channel, &offer->connection)) {
             log_error("a connection could not be put back; it is lost");
-        else
-            recall_expect(offer->channel);
-        close(offer->connection.fd);
+            close(offer->connection.fd);
+        }
         free(offer);
     }
     last_offer = &offers;
@@ -110,14 +124,26 @@ static struct listener *find_origin(int fd)
     return same_port;
 }
 
+/* Nobody is idle: it waits in a channel, from which it is recalled as soon as somebody is. */
+static bool put_anywhere(struct listener *listener, const struct take_connection *connection)
+{
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        struct channel *channel = listener->channels[i];
+        if (channel->listening && !channel->closed && put(channel, connection))
+            return true;
+    }
+    return false;
+}
+
 void recount_rescue(int fd)
 {
     struct take_connection connection = {.fd = fd};
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
+    if (fd == sent_fd)
+        return;
     struct listener *listener = find_origin(fd);
-
-    if (fd == sent_fd || !listener || listener->held_fd >= 0 ||
+    if (!listener || listener->held_fd >= 0 ||
         getpeername(fd, (struct sockaddr *)&peer, &len) < 0) {
         close(fd);
         return;
@@ -127,4 +153,6 @@ void recount_rescue(int fd)
     memcpy(connection.offer.addr, &peer, connection.offer.addr_len);
     take_hold(listener, &connection);
     dispatch_pump(listener);
+    if (listener->held_fd >= 0 && put_anywhere(listener, &connection))
+        listener->held_fd = -1; /* there is room for the next one */
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dispatch.h"
@@ -18,7 +19,7 @@
 #include "spawn.h"
 #include "state.h"
 
-#define STRAYS_MAX 64
+#define STRAYS_MAX 1024
 
 static char **program_argv;
 static bool after_crash;
@@ -51,13 +52,28 @@ static bool is_stray(int fd)
     return true;
 }
 
+/* One that was being sent and has been taken back out of its channel is here twice. */
+static bool is_known(int fd)
+{
+    struct stat info;
+    struct stat known;
+
+    if (fstat(fd, &info) < 0)
+        return true;
+    for (int i = 0; i < stray_count; i++)
+        if (fstat(strays[i], &known) == 0 && known.st_ino == info.st_ino)
+            return true;
+    return false;
+}
+
 static void find_strays(void)
 {
     DIR *dir = opendir("/proc/self/fd");
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir)) != NULL)
-        if (stray_count < STRAYS_MAX && is_stray(atoi(entry->d_name)))
+        if (stray_count < STRAYS_MAX && is_stray(atoi(entry->d_name)) &&
+            !is_known(atoi(entry->d_name)))
             strays[stray_count++] = atoi(entry->d_name);
     if (dir)
         closedir(dir);
@@ -70,6 +86,7 @@ void resume_exec(const char *program, bool rescue)
     int used = snprintf(text, sizeof text, "%d %s %" PRIx64 " %" PRIu64, journal_fd(),
                         rescue ? "crash" : "upgrade", original.signal_mask, original.file_limit);
 
+    stray_count = 0; /* those that were passed to us are among what is found, or are over */
     if (rescue)
         find_strays();
     for (int i = 0; i < stray_count; i++) {
@@ -98,8 +115,10 @@ bool resume_is_due(void)
         return false;
     spawn_set_original(&original);
     after_crash = strcmp(cause, "crash") == 0;
-    for (char *rest = text + used; *rest && stray_count < STRAYS_MAX;)
-        strays[stray_count++] = (int)strtol(rest, &rest, 10);
+    for (char *rest = text + used; *rest && stray_count < STRAYS_MAX;) {
+        strays[stray_count] = (int)strtol(rest, &rest, 10);
+        fcntl(strays[stray_count++], F_SETFD, FD_CLOEXEC); /* found again by the next keeper */
+    }
     unsetenv("SSHIM_RESUME");
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     return true;
@@ -155,7 +174,7 @@ int resume_load(void)
     if (state_load(mapping_count ? mapped_fd : close_on_exec_again) < 0)
         return -1;
     for (int i = 0; i < stray_count; i++)
-        recount_rescue(close_on_exec_again(strays[i]));
+        recount_rescue(strays[i]);
     stray_count = 0; /* done with: by the next upgrade or crash these numbers are others' */
     journal_end_send();
     TAILQ_FOREACH(listener, &listeners, all) {
@@ -170,6 +189,11 @@ const char *resume_describe(void)
     if (mapping_count)
         return "of the broker before";
     return after_crash ? "after a crash of the broker" : "after an upgrade";
+}
+
+bool resume_keeps_numbers(void)
+{
+    return mapping_count == 0;
 }
 
 bool resume_after_crash(void)

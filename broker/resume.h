@@ -33,6 +33,10 @@ int resume_load(void);
 /* Whether the broker before us was killed: another `sshim run` may take over. */
 bool resume_after_crash(void);
 
+/* Whether the descriptors have the numbers that the journal tells, so that a keeper could go on
+ * from here. */
+bool resume_keeps_numbers(void);
+
 /* For messages: "after a crash of the broker", "after an upgrade", "of the broker before". */
 const char *resume_describe(void);
 

@@ -70,7 +70,7 @@ def broker_late_count(r):
         for number in range(r.pick(10, 2)):
             broker, worker = pool.broker_pid(), tools.Frozen(pool.pids()[0])
             load = pool.load(clients=1, more=["-n", "1"])
-            worker.run_until_call_gives(at_least=32)  # recvmsg, an offer
+            worker.run_until_received()
             tools.send_signal(broker, signal.SIGKILL)
             wait_for(lambda: is_back(pool, broker), "the keeper goes on as the broker", 10)
             worker.thaw()
@@ -80,6 +80,33 @@ def broker_late_count(r):
             listener = pool.status()["listeners"][0]
             r.expect(listener["taken"] == listener["handed"] == 2 * (number + 1) and not listener["untaken"],
                      f"after {2 * (number + 1)} connections: {listener}")
+        r.account(pool)
+
+
+def untaken(pool):
+    return sum(listener["untaken"] for listener in pool.status()["listeners"])
+
+
+@row("broker-twice", "kill -9 of the broker, and of the next while it resumes")
+def broker_twice(r):
+    """The second has just taken an offer out of its channel, to count it, when it is killed."""
+    with Pool("blocking", options=["--recall", "10000", "--handoff", "broker"]) as pool:
+        for _ in range(r.pick(10, 2)):
+            broker, keeper = pool.broker_pid(), pool.keeper_pid()
+            frozen = [tools.Frozen(pid) for pid in pool.pids().values()]
+            load = pool.load(clients=4, more=["-n", "4"])
+            wait_for(lambda: untaken(pool) == 4, "every worker has an offer")
+            successor = tools.Frozen(keeper)
+            tools.send_signal(broker, signal.SIGKILL)
+            for _ in range(r.rng.randrange(1, 5)):
+                successor.run_until_received()
+            successor.kill()
+            for worker in frozen:
+                worker.thaw()
+            wait_for(lambda: is_back(pool, broker), "the next keeper goes on as the broker", 10)
+            r.count(load.finish(wait=True), gap=False)
+            r.did()
+        r.expect(pool.keeper_pid(), "there is no keeper")
         r.account(pool)
 
 

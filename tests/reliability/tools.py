@@ -8,7 +8,9 @@ import struct
 import time
 
 PTRACE_DETACH, PTRACE_SYSCALL, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 24, 0x4206, 0x4207
-PTRACE_GET_SYSCALL_INFO, SYSCALL_EXIT, TRACESYSGOOD = 0x420e, 2, 1
+PTRACE_GET_SYSCALL_INFO, SYSCALL_ENTRY, SYSCALL_EXIT, TRACESYSGOOD = 0x420e, 1, 2, 1
+SYS_RECVMSG = {"x86_64": 47, "aarch64": 212}[os.uname().machine]
+OFFER_MIN = 32
 WALL = 0x40000000
 SYS_PIDFD_GETFD = 438
 
@@ -209,17 +211,25 @@ class Frozen:
     def wait_stop(self):
         wait_for(lambda: os.waitpid(self.pid, WALL | os.WNOHANG)[0], f"pid {self.pid} is frozen", 20, 0.001)
 
-    def run_until_call_gives(self, at_least):
-        """Runs on, and is frozen again where a system call has just given that much."""
+    def next_call_stop(self):
+        """(number, None) where a system call begins, (None, what it gave) where it ends."""
         info = ctypes.create_string_buffer(88)
-        for _ in range(100):
-            self.request(PTRACE_SYSCALL)
-            self.wait_stop()
-            if self.libc.ptrace(PTRACE_GET_SYSCALL_INFO, self.pid, len(info), ctypes.addressof(info)) < 0:
-                raise OSError(ctypes.get_errno(), "PTRACE_GET_SYSCALL_INFO")
-            if info.raw[0] == SYSCALL_EXIT and struct.unpack_from("q", info.raw, 24)[0] >= at_least:
+        self.request(PTRACE_SYSCALL)
+        self.wait_stop()
+        if self.libc.ptrace(PTRACE_GET_SYSCALL_INFO, self.pid, len(info), ctypes.addressof(info)) < 0:
+            raise OSError(ctypes.get_errno(), "PTRACE_GET_SYSCALL_INFO")
+        value = struct.unpack_from("q", info.raw, 24)[0]
+        return {SYSCALL_ENTRY: (value, None), SYSCALL_EXIT: (None, value)}.get(info.raw[0], (None, None))
+
+    def run_until_received(self):
+        """Runs on, and is frozen again where recvmsg has just given an offer."""
+        number = None
+        for _ in range(5000):
+            begun, gave = self.next_call_stop()
+            if number == SYS_RECVMSG and gave is not None and gave >= OFFER_MIN:
                 return
-        raise Broken("no call gave that much")
+            number = begun
+        raise Broken("it received nothing")
 
     def kill(self):
         os.kill(self.pid, signal.SIGKILL)
