@@ -10,6 +10,7 @@
 #include "grant.h"
 #include "journal.h"
 #include "listener.h"
+#include "stop.h"
 #include "worker.h"
 
 /* The listener whose canonical socket this is. */
@@ -25,15 +26,25 @@ static struct listener *find_by_socket(int fd)
     return listener;
 }
 
-/* shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. */
+/*
+ * shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. Or
+ * the old broker is over, and one process of the worker after the other asks: they share the first
+ * one's channel.
+ */
 static bool renew(struct session *session, struct worker *worker, struct channel *channel,
                   struct listener *listener)
 {
-    if (!listener)
+    struct channel *shared = channel ? NULL : worker_find_channel(worker, listener);
+
+    if (!listener || stop_is_under_way())
         return grant_answer(session, WIRE_FAILED, EINVAL);
+    worker->aloof = false;
     if (channel)
         worker_close_channel(channel);
-    return grant_channel(session, listener, worker);
+    if (!shared || shared->their_fd < 0)
+        return grant_channel(session, listener, worker);
+    grant_send(session, shared, shared->their_fd);
+    return false;
 }
 
 static void close_if_open(int fd)

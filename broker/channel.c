@@ -69,6 +69,7 @@ static int map_board(struct channel *channel)
     if (page == MAP_FAILED)
         return -1;
     channel->board = page;
+    atomic_store(&channel->board->broker.canonical_ino, inode_of(channel->listener->canonical_fd));
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     channel_set_flag(channel, BOARD_BLIND, true);
     return 0;

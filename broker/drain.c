@@ -18,6 +18,8 @@ static bool is_at_rest(const struct worker *worker)
 {
     struct channel *channel;
 
+    if (worker->aloof)
+        return false; /* nobody knows */
     LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel_untaken(channel) > 0 || channel_active(channel) > 0)
             return false;

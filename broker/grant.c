@@ -56,6 +56,7 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
     channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
     pace_publish(listener, channel);
     channel_set_flag(channel, BOARD_EXACT, config_is_exact(&broker.config));
+    channel_set_flag(channel, BOARD_DRAINING, worker->state == WORKER_DRAINING);
     channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
     if (!grant_send(session, channel, worker_fd))
         worker_close_channel(channel);

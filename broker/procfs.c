@@ -30,7 +30,7 @@ pid_t procfs_parent(pid_t pid)
     return parent;
 }
 
-static void each_process(void (*visit)(pid_t pid, void *context), void *context)
+void procfs_each(void (*visit)(pid_t pid, void *context), void *context)
 {
     DIR *dir = opendir("/proc");
     struct dirent *entry;
@@ -90,7 +90,7 @@ void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), vo
         }
     closedir(dir);
     if (!listed)
-        each_process(visit_if_child, &(struct child_search){parent, visit, context});
+        procfs_each(visit_if_child, &(struct child_search){parent, visit, context});
 }
 
 bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size)
@@ -132,39 +132,81 @@ bool procfs_maps(pid_t pid, const char *file_name)
     return found;
 }
 
+bool procfs_get_uid(pid_t pid, uid_t *uid)
+{
+    char path[32];
+    char line[256];
+    unsigned real;
+    unsigned effective;
+    bool found = false;
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && fgets(line, sizeof line, file))
+        found = sscanf(line, "Uid: %u %u", &real, &effective) == 2 && real == effective;
+    fclose(file);
+    *uid = found ? real : (uid_t)-1;
+    return found;
+}
+
 struct socket_search {
     char link[48];
     bool found;
 };
 
-static void search_tree(pid_t pid, void *context)
+/* The number of the first descriptor that links there, or -1. */
+static int find_link(pid_t pid, const char *wanted)
 {
-    struct socket_search *search = context;
     char path[64];
     char link[64];
     struct dirent *entry;
+    int number = -1;
+
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return -1;
+    while (number < 0 && (entry = readdir(dir)) != NULL) {
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
+        link[len < 0 ? 0 : len] = '\0';
+        if (strcmp(link, wanted) == 0)
+            number = atoi(entry->d_name);
+    }
+    closedir(dir);
+    return number;
+}
+
+static void search_tree(pid_t pid, void *context)
+{
+    struct socket_search *search = context;
 
     if (search->found)
         return;
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-    DIR *dir = opendir(path);
-    if (dir) {
-        while (!search->found && (entry = readdir(dir)) != NULL) {
-            ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
-            link[len < 0 ? 0 : len] = '\0';
-            search->found = strcmp(link, search->link) == 0;
-        }
-        closedir(dir);
-    }
+    search->found = find_link(pid, search->link) >= 0;
     if (!search->found)
         procfs_each_child(pid, search_tree, search);
+}
+
+static void name_link(char *link, size_t size, ino_t ino)
+{
+    snprintf(link, size, "socket:[%llu]", (unsigned long long)ino);
+}
+
+int procfs_find_socket(pid_t pid, ino_t ino)
+{
+    char link[48];
+
+    name_link(link, sizeof link, ino);
+    return find_link(pid, link);
 }
 
 bool procfs_tree_holds_socket(pid_t root, ino_t ino)
 {
     struct socket_search search = {.found = false};
 
-    snprintf(search.link, sizeof search.link, "socket:[%llu]", (unsigned long long)ino);
+    name_link(search.link, sizeof search.link, ino);
     search_tree(root, &search);
     return search.found;
 }

@@ -15,12 +15,22 @@ pid_t procfs_parent(pid_t pid);
  * look again where it matters. */
 void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context);
 
+/* The same for every process. */
+void procfs_each(void (*visit)(pid_t pid, void *context), void *context);
+
+/* Its uid, real and effective; false where these are two. The owner of its files in /proc would not
+ * do: that is root for whoever is not dumpable. */
+bool procfs_get_uid(pid_t pid, uid_t *uid);
+
 /* Copies what NAME was in the environment it was started with, cut to size; false: it was not
  * there. */
 bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size);
 
 /* Whether a file of this name is mapped into it. */
 bool procfs_maps(pid_t pid, const char *file_name);
+
+/* The number of one of its descriptors of the socket with this inode, or -1. */
+int procfs_find_socket(pid_t pid, ino_t ino);
 
 /* Whether it, or a descendant, has an fd of the socket with this inode. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);

@@ -28,6 +28,7 @@
 #include "log.h"
 #include "loop.h"
 #include "pace.h"
+#include "orphans.h"
 #include "places.h"
 #include "session.h"
 #include "restart.h"
@@ -39,6 +40,8 @@
 #include "upgrade.h"
 
 struct broker broker;
+
+static bool left_over; /* a control socket of a broker that was killed: its workers may live */
 
 static bool resolve_identity(void)
 {
@@ -109,6 +112,7 @@ static bool remove_stale(const char *path)
                   path);
         return false;
     }
+    left_over = true;
     int lives = client_probe(path);
     if (lives == 0 && unlink(path) == 0)
         return true;
@@ -232,8 +236,13 @@ static void resume(void)
 
 static void start(void)
 {
+    unsigned orphans = left_over ? orphans_adopt() : 0;
+
     log_debug("control socket is %s", broker.control_path);
-    if (fleet_init() < 0) {
+    if (orphans > 0) {
+        log_info("going on with %u workers of a broker that was killed", orphans);
+        adopt_finish();
+    } else if (fleet_init() < 0) {
         log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
         stop_begin(EXIT_NEVER_READY);
     }

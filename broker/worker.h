@@ -47,6 +47,7 @@ struct worker {
     unsigned missed_looks;         /* in a row at which it lacked the library, see start.c */
     int64_t drain_ms;              /* when it began to drain */
     unsigned looks_at_rest;
+    bool aloof;           /* serves by itself, see orphans.h, and has not asked for a channel yet */
     bool stuck;           /* watchdog.c has said so */
     int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
     uint64_t seen_motion; /* worker_motion() then */

@@ -68,6 +68,8 @@ static int take_direct(struct vlisten *listener, int fd, struct sockaddr *addr, 
     return adopt_connection(listener, fd, conn_fd);
 }
 
+#define CHANGED (-2) /* between channel and canonical socket: take the other way */
+
 static int accept_timeout_ms(int fd)
 {
     struct timeval timeout = {0};
@@ -81,14 +83,19 @@ static int accept_timeout_ms(int fd)
     return (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000);
 }
 
-/* The program's fd is the canonical socket. It is non-blocking for all who share it, so blocking is
- * played here. */
+/*
+ * The program's fd is the canonical socket. It is non-blocking for all who share it, so blocking is
+ * played here. CHANGED: a new broker has given a channel, which is there instead now.
+ */
 static int accept_shared(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                          int flags)
 {
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    struct pollfd readable = {.fd = atomic_load(&listener->shadow_fd), .events = POLLIN};
 
     for (;;) {
+        renew_if_due(listener, fd);
+        if (!atomic_load(&listener->direct))
+            return CHANGED;
         int conn_fd = take_direct(listener, fd, addr, len, flags);
         if (conn_fd >= 0 || errno != EAGAIN || atomic_load(&listener->nonblock))
             return conn_fd;
@@ -202,7 +209,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
             return -1;
         }
         vlisten_go_direct(listener, fd); /* end of file: the broker died */
-        return accept_shared(listener, fd, addr, len, flags);
+        return CHANGED;
     }
 }
 
@@ -247,8 +254,11 @@ int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
     atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
     /* so that the next connection comes the way it is wanted */
     board_set_worker_flag(listener->board, BOARD_WANTS_NONBLOCK, (flags & SOCK_NONBLOCK) != 0);
-    int conn_fd = atomic_load(&listener->direct) ? accept_shared(listener, fd, addr, len, flags)
+    int conn_fd;
+    do
+        conn_fd = atomic_load(&listener->direct) ? accept_shared(listener, fd, addr, len, flags)
                                                  : take_offer(listener, fd, addr, len, flags);
+    while (conn_fd == CHANGED);
     if (conn_fd >= 0)
         errno = saved;
     return conn_fd;

@@ -35,9 +35,7 @@ static void copy_async(int from_fd, int to_fd)
         NEXT(fcntl)(to_fd, F_SETSIG, signal_number);
 }
 
-/* What a program may have set on its socket and expects of the fd: status flags and the time-out of
- * accept. */
-static void dress_channel(int channel_fd, int fd, int status_flags)
+void claim_dress_channel(int channel_fd, int fd, int status_flags)
 {
     struct timeval timeout;
     socklen_t len = sizeof timeout;
@@ -66,7 +64,7 @@ static enum claim_result install(int fd, int status_flags, struct link_grant *gr
     NEXT(close)(grant->shadow_fd);
     grant->shadow_fd = -1;
     atomic_store(&listener->own_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
-    dress_channel(grant->channel_fd, fd, status_flags);
+    claim_dress_channel(grant->channel_fd, fd, status_flags);
     int count = retarget(fd, grant->channel_fd, fds);
     if (count < 0) {
         vlisten_drop_ref(listener, -1);

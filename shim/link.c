@@ -28,9 +28,9 @@ static bool peer_is_broker(int fd)
     return peer.uid == 0 || peer.uid == geteuid() || peer.uid == env.owner_uid;
 }
 
-static int connect_once(const struct sockaddr_un *addr, socklen_t len)
+static int connect_once(const struct sockaddr_un *addr, socklen_t len, int deadline_ms)
 {
-    struct timeval deadline = {.tv_sec = LINK_DEADLINE_S};
+    struct timeval deadline = {deadline_ms / 1000, deadline_ms % 1000 * 1000};
     int fd = NEXT(socket)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
@@ -55,6 +55,11 @@ static int connect_once(const struct sockaddr_un *addr, socklen_t len)
 
 int link_open(void)
 {
+    return link_open_within(LINK_DEADLINE_S * 1000);
+}
+
+int link_open_within(int deadline_ms)
+{
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     size_t name_len = strlen(env.broker);
     size_t prefix_len = sizeof abstract_prefix - 1;
@@ -69,11 +74,12 @@ int link_open(void)
     memcpy(addr.sun_path + 1, abstract_prefix, prefix_len);
     memcpy(addr.sun_path + 1 + prefix_len, env.broker, name_len);
     fd = connect_once(
-        &addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + prefix_len + name_len));
+        &addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + prefix_len + name_len),
+        deadline_ms);
     if (fd < 0) {
         memset(&addr.sun_path, 0, sizeof addr.sun_path);
         memcpy(addr.sun_path, env.broker, name_len);
-        fd = connect_once(&addr, sizeof addr);
+        fd = connect_once(&addr, sizeof addr, deadline_ms);
     }
     pthread_setcancelstate(old_state, NULL);
     return fd;

@@ -32,6 +32,9 @@ struct link_grant {
  */
 int link_open(void);
 
+/* The same with another deadline, for all that is done with that fd. */
+int link_open_within(int deadline_ms);
+
 /*
  * Sends a request with fd (borrowed, -1 for none) and receives the answer; gives every descriptor
  * in *grant to the caller. Returns 0, or -1 with the errno of sendmsg(2) or recvmsg(2), ETIMEDOUT,

@@ -96,7 +96,7 @@ void vlisten_learn_fd_limit(void)
 
 /* A record that is used keeps its page for ever: a thread may still sit in accept() on a listener
  * closed under it. */
-static bool map_board(struct vlisten *listener, int board_fd)
+bool vlisten_map_board(struct vlisten *listener, int board_fd)
 {
     int fixed = listener->board ? MAP_FIXED : 0;
     void *page =
@@ -140,7 +140,7 @@ struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock)
     atomic_store(&listener->own_fd, -1);
     int shadow_fd = vlisten_hide_fd(grant->shadow_fd, vlisten_index(listener));
     atomic_store(&listener->shadow_fd, shadow_fd);
-    if (shadow_fd < 0 || !map_board(listener, grant->board_fd)) {
+    if (shadow_fd < 0 || !vlisten_map_board(listener, grant->board_fd)) {
         vlisten_close_hidden(&listener->shadow_fd);
         atomic_store(&listener->refs, 0);
         return NULL;

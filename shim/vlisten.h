@@ -34,8 +34,10 @@ struct vlisten {
     _Atomic bool
         direct;        /* the program's fd is the canonical socket itself, see vlisten_go_direct */
     _Atomic int looks; /* how often accept() may still look into the backlog in vain */
-    _Atomic bool told; /* an event loop was told that the canonical socket is readable */
-    struct board *board; /* never unmapped, only mapped over */
+    _Atomic int64_t ask_at_s; /* when renew.c may ask for a new broker next */
+    _Atomic unsigned refit;   /* vlisten_refits when it last got another board */
+    _Atomic bool told;        /* an event loop was told that the canonical socket is readable */
+    struct board *board;      /* never unmapped, only mapped over */
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
     int backlog;           /* for listen(2), 0: as the program asks */
@@ -110,11 +112,31 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
 /* listen(fd, backlog); 0, or -1 with the errno of listen(2). */
 int claim_listen(struct vlisten *listener, int fd, int backlog);
 
+/* Gives the channel what a program may have set on its socket and expects of the fd: status flags,
+ * the time-out of accept, who gets SIGIO. Borrows both. */
+void claim_dress_channel(int channel_fd, int fd, int status_flags);
+
 /* connect() on a bound fd: it is a client after all. The socket becomes the program's own again; 0,
  * or -1 as bind(2). */
 int claim_abandon(struct vlisten *listener, int fd);
 
+/* --- renew.c --- */
+
+/* How often a board was replaced under a listener; wait.c lowers only what it raised in the board
+ * of now. */
+extern _Atomic unsigned vlisten_refits;
+
+/*
+ * fd is the canonical socket because the broker is gone: asks for a new one, at most once a second,
+ * and puts its channel in the place of fd. Takes 100 ms at the most. Else does nothing.
+ */
+void renew_if_due(struct vlisten *listener, int fd);
+
 /* --- vlisten.c --- */
+
+/* Maps it in the place of the one before. False: errno of mmap(2), nothing changed. Borrows
+ * board_fd. */
+bool vlisten_map_board(struct vlisten *listener, int board_fd);
 
 /* Whether there is no room for one more record: what is bound now stays native. */
 bool vlisten_is_full(void);

@@ -32,13 +32,17 @@ static struct registration registrations[EPOLL_SETS];
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
 THREAD_LOCAL uint64_t raised;
+THREAD_LOCAL unsigned raised_at; /* vlisten_refits then */
 THREAD_LOCAL int last_epoll_fd = -1;
 THREAD_LOCAL int guesses_to_skip; /* accepts until a wrong guess is tried again */
 
 static void lower_all(void)
 {
-    for (uint64_t rest = raised; rest; rest &= rest - 1)
-        board_lower(vlisten_table[__builtin_ctzll(rest)].board);
+    for (uint64_t rest = raised; rest; rest &= rest - 1) {
+        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
+        if (atomic_load_explicit(&listener->refit, memory_order_relaxed) <= raised_at)
+            board_lower(listener->board);
+    }
     raised = 0;
 }
 
@@ -46,7 +50,13 @@ void wait_begin(uint64_t listeners)
 {
     if (raised)
         lower_all();
+    for (uint64_t rest = listeners; rest; rest &= rest - 1) {
+        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
+        if (atomic_load_explicit(&listener->direct, memory_order_relaxed))
+            renew_if_due(listener, atomic_load(&listener->fd));
+    }
     raised = listeners;
+    raised_at = atomic_load_explicit(&vlisten_refits, memory_order_relaxed);
     for (uint64_t rest = listeners; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
         board_raise(listener->board);

@@ -179,6 +179,63 @@ def alone_epoll_all(r):
     alone(r, "epoll-all")
 
 
+def handed(pool):
+    status = pool.status()
+    return sum(listener["handed"] + listener["direct"] for listener in status["listeners"]) if status else 0
+
+
+def serve_in_turn(pool, r):
+    """All workers have asked the new broker for a channel, once they have come to accept or wait."""
+    with_all = pool.load(rate=400, seconds=r.pick(3, 2)).finish(wait=True)
+    r.count(with_all)
+    before = handed(pool)
+    r.count(pool.load(clients=8, seconds=0.5).finish(wait=True))
+    r.expect(handed(pool) > before, "nothing goes by way of the new broker")
+
+
+def adopted(r, mode):
+    """Broker and keeper are killed; the next run of the name goes on with the same workers."""
+    with Pool(mode) as pool:
+        idle_gap = without_fault(pool, 1)
+        pids = pool.pids()
+        for _ in range(r.pick(10, 2)):
+            load = pool.load(clients=8)
+            time.sleep(0.2)
+            kill_both(pool)
+            pool.process.wait()
+            time.sleep(r.rng.random())
+            pool.launch()
+            wait_for(lambda: pool.broker_pid() == pool.process.pid, "the new broker answers")
+            time.sleep(r.pick(2, 1.2))  # each has asked by now
+            r.count(load.finish(), 4)  # at most the one offer that each channel may hold
+            r.expect(pool.pids() == pids, f"other workers: {pids} became {pool.pids()}")
+            serve_in_turn(pool, r)
+            r.did()
+        expect_gap(r, idle_gap)
+        r.account(pool)
+        load = pool.load(clients=4)
+        answer = pool.sshim_says("restart")
+        r.expect(answer.returncode == 0, f"restart says {answer.stdout.strip()}")
+        r.count(load.finish())
+        wait_for(lambda: len(pool.workers_now()) == 4, "the old workers have ended", 10)
+        r.expect(not set(pool.pids().values()) & set(pids.values()), "old workers after a restart")
+
+
+@row("adopted-blocking", "kill -9 of broker and keeper, a new run, blocking accept")
+def adopted_blocking(r):
+    adopted(r, "blocking")
+
+
+@row("adopted-epoll", "kill -9 of broker and keeper, a new run, event loop")
+def adopted_epoll(r):
+    adopted(r, "epoll-one")
+
+
+@row("adopted-epoll-all", "... event loop until EAGAIN")
+def adopted_epoll_all(r):
+    adopted(r, "epoll-all")
+
+
 @row("death-exit", "--on-broker-death exit")
 def death_exit(r):
     with Pool("blocking", options=["--on-broker-death", "exit"]) as pool:

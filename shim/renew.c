@@ -1,0 +1,110 @@
+/*
+ * renew.c - a worker that accepts by itself, since broker and keeper were killed, asks now and then
+ * whether there is a new broker. Only where the program comes to accept or wait anyway; no thread,
+ * no timer. The record stays the same one: other threads may sit in a call on it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <time.h>
+
+#include "env.h"
+#include "fdmap.h"
+#include "next.h"
+#include "retarget.h"
+#include "vlisten.h"
+
+#define ASK_EVERY_S 1
+#define ANSWER_MS 100 /* nobody may wait longer for a broker that does not answer */
+
+_Atomic unsigned vlisten_refits;
+
+/* With --handoff direct the canonical socket is where it is to be. */
+static bool is_orphan(struct vlisten *listener)
+{
+    return atomic_load(&listener->direct) && !board_has_flag(listener->board, BOARD_DIRECT) &&
+           (atomic_load(&listener->board->worker.flags) & BOARD_LISTENING);
+}
+
+/* One thread in each second. */
+static bool is_my_turn(struct vlisten *listener)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t due_s = atomic_load(&listener->ask_at_s);
+    return now.tv_sec >= due_s &&
+           atomic_compare_exchange_strong(&listener->ask_at_s, &due_s, now.tv_sec + ASK_EVERY_S);
+}
+
+static int ask(struct vlisten *listener, struct link_grant *grant)
+{
+    struct wire_attach request = {
+        .auth = env.auth, .channel = listener->channel, .flags = WIRE_ATTACH_RENEW};
+    int link_fd = link_open_within(ANSWER_MS);
+
+    if (link_fd < 0)
+        return -1;
+    wire_head_init(&request.head, WIRE_ATTACH);
+    int result =
+        link_ask(link_fd, &request, sizeof request, atomic_load(&listener->shadow_fd), grant);
+    NEXT(close)(link_fd);
+    return result;
+}
+
+/* Of this process: each one that shares the channel brings its own. */
+static unsigned count_connections(struct vlisten *listener)
+{
+    unsigned count = 0;
+    int last = atomic_load(&fdmap_last_conn);
+
+    for (int fd = 0; fd <= last; fd++) {
+        struct fdmap_entry entry = fdmap_get(fd);
+        count += entry.kind == FDMAP_CONN && entry.index == vlisten_index(listener);
+    }
+    return count;
+}
+
+/* What is raised now was raised in the old page: wait.c compares the counters. */
+static bool take_board(struct vlisten *listener, int board_fd)
+{
+    if (!vlisten_map_board(listener, board_fd))
+        return false;
+    atomic_store(&listener->refit, atomic_fetch_add(&vlisten_refits, 1) + 1);
+    atomic_fetch_add(&listener->board->worker.direct, count_connections(listener));
+    atomic_fetch_add(&listener->board->worker.holders, 1);
+    atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
+    return true;
+}
+
+/* The channel takes the place of the canonical socket, and only then calls act on it. */
+static void refit(struct vlisten *listener, int fd, const struct link_grant *grant)
+{
+    struct wire_listen message = {.backlog = listener->backlog};
+    int fds[RETARGET_MAX];
+    int status_flags = NEXT(fcntl)(fd, F_GETFL) & ~O_NONBLOCK;
+
+    claim_dress_channel(grant->channel_fd, fd,
+                        status_flags | (atomic_load(&listener->nonblock) ? O_NONBLOCK : 0));
+    if (!take_board(listener, grant->board_fd) || retarget(fd, grant->channel_fd, fds) < 0)
+        return;
+    listener->channel = grant->channel;
+    listener->backlog = grant->backlog;
+    atomic_store(&listener->fd, fd);
+    atomic_store(&listener->direct, false);
+    wire_head_init(&message.head, WIRE_LISTEN);
+    vlisten_tell(listener, &message, sizeof message);
+}
+
+void renew_if_due(struct vlisten *listener, int fd)
+{
+    struct link_grant grant;
+    int saved = errno;
+
+    if (fd >= 0 && is_orphan(listener) && is_my_turn(listener) && vlisten_is_owner() &&
+        ask(listener, &grant) == 0) {
+        if (grant.verdict == WIRE_SHARED && grant.channel_fd >= 0)
+            refit(listener, fd, &grant);
+        link_grant_finish(&grant);
+    }
+    errno = saved;
+}

@@ -1,0 +1,131 @@
+# Broker and keeper are killed together: the workers serve by themselves, the next run takes them in.
+load helpers
+
+orphan_them() {
+    PIDS=$(status_of '[.workers[].pid] | sort | tostring')
+    kill_broker_and_keeper
+}
+
+# Same processes; each asks for a channel when it comes to accept.
+are_adopted() { # COUNT
+    [[ $(status_of '[.workers[].pid] | sort | tostring') == "$PIDS" ]]
+    all_channels_are_back "$1"
+}
+
+all_channels_are_back() { # COUNT
+    wait_until asked_again "$1"
+}
+
+asked_again() {
+    probe 5 "${TO:-$ADDR}"
+    [[ $(status_of '[.listeners[].connections] | add') -ge "$1" ]]
+}
+
+@test "workers without a broker are taken in by the next run and go on with the same pids" {
+    start_broker -w 3 -- "$VICTIM" epoll "$ADDR"
+    probe 10
+    orphan_them
+    probe 10
+    start_broker -w 3 -- "$VICTIM" epoll "$ADDR"
+    are_adopted 10
+    all_answer 3
+    status_is '[.workers[].state] == ["ready", "ready", "ready"]'
+    timeout 60 "$SSHIM" restart --control "$CONTROL"
+    all_answer 3
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "one that ended meanwhile is started again, and the address is shared as before" {
+    start_broker -w 3 -- "$VICTIM" accept "$ADDR"
+    local lost
+    lost=$(worker_pid 1)
+    orphan_them
+    kill -KILL "$lost"
+    wait_until is_gone "$lost"
+    start_broker -w 3 -- "$VICTIM" accept "$ADDR"
+    wait_until workers_ready 3
+    all_answer 3
+    stop_broker
+}
+
+@test "children of a worker that accept by themselves share its channel again" {
+    start_broker -w 2 -- "$VICTIM" prefork "$ADDR"
+    orphan_them
+    start_broker -w 2 -- "$VICTIM" prefork "$ADDR"
+    are_adopted 20
+    all_answer 2
+    # signalfd, epoll, sockets, journal and pidfds apart: three for each worker's one channel
+    (($(find "/proc/$BROKER/fd" -lname '*sshim-board*' | wc -l) == 2))
+    stop_broker
+}
+
+@test "a socket file stays, and is gone with all that belongs to it when the new broker stops" {
+    TO=$TMP/server.sock
+    start_broker -w 2 -- "$VICTIM" accept "$TO"
+    orphan_them
+    probe 4 "$TO"
+    start_broker -w 2 -- "$VICTIM" accept "$TO"
+    are_adopted 10
+    stop_broker
+    [[ $STATUS == 0 ]]
+    [[ -z $(find "$TMP" -name '.sshim-*') ]]
+}
+
+@test "servers that had joined are taken in" {
+    start_broker -w 0
+    LD_PRELOAD=$LIB SSHIM_BROKER=$CONTROL start_other "$VICTIM" accept "$ADDR"
+    wait_until workers_ready 1
+    kill_broker_and_keeper
+    start_broker -w 0
+    PIDS="[$OTHER]"
+    all_channels_are_back 5
+    status_is ".workers[0].pid == $OTHER"
+    stop_broker
+}
+
+@test "who cannot be found any more is named by the address that it holds" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    local worker
+    worker=$(worker_pid 0)
+    kill_broker_and_keeper
+    rm "$CONTROL"
+    launch_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    wait_for_broker
+    [[ $STATUS == 4 ]]
+    log_has "cannot bind $ADDR"
+    kill -KILL "$worker"
+}
+
+@test "a process of another user that looks like a worker is not taken in" {
+    [[ $(id -u) == 0 ]] || skip "only root can start a process of another user"
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    local worker
+    worker=$(worker_pid 0)
+    kill_broker_and_keeper
+    kill -KILL "$worker"
+    # its own broker at the same path, so that it looks right in every way
+    cat >"$TMP/poser.py" <<'END'
+import mmap, os, socket, struct, sys
+os.setgroups([])
+os.setresuid(65534, 65534, 65534)
+host, port = sys.argv[1].rsplit(":", 1)
+s = socket.create_server((host, int(port)))
+fd = os.memfd_create("sshim-board")
+os.ftruncate(fd, 4096)
+page = mmap.mmap(fd, 4096)
+page[0:64] = struct.pack("<4I4Q", 1, 1, 1, 4, 0, 0, 0, 0).ljust(64, b"\0")
+page[64:128] = struct.pack("<4I2Q", 0x31425353, 0, 0, 0, 0, os.fstat(s.fileno()).st_ino).ljust(64, b"\0")
+print("poses", flush=True)
+while True:
+    c, _ = s.accept()
+    c.close()
+END
+    SSHIM_BROKER=$CONTROL SSHIM_WORKER_ID=0 SSHIM_TOKEN=00112233445566778899aabbccddeeff \
+        start_other python3 "$TMP/poser.py" "$ADDR"
+    wait_until grep -q poses "$TMP/out.other"
+    launch_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    wait_for_broker
+    [[ $STATUS == 4 ]]
+    ! log_has "going on with"
+}
