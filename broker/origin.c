@@ -114,6 +114,7 @@ void origin_make_listener(const struct origin_socket *socket)
     }
     if (folder_fd >= 0 && listener_guard_path(listener) && listener->path.ino)
         path_drop_old_links(&listener->path);
+    fcntl(socket->fd, F_SETFL, fcntl(socket->fd, F_GETFL) | O_NONBLOCK);
     listener->listening = true;
     listener->backlog = SOMAXCONN;
     listener_set_canonical(listener, socket->fd);
