@@ -229,6 +229,11 @@ static bool claim_folder(struct session *session, struct worker *worker,
         return false;
     }
     struct listener *listener = find_path(&address, fd);
+    if (session_count_claims(worker->slot) >= SESSION_CLAIMS_MAX) {
+        close(fd);
+        return grant_answer(session, WIRE_FAILED, ENOMEM);
+    }
+    session->claim_slot = worker->slot;
     if (listener && listener->reserved_by)
         return park(session, claim, fd);
     if (!listener && !is_shared(worker, &address)) {

@@ -44,13 +44,17 @@ bool grant_send(struct session *session, const struct channel *channel, int work
 bool grant_channel(struct session *session, struct listener *listener, struct worker *worker)
 {
     int worker_fd;
-    struct channel *channel = channel_create(listener, worker, &worker_fd);
+    struct channel *channel = NULL;
 
-    if (!channel)
-        return grant_answer(session, WIRE_FAILED, ENOMEM);
-    if (mail_watch(channel) < 0) {
+    if (worker_count_channels(worker) < WORKER_CHANNELS_MAX)
+        channel = channel_create(listener, worker, &worker_fd);
+    if (channel && mail_watch(channel) < 0) {
         close(worker_fd);
         channel_destroy(channel);
+        channel = NULL;
+    }
+    if (!channel) {
+        listener_retire_if_unused(listener); /* it may have been made for this */
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
     channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);

@@ -15,13 +15,25 @@
 #include "broker/loop.h"
 #include "proto/wire.h"
 
-/* At most this many connections at a time; the next one waits in the backlog. */
-#define SESSION_MAX 512
+/*
+ * At most this many connections at a time, by where they came in: the abstract name, which every
+ * local user reaches, and the file, which only the broker's own does. A further one puts out the
+ * oldest that has said nothing yet; where all have, it waits in the backlog.
+ */
+#define SESSION_WORKERS_MAX 448
+#define SESSION_OPERATORS_MAX 64
+/* Of these, so many in which one worker is in the middle of claiming a path. */
+#define SESSION_CLAIMS_MAX 64
 /* A peer that says nothing for this long is dropped. */
 #define SESSION_DEADLINE_MS 10000
 
+struct rendezvous;
+
 struct session {
     struct loop_watch watch; /* .fd keeps */
+    struct rendezvous *from;
+    bool has_spoken;
+    unsigned claim_slot; /* whose claim it is about, if it is reserved or parked */
     struct loop_timer deadline;
     struct ucred peer;
     struct listener *reserved; /* AF_UNIX path that this peer is about to bind */
@@ -52,6 +64,9 @@ bool session_send(struct session *session, const void *message, size_t len_bytes
 void session_send_text(struct session *session, char *text, size_t len, int exit_code);
 
 void session_close(struct session *session);
+
+/* How many links have a reservation of this slot, or are parked for it. */
+unsigned session_count_claims(unsigned slot);
 
 /* A reservation has ended: claims that were parked for this address are looked at again. */
 void session_retry_parked(void);

@@ -168,6 +168,16 @@ struct channel *worker_find_channel(const struct worker *worker, const struct li
     return NULL;
 }
 
+unsigned worker_count_channels(const struct worker *worker)
+{
+    struct channel *channel;
+    unsigned count = 0;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        count++;
+    return count;
+}
+
 static uint64_t sum_channels(const struct worker *worker, uint64_t count(const struct channel *))
 {
     uint64_t sum = 0;

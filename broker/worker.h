@@ -21,6 +21,10 @@
     X(DRAINING, "draining") /* is to end: no new connections */                                    \
     X(GONE, "gone") /* its process has ended; what it had not taken is still to be given out */
 
+/* Of one worker: as many as a server may have listeners (shim), and as many again that it has
+ * closed and somebody still holds. */
+#define WORKER_CHANNELS_MAX 128
+
 enum worker_state {
 #define X(name, text) WORKER_##name,
     WORKER_STATES(X)
@@ -99,6 +103,9 @@ struct worker *worker_find_by_pid(pid_t pid);
 
 /* Its channel on this listener that is not closed, or NULL. */
 struct channel *worker_find_channel(const struct worker *worker, const struct listener *listener);
+
+/* Closed ones included. */
+unsigned worker_count_channels(const struct worker *worker);
 
 /* Sums over its channels, and of those that are gone. */
 uint64_t worker_accepted(const struct worker *worker);

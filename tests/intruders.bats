@@ -44,6 +44,32 @@ fds_are_back() { # COUNT
     stop_broker
 }
 
+@test "another user who fills the workers' socket keeps out neither workers nor operators" {
+    [[ $(id -u) == 0 ]] || skip "only root can become another user"
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    INTRUDER_UID=65534 start_other "${INTRUDER[@]}" crowd "$CONTROL" 600
+    wait_until grep -q silent "$TMP/out.other"
+    local began=$SECONDS
+    timeout 6 "$SSHIM" status --control "$CONTROL"
+    kill -KILL "$(worker_pid 0)"
+    wait_until status_is '.workers[0].restarts == 1 and .workers[0].state == "ready"'
+    # less than the ten seconds after which a silent peer is dropped in any case
+    ((SECONDS - began < 9))
+    probe 4
+    stop_broker
+}
+
+@test "a worker that claims address after address and channel after channel gets a bounded number" {
+    start_broker -w 2 -- "${INTRUDER[@]}" hoard "$CONTROL" "$ADDR"
+    wait_until grep -q hoards "$TMP/out"
+    local got
+    got=$(grep -m 1 -o 'hoards [0-9]*' "$TMP/out" | cut -d' ' -f2)
+    ((got > 0 && got <= 128))
+    (($(find "/proc/$BROKER/fd" -lname '*sshim-board*' | wc -l) <= 256))
+    all_answer 2
+    stop_broker
+}
+
 @test "another user is told nothing on the workers' socket, which anybody can reach" {
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     local code

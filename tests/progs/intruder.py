@@ -3,6 +3,9 @@
     intruder.py garbage CONTROL SEED   random and nearly right datagrams, with and without descriptors,
                                        to both rendezvous sockets
     intruder.py silent CONTROL COUNT   that many connections that say nothing, until killed
+    intruder.py crowd CONTROL COUNT    the same, on the socket that everybody reaches
+    intruder.py hoard CONTROL ADDRESS  as a worker: serves, but first claims address after address, renews
+                                       channel after channel, keeps all, and prints how many it got
     intruder.py command CONTROL CODE   one command on the abstract socket; prints what came back
     intruder.py claim CONTROL          a claim with a wrong token; prints what came back
 
@@ -82,6 +85,53 @@ def silent(control, count):
         peers.append(connect((control, abstract(control))[i % 2]))
     print("silent", flush=True)
     time.sleep(1000)
+
+
+def crowd(control, count):
+    peers = [connect(abstract(control)) for _ in range(int(count))]
+    print("silent", flush=True)
+    time.sleep(1000)
+
+
+SHARED, RENEW = 1, 1
+
+
+def auth():
+    return bytes.fromhex(os.environ["SSHIM_TOKEN"]) + struct.pack("=II", int(os.environ["SSHIM_WORKER_ID"]), 0)
+
+
+def request(control, data, fd):
+    """The channel's id, and the descriptors that came: channel, canonical socket, scoreboard; or None."""
+    peer = connect(abstract(control))
+    socket.send_fds(peer, [data], [fd])
+    answer, fds, _, _ = socket.recv_fds(peer, 4096, 1)
+    verdict, _, channel = struct.unpack_from("=IiQ", answer, 8)
+    if verdict == SHARED:
+        for _ in range(2):
+            fds += socket.recv_fds(peer, 4096, 1)[1]
+    peer.close()
+    return (channel, fds) if verdict == SHARED else None
+
+
+def hoard(control, address):
+    host, port = address.rsplit(":", 1)
+    listener = socket.create_server((host, int(port)))
+    got = []
+    for i in range(300):
+        plain = socket.socket()
+        name = struct.pack("=H", socket.AF_INET) + struct.pack("!H", int(port)) + bytes([127, 200, i >> 8, i & 255]) + bytes(8)
+        wanted = struct.pack("=I", len(name)) + name.ljust(112, b"\0") + struct.pack("=I", 0)
+        got.append(request(control, head(1) + auth() + wanted, plain.fileno()))
+    got = [one for one in got if one]
+    for i in range(300):
+        channel, fds = got[i % len(got)]
+        got.append(request(control, head(2) + auth() + struct.pack("=QII", channel, RENEW, 0), fds[1]))
+        got = [one for one in got if one]
+    print("hoards", len(got), flush=True)
+    while True:
+        client, peer = listener.accept()
+        client.sendall(b"slot=%s peer=%s:%d \n" % (os.environ["SSHIM_WORKER_ID"].encode(), peer[0].encode(), peer[1]))
+        client.close()
 
 
 def ask(control, data, fds=()):
