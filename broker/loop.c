@@ -7,10 +7,12 @@
 #include <time.h>
 
 #define BATCH 64
+#define LATE_MS 1000 /* later than that: not busy, but suspended */
 
 static int epoll_fd = -1;
 static bool running;
-static int64_t now_ms;
+static int64_t now_ms;       /* without the time in which we were suspended */
+static int64_t suspended_ms; /* in all */
 
 /* The events of this turn: loop_remove blanks those of a watch that is gone. */
 static struct epoll_event batch[BATCH];
@@ -24,7 +26,7 @@ static void read_clock(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - suspended_ms;
 }
 
 int loop_init(void)
@@ -143,13 +145,29 @@ void loop_set_before_wait(void (*before_wait)(void))
     call_before_wait = before_wait;
 }
 
+/*
+ * Stopped, or on a machine that slept: time stands still for us as well. Else all would be late at
+ * once, and workers, which stood still as we did, would be taken for stuck.
+ */
+static void skip_suspension(int64_t due_ms)
+{
+    if (now_ms <= due_ms + LATE_MS)
+        return;
+    suspended_ms += now_ms - due_ms;
+    now_ms = due_ms;
+}
+
 static void turn(void)
 {
     call_before_wait();
-    int count = epoll_wait(epoll_fd, batch, BATCH, wait_ms());
+    int limit_ms = wait_ms();
+    int64_t due_ms = now_ms + limit_ms;
+    int count = epoll_wait(epoll_fd, batch, BATCH, limit_ms);
 
     assert(count >= 0 || errno == EINTR);
     read_clock();
+    if (limit_ms >= 0)
+        skip_suspension(due_ms);
     batch_count = count > 0 ? count : 0;
     for (int i = 0; i < batch_count; i++) {
         struct loop_watch *watch = batch[i].data.ptr;

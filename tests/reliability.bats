@@ -20,6 +20,7 @@ row() { # NAME...
 @test "clients wait while every worker is dead" { row kill-all; }
 @test "a stopped worker is left out, told, and comes back" { row 'stopped-*'; }
 @test "requests that never return hold up nobody else" { row 'pinned-*'; }
+@test "a request that never returns is reported, or ended, as --stuck-warn and --stuck-kill say" { row stuck-warn stuck-kill; }
 @test "a worker that accepts nothing is found, left out and told" { row deaf; }
 @test "a worker that closes its listener or shuts it down is left out and told" { row closes unlistens; }
 @test "a worker that ruins its scoreboard or its channel harms nobody" { row 'mad-*'; }
@@ -46,6 +47,7 @@ row() { # NAME...
 @test "an upgrade to a program that does not start is refused" { row upgrade-bad; }
 @test "a log that cannot be written holds up nothing" { row 'log-*'; }
 @test "clocks that jump change nothing" { row clock suspended; }
+@test "after a suspension of all nobody is taken for stuck" { row suspended-all; }
 @test "a thousand silent clients hold up nobody" { row silent-clients; }
 @test "clients that reset or are half closed harm nobody" { row reset-clients half-open vanished; }
 @test "strangers are told nothing and harm nobody" { row garbage; }

@@ -92,6 +92,34 @@ def pinned_epoll(r):
     never_returns(r, "epoll-sync")
 
 
+def pinned_for_long(r, option, pinned_state):
+    """One request of a pool under load does not end; pinned_state(pool, slot, pid) waits for what must come."""
+    with Pool("blocking", options=[option, "1"]) as pool:
+        load = pool.load(rate=100, mix="f9h1")
+        for _ in range(r.pick(5, 1)):
+            client, short_pid = pin(pool)
+            slot, pid = next((slot, pid) for slot, pid in pool.pids().items() if pid & 0xffff == short_pid)
+            wait_for(lambda: pinned_state(pool, slot, pid), f"{option} does what it says", 20)
+            client.close()
+            wait_for(lambda: len(pool.serving()) == 4, "all serve again", 20)
+            r.did()
+        r.count(load.finish())
+        r.expect(sum(worker["restarts"] for worker in pool.workers_now())
+                 == (r.times if option == "--stuck-kill" else 0), "a worker that was not pinned was replaced")
+        r.account(pool)
+
+
+@row("stuck-warn", "a request that never returns, --stuck-warn 1")
+def stuck_warn(r):
+    pinned_for_long(r, "--stuck-warn", lambda pool, slot, pid: pool.state_of(slot) == "stuck"
+                    and f"worker {slot} (pid {pid})" in pool.log())
+
+
+@row("stuck-kill", "a request that never returns, --stuck-kill 1")
+def stuck_kill(r):
+    pinned_for_long(r, "--stuck-kill", lambda pool, slot, pid: pool.pids()[slot] not in (0, pid))
+
+
 def mad_worker(r, how, check):
     with Pool(["python3", VICTIM, how, "{host}", "{port}"], ready=3) as pool:
         broker = pool.broker_pid()

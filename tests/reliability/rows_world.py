@@ -141,6 +141,30 @@ def suspended(r):
         r.account(pool)
 
 
+@row("suspended-all", "broker, keeper and workers suspended for minutes")
+def suspended_all(r):
+    """As on a machine that was asleep, but that the clocks went on. Nobody is to blame for having stood still."""
+    with Pool("blocking", options=["--stuck-warn", "1", "--stuck-kill", "2"]) as pool:
+        pids, broker = pool.pids(), pool.broker_pid()
+        everybody = [broker, pool.keeper_pid(), *pids.values()]
+        for _ in range(r.pick(2, 1)):
+            load = pool.load(clients=8, mix="f5h5", timeout_ms=300000)
+            time.sleep(0.3)
+            for pid in everybody:
+                tools.stop_and_wait(pid)
+            time.sleep(r.pick(120, 3.5))
+            for pid in r.rng.sample(everybody, len(everybody)):
+                tools.send_signal(pid, signal.SIGCONT)
+            time.sleep(0.5)
+            cpu = tools.cpu_share(broker, 1)
+            r.expect(cpu < 0.5, f"the broker used {cpu:.0%} of a core")
+            r.count(load.finish(), gap=False)
+            r.did()
+        r.expect(pool.pids() == pids and len(pool.serving()) == 4, f"other workers: {pool.workers_now()}")
+        r.expect("kill" not in pool.log(), f"the log says {pool.log()[-300:]}")
+        r.account(pool)
+
+
 # --- clients
 
 def resetting_clients(r, pool):
