@@ -44,7 +44,8 @@ static inline bool loop_timer_runs(const struct loop_timer *timer)
     return timer->position != 0;
 }
 
-/* CLOCK_MONOTONIC in milliseconds, read once per turn of the loop. */
+/* CLOCK_MONOTONIC in milliseconds, read once per turn of the loop; less the time in which this
+ * process was suspended. */
 int64_t loop_now_ms(void);
 
 /* Called at the end of every turn, before the loop waits. */

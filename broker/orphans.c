@@ -92,13 +92,25 @@ static const struct orphan *find(pid_t pid)
     return NULL;
 }
 
-/* A process that another one of the same worker has forked. */
-static bool is_descendant(const struct orphan *orphan)
+static bool is_same_worker(const struct orphan *a, const struct orphan *b)
+{
+    return a->slot == b->slot && memcmp(a->token, b->token, sizeof a->token) == 0;
+}
+
+/* A process that another one of the same worker has forked, or one of several whose parent has
+ * ended. */
+static bool is_part(const struct orphan *orphan)
 {
     const struct orphan *parent = find(procfs_parent(orphan->pid));
+    const struct worker *worker;
 
-    return parent && parent->slot == orphan->slot &&
-           memcmp(parent->token, orphan->token, sizeof orphan->token) == 0;
+    if (parent && is_same_worker(parent, orphan))
+        return true;
+    LIST_FOREACH(worker, &workers, all)
+        if (!worker->joined && worker->slot == orphan->slot &&
+            memcmp(worker->token, orphan->token, sizeof orphan->token) == 0)
+            return true;
+    return false;
 }
 
 /* --- what they hold --- */
@@ -168,8 +180,9 @@ static unsigned adopt_all(void)
 
     for (unsigned i = 0; i < found.socket_count; i++)
         origin_make_listener(&found.sockets[i]);
-    for (unsigned i = 0; i < found.count; i++)
-        if (!is_descendant(&found.at[i])) {
+    /* In the middle of a restart a slot has two: the younger one stays. */
+    for (unsigned i = found.count; i-- > 0;)
+        if (!is_part(&found.at[i])) {
             adopt_one(&found.at[i]);
             count++;
         }
