@@ -60,6 +60,33 @@ asked_again() {
     stop_broker
 }
 
+# Their threads may sit in a call on the old board, or on the canonical socket.
+is_taken_in_as() { # MODE
+    start_broker -w 2 -- "$VICTIM" "$1" "$ADDR"
+    probe 20
+    orphan_them
+    probe 20
+    start_broker -w 2 -- "$VICTIM" "$1" "$ADDR"
+    are_adopted 20
+    all_answer 2
+    status_is '[.workers[].state] == ["ready", "ready"]'
+    # idle again, and seen so: neither more nor fewer wait than there are
+    wait_until all_idle
+    stop_broker
+}
+
+all_idle() {
+    probe 10
+    status_is '[.workers[].active] == [0, 0] and [.listeners[].untaken] == [0]'
+}
+
+@test "threads that block in accept are taken in" { is_taken_in_as threads; }
+@test "a thread that polls apart from the one that accepts is taken in" { is_taken_in_as poll-apart; }
+@test "threads on one edge-triggered epoll are taken in" { is_taken_in_as epoll-edge; }
+@test "one-shot events are taken in" { is_taken_in_as epoll-oneshot; }
+@test "a server that waits in select is taken in" { is_taken_in_as select; }
+@test "a server that forks per connection is taken in" { is_taken_in_as fork-per; }
+
 @test "a socket file stays, and is gone with all that belongs to it when the new broker stops" {
     TO=$TMP/server.sock
     start_broker -w 2 -- "$VICTIM" accept "$TO"
