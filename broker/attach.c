@@ -65,8 +65,29 @@ static bool reopen(struct channel *channel, int fd)
     return true;
 }
 
+/* A program executed with the canonical socket: it shares the channel of its worker, which no
+ * program can be that the broker does not know yet. */
+static bool attach_by_socket(struct session *session, const struct wire_attach *attach, int fd)
+{
+    struct listener *listener = find_by_socket(fd);
+    struct worker *worker = NULL;
+    struct channel *channel = NULL;
+
+    close_if_open(fd);
+    if (listener)
+        worker = claim_identify(session, &attach->auth);
+    if (worker)
+        channel = worker_find_channel(worker, listener);
+    if (!channel)
+        return grant_answer(session, WIRE_FAILED, EINVAL);
+    grant_send(session, channel, channel->their_fd);
+    return false;
+}
+
 bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
 {
+    if (attach->flags & WIRE_ATTACH_SOCKET)
+        return attach_by_socket(session, attach, fd);
     struct worker *worker = claim_identify(session, &attach->auth);
     struct channel *channel = NULL;
 

@@ -58,12 +58,12 @@ static bool is_held(const struct channel *channel)
 {
     struct stat info;
 
-    if (atomic_load(&channel->board->worker.holders) == 0)
-        return false;
-    if (broker.config.handoff == HANDOFF_DIRECT)
-        return true; /* the program's fd is the canonical socket, of which there are many */
-    return fstat(channel->their_fd, &info) < 0 ||
-           procfs_tree_holds_socket(channel->worker->pid, info.st_ino);
+    /* --handoff direct: what listens is the canonical socket itself, and it is not hidden too */
+    bool direct = broker.config.handoff == HANDOFF_DIRECT && channel->listening;
+    int fd = direct ? channel->listener->canonical_fd : channel->their_fd;
+
+    return atomic_load(&channel->board->worker.holders) > 0 &&
+           (fstat(fd, &info) < 0 || procfs_tree_holds_socket(channel->worker->pid, info.st_ino));
 }
 
 static bool has_reuseport(int fd)
@@ -97,16 +97,6 @@ static bool is_fit(int fd, const struct address *address)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
            domain == address->storage.ss_family;
-}
-
-/* The canonical socket is only ever accepted from without waiting, by whoever shares it. */
-static int adopt_socket(struct listener *listener, int fd)
-{
-    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
-        close(fd);
-        return -1;
-    }
-    return listener_set_canonical(listener, fd);
 }
 
 bool claim_is_same_file(int a_fd, int b_fd)
@@ -158,7 +148,7 @@ static bool claim_new_name(struct session *session, struct worker *worker,
         close(fd);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
-    if (adopt_socket(listener, fd) < 0) {
+    if (listener_set_canonical(listener, fd) < 0) {
         listener_destroy(listener);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
@@ -265,7 +255,7 @@ static bool claim_bound(struct session *session, struct worker *worker, int fd)
     }
     session->reserved = NULL;
     listener->reserved_by = NULL;
-    if (adopt_socket(listener, fd) < 0) {
+    if (listener_set_canonical(listener, fd) < 0) {
         listener_destroy(listener);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }

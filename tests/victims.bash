@@ -119,6 +119,6 @@ victim() {
     local program=$1 mode=$2
     shift 2
     start 3 -- "$PROGS/$program" "$mode" "$PORT" "$@"
-    probe "$PORT" 3
+    probe "$PORT" "${SERVING:-3}"
     stop_clean
 }
