@@ -181,6 +181,10 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
             errno = EINVAL;
             return -1;
         }
+        if (!vlisten_has_fd(listener, fd)) {
+            errno = EBADF;
+            return -1;
+        }
         prefork_fall_back(listener, fd); /* end of file: the broker died */
         return prefork_accept(listener, fd, addr, len, flags);
     }

@@ -167,6 +167,10 @@ int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
             return -1; /* or SO_RCVTIMEO has passed */
         if (!wait_for_connection(listener, fd, is_over))
             return -1;
+        if (!vlisten_has_fd(listener, fd)) {
+            errno = EBADF;
+            return -1;
+        }
     }
 }
 

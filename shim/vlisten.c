@@ -202,6 +202,12 @@ void vlisten_drop_ref(struct vlisten *listener, int fd)
     vlisten_release(listener);
 }
 
+bool vlisten_has_fd(const struct vlisten *listener, int fd)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+    return entry.kind == FDMAP_LISTENER && entry.index == vlisten_index(listener);
+}
+
 bool vlisten_must_settle(struct vlisten *listener)
 {
     return board_has_flag(listener->board, BOARD_EXACT) && atomic_load(&listener->refs) == 1 &&

@@ -153,6 +153,10 @@ struct vlisten *vlisten_create(struct link_grant *grant);
 void vlisten_add_ref(struct vlisten *listener, int fd);
 void vlisten_drop_ref(struct vlisten *listener, int fd);
 
+/* Whether fd still means it: another thread may close it under a blocked accept, and use the number
+ * again. */
+bool vlisten_has_fd(const struct vlisten *listener, int fd);
+
 /* After the close itself, where the broker promises that what is closed is gone: waits until it has
  * seen that, for 200 ms at most. */
 void vlisten_settle(void);
