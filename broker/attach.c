@@ -65,8 +65,8 @@ static bool reopen(struct channel *channel, int fd)
     return true;
 }
 
-/* A program executed with the canonical socket: it shares the channel of its worker, which no
- * program can be that the broker does not know yet. */
+/* A program that was given the canonical socket, over exec or by SCM_RIGHTS: it shares the channel
+ * of its worker, or gets one where those who had it before have closed it. */
 static bool attach_by_socket(struct session *session, const struct wire_attach *attach, int fd)
 {
     struct listener *listener = find_by_socket(fd);
@@ -78,8 +78,10 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
         worker = claim_identify(session, &attach->auth);
     if (worker)
         channel = worker_find_channel(worker, listener);
-    if (!channel)
+    if (!worker)
         return grant_answer(session, WIRE_FAILED, EINVAL);
+    if (!channel)
+        return grant_channel(session, listener, worker);
     grant_send(session, channel, channel->their_fd);
     return false;
 }

@@ -22,6 +22,10 @@ bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t siz
 /* Whether a file of this name is mapped into it. */
 bool procfs_maps(pid_t pid, const char *file_name);
 
+/* The same, of those files whose inode number matches. */
+bool procfs_find_mapping(pid_t pid, const char *file_name, bool (*match)(ino_t ino, void *context),
+                         void *context);
+
 /* Whether it, or a descendant, has an fd of the socket with this inode. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
 

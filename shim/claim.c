@@ -309,10 +309,17 @@ static void mark_listening(struct vlisten *listener)
     atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
 }
 
-int claim_listen(struct vlisten *listener, int fd, int backlog)
+void claim_tell_listening(struct vlisten *listener, int backlog)
 {
     struct wire_listen message = {.backlog = backlog};
 
+    mark_listening(listener);
+    wire_head_init(&message.head, WIRE_LISTEN);
+    vlisten_tell(listener, &message, sizeof message);
+}
+
+int claim_listen(struct vlisten *listener, int fd, int backlog)
+{
     if (atomic_load(&listener->direct)) {
         int result = NEXT(listen)(fd, listener->backlog ? listener->backlog : backlog);
         if (result == 0)
@@ -332,9 +339,7 @@ int claim_listen(struct vlisten *listener, int fd, int backlog)
         return -1;
     vlisten_close_hidden(&listener->own_fd);
     atomic_store(&listener->fd, fd);
-    mark_listening(listener);
-    wire_head_init(&message.head, WIRE_LISTEN);
-    vlisten_tell(listener, &message, sizeof message);
+    claim_tell_listening(listener, backlog);
     if (board_has_flag(listener->board, BOARD_DIRECT))
         prefork_begin(listener, fd);
     return 0;

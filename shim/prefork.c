@@ -84,6 +84,8 @@ static struct vlisten *ask_for_record(int fd)
         atomic_fetch_add(&listener->board->worker.holders, 1);
         atomic_store(&listener->fd, fd);
         fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
+        if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))
+            claim_tell_listening(listener, SOMAXCONN);
     }
     NEXT(close)(link_fd);
     link_grant_finish(&grant);

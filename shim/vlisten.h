@@ -132,6 +132,9 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
 /* listen(fd, backlog); 0, or -1 with the errno of listen(2). */
 int claim_listen(struct vlisten *listener, int fd, int backlog);
 
+/* The program listens, whether it said so or was given a socket that does. */
+void claim_tell_listening(struct vlisten *listener, int backlog);
+
 /* connect() on a bound fd: it is a client after all. The socket becomes the program's own again; 0,
  * or -1 as bind(2). */
 int claim_abandon(struct vlisten *listener, int fd);

@@ -104,8 +104,9 @@ stop_clean() {
 victims_teardown() {
     local pid
     if [ -n "$BROKER" ] && kill -0 "$BROKER" 2>/dev/null; then
+        kill -STOP "$BROKER" # or its keeper would take over
         # shellcheck disable=SC2046 # a list
-        kill -KILL $(ours) "$BROKER" 2>/dev/null || true
+        kill -KILL $(ours) $(pgrep -P "$BROKER") "$BROKER" 2>/dev/null || true
         wait "$BROKER" 2>/dev/null || true
     fi
     for pid in $(ours); do
