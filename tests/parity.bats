@@ -17,7 +17,7 @@ parity() {
 @test "parity: a server that calls past the library is found out" {
     parity "victim_past everything" "victim_past accept"
     [ "$status" = 1 ]
-    [[ $output == *"everything"*"1 bind went past the library"*"accepts in the kernel, 0 known to the library"* ]]
+    [[ $output == *"everything"*" bind went past the library"*" accepts in the kernel, 0 known to the library"* ]]
     [[ $output == *"accept "*"FAIL"*"accept went past the library"* ]]
     [[ ${lines[-1]} == "0 passed, 2 failed, 0 skipped" ]]
 }
