@@ -10,7 +10,7 @@
 #include "dispatch.h"
 #include "fleet.h"
 #include "log.h"
-#include "orphans.h"
+#include "heirs.h"
 #include "procfs.h"
 #include "recall.h"
 #include "journal.h"
@@ -32,7 +32,7 @@ static void visit_leftover(pid_t pid, void *context)
 {
     struct leftover_search *search = context;
 
-    if (!orphans_is_leftover(pid))
+    if (!heirs_is_leftover(pid))
         return;
     search->found = true;
     kill(pid, search->number);
@@ -87,7 +87,7 @@ static void on_child_end(const siginfo_t *info)
     }
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
     pid_t heir = ended_well && !stop_is_under_way() && worker->state != WORKER_DRAINING
-                     ? orphans_find_heir(worker)
+                     ? heirs_find(worker)
                      : 0;
     if (heir) { /* it went into the background */
         log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
@@ -95,7 +95,7 @@ static void on_child_end(const siginfo_t *info)
         journal_touch();
         return;
     }
-    orphans_note_end(worker);
+    heirs_note_end(worker);
     bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();
     fleet_on_end(worker, info);
     if (was_draining)

@@ -14,7 +14,7 @@
 #include "grant.h"
 #include "listener.h"
 #include "log.h"
-#include "orphans.h"
+#include "heirs.h"
 #include "procfs.h"
 #include "stop.h"
 #include "worker.h"
@@ -26,7 +26,7 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
     struct worker *worker = worker_find_by_token(auth);
 
     if (worker)
-        orphans_correct(worker, session->peer.pid);
+        heirs_correct(worker, session->peer.pid);
     if (worker || auth->slot != WIRE_SLOT_NONE)
         return worker;
     if (session->peer.uid != 0 && session->peer.uid != broker.uid)

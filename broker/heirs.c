@@ -1,5 +1,5 @@
-/* orphans.c - see orphans.h. */
-#include "orphans.h"
+/* heirs.c - see heirs.h. */
+#include "heirs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -103,7 +103,7 @@ static void visit_heir(pid_t pid, void *context)
         search->found = pid;
 }
 
-pid_t orphans_find_heir(const struct worker *worker)
+pid_t heirs_find(const struct worker *worker)
 {
     struct heir_search search = {.worker = worker, .found = 0};
 
@@ -113,7 +113,7 @@ pid_t orphans_find_heir(const struct worker *worker)
     return search.found;
 }
 
-bool orphans_is_leftover(pid_t pid)
+bool heirs_is_leftover(pid_t pid)
 {
     char token[TOKEN_TEXT_SIZE];
     struct worker *worker;
@@ -132,7 +132,7 @@ bool orphans_is_leftover(pid_t pid)
     return true;
 }
 
-void orphans_note_end(const struct worker *worker)
+void heirs_note_end(const struct worker *worker)
 {
     const struct channel *channel;
 
@@ -140,7 +140,7 @@ void orphans_note_end(const struct worker *worker)
         graves[grave_count++ % GRAVES] = board_inode(channel);
 }
 
-void orphans_correct(struct worker *worker, pid_t pid)
+void heirs_correct(struct worker *worker, pid_t pid)
 {
     struct worker *other = worker_find_by_pid(pid);
 
