@@ -76,8 +76,31 @@ static bool reopen(struct channel *channel, int fd)
     return true;
 }
 
+/* A program that was given the canonical socket, over exec or by SCM_RIGHTS: it shares the channel
+ * of its worker, or gets one where those who had it before have closed it. */
+static bool attach_by_socket(struct session *session, const struct wire_attach *attach, int fd)
+{
+    struct listener *listener = find_by_socket(fd);
+    struct worker *worker = NULL;
+    struct channel *channel = NULL;
+
+    close_if_open(fd);
+    if (listener)
+        worker = claim_identify(session, &attach->auth);
+    if (worker)
+        channel = worker_find_channel(worker, listener);
+    if (!worker)
+        return grant_answer(session, WIRE_FAILED, EINVAL);
+    if (!channel)
+        return grant_channel(session, listener, worker);
+    grant_send(session, channel, channel->their_fd);
+    return false;
+}
+
 bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
 {
+    if (attach->flags & WIRE_ATTACH_SOCKET)
+        return attach_by_socket(session, attach, fd);
     struct worker *worker = claim_identify(session, &attach->auth);
     struct channel *channel = NULL;
 

@@ -77,7 +77,7 @@ static int map_board(struct channel *channel)
 
 static int open_board(struct channel *channel)
 {
-    channel->board_fd = memfd_create("sshim-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    channel->board_fd = memfd_create(CHANNEL_BOARD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (channel->board_fd < 0 || ftruncate(channel->board_fd, BOARD_SIZE) < 0)
         return -1;
     /* A worker that shrinks the file would kill us by SIGBUS. */

@@ -19,6 +19,9 @@
 struct listener;
 struct worker;
 
+/* By which its memory is found among what a process has mapped. */
+#define CHANNEL_BOARD_NAME "sshim-board"
+
 struct channel {
     uint64_t id;
     struct listener *listener;

@@ -3,8 +3,6 @@
 
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 #include "dispatch.h"
 #include "fleet.h"
 #include "log.h"
+#include "heirs.h"
 #include "procfs.h"
 #include "recall.h"
 #include "journal.h"
@@ -24,79 +23,6 @@
 static struct loop_timer leftover_timer;
 static bool leftovers_were_told;
 
-#define TOKEN_TEXT_SIZE (2 * WIRE_TOKEN_SIZE + 1)
-
-static void format_token(const struct worker *worker, char text[TOKEN_TEXT_SIZE])
-{
-    for (int i = 0; i < WIRE_TOKEN_SIZE; i++)
-        sprintf(text + 2 * i, "%02x", worker->token[i]);
-}
-
-struct heir_search {
-    const struct worker *worker;
-    char token[TOKEN_TEXT_SIZE];
-    pid_t found;
-};
-
-static bool holds_channel(pid_t pid, const struct worker *worker)
-{
-    const struct channel *channel;
-
-    LIST_FOREACH(channel, &worker->channels, of_worker) {
-        if (procfs_tree_holds_socket(pid, channel->their_ino))
-            return true;
-    }
-    return false;
-}
-
-/* A title (setproctitle) overwrites the environment that /proc shows: then the channel tells. */
-static bool is_heir(pid_t pid, const struct heir_search *search)
-{
-    char token[TOKEN_TEXT_SIZE];
-
-    if (procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token))
-        return strcmp(token, search->token) == 0;
-    return holds_channel(pid, search->worker);
-}
-
-static void visit_heir(pid_t pid, void *context)
-{
-    struct heir_search *search = context;
-
-    if (!search->found && !worker_find_by_pid(pid) && is_heir(pid, search))
-        search->found = pid;
-}
-
-/* A process of this worker that has outlived its parent and was given to us
- * (PR_SET_CHILD_SUBREAPER), or 0. */
-static pid_t find_heir(const struct worker *worker)
-{
-    struct heir_search search = {.worker = worker, .found = 0};
-
-    format_token(worker, search.token);
-    /* A parent that ends while we look hides its child: look again. */
-    for (int looks = 0; looks < 3 && !search.found; looks++)
-        procfs_each_child(getpid(), visit_heir, &search);
-    return search.found;
-}
-
-/* Whether a process was started for a worker that is no more. */
-static bool is_leftover(pid_t pid)
-{
-    char token[TOKEN_TEXT_SIZE];
-    char living[TOKEN_TEXT_SIZE];
-    struct worker *worker;
-
-    if (worker_find_by_pid(pid) || !procfs_get_environment(pid, "SSHIM_TOKEN", token, sizeof token))
-        return false;
-    LIST_FOREACH(worker, &workers, all) {
-        format_token(worker, living);
-        if (worker->state != WORKER_GONE && !worker->joined && strcmp(token, living) == 0)
-            return false;
-    }
-    return true;
-}
-
 struct leftover_search {
     int number;
     bool found;
@@ -106,7 +32,7 @@ static void visit_leftover(pid_t pid, void *context)
 {
     struct leftover_search *search = context;
 
-    if (!is_leftover(pid))
+    if (!heirs_is_leftover(pid))
         return;
     search->found = true;
     kill(pid, search->number);
@@ -161,7 +87,7 @@ static void on_child_end(const siginfo_t *info)
     }
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
     pid_t heir = ended_well && !stop_is_under_way() && worker->state != WORKER_DRAINING
-                     ? find_heir(worker)
+                     ? heirs_find(worker)
                      : 0;
     if (heir) { /* it went into the background */
         log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
@@ -169,6 +95,7 @@ static void on_child_end(const siginfo_t *info)
         journal_touch();
         return;
     }
+    heirs_note_end(worker);
     bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();
     fleet_on_end(worker, info);
     if (was_draining)

@@ -14,6 +14,7 @@
 #include "grant.h"
 #include "listener.h"
 #include "log.h"
+#include "heirs.h"
 #include "procfs.h"
 #include "stop.h"
 #include "worker.h"
@@ -24,6 +25,8 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
 {
     struct worker *worker = worker_find_by_token(auth);
 
+    if (worker)
+        heirs_correct(worker, session->peer.pid);
     if (worker || auth->slot != WIRE_SLOT_NONE)
         return worker;
     if (session->peer.uid != 0 && session->peer.uid != broker.uid)
@@ -58,12 +61,12 @@ static bool is_held(const struct channel *channel)
 {
     struct stat info;
 
-    if (atomic_load(&channel->board->worker.holders) == 0)
-        return false;
-    if (broker.config.handoff == HANDOFF_DIRECT)
-        return true; /* the program's fd is the canonical socket, of which there are many */
-    return fstat(channel->their_fd, &info) < 0 ||
-           procfs_tree_holds_socket(channel->worker->pid, info.st_ino);
+    /* --handoff direct: what listens is the canonical socket itself, and it is not hidden too */
+    bool direct = broker.config.handoff == HANDOFF_DIRECT && channel->listening;
+    int fd = direct ? channel->listener->canonical_fd : channel->their_fd;
+
+    return atomic_load(&channel->board->worker.holders) > 0 &&
+           (fstat(fd, &info) < 0 || procfs_tree_holds_socket(channel->worker->pid, info.st_ino));
 }
 
 static bool has_reuseport(int fd)
@@ -97,16 +100,6 @@ static bool is_fit(int fd, const struct address *address)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
            domain == address->storage.ss_family;
-}
-
-/* The canonical socket is only ever accepted from without waiting, by whoever shares it. */
-static int adopt_socket(struct listener *listener, int fd)
-{
-    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
-        close(fd);
-        return -1;
-    }
-    return listener_set_canonical(listener, fd);
 }
 
 bool claim_is_same_file(int a_fd, int b_fd)
@@ -158,7 +151,7 @@ static bool claim_new_name(struct session *session, struct worker *worker,
         close(fd);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
-    if (adopt_socket(listener, fd) < 0) {
+    if (listener_set_canonical(listener, fd) < 0) {
         listener_destroy(listener);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
@@ -270,7 +263,7 @@ static bool claim_bound(struct session *session, struct worker *worker, int fd)
     }
     session->reserved = NULL;
     listener->reserved_by = NULL;
-    if (adopt_socket(listener, fd) < 0) {
+    if (listener_set_canonical(listener, fd) < 0) {
         listener_destroy(listener);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }

@@ -92,6 +92,10 @@ bool listener_guard_path(struct listener *listener)
 int listener_set_canonical(struct listener *listener, int canonical_fd)
 {
     listener->canonical_fd = canonical_fd;
+    /* Accepted from without waiting, by whoever shares it. Not where we never do: the copies'. */
+    if (broker.config.handoff != HANDOFF_DIRECT &&
+        fcntl(canonical_fd, F_SETFL, fcntl(canonical_fd, F_GETFL) | O_NONBLOCK) < 0)
+        return -1;
     listener->bound.len = sizeof listener->bound.storage;
     if (getsockname(canonical_fd, (struct sockaddr *)&listener->bound.storage,
                     &listener->bound.len) < 0)

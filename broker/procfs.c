@@ -114,8 +114,10 @@ bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t siz
     return found;
 }
 
-bool procfs_maps(pid_t pid, const char *file_name)
+bool procfs_find_mapping(pid_t pid, const char *file_name, bool (*match)(ino_t ino, void *context),
+                         void *context)
 {
+    unsigned long long ino;
     char path[32];
     char *line = NULL;
     size_t room = 0;
@@ -126,7 +128,8 @@ bool procfs_maps(pid_t pid, const char *file_name)
     if (!file)
         return false;
     while (!found && getline(&line, &room, file) > 0)
-        found = strstr(line, file_name) != NULL;
+        found = strstr(line, file_name) != NULL &&
+                sscanf(line, "%*s %*s %*s %*s %llu", &ino) == 1 && match((ino_t)ino, context);
     free(line);
     fclose(file);
     return found;
@@ -149,6 +152,18 @@ bool procfs_get_uid(pid_t pid, uid_t *uid)
     fclose(file);
     *uid = found ? real : (uid_t)-1;
     return found;
+}
+
+static bool match_any(ino_t ino, void *context)
+{
+    (void)ino;
+    (void)context;
+    return true;
+}
+
+bool procfs_maps(pid_t pid, const char *file_name)
+{
+    return procfs_find_mapping(pid, file_name, match_any, NULL);
 }
 
 struct socket_search {

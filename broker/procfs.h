@@ -31,6 +31,9 @@ bool procfs_maps(pid_t pid, const char *file_name);
 
 /* The number of one of its descriptors of the socket with this inode, or -1. */
 int procfs_find_socket(pid_t pid, ino_t ino);
+/* The same, of those files whose inode number matches. */
+bool procfs_find_mapping(pid_t pid, const char *file_name, bool (*match)(ino_t ino, void *context),
+                         void *context);
 
 /* Whether it, or a descendant, has an fd of the socket with this inode. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);

@@ -38,6 +38,7 @@ struct board_worker {
 #define BOARD_LISTENING 4u /* the program called listen() */
 #define BOARD_CROWDED                                                                              \
     8u /* its fd table was nearly full at the last accept, and nothing was closed since */
+#define BOARD_NONBLOCK 16u /* the program set O_NONBLOCK on the listener */
 
 /* Written by the broker. */
 struct board_broker {

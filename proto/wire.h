@@ -115,9 +115,11 @@ struct wire_attach {
  * The worker's end of the channel rides along: if the broker has let go of it, it takes it back.
  * With RENEW the channel was shut down: give a new one, its fd comes with the grant; then the
  * canonical socket rides along, by which the listener is found when the channel is forgotten
- * already.
+ * already. With SOCKET it rides along because it is all that the program has: the channel comes
+ * with the grant (--handoff direct).
  */
 #define WIRE_ATTACH_RENEW 1u
+#define WIRE_ATTACH_SOCKET 2u
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");
 
 enum wire_verdict {

@@ -5,12 +5,12 @@ set -eu
 
 library=${1:-build/libsshim.so}
 
-# The linker's own; errno; where the next function is; who and where we are; fileno only reads a number
+# The linker's own; errno; where the next function is; who and where we are, and whether alone; fileno only reads a number
 # (the hook on fclose); pure functions over memory; system calls.
 allowed='
 __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable __stack_chk_fail
 __errno_location
-dlsym getenv __register_atfork pthread_setcancelstate fileno
+dlsym getenv __register_atfork pthread_setcancelstate fileno __libc_single_threaded
 memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp strrchr strstr
 environ __environ clock_gettime getpid geteuid getrlimit epoll_ctl fstat fstatat lstat mmap open read readlink recvmsg
 sendmsg writev

@@ -13,6 +13,7 @@
 #include "shim/direct.h"
 #include "shim/fdmap.h"
 #include "shim/next.h"
+#include "shim/prefork.h"
 #include "shim/userptr.h"
 #include "shim/vlisten.h"
 #include "shim/wait.h"
@@ -47,20 +48,11 @@ static int adopt_connection(struct vlisten *listener, int fd, int conn_fd)
     return conn_fd;
 }
 
-static bool is_shut_down(struct vlisten *listener)
+int vlisten_take_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                          int flags)
 {
-    return (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) != 0;
-}
+    int conn_fd = NEXT(accept4)(vlisten_real_fd(listener, fd), addr, len, flags);
 
-/* accept4 on the canonical socket, which never blocks. The broker shuts it for all when the pool
- * stops: to this program nobody connects any more. */
-static int take_direct(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                       int flags)
-{
-    int conn_fd = NEXT(accept4)(atomic_load(&listener->shadow_fd), addr, len, flags);
-
-    if (conn_fd < 0 && errno == EINVAL)
-        errno = is_shut_down(listener) ? EINVAL : EAGAIN;
     if (conn_fd < 0)
         return -1;
     atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
@@ -68,9 +60,19 @@ static int take_direct(struct vlisten *listener, int fd, struct sockaddr *addr, 
     return adopt_connection(listener, fd, conn_fd);
 }
 
-#define CHANGED (-2) /* between channel and canonical socket: take the other way */
+/* The canonical socket never blocks here. The broker shuts it for all when the pool stops: to this
+ * program nobody connects any more. */
+static int try_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                        int flags)
+{
+    int conn_fd = vlisten_take_directly(listener, fd, addr, len, flags);
 
-static int accept_timeout_ms(int fd)
+    if (conn_fd < 0 && errno == EINVAL && !vlisten_is_shut_down(listener))
+        errno = EAGAIN;
+    return conn_fd;
+}
+
+int vlisten_accept_timeout_ms(int fd)
 {
     struct timeval timeout = {0};
     socklen_t len = sizeof timeout;
@@ -81,32 +83,6 @@ static int accept_timeout_ms(int fd)
     if (timeout.tv_sec >= INT_MAX / 1000)
         return INT_MAX; /* 24 days are as long as poll can wait */
     return (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000);
-}
-
-/*
- * The program's fd is the canonical socket. It is non-blocking for all who share it, so blocking is
- * played here. CHANGED: a new broker has given a channel, which is there instead now.
- */
-static int accept_shared(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                         int flags)
-{
-    struct pollfd readable = {.fd = atomic_load(&listener->shadow_fd), .events = POLLIN};
-
-    for (;;) {
-        renew_if_due(listener, fd);
-        if (!atomic_load(&listener->direct))
-            return CHANGED;
-        int conn_fd = take_direct(listener, fd, addr, len, flags);
-        if (conn_fd >= 0 || errno != EAGAIN || atomic_load(&listener->nonblock))
-            return conn_fd;
-        int ready = NEXT(poll)(&readable, 1, accept_timeout_ms(fd));
-        if (ready == 0)
-            errno = EAGAIN;
-        if (ready <= 0)
-            return -1;
-        if (readable.revents & POLLHUP)
-            readable.fd = -1; /* shut by the broker: only the time-out or a signal ends this */
-    }
 }
 
 /*
@@ -125,15 +101,15 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
             return -1;
         }
         int ready = 1;
-        if (!atomic_load(&listener->nonblock))
-            ready = NEXT(poll)(&readable, 1, accept_timeout_ms(fd));
+        if (!vlisten_is_nonblock(listener))
+            ready = NEXT(poll)(&readable, 1, vlisten_accept_timeout_ms(fd));
         int saved = errno;
         NEXT(close)(proof_fd);
         errno = ready == 0 ? EAGAIN : saved;
         if (ready <= 0)
             return -1;
         ssize_t got = fdpass_recv(fd, offer, sizeof *offer, conn_fd, flags | MSG_DONTWAIT, NULL);
-        if (got >= 0 || errno != EAGAIN || atomic_load(&listener->nonblock))
+        if (got >= 0 || errno != EAGAIN || vlisten_is_nonblock(listener))
             return got;
     }
 }
@@ -152,7 +128,7 @@ static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offe
 static ssize_t receive_visibly(struct vlisten *listener, int fd, struct wire_offer *offer,
                                int *conn_fd, int flags)
 {
-    if (atomic_load_explicit(&listener->nonblock, memory_order_relaxed))
+    if (vlisten_is_nonblock(listener))
         return receive(listener, fd, offer, conn_fd, flags);
     wait_begin(UINT64_C(1) << vlisten_index(listener));
     ssize_t got = receive(listener, fd, offer, conn_fd, flags);
@@ -180,7 +156,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
 
     for (;;) {
         if (direct_should_try(listener)) {
-            conn_fd = take_direct(listener, fd, addr, len, flags);
+            conn_fd = try_directly(listener, fd, addr, len, flags);
             if (conn_fd >= 0 || errno != EAGAIN)
                 return conn_fd;
         }
@@ -204,12 +180,16 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
                 NEXT(close)(conn_fd);
             continue;
         }
-        if (is_shut_down(listener)) {
+        if (vlisten_is_shut_down(listener)) {
             errno = EINVAL;
             return -1;
         }
-        vlisten_go_direct(listener, fd); /* end of file: the broker died */
-        return CHANGED;
+        if (!vlisten_has_fd(listener, fd)) {
+            errno = EBADF;
+            return -1;
+        }
+        prefork_fall_back(listener, fd); /* end of file: the broker died */
+        return PREFORK_OVER;             /* take the other way */
     }
 }
 
@@ -217,7 +197,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
 static int refuse(struct vlisten *listener, int fd, int error)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};
-    int timeout_ms = atomic_load(&listener->nonblock) ? 0 : accept_timeout_ms(fd);
+    int timeout_ms = vlisten_is_nonblock(listener) ? 0 : vlisten_accept_timeout_ms(fd);
     int ready = NEXT(poll)(&readable, 1, timeout_ms);
 
     if (ready >= 0)
@@ -256,9 +236,9 @@ int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
     board_set_worker_flag(listener->board, BOARD_WANTS_NONBLOCK, (flags & SOCK_NONBLOCK) != 0);
     int conn_fd;
     do
-        conn_fd = atomic_load(&listener->direct) ? accept_shared(listener, fd, addr, len, flags)
+        conn_fd = atomic_load(&listener->direct) ? prefork_accept(listener, fd, addr, len, flags)
                                                  : take_offer(listener, fd, addr, len, flags);
-    while (conn_fd == CHANGED);
+    while (conn_fd == PREFORK_OVER);
     if (conn_fd >= 0)
         errno = saved;
     return conn_fd;

@@ -17,6 +17,7 @@
 #include "shim/fdmap.h"
 #include "shim/guard.h"
 #include "shim/next.h"
+#include "shim/prefork.h"
 #include "shim/retarget.h"
 #include "shim/shareable.h"
 #include "shim/vlisten.h"
@@ -24,7 +25,7 @@
 #define UNANSWERED_TRIES 20
 #define UNANSWERED_PAUSE_MS 50
 
-static void copy_async(int from_fd, int to_fd)
+void claim_copy_async(int from_fd, int to_fd)
 {
     struct f_owner_ex owner;
 
@@ -44,7 +45,7 @@ void claim_dress_channel(int channel_fd, int fd, int status_flags)
         (timeout.tv_sec || timeout.tv_usec))
         NEXT(setsockopt)(channel_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     if (status_flags & O_ASYNC)
-        copy_async(fd, channel_fd);
+        claim_copy_async(fd, channel_fd);
     if (status_flags & (O_NONBLOCK | O_ASYNC))
         NEXT(fcntl)(channel_fd, F_SETFL, status_flags & (O_NONBLOCK | O_ASYNC));
 }
@@ -53,7 +54,7 @@ void claim_dress_channel(int channel_fd, int fd, int status_flags)
 static enum claim_result install(int fd, int status_flags, struct link_grant *grant)
 {
     int fds[RETARGET_MAX];
-    struct vlisten *listener = vlisten_create(grant, (status_flags & O_NONBLOCK) != 0);
+    struct vlisten *listener = vlisten_create(grant);
 
     if (!listener) {
         errno = ENOMEM;
@@ -75,6 +76,7 @@ static enum claim_result install(int fd, int status_flags, struct link_grant *gr
         fdmap_set(fds[i], FDMAP_LISTENER, vlisten_index(listener));
     atomic_store(&listener->refs, count);
     atomic_store(&listener->fd, fd);
+    vlisten_set_nonblock(listener, status_flags & O_NONBLOCK);
     atomic_store(&listener->board->worker.holders, 1);
     return CLAIM_DONE;
 }
@@ -305,10 +307,17 @@ static void mark_listening(struct vlisten *listener)
     atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
 }
 
-int claim_listen(struct vlisten *listener, int fd, int backlog)
+void claim_tell_listening(struct vlisten *listener, int backlog)
 {
     struct wire_listen message = {.backlog = backlog};
 
+    mark_listening(listener);
+    wire_head_init(&message.head, WIRE_LISTEN);
+    vlisten_tell(listener, &message, sizeof message);
+}
+
+int claim_listen(struct vlisten *listener, int fd, int backlog)
+{
     if (atomic_load(&listener->direct)) {
         int result = NEXT(listen)(fd, listener->backlog ? listener->backlog : backlog);
         if (result == 0)
@@ -328,11 +337,9 @@ int claim_listen(struct vlisten *listener, int fd, int backlog)
         return -1;
     vlisten_close_hidden(&listener->own_fd);
     atomic_store(&listener->fd, fd);
-    mark_listening(listener);
-    wire_head_init(&message.head, WIRE_LISTEN);
-    vlisten_tell(listener, &message, sizeof message);
+    claim_tell_listening(listener, backlog);
     if (board_has_flag(listener->board, BOARD_DIRECT))
-        vlisten_go_direct(listener, fd);
+        prefork_begin(listener, fd);
     return 0;
 }
 

@@ -62,7 +62,7 @@ bool direct_should_try(struct vlisten *listener)
 {
     enum board_starving starving = board_starving(listener->board);
 
-    if (atomic_load_explicit(&listener->nonblock, memory_order_relaxed))
+    if (vlisten_is_nonblock(listener))
         return direct_was_told(listener) && is_permitted(listener);
     if (starving == BOARD_BACKLOG)
         return is_permitted(listener); /* one is there: an accept4 that succeeds needs no look */
@@ -73,7 +73,7 @@ bool direct_is_possible(struct vlisten *listener)
 {
     enum board_starving starving = board_starving(listener->board);
 
-    if (!atomic_load_explicit(&listener->nonblock, memory_order_relaxed) ||
+    if (!vlisten_is_nonblock(listener) ||
         atomic_load_explicit(&listener->direct, memory_order_relaxed))
         return false;
     /* One with open connections might take a whole burst that others should share. */

@@ -13,6 +13,7 @@
 #include "fdmap.h"
 #include "hooks.h"
 #include "next.h"
+#include "prefork.h"
 #include "userptr.h"
 #include "vlisten.h"
 #include "wait.h"
@@ -200,11 +201,11 @@ SSHIM_EXPORT int dup3(int fd, int new_fd, int flags)
  * change. */
 static int set_status_flags(struct vlisten *listener, int fd, unsigned long flags)
 {
-    bool direct = atomic_load(&listener->direct);
-    int result = NEXT(fcntl)(fd, F_SETFL, direct ? flags | O_NONBLOCK : flags);
-
+    if (atomic_load(&listener->direct))
+        return prefork_set_flags(listener, fd, flags);
+    int result = NEXT(fcntl)(fd, F_SETFL, flags);
     if (result == 0)
-        atomic_store(&listener->nonblock, (flags & O_NONBLOCK) != 0);
+        vlisten_set_nonblock(listener, flags & O_NONBLOCK);
     return result;
 }
 
@@ -214,7 +215,7 @@ static int get_status_flags(struct vlisten *listener, int fd)
 
     if (flags < 0 || !atomic_load(&listener->direct))
         return flags;
-    return (flags & ~O_NONBLOCK) | (atomic_load(&listener->nonblock) ? O_NONBLOCK : 0);
+    return (flags & ~O_NONBLOCK) | (vlisten_is_nonblock(listener) ? O_NONBLOCK : 0);
 }
 
 static int managed_fcntl(int (*next)(int, int, ...), int fd, int command, unsigned long argument)
@@ -275,14 +276,14 @@ static bool is_about_descriptor(IOCTL_REQUEST request)
 }
 
 /* FIONBIO on a canonical socket: O_NONBLOCK is played. */
-static int pretend_nonblock(struct vlisten *listener, const int *on)
+static int pretend_nonblock(struct vlisten *listener, int fd, const int *on)
 {
     if (!userptr_is_readable(on, sizeof *on, USERPTR_OTHER)) {
         errno = EFAULT;
         return -1;
     }
-    atomic_store(&listener->nonblock, *on != 0);
-    return 0;
+    unsigned long flags = (unsigned long)NEXT(fcntl)(fd, F_GETFL) & ~(unsigned long)O_NONBLOCK;
+    return prefork_set_flags(listener, fd, *on ? flags | O_NONBLOCK : flags);
 }
 
 SSHIM_EXPORT int ioctl(int fd, IOCTL_REQUEST request, ...)
@@ -295,13 +296,13 @@ SSHIM_EXPORT int ioctl(int fd, IOCTL_REQUEST request, ...)
     if (!listener)
         return NEXT(ioctl)(fd, request, argument);
     if (!is_about_descriptor(request))
-        return NEXT(ioctl)(atomic_load(&listener->shadow_fd), request, argument);
+        return NEXT(ioctl)(vlisten_real_fd(listener, fd), request, argument);
     if (request != FIONBIO)
         return NEXT(ioctl)(fd, request, argument);
     if (atomic_load(&listener->direct))
-        return pretend_nonblock(listener, (const int *)argument);
+        return pretend_nonblock(listener, fd, (const int *)argument);
     int result = NEXT(ioctl)(fd, request, argument);
     if (result == 0)
-        atomic_store(&listener->nonblock, *(const int *)argument != 0);
+        vlisten_set_nonblock(listener, *(const int *)argument != 0);
     return result;
 }

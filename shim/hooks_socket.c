@@ -18,7 +18,7 @@ static struct vlisten *find(int fd)
 static int real_fd(int fd)
 {
     struct vlisten *listener = find(fd);
-    return listener ? atomic_load(&listener->shadow_fd) : fd;
+    return listener ? vlisten_real_fd(listener, fd) : fd;
 }
 
 /* A socket made natively in a managed process is known to be nobody's business. */
@@ -107,7 +107,7 @@ SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
     if (!listener)
         return NEXT(connect)(fd, addr, len);
     if (atomic_load(&listener->own_fd) < 0) /* it listens: the kernel knows which error that is */
-        return NEXT(connect)(atomic_load(&listener->shadow_fd), addr, len);
+        return NEXT(connect)(vlisten_real_fd(listener, fd), addr, len);
     if (claim_abandon(listener, fd) < 0)
         return -1;
     errno = saved;
@@ -143,7 +143,7 @@ SSHIM_EXPORT ssize_t recv(int fd, void *buffer, size_t len, int flags)
     struct fdmap_entry entry = fdmap_get(fd);
 
     if (__builtin_expect(entry.kind == FDMAP_LISTENER, 0))
-        fd = atomic_load(&vlisten_table[entry.index].shadow_fd);
+        fd = vlisten_real_fd(&vlisten_table[entry.index], fd);
     return NEXT(recv)(fd, buffer, len, flags);
 }
 
@@ -173,7 +173,7 @@ SSHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
 
     if (!listener || is_channel_option(level, name))
         return NEXT(getsockopt)(fd, level, name, value, len);
-    int result = NEXT(getsockopt)(atomic_load(&listener->shadow_fd), level, name, value, len);
+    int result = NEXT(getsockopt)(vlisten_real_fd(listener, fd), level, name, value, len);
     /* Another copy may listen already while this one has only bound. */
     if (result == 0 && level == SOL_SOCKET && name == SO_ACCEPTCONN && *len == sizeof(int) &&
         !(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))
@@ -189,5 +189,5 @@ SSHIM_EXPORT int setsockopt(int fd, int level, int name, const void *value, sock
         return NEXT(setsockopt)(fd, level, name, value, len);
     if (is_timeout(level, name) && NEXT(setsockopt)(fd, level, name, value, len) < 0)
         return -1;
-    return NEXT(setsockopt)(atomic_load(&listener->shadow_fd), level, name, value, len);
+    return NEXT(setsockopt)(vlisten_real_fd(listener, fd), level, name, value, len);
 }

@@ -67,8 +67,11 @@ static unsigned count_connections(struct vlisten *listener)
 /* What is raised now was raised in the old page: wait.c compares the counters. */
 static bool take_board(struct vlisten *listener, int board_fd)
 {
+    bool nonblock = vlisten_is_nonblock(listener);
+
     if (!vlisten_map_board(listener, board_fd))
         return false;
+    vlisten_set_nonblock(listener, nonblock);
     atomic_store(&listener->refit, atomic_fetch_add(&vlisten_refits, 1) + 1);
     atomic_fetch_add(&listener->board->worker.direct, count_connections(listener));
     atomic_fetch_add(&listener->board->worker.holders, 1);
@@ -84,7 +87,7 @@ static void refit(struct vlisten *listener, int fd, const struct link_grant *gra
     int status_flags = NEXT(fcntl)(fd, F_GETFL) & ~O_NONBLOCK;
 
     claim_dress_channel(grant->channel_fd, fd,
-                        status_flags | (atomic_load(&listener->nonblock) ? O_NONBLOCK : 0));
+                        status_flags | (vlisten_is_nonblock(listener) ? O_NONBLOCK : 0));
     if (!take_board(listener, grant->board_fd) || retarget(fd, grant->channel_fd, fds) < 0)
         return;
     listener->channel = grant->channel;

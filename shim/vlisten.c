@@ -17,7 +17,7 @@
 #include "next.h"
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
-#include "retarget.h"
+#include "prefork.h"
 #include "wait.h"
 
 struct vlisten vlisten_table[VLISTEN_MAX];
@@ -69,6 +69,8 @@ void vlisten_move_hidden(int fd, unsigned index)
         atomic_store(&listener->shadow_fd, moved);
     if (atomic_load(&listener->own_fd) == fd)
         atomic_store(&listener->own_fd, moved);
+    if (atomic_load(&listener->channel_fd) == fd)
+        atomic_store(&listener->channel_fd, moved);
     fdmap_clear(fd);
 }
 
@@ -131,13 +133,14 @@ static struct vlisten *reserve(void)
     return NULL;
 }
 
-struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock)
+struct vlisten *vlisten_create(struct link_grant *grant)
 {
     struct vlisten *listener = reserve();
 
     if (!listener)
         return NULL;
     atomic_store(&listener->own_fd, -1);
+    atomic_store(&listener->channel_fd, -1);
     int shadow_fd = vlisten_hide_fd(grant->shadow_fd, vlisten_index(listener));
     atomic_store(&listener->shadow_fd, shadow_fd);
     if (shadow_fd < 0 || !vlisten_map_board(listener, grant->board_fd)) {
@@ -147,8 +150,8 @@ struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock)
     }
     listener->channel = grant->channel;
     listener->backlog = grant->backlog;
-    atomic_store(&listener->nonblock, nonblock);
     atomic_store(&listener->direct, false);
+    atomic_store(&listener->played, false);
     atomic_store(&listener->fd, -1);
     atomic_store(&owner_pid, getpid());
     vlisten_learn_fd_limit();
@@ -166,9 +169,10 @@ void vlisten_add_ref(struct vlisten *listener, int fd)
 void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes)
 {
     int saved = errno;
-    int fd = atomic_load(&listener->fd);
+    int fd = atomic_load(&listener->direct) ? atomic_load(&listener->channel_fd)
+                                            : atomic_load(&listener->fd);
 
-    if (fd >= 0 && !atomic_load(&listener->direct))
+    if (fd >= 0)
         fdpass_send(fd, message, len_bytes, -1, MSG_DONTWAIT);
     errno = saved;
 }
@@ -209,6 +213,12 @@ void vlisten_drop_ref(struct vlisten *listener, int fd)
     vlisten_release(listener);
 }
 
+bool vlisten_has_fd(const struct vlisten *listener, int fd)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+    return entry.kind == FDMAP_LISTENER && entry.index == vlisten_index(listener);
+}
+
 bool vlisten_must_settle(struct vlisten *listener)
 {
     return board_has_flag(listener->board, BOARD_EXACT) && atomic_load(&listener->refs) == 1 &&
@@ -237,20 +247,9 @@ void vlisten_release(struct vlisten *listener)
     wait_forget_listener(vlisten_index(listener));
     vlisten_close_hidden(&listener->shadow_fd);
     vlisten_close_hidden(&listener->own_fd);
+    vlisten_close_hidden(&listener->channel_fd);
     atomic_store(&listener->fd, -1);
     atomic_store(&listener->refs, 0);
-}
-
-void vlisten_go_direct(struct vlisten *listener, int fd)
-{
-    int saved = errno;
-    int fds[RETARGET_MAX];
-
-    atomic_store(&listener->nonblock, (NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK) != 0);
-    if (!atomic_exchange(&listener->direct, true) &&
-        retarget(fd, atomic_load(&listener->shadow_fd), fds) < 0)
-        atomic_store(&listener->direct, false);
-    errno = saved;
 }
 
 int vlisten_shutdown(struct vlisten *listener, int fd, int how)
@@ -268,7 +267,9 @@ int vlisten_shutdown(struct vlisten *listener, int fd, int how)
     wire_head_init(&goodbye, WIRE_CLOSE);
     atomic_store(&listener->fd, fd);
     vlisten_tell(listener, &goodbye, sizeof goodbye);
-    return atomic_load(&listener->direct) ? 0 : NEXT(shutdown)(fd, SHUT_RDWR);
+    if (atomic_load(&listener->direct) && !prefork_end(listener, fd))
+        return 0;
+    return NEXT(shutdown)(fd, SHUT_RDWR);
 }
 
 /* By this thread, for a child that is not there yet. */
@@ -322,8 +323,9 @@ static struct vlisten *attach(int fd, uint64_t channel)
         return NULL;
     struct vlisten *listener = NULL;
     if (grant.verdict == WIRE_SHARED)
-        listener = vlisten_create(&grant, (NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK) != 0);
+        listener = vlisten_create(&grant);
     if (listener) {
+        vlisten_set_nonblock(listener, NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK);
         atomic_fetch_add(&listener->board->worker.holders, 1);
         atomic_store(&listener->fd, fd);
         fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
@@ -356,8 +358,10 @@ static struct vlisten *recognise(int fd)
     uint64_t channel;
 
     if (!get_channel(fd, &channel)) {
-        fdmap_set(fd, FDMAP_FOREIGN, 0);
-        return NULL;
+        struct vlisten *shared = errno == ENOTCONN ? prefork_recognise(fd) : NULL;
+        if (!shared)
+            fdmap_set(fd, FDMAP_FOREIGN, 0);
+        return shared;
     }
     struct vlisten *known = find_channel(channel);
     if (!known)

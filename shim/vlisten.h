@@ -27,13 +27,13 @@ struct vlisten {
     _Atomic int refs; /* fds of the program in this process that refer to it; 0: free; -1: being
                          released */
     _Atomic int fd;   /* the number among them that was used last; -1: closed */
-    _Atomic int shadow_fd; /* the canonical socket */
+    _Atomic int shadow_fd; /* the canonical socket, hidden; -1: it is the program's fd itself */
     _Atomic int
         own_fd; /* the socket the program made, kept until listen() in case it connects; or -1 */
-    _Atomic bool nonblock; /* O_NONBLOCK as the program set it */
-    _Atomic bool
-        direct;        /* the program's fd is the canonical socket itself, see vlisten_go_direct */
-    _Atomic int looks; /* how often accept() may still look into the backlog in vain */
+    _Atomic bool direct;      /* the program's fd is the canonical socket itself, see prefork.h */
+    _Atomic int channel_fd;   /* then: the channel, hidden; or -1 */
+    _Atomic bool played;      /* then: O_NONBLOCK is known to be on */
+    _Atomic int looks;        /* how often accept() may still look into the backlog in vain */
     _Atomic int64_t ask_at_s; /* when renew.c may ask for a new broker next */
     _Atomic unsigned refit;   /* vlisten_refits when it last got another board */
     _Atomic bool told;        /* an event loop was told that the canonical socket is readable */
@@ -93,6 +93,29 @@ struct vlisten *vlisten_find_again(int fd);
 /* What the kernel says, whatever the table says; makes no record. */
 bool vlisten_is_channel(int fd);
 
+/* The listening socket itself. */
+static inline int vlisten_real_fd(struct vlisten *listener, int fd)
+{
+    int shadow_fd = atomic_load(&listener->shadow_fd);
+    return shadow_fd >= 0 ? shadow_fd : fd;
+}
+
+/* O_NONBLOCK as the program set it; like that of any socket it is shared with forked children. */
+static inline bool vlisten_is_nonblock(struct vlisten *listener)
+{
+    return board_has_worker_flag(listener->board, BOARD_NONBLOCK);
+}
+
+static inline void vlisten_set_nonblock(struct vlisten *listener, bool on)
+{
+    board_set_worker_flag(listener->board, BOARD_NONBLOCK, on);
+}
+
+static inline bool vlisten_is_shut_down(struct vlisten *listener)
+{
+    return (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) != 0;
+}
+
 static inline unsigned vlisten_index(const struct vlisten *listener)
 {
     return (unsigned)(listener - vlisten_table);
@@ -115,6 +138,8 @@ int claim_listen(struct vlisten *listener, int fd, int backlog);
 /* Gives the channel what a program may have set on its socket and expects of the fd: status flags,
  * the time-out of accept, who gets SIGIO. Borrows both. */
 void claim_dress_channel(int channel_fd, int fd, int status_flags);
+/* The program listens, whether it said so or was given a socket that does. */
+void claim_tell_listening(struct vlisten *listener, int backlog);
 
 /* connect() on a bound fd: it is a client after all. The socket becomes the program's own again; 0,
  * or -1 as bind(2). */
@@ -131,6 +156,8 @@ extern _Atomic unsigned vlisten_refits;
  * and puts its channel in the place of fd. Takes 100 ms at the most. Else does nothing.
  */
 void renew_if_due(struct vlisten *listener, int fd);
+/* Whom SIGIO is for, and which signal it is. Borrows both. */
+void claim_copy_async(int from_fd, int to_fd);
 
 /* --- vlisten.c --- */
 
@@ -143,12 +170,16 @@ bool vlisten_is_full(void);
 
 /* Makes a record of what the broker granted; takes the shadow and board out of the grant, borrows
  * the rest. */
-struct vlisten *vlisten_create(struct link_grant *grant, bool nonblock);
+struct vlisten *vlisten_create(struct link_grant *grant);
 
 /* One more, or one less, fd of the program refers to it. Before the last one is closed the broker
  * is told. */
 void vlisten_add_ref(struct vlisten *listener, int fd);
 void vlisten_drop_ref(struct vlisten *listener, int fd);
+
+/* Whether fd still means it: another thread may close it under a blocked accept, and use the number
+ * again. */
+bool vlisten_has_fd(const struct vlisten *listener, int fd);
 
 /* After the close itself, where the broker promises that what is closed is gone: waits until it has
  * seen that, for 200 ms at most. */
@@ -163,13 +194,6 @@ void vlisten_release(struct vlisten *listener);
 /* Sends a message without fd on the channel; fire and forget. */
 void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes);
 void vlisten_wake_broker(struct vlisten *listener);
-
-/*
- * From now on accept from the canonical socket: it replaces the channel behind the program's fd.
- * For --handoff direct, and when the broker died. O_NONBLOCK of the canonical socket is shared by
- * all, so accept and fcntl pretend.
- */
-void vlisten_go_direct(struct vlisten *listener, int fd);
 
 /* shutdown(2) with a valid how: this worker stops listening, the others do not notice. */
 int vlisten_shutdown(struct vlisten *listener, int fd, int how);
@@ -195,5 +219,13 @@ bool vlisten_is_owner(void);
 /* accept4(2); blocks in libc's recvmsg only. */
 int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                    int flags);
+
+/* SO_RCVTIMEO of this socket, in milliseconds as poll(2) takes it; -1: none. */
+int vlisten_accept_timeout_ms(int fd);
+
+/* accept4(2) on the canonical socket. EINVAL: it was shut down, for this program or for the whole
+ * pool. */
+int vlisten_take_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                          int flags);
 
 #endif

@@ -14,6 +14,8 @@ LIB=$BUILD/libsshim.so
 VICTIM=$BUILD/tests/victim
 PROBE=$BUILD/tests/probe
 DEADLINE_S=${DEADLINE_S:-30}
+# Options of sshim run for every test, to try them all in another --handoff.
+VICTIM_OPTIONS=${VICTIM_OPTIONS:-}
 export UBSAN_OPTIONS=print_stacktrace=1
 
 setup() {
@@ -106,7 +108,8 @@ launch_broker() {
     rm -f "$TMP/ready"
     mkfifo "$TMP/ready"
     exec 8<>"$TMP/ready"
-    "$SSHIM" run --control "$CONTROL" --ready-fd 9 "$@" 9>&8 8>&- 3>&- </dev/null >>"$TMP/out" 2>>"$TMP/log" &
+    # shellcheck disable=SC2086 # a list
+    "$SSHIM" run --control "$CONTROL" --ready-fd 9 $VICTIM_OPTIONS "$@" 9>&8 8>&- 3>&- </dev/null >>"$TMP/out" 2>>"$TMP/log" &
     BROKER=$!
 }
 

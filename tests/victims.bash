@@ -104,8 +104,9 @@ stop_clean() {
 victims_teardown() {
     local pid
     if [ -n "$BROKER" ] && kill -0 "$BROKER" 2>/dev/null; then
+        kill -STOP "$BROKER" # or its keeper would take over
         # shellcheck disable=SC2046 # a list
-        kill -KILL $(ours) "$BROKER" 2>/dev/null || true
+        kill -KILL $(ours) $(pgrep -P "$BROKER") "$BROKER" 2>/dev/null || true
         wait "$BROKER" 2>/dev/null || true
     fi
     for pid in $(ours); do
@@ -119,6 +120,6 @@ victim() {
     local program=$1 mode=$2
     shift 2
     start 3 -- "$PROGS/$program" "$mode" "$PORT" "$@"
-    probe "$PORT" 3
+    probe "$PORT" "${SERVING:-3}"
     stop_clean
 }

@@ -1,4 +1,5 @@
 # victims.mk - the strange servers of tests/victims_*.bats. Included by Makefile; uses its variables.
+# make direct     runs them all under --handoff direct
 
 VICTIMS := $(patsubst tests/progs/%.c,$(BUILD)/tests/progs/%,$(wildcard tests/progs/victim_*.c))
 
@@ -20,3 +21,9 @@ $(BUILD)/tests/progs/victim_wait-musl: tests/progs/victim_wait.c tests/progs/vic
 
 test-progs: $(BUILD)/tests/progs/victim_wait-musl musl
 .PHONY: musl
+
+# Every victim once more where all copies share one open socket; tests/direct.bats is the short form of it.
+direct: all test-progs
+	VICTIM_OPTIONS="--handoff direct" BUILD=$(BUILD) bats $(wildcard tests/victims_*.bats) tests/waiting.bats tests/listeners.bats
+
+.PHONY: direct

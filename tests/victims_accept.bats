@@ -13,6 +13,22 @@ teardown() { victims_teardown; }
 @test "at the fd limit accept gives EMFILE and the connection waits" { victim victim_accept full; }
 @test "at the fd limit a blocking accept gives EMFILE and the connection waits" { victim victim_accept full blocking; }
 
+@test "a listener closed by another thread under a blocked accept leaves the others and its number alone" {
+    victim victim_accept closed-under "$(free_port)"
+}
+
+@test "the same when the broker and its keeper die then" {
+    start 3 -- "$PROGS/victim_accept" closed-under "$PORT" "$(free_port)"
+    probe "$PORT" 3
+    kill -STOP "$BROKER" # or it might start another keeper in between
+    # shellcheck disable=SC2046 # a list
+    kill -KILL $(pgrep -P "$BROKER" -f "^$SSHIM run") "$BROKER"
+    wait "$BROKER" || true
+    probe "$PORT" 3
+    probe "$PORT" 3
+    [ ! -s "$T/err" ] || ! grep victim: "$T/err"
+}
+
 @test "accept with every shape of address argument does as the kernel" {
     start 3 -- "$PROGS/victim_accept" shapes "$PORT"
     probe "$PORT" 3 60

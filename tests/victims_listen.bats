@@ -48,6 +48,38 @@ teardown() { victims_teardown; }
     [[ $output != *path* && $output != *.sshim* ]]
 }
 
+# chmod after bind, fchmod before it, and the umask: what each copy set is what it sees.
+path_modes() {
+    cat <<'PY'
+import os, socket, stat, sys
+path = sys.argv[1]
+os.umask(0o027)
+def mode(path): return stat.S_IMODE(os.stat(path).st_mode)
+if os.path.exists(path):
+    os.unlink(path)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+os.chmod(path, 0o662)
+assert mode(path) == 0o662, oct(mode(path))
+assert stat.S_ISSOCK(os.stat(path).st_mode) and os.stat(path).st_uid == os.geteuid()
+while True:
+    connection, _ = listener.accept()
+    connection.recv(100)
+    connection.sendall(b"%s 0 ok\n" % os.environ["SSHIM_WORKER_ID"].encode())
+    connection.close()
+PY
+}
+
+@test "the rights of a path are those that every copy gave it" {
+    path_modes >"$T/server.py"
+    start 3 -- python3 "$T/server.py" "$T/path.sock"
+    [ "$(stat -c %a "$T/path.sock")" = 662 ]
+    probe "$T/path.sock" 3
+    [ "$(stat -c %a "$T/path.sock")" = 662 ]
+    stop_clean
+}
+
 @test "a relative path is shared as well" {
     cd "$T"
     start 3 -- "$PROGS/victim_listen" path 0 path.sock

@@ -19,6 +19,47 @@ teardown() { victims_teardown; }
 @test "a listener passed by SCM_RIGHTS to another program is served" { victim victim_proc passed exec; }
 @test "a socket-activated server finds its listener on fd 3" { victim victim_proc activate; }
 @test "a server that writes its title over its environment is served" { victim victim_proc title; }
+@test "a server that writes its title over its environment and then daemonises is served" {
+    start 3 -- "$PROGS/victim_proc" title-daemon "$PORT"
+    probe "$PORT" 3
+    # the pid of each slot is the one whose death empties it
+    local pid
+    pid=$("$SSHIM" status --json --control "$CONTROL" | jq '.workers[1].pid')
+    kill -KILL "$pid"
+    wait_for slot_one_is_served_again
+    probe "$PORT" 3
+    "$SSHIM" status --json --control "$CONTROL" | jq -e '[.workers[].restarts] == [0, 1, 0]'
+    "$SSHIM" stop --control "$CONTROL"
+    wait "$BROKER"
+    BROKER=
+}
+
+slot_one_is_served_again() {
+    "$SSHIM" status --json --control "$CONTROL" |
+        jq -e '.workers[1] | .restarts == 1 and (.state == "ready" or .state == "busy")' >"$T/status"
+}
+
+has_ended() { # PID
+    ! kill -0 "$1" 2>/dev/null
+}
+
+@test "a child that a killed worker leaves is ended though its environment and its listener are gone" {
+    start 2 -- "$PROGS/victim_proc" title-child "$PORT" "$T/child"
+    wait_for test -s "$T/child.0"
+    wait_for test -s "$T/child.1"
+    local child other
+    child=$(cat "$T/child.1")
+    other=$(cat "$T/child.0")
+    kill -KILL "$("$SSHIM" status --json --control "$CONTROL" | jq '.workers[1].pid')"
+    wait_for has_ended "$child"
+    kill -0 "$other"
+    probe "$PORT" 2
+    "$SSHIM" stop --control "$CONTROL"
+    wait "$BROKER"
+    BROKER=
+    wait_for has_ended "$other"
+}
+
 @test "a server that daemonises and then listens is served" { victim victim_proc daemon-before; }
 @test "a server that listens and then daemonises is served" { victim victim_proc daemon-after; }
 @test "a server that calls daemon() between bind and listen is served" { victim victim_proc daemon-between; }

@@ -22,6 +22,47 @@ static void try_path(const char *name)
     close(fd);
 }
 
+static void show_mode(const char *path)
+{
+    struct stat info = {0};
+
+    SHOW(stat(path, &info));
+    printf("  mode %o, owner %s\n", (unsigned)info.st_mode,
+           info.st_uid == geteuid() ? "ME" : "another");
+}
+
+/* What the rights of the socket and of the process make of the path's. */
+static void rights(void)
+{
+    struct sockaddr_un addr = path_of("/r");
+    struct stat info = {0};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    puts("rights of a path");
+    umask(077);
+    SHOW(fchmod(fd, 0751));
+    SHOW(bind(fd, ADDR(addr), sizeof addr));
+    show_mode(addr.sun_path);
+    SHOW(chmod(addr.sun_path, 0660));
+    show_mode(addr.sun_path);
+    SHOW(fchmod(fd, 0700));
+    show_mode(addr.sun_path);
+    SHOW(listen(fd, 4));
+    SHOW(chown(addr.sun_path, geteuid(), (gid_t)-1));
+    show_mode(addr.sun_path);
+    SHOW(fstat(fd, &info));
+    printf("  kind %o\n", (unsigned)(info.st_mode & S_IFMT));
+    SHOW(access(addr.sun_path, W_OK));
+    SHOW(truncate(addr.sun_path, 0));
+    SHOW(open(addr.sun_path, O_RDWR));
+    int client_fd = client_of(fd);
+    close(client_fd);
+    SHOW(close(fd));
+    show_mode(addr.sun_path);
+    SHOW(unlink(addr.sun_path));
+    umask(027);
+}
+
 static void serve_path(void)
 {
     struct sockaddr_un addr = path_of("/s");
@@ -99,6 +140,7 @@ void cases_paths(void)
     try_path(
         "/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
         "8901234567890123456789");
+    rights();
     serve_path();
     abstract();
 }

@@ -261,6 +261,54 @@ static void full_of_connections(int port, const char *argument)
     }
 }
 
+static int closed_fd;
+static _Atomic int closer_tid;
+
+static void *accept_until_closed(void *unused)
+{
+    (void)unused;
+    closer_tid = (int)syscall(SYS_gettid);
+    accept(closed_fd, NULL, NULL);
+    return NULL;
+}
+
+static bool sleeps(int tid)
+{
+    char path[64];
+    char text[512] = "";
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", tid);
+    int fd = open(path, O_RDONLY);
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+        text[0] = '\0';
+    close(fd);
+    long number = strtol(text, NULL, 10);
+    return text[0] != 'r' && (number == SYS_accept || number == SYS_accept4 ||
+                              number == SYS_recvmsg || number == SYS_poll);
+}
+
+/* Another thread closes a listener under a blocked accept; something else gets its number. */
+static void closed_under(int port, const char *argument)
+{
+    struct sockaddr_storage peer;
+    pthread_t thread;
+    int pipe_fds[2];
+    char c;
+    int fd = make_listener(port);
+    closed_fd = make_listener(atoi(argument));
+    CHECK(pthread_create(&thread, NULL, accept_until_closed, NULL) == 0);
+    while (!closer_tid || !sleeps(closer_tid))
+        usleep(1000);
+    MUST(close(closed_fd));
+    MUST(pipe(pipe_fds));
+    CHECK(pipe_fds[0] == closed_fd);
+    for (;;) {
+        int conn_fd = MUST(accept_one(fd, &peer));
+        CHECK(write(pipe_fds[1], "x", 1) == 1 && read(pipe_fds[0], &c, 1) == 1);
+        answer(conn_fd, &peer);
+    }
+}
+
 static const struct victim_mode modes[] = {
     {"cancelled", cancelled},
     {"jumped", jumped_out},
@@ -269,6 +317,7 @@ static const struct victim_mode modes[] = {
     {"shapes", shapes},
     {"bad-pointers", bad_pointers},
     {"full", full_table},
+    {"closed-under", closed_under},
     {"full-of-connections", full_of_connections},
     {NULL, NULL},
 };

@@ -207,12 +207,10 @@ static void activated(int port, const char *argument)
 /* --- the process changes */
 
 /* Writes its title over arguments and environment, then forgets the environment. */
-static void set_title(int port, const char *argument)
+static void write_title(char slot[16])
 {
-    char slot[16];
     char *end = our_argv[0];
-    (void)argument;
-    snprintf(slot, sizeof slot, "%s", slot_name());
+    snprintf(slot, 16, "%s", slot_name());
     for (char **text = our_argv; *text; text++)
         end = *text + strlen(*text);
     for (char **text = environ; *text; text++)
@@ -221,10 +219,52 @@ static void set_title(int port, const char *argument)
     static char *empty[] = {NULL};
     environ = empty;
     memset(our_argv[0], 'x', (size_t)(end - our_argv[0]));
+}
+
+static void serve_as(int fd, const char *slot)
+{
     struct sockaddr_storage peer;
-    int fd = make_listener(port);
     for (;;)
         answer_as(MUST(accept_one(fd, &peer)), &peer, slot);
+}
+
+static void set_title(int port, const char *argument)
+{
+    char slot[16];
+    (void)argument;
+    write_title(slot);
+    serve_as(make_listener(port), slot);
+}
+
+static void daemonise(void);
+
+static void title_daemon(int port, const char *argument)
+{
+    char slot[16];
+    (void)argument;
+    write_title(slot);
+    daemonise();
+    serve_as(make_listener(port), slot);
+}
+
+/* A child that outlives us: it has neither an environment nor a listener. Its pid goes into the
+ * file. */
+static void title_child(int port, const char *argument)
+{
+    char slot[16];
+    char path[128];
+    int fd = make_listener(port);
+    snprintf(path, sizeof path, "%s.%s", argument, slot_name());
+    write_title(slot);
+    if (MUST(fork()) == 0) {
+        MUST(setsid());
+        closefrom(0);
+        FILE *file = fopen(path, "w");
+        CHECK(file && fprintf(file, "%d\n", (int)getpid()) > 0 && fclose(file) == 0);
+        for (;;)
+            pause();
+    }
+    serve_as(fd, slot);
 }
 
 static void change_root(const char *folder)
@@ -429,6 +469,8 @@ static const struct victim_mode modes[] = {
     {"activate", activate},
     {"activated", activated},
     {"title", set_title},
+    {"title-daemon", title_daemon},
+    {"title-child", title_child},
     {"chroot", in_chroot},
     {"setuid", as_user},
     {"jail", in_both},

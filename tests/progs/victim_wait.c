@@ -311,8 +311,9 @@ static void threads(int port, const char *argument)
     pause();
 }
 
-/* One thread waits, another accepts. */
+/* One thread waits, another accepts, and gives the turn back. */
 static int turn[2];
+static int turn_back[2];
 
 static void *poll_thread(void *unused)
 {
@@ -322,8 +323,7 @@ static void *poll_thread(void *unused)
     for (;;) {
         CHECK(poll(&readable, 1, -1) == 1 && readable.revents == POLLIN);
         CHECK(write(turn[1], "x", 1) == 1);
-        while (poll(&readable, 1, 0) == 1 && read(turn[0], &c, 0) == 0)
-            usleep(100);
+        CHECK(read(turn_back[0], &c, 1) == 1);
     }
     return NULL;
 }
@@ -334,12 +334,14 @@ static void poll_apart(int port, const char *argument)
     char c;
     (void)argument;
     MUST(pipe(turn));
+    MUST(pipe(turn_back));
     thread_fd = make_listener(port);
     set_nonblock(thread_fd, true);
     CHECK(pthread_create(&thread, NULL, poll_thread, NULL) == 0);
     for (;;) {
         CHECK(read(turn[0], &c, 1) == 1);
         accept_until_empty(thread_fd);
+        CHECK(write(turn_back[1], "x", 1) == 1);
     }
 }
 

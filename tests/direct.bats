@@ -1,0 +1,57 @@
+#!/usr/bin/env bats
+# --handoff direct: what would break first where all copies share one open socket. `make direct` runs every victim so.
+
+load victims.bash
+
+setup() {
+    VICTIM_OPTIONS="--handoff direct"
+    victims_setup
+}
+teardown() { victims_teardown; }
+
+@test "direct: a signal with SA_RESTART does not end accept, one without does" {
+    victim victim_accept restarted
+    victim victim_accept interrupted
+}
+
+@test "direct: shutdown ends a blocked accept with EINVAL, and listen works again" { victim victim_listen shutdown-wakes; }
+@test "direct: a listener closed by exec is gone, and the next program binds again" { victim victim_proc reexec-cloexec; }
+@test "direct: a program that only accepts on what it inherited is served" { victim victim_proc reexec-accept; }
+@test "direct: a child that sets O_NONBLOCK sets it for the parent" { victim victim_wait nonblock-fork; }
+@test "direct: a listener switched between waiting and not waiting does what was said last" { victim victim_wait nonblock-toggled; }
+@test "direct: SO_RCVTIMEO ends accept with EAGAIN" { victim victim_wait timeout after; }
+
+# Another copy, or an earlier moment of this one, made the shared socket non-blocking.
+executed() {
+    cat <<'PY'
+import os, socket, sys
+if len(sys.argv) == 2:
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+    listener.setblocking(False)
+    listener.setblocking(True)
+    os.set_inheritable(listener.fileno(), True)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], str(listener.fileno())])
+listener = socket.socket(fileno=int(sys.argv[2]))
+assert os.get_blocking(listener.fileno())
+while True:
+    connection, peer = listener.accept()
+    connection.recv(100)
+    connection.sendall(b"%s %d ok\n" % (os.environ["SSHIM_WORKER_ID"].encode(), peer[1]))
+    connection.close()
+PY
+}
+
+@test "direct: a program executed with a listener that blocks is blocked by it" {
+    executed >"$T/server.py"
+    start 3 -- /usr/bin/python3 "$T/server.py" "$PORT"
+    probe "$PORT" 3
+    "$SSHIM" status --json --control "$CONTROL" | jq -e '.listeners[0].direct >= 20'
+    stop_clean
+}
+
+@test "direct: one accept is all that a connection costs a copy that blocks" {
+    start 3 -- strace -D -f -qq -e trace=accept,accept4,poll -o "$T/trace" "$PROGS/victim_fd" fd0 "$PORT"
+    probe "$PORT" 3
+    stop_clean
+    ! grep -q 'poll(' "$T/trace"
+}
