@@ -23,6 +23,13 @@ teardown() { victims_teardown; }
 @test "a server that listens and then daemonises is served" { victim victim_proc daemon-after; }
 @test "a server that calls daemon() between bind and listen is served" { victim victim_proc daemon-between; }
 @test "vfork children that close everything leave the parent's listener alone" { victim victim_proc vfork; }
+
+@test "vfork children that put other files on our numbers change nothing here" {
+    start 1 --share all -- "$PROGS/victim_proc" vfork-dup "$PORT"
+    probe "$PORT" 1
+    stop_clean
+}
+
 @test "a server that pre-forks by itself is served" { victim victim_proc prefork; }
 @test "a server that runs a program for each connection is served" { victim victim_proc exec-per-connection; }
 
