@@ -72,6 +72,7 @@
     X(int, remove, (const char *))                                                                 \
     X(int, epoll_pwait2,                                                                           \
       (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                 \
+    X(void *, dlopen, (const char *, int))                                                         \
     X(int, execve, (const char *, char *const *, char *const *))                                   \
     X(int, execvpe, (const char *, char *const *, char *const *))                                  \
     X(int, fexecve, (int, char *const *, char *const *))                                           \

@@ -72,6 +72,9 @@ PY
     stop_clean
 }
 
+@test "a server in a module that is loaded at run time is served" { victim victim_load plain; }
+@test "a server in a module that prefers its own libraries (RTLD_DEEPBIND) is served" { victim victim_load deepbind; }
+
 # Another library that stands in front of the same calls, before and behind ours.
 stacked() {
     start 3 -- env LD_PRELOAD="$1" "$PROGS/victim_wait" epoll-before-bind "$PORT"
