@@ -16,15 +16,19 @@
 static void on_listen(struct channel *channel, const struct wire_listen *message)
 {
     char text[ADDRESS_TEXT_MAX];
+    struct worker *worker = channel->worker;
+    bool lives = worker->state != WORKER_GONE;
 
     channel->listening = true;
-    channel->worker->has_listened = true;
+    worker->has_listened = true;
     journal_touch();
     channel->listener->backlog = message->backlog;
-    log_debug("worker %u listens on %s", channel->worker->slot,
+    log_debug("worker %u listens on %s", worker->slot,
               address_format(&channel->listener->bound, text));
+    /* Frees the channel if it was closed since, and with it a worker that is gone. */
     dispatch_start(channel->listener, channel);
-    fleet_on_listen(channel->worker);
+    if (lives)
+        fleet_on_listen(worker);
 }
 
 /* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */

@@ -135,15 +135,21 @@ SSHIM_EXPORT void closefrom(int first)
     errno = saved;
 }
 
+/* A vfork child has our tables, but numbers of its own. */
+static bool is_in_vfork_child(void)
+{
+    return atomic_load_explicit(&vlisten_any, memory_order_relaxed) && !vlisten_is_owner();
+}
+
 /* new_fd refers to what fd refers to. lowest: the kernel chose the number. */
 static int on_dup(int fd, int new_fd, bool lowest)
 {
-    if (new_fd < 0 || !env_managed())
+    if (new_fd < 0 || !env_managed() || is_in_vfork_child())
         return new_fd;
     struct fdmap_entry entry = fdmap_get(fd);
     if (lowest)
         vlisten_note_new_fd(new_fd);
-    if (entry.kind == FDMAP_LISTENER && vlisten_is_owner())
+    if (entry.kind == FDMAP_LISTENER)
         vlisten_add_ref(&vlisten_table[entry.index], new_fd);
     else if (entry.kind == FDMAP_CONN || entry.kind == FDMAP_FOREIGN)
         fdmap_set(new_fd, FDMAP_FOREIGN, 0);
@@ -159,13 +165,13 @@ static bool before_overwrite(int fd, int new_fd)
     int saved = errno;
     struct fdmap_entry entry = fdmap_get(new_fd);
 
-    if (fd == new_fd || entry.kind == FDMAP_UNKNOWN)
+    if (fd == new_fd || entry.kind == FDMAP_UNKNOWN || is_in_vfork_child())
         return true;
     if (NEXT(fcntl)(fd, F_GETFD) < 0)
         return false;
     if (entry.kind != FDMAP_HIDDEN)
         on_close(new_fd);
-    else if (vlisten_is_owner())
+    else
         vlisten_move_hidden(new_fd, entry.index);
     errno = saved;
     return true;
@@ -204,7 +210,7 @@ static int set_status_flags(struct vlisten *listener, int fd, unsigned long flag
     if (atomic_load(&listener->direct))
         return prefork_set_flags(listener, fd, flags);
     int result = NEXT(fcntl)(fd, F_SETFL, flags);
-    if (result == 0)
+    if (result == 0 && vlisten_is_owner())
         vlisten_set_nonblock(listener, flags & O_NONBLOCK);
     return result;
 }

@@ -73,6 +73,7 @@
     X(int, epoll_pwait2,                                                                           \
       (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                 \
     X(pid_t, fork, (void))                                                                         \
+    X(void *, dlopen, (const char *, int))                                                         \
     X(int, execve, (const char *, char *const *, char *const *))                                   \
     X(int, execvpe, (const char *, char *const *, char *const *))                                  \
     X(int, fexecve, (int, char *const *, char *const *))                                           \

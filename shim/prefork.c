@@ -193,7 +193,7 @@ int prefork_set_flags(struct vlisten *listener, int fd, unsigned long flags)
     unsigned long kept = (unsigned long)status_flags(fd) & O_NONBLOCK;
     int result = NEXT(fcntl)(fd, F_SETFL, flags | kept);
 
-    if (result == 0)
+    if (result == 0 && vlisten_is_owner())
         vlisten_set_nonblock(listener, flags & O_NONBLOCK);
     return result;
 }

@@ -275,6 +275,55 @@ END
     stop_broker
 }
 
+# A child listens and exits while the broker is stopped, so that the broker learns of both at once, with a client waiting.
+short_listener() {
+    cat <<'END'
+import os, signal, socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+broker = os.getppid()
+client = socket.socket()
+for _ in range(20):
+    s = socket.socket()
+    s.bind((host, 0))
+    child = os.fork()
+    if child == 0:
+        os.kill(broker, signal.SIGSTOP)
+        s.listen()
+        client.connect(s.getsockname())
+        os._exit(0)
+    s.close()
+    os.waitpid(child, 0)
+    os.kill(broker, signal.SIGCONT)
+    try:
+        ended = client.recv(1) == b""
+    except ConnectionResetError:
+        ended = True
+    client = socket.socket()
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind((host, int(port)))
+s.listen()
+while True:
+    c, _ = s.accept()
+    c.recv(100)
+    c.sendall(b"ended\n" if ended else b"no end\n")
+    c.close()
+END
+}
+
+says() { # TEXT: what the server at $ADDR answers
+    [[ $( (exec 7<>/dev/tcp/"${ADDR%:*}"/"${ADDR##*:}" && echo x >&7 && cat <&7) 2>/dev/null) == "$1" ]]
+}
+
+@test "--share all with one copy: the broker survives a listener that lives for a moment" {
+    # memory that was freed is overwritten, so that using it shows
+    MALLOC_PERTURB_=165 start_broker -w 1 --share all -- /usr/bin/python3 -c "$(short_listener)" "$ADDR"
+    wait_until says ended
+    ! log_has crash
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
 @test "--share all with one copy survives an upgrade and a killed broker" {
     start_broker -w 1 --share all -- "$VICTIM" accept "$ADDR"
     probe 3

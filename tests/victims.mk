@@ -6,13 +6,15 @@ VICTIMS := $(patsubst tests/progs/%.c,$(BUILD)/tests/progs/%,$(wildcard tests/pr
 # They stand for other people's servers: never with a sanitizer.
 $(VICTIMS): $(BUILD)/tests/progs/%: tests/progs/%.c tests/progs/victim.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread -o $@ $<
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread -Wl,-rpath,'$$ORIGIN' -o $@ $<
 
-$(BUILD)/tests/progs/preload.so: tests/progs/preload.c
+LOADED := $(BUILD)/tests/progs/preload.so $(BUILD)/tests/progs/module.so
+
+$(LOADED): $(BUILD)/tests/progs/%.so: tests/progs/%.c tests/progs/victim.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -shared -fPIC -o $@ $<
 
-test-progs: $(VICTIMS) $(BUILD)/tests/progs/preload.so
+test-progs: $(VICTIMS) $(LOADED)
 
 # One of them once more for musl.
 $(BUILD)/tests/progs/victim_wait-musl: tests/progs/victim_wait.c tests/progs/victim.h

@@ -64,6 +64,13 @@ has_ended() { # PID
 @test "a server that listens and then daemonises is served" { victim victim_proc daemon-after; }
 @test "a server that calls daemon() between bind and listen is served" { victim victim_proc daemon-between; }
 @test "vfork children that close everything leave the parent's listener alone" { victim victim_proc vfork; }
+
+@test "vfork children that put other files on our numbers change nothing here" {
+    start 1 --share all -- "$PROGS/victim_proc" vfork-dup "$PORT"
+    probe "$PORT" 1
+    stop_clean
+}
+
 @test "a server that pre-forks by itself is served" { victim victim_proc prefork; }
 @test "a server that runs a program for each connection is served" { victim victim_proc exec-per-connection; }
 
@@ -105,6 +112,9 @@ PY
     probe "$PORT" 3
     stop_clean
 }
+
+@test "a server in a module that is loaded at run time is served" { victim victim_load plain; }
+@test "a server in a module that prefers its own libraries (RTLD_DEEPBIND) is served" { victim victim_load deepbind; }
 
 # Another library that stands in front of the same calls, before and behind ours.
 stacked() {

@@ -371,6 +371,41 @@ static void daemon_between(int port, const char *argument)
     serve(fd);
 }
 
+/* Children that share our memory, but not our files, put something else on the numbers of the
+ * listener, of what may be hidden and of what is free: nothing of ours changes, and the listener
+ * that we close is closed. */
+static void vfork_dup(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    int file_fd = MUST(open("/dev/null", O_RDWR | O_CLOEXEC));
+    struct sockaddr_in name = loopback(port);
+    int status;
+    (void)argument;
+    for (volatile int way = 0; way < 4; way++) {
+        pid_t pid = vfork();
+        if (pid == 0) {
+            if (way == 0)
+                dup2(file_fd, fd);
+            else if (way == 1)
+                dup3(fd, file_fd, O_CLOEXEC);
+            else if (way == 2)
+                for (int i = 900; i < 1100; i++)
+                    dup2(file_fd, i);
+            else
+                dup(fd);
+            fcntl(fd, F_SETFL, O_NONBLOCK);
+            _exit(0);
+        }
+        MUST(waitpid(pid, &status, 0));
+        check_listener(fd, port, 1);
+    }
+    MUST(close(fd));
+    int client_fd = make_socket();
+    CHECK(connect(client_fd, (struct sockaddr *)&name, sizeof name) < 0 && errno == ECONNREFUSED);
+    close(client_fd);
+    serve(make_listener(port));
+}
+
 /* A child that shares our memory, but not our files, closes all it has, in every way. */
 static void vfork_children(int port, const char *argument)
 {
@@ -478,6 +513,7 @@ static const struct victim_mode modes[] = {
     {"daemon-after", daemon_after},
     {"daemon-between", daemon_between},
     {"vfork", vfork_children},
+    {"vfork-dup", vfork_dup},
     {"prefork", prefork},
     {"exec-per-connection", exec_per_connection},
     {NULL, NULL},
