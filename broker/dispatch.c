@@ -194,7 +194,11 @@ static struct channel *pick_or_starve(struct listener *listener)
     if (channel)
         return channel;
     starve(listener);
-    return pick_idle(listener, balance, loop_now_ms());
+    channel = pick_idle(listener, balance, loop_now_ms());
+    /* Who is idle already will not wake us. */
+    if (listener->patient && listener->tick.at_ms > loop_now_ms() + PICK_PATIENCE_MS)
+        loop_start_timer(&listener->tick, PICK_PATIENCE_MS);
+    return channel;
 }
 
 /* Where nothing is handed out nobody comes for what was closed: it goes as soon as it is empty. */

@@ -33,6 +33,7 @@ struct listener {
     uint32_t channel_count;
     uint32_t channel_room;
     uint32_t cursor; /* where the next search begins, so that ties rotate */
+    bool patient;    /* somebody is idle, but one with fewer connections is about to be */
 
     /* dispatch.c */
     struct loop_watch watch; /* canonical_fd */
