@@ -282,6 +282,7 @@ static void on_canonical_ready(struct loop_watch *watch, uint32_t events)
 void dispatch_wake(struct channel *channel)
 {
     channel_set_woken(channel, true);
+    channel->listener->wakes++;
     if (channel->listener->starving)
         channel->listener->cursor = channel->position; /* most likely the only one that is idle */
     dispatch_pump(channel->listener);

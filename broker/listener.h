@@ -56,9 +56,10 @@ struct listener {
     struct loop_timer retire; /* the last channel was closed */
 
     /* pace.c */
-    bool hurried; /* much is taken directly */
+    bool hurried;   /* workers come back to connections that wait, many a second */
+    uint64_t wakes; /* how often one told that it came back */
     int64_t paced_ms;
-    uint64_t paced_direct; /* at that time */
+    uint64_t paced_late; /* how many were taken late until then */
 
     struct journal_counts *counts; /* in the journal; survives us */
     uint32_t counts_number;

@@ -6,7 +6,7 @@
 #include "broker.h"
 
 #define PERIOD_MS 100
-#define HURRY_PER_S 500 /* direct takes; an idle pool has none */
+#define HURRY_PER_S 500 /* connections that had to wait for a worker; an idle pool has none */
 
 static bool may_change; /* nobody else has chosen a policy for us */
 static unsigned hurried_listeners;
@@ -29,7 +29,8 @@ void pace_init(bool resumes)
 void pace_publish(const struct listener *listener, struct channel *channel)
 {
     channel_set_flag(channel, BOARD_LOOK,
-                     listener->hurried && broker.config.balance == BALANCE_LEASTCONN);
+                     listener->hurried && broker.config.handoff == HANDOFF_AUTO &&
+                         broker.config.balance == BALANCE_LEASTCONN);
 }
 
 static void set_hurried(struct listener *listener, bool on)
@@ -51,13 +52,13 @@ void pace_review(struct listener *listener)
     int64_t now_ms = loop_now_ms();
     int64_t elapsed_ms = now_ms - listener->paced_ms;
 
-    if (elapsed_ms < PERIOD_MS || broker.config.handoff != HANDOFF_AUTO)
+    if (elapsed_ms < PERIOD_MS)
         return;
-    uint64_t direct = listener_totals(listener).direct;
+    uint64_t late = listener_totals(listener).direct + listener->wakes;
     uint64_t least = HURRY_PER_S * (uint64_t)elapsed_ms / 1000;
-    set_hurried(listener, direct - listener->paced_direct >= least);
+    set_hurried(listener, late - listener->paced_late >= least);
     listener->paced_ms = now_ms;
-    listener->paced_direct = direct;
+    listener->paced_late = late;
 }
 
 void pace_forget(struct listener *listener)
