@@ -30,8 +30,19 @@
 #define PAUSE_MS 20               /* when the system is short of something */
 #define SHORTAGE_SILENCE_MS 60000 /* between two messages about that */
 #define TICK_MAX_MS 100           /* between looks at a pool that does not move */
+#define LOOKOUT_MS 10             /* for what an attending worker was woken for and did not take */
 
 /* --- watching the canonical socket, or not --- */
+
+/* Exclusive: the kernel wakes us only if no worker that attends is in its wait. */
+static bool add_watch(struct listener *listener)
+{
+    listener->exclusive = listener->brisk;
+    if (listener->brisk && loop_add(&listener->watch, EPOLLIN | EPOLLEXCLUSIVE) == 0)
+        return true;
+    listener->exclusive = false;
+    return loop_add(&listener->watch, EPOLLIN) == 0;
+}
 
 /* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
  */
@@ -39,9 +50,12 @@ static void arm(struct listener *listener, bool on)
 {
     if (listener->shut || listener->armed == on)
         return;
-    if (listener->watched) {
+    if (listener->watched && listener->exclusive) {
+        loop_remove(&listener->watch); /* epoll_ctl(2): such a one cannot be modified */
+        listener->watched = false;
+    } else if (listener->watched) {
         loop_modify(&listener->watch, on ? EPOLLIN : 0);
-    } else if (on && loop_add(&listener->watch, EPOLLIN) < 0) {
+    } else if (on && !add_watch(listener)) {
         loop_start_timer(&listener->pause, PAUSE_MS);
         return;
     }
@@ -55,6 +69,55 @@ static void unwatch(struct listener *listener)
         loop_remove(&listener->watch);
     listener->watched = false;
     listener->armed = false;
+}
+
+/* Behind all that attend by now: the kernel asks in the order of registration. */
+static void watch_anew(struct listener *listener)
+{
+    bool armed = listener->armed;
+
+    unwatch(listener);
+    arm(listener, armed);
+}
+
+/* Connections come fast, or no longer. */
+static void set_brisk(struct listener *listener, bool on)
+{
+    if (listener->brisk == on)
+        return;
+    listener->brisk = on;
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        pace_publish(listener, listener->channels[i]);
+    watch_anew(listener);
+    if (on)
+        loop_start_timer(&listener->lookout, LOOKOUT_MS);
+    else
+        loop_stop_timer(&listener->lookout);
+}
+
+/* It attends since the last time that we had something for it. */
+static void note_attends(struct listener *listener, struct channel *channel)
+{
+    uint32_t attends = atomic_load_explicit(&channel->board->worker.attends, memory_order_relaxed);
+
+    if (attends == channel->seen_attends)
+        return;
+    channel->seen_attends = attends;
+    if (listener->exclusive && listener->armed)
+        watch_anew(listener);
+}
+
+static void on_lookout(struct loop_timer *timer)
+{
+    struct listener *listener = loop_container(timer, struct listener, lookout);
+    struct pollfd canonical = {.fd = listener->canonical_fd, .events = POLLIN};
+
+    set_brisk(listener, pace_review(listener));
+    if (!listener->brisk)
+        return;
+    loop_start_timer(timer, LOOKOUT_MS);
+    if (listener->armed && poll(&canonical, 1, 0) == 1)
+        dispatch_pump(listener);
 }
 
 /* Workers may take from the backlog themselves only while it is all that waits. */
@@ -72,6 +135,7 @@ static void starve(struct listener *listener)
     struct channel *channel;
 
     if (!listener->starving) {
+        listener->starves++;
         listener->tick_ms = broker.config.recall_ms;
         listener->seen_progress = 0;
         listener->at_rest = false;
@@ -225,7 +289,7 @@ void dispatch_pump(struct listener *listener)
         bury_stranded(listener);
         return;
     }
-    pace_review(listener);
+    set_brisk(listener, pace_review(listener));
     if (broker.config.balance == BALANCE_SOURCE) {
         pump_by_source(listener);
         return;
@@ -234,6 +298,7 @@ void dispatch_pump(struct listener *listener)
         if (loop_timer_runs(&listener->pause) || !(channel = pick_or_starve(listener)) ||
             !get_connection(listener, channel, &connection))
             return;
+        note_attends(listener, channel);
         hand(listener, channel, &connection);
         /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
         if (listener->armed && TAILQ_EMPTY(&listener->stranded))
@@ -347,6 +412,7 @@ void dispatch_init(struct listener *listener)
     listener->tick.on_time = on_tick;
     listener->check.on_time = recall_on_check;
     listener->pause.on_time = on_pause_over;
+    listener->lookout.on_time = on_lookout;
 }
 
 void dispatch_finish(struct listener *listener)
@@ -355,6 +421,7 @@ void dispatch_finish(struct listener *listener)
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
+    loop_stop_timer(&listener->lookout);
     pace_forget(listener);
     if (listener->held_fd >= 0)
         close(listener->held_fd);

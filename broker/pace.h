@@ -19,10 +19,14 @@
  */
 void pace_init(bool resumes);
 
-/* Looks at the rate of direct taking and of wake-ups, at most ten times a second. */
-void pace_review(struct listener *listener);
+/*
+ * Looks at the rate of direct taking and of wake-ups, at most ten times a second. True: connections
+ * come so fast that event loops may attend the canonical socket themselves (shim/attend.h).
+ */
+bool pace_review(struct listener *listener);
 
-/* Tells a worker whether it may look into the backlog itself (BOARD_LOOK). */
+/* Tells a worker whether it may look into the backlog itself (BOARD_LOOK), or attend
+ * (BOARD_ATTEND). */
 void pace_publish(const struct listener *listener, struct channel *channel);
 
 /* The listener is no more. */

@@ -34,6 +34,9 @@ struct vlisten {
         direct;        /* the program's fd is the canonical socket itself, see vlisten_go_direct */
     _Atomic int looks; /* how often accept() may still look into the backlog in vain */
     _Atomic bool told; /* an event loop was told that the canonical socket is readable */
+    _Atomic int attended_epoll; /* plus 1; 0: none, see attend.h */
+    _Atomic int attend_rest;    /* waits until it is tried again */
+    _Atomic int attend_next_rest;
     struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
