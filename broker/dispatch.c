@@ -23,6 +23,7 @@
 #include "pick.h"
 #include "recall.h"
 #include "take.h"
+#include "watch.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -30,95 +31,8 @@
 #define PAUSE_MS 20               /* when the system is short of something */
 #define SHORTAGE_SILENCE_MS 60000 /* between two messages about that */
 #define TICK_MAX_MS 100           /* between looks at a pool that does not move */
-#define LOOKOUT_MS 10             /* for what an attending worker was woken for and did not take */
 
-/* --- watching the canonical socket, or not --- */
-
-/* Exclusive: the kernel wakes us only if no worker that attends is in its wait. */
-static bool add_watch(struct listener *listener)
-{
-    listener->exclusive = listener->brisk;
-    if (listener->brisk && loop_add(&listener->watch, EPOLLIN | EPOLLEXCLUSIVE) == 0)
-        return true;
-    listener->exclusive = false;
-    return loop_add(&listener->watch, EPOLLIN) == 0;
-}
-
-/* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
- */
-static void arm(struct listener *listener, bool on)
-{
-    if (listener->shut || listener->armed == on)
-        return;
-    if (listener->watched && listener->exclusive) {
-        loop_remove(&listener->watch); /* epoll_ctl(2): such a one cannot be modified */
-        listener->watched = false;
-    } else if (listener->watched) {
-        loop_modify(&listener->watch, on ? EPOLLIN : 0);
-    } else if (on && !add_watch(listener)) {
-        loop_start_timer(&listener->pause, PAUSE_MS);
-        return;
-    }
-    listener->watched |= on;
-    listener->armed = on;
-}
-
-static void unwatch(struct listener *listener)
-{
-    if (listener->watched)
-        loop_remove(&listener->watch);
-    listener->watched = false;
-    listener->armed = false;
-}
-
-/* Behind all that attend by now: the kernel asks in the order of registration. */
-static void watch_anew(struct listener *listener)
-{
-    bool armed = listener->armed;
-
-    unwatch(listener);
-    arm(listener, armed);
-}
-
-/* Connections come fast, or no longer. */
-static void set_brisk(struct listener *listener, bool on)
-{
-    if (listener->brisk == on)
-        return;
-    listener->brisk = on;
-    for (uint32_t i = 0; i < listener->channel_count; i++)
-        pace_publish(listener, listener->channels[i]);
-    watch_anew(listener);
-    if (on)
-        loop_start_timer(&listener->lookout, LOOKOUT_MS);
-    else
-        loop_stop_timer(&listener->lookout);
-}
-
-/* It attends since the last time that we had something for it. */
-static void note_attends(struct listener *listener, struct channel *channel)
-{
-    uint32_t attends = atomic_load_explicit(&channel->board->worker.attends, memory_order_relaxed);
-
-    if (attends == channel->seen_attends)
-        return;
-    channel->seen_attends = attends;
-    if (listener->exclusive && listener->armed)
-        watch_anew(listener);
-}
-
-static void on_lookout(struct loop_timer *timer)
-{
-    struct listener *listener = loop_container(timer, struct listener, lookout);
-    struct pollfd canonical = {.fd = listener->canonical_fd, .events = POLLIN};
-
-    set_brisk(listener, pace_review(listener));
-    if (!listener->brisk)
-        return;
-    loop_start_timer(timer, LOOKOUT_MS);
-    if (listener->armed && poll(&canonical, 1, 0) == 1)
-        dispatch_pump(listener);
-}
+/* --- nobody is idle --- */
 
 /* Workers may take from the backlog themselves only while it is all that waits. */
 static enum board_starving starving_value(const struct listener *listener)
@@ -140,7 +54,7 @@ static void starve(struct listener *listener)
         listener->seen_progress = 0;
         listener->at_rest = false;
         loop_start_timer(&listener->tick, listener->tick_ms);
-        arm(listener, false);
+        watch_arm(listener, false);
         watchdog_poke();
     }
     if (!listener->starving || listener->starving_as != value)
@@ -166,7 +80,7 @@ static void sate(struct listener *listener)
     }
     while (!TAILQ_EMPTY(&listener->woken))
         channel_set_woken(TAILQ_FIRST(&listener->woken), false);
-    arm(listener, true);
+    watch_arm(listener, true);
 }
 
 static void pause_listener(struct listener *listener, const char *what, int error)
@@ -178,7 +92,7 @@ static void pause_listener(struct listener *listener, const char *what, int erro
                   strerror(error));
         listener->shortage_told_ms = now_ms;
     }
-    arm(listener, false);
+    watch_arm(listener, false);
     loop_start_timer(&listener->pause, PAUSE_MS);
 }
 
@@ -187,7 +101,7 @@ static void on_pause_over(struct loop_timer *timer)
     struct listener *listener = loop_container(timer, struct listener, pause);
 
     if (!listener->starving)
-        arm(listener, true);
+        watch_arm(listener, true);
     dispatch_pump(listener);
 }
 
@@ -247,7 +161,7 @@ static void pump_by_source(struct listener *listener)
         channel = pick_by_source(listener, &peer); /* a hand that fails may have freed it */
     }
     if (!channel)
-        arm(listener, false); /* dispatch_start arms again */
+        watch_arm(listener, false); /* dispatch_start arms again */
 }
 
 static struct channel *pick_or_starve(struct listener *listener)
@@ -289,7 +203,7 @@ void dispatch_pump(struct listener *listener)
         bury_stranded(listener);
         return;
     }
-    set_brisk(listener, pace_review(listener));
+    watch_set_brisk(listener, pace_review(listener));
     if (broker.config.balance == BALANCE_SOURCE) {
         pump_by_source(listener);
         return;
@@ -298,7 +212,7 @@ void dispatch_pump(struct listener *listener)
         if (loop_timer_runs(&listener->pause) || !(channel = pick_or_starve(listener)) ||
             !get_connection(listener, channel, &connection))
             return;
-        note_attends(listener, channel);
+        watch_note_attends(listener, channel);
         hand(listener, channel, &connection);
         /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
         if (listener->armed && TAILQ_EMPTY(&listener->stranded))
@@ -331,7 +245,7 @@ static bool revive(struct listener *listener)
     log_error("cannot listen on %s any more: a worker has shut the socket down; stop this instance "
               "and start it again",
               address_format(&listener->bound, text));
-    unwatch(listener); /* or its hang-up would be reported for ever */
+    watch_end(listener); /* or its hang-up would be reported for ever */
     listener->shut = true;
     return false;
 }
@@ -407,21 +321,19 @@ static void on_tick(struct loop_timer *timer)
 
 void dispatch_init(struct listener *listener)
 {
-    listener->watch.fd = listener->canonical_fd;
     listener->watch.on_ready = on_canonical_ready;
     listener->tick.on_time = on_tick;
     listener->check.on_time = recall_on_check;
     listener->pause.on_time = on_pause_over;
-    listener->lookout.on_time = on_lookout;
+    watch_init(listener);
 }
 
 void dispatch_finish(struct listener *listener)
 {
-    unwatch(listener);
+    watch_end(listener);
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
-    loop_stop_timer(&listener->lookout);
     pace_forget(listener);
     if (listener->held_fd >= 0)
         close(listener->held_fd);
@@ -435,7 +347,7 @@ void dispatch_start(struct listener *listener, struct channel *channel)
     if (listener->starving)
         channel_set_woken(channel, true);
     else if (!loop_timer_runs(&listener->pause))
-        arm(listener, true);
+        watch_arm(listener, true);
     dispatch_pump(listener);
 }
 
@@ -478,7 +390,7 @@ void dispatch_shut(struct listener *listener)
     if (!listener->listening || listener->shut)
         return;
     dispatch_pump(listener);
-    unwatch(listener); /* or its hang-up would be reported for ever */
+    watch_end(listener); /* or its hang-up would be reported for ever */
     listener->shut = true;
     shutdown(listener->canonical_fd, SHUT_RDWR);
 }

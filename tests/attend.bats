@@ -57,7 +57,7 @@ is_broker_asleep() {
     [[ $(count lost)$(count refused)$(count reset)$(count timed_out)$(count wrong) == 00000 ]]
 }
 
-@test "once they come slowly the broker spreads them again, and nothing keeps it awake" {
+@test "once they come slowly the broker spreads them again" {
     start_broker -w 4 -- "$SERVER" epoll-all "$ADDR"
     ask_for 60
     wait_until is_attended
