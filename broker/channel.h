@@ -54,6 +54,8 @@ struct channel {
     bool probing; /* an offer was sent although it seemed busy */
     uint64_t checked_accepted;
     int64_t sent_at_ms; /* when the oldest untaken offer may have been sent */
+    int64_t given_ms;   /* when the newest offer was sent */
+    uint32_t seen_attends;
 
     bool on_outstanding, on_stranded, on_woken;
     LIST_ENTRY(channel) of_worker;

@@ -23,6 +23,7 @@
 #include "pick.h"
 #include "recall.h"
 #include "take.h"
+#include "watch.h"
 #include "watchdog.h"
 #include "worker.h"
 
@@ -31,31 +32,7 @@
 #define SHORTAGE_SILENCE_MS 60000 /* between two messages about that */
 #define TICK_MAX_MS 100           /* between looks at a pool that does not move */
 
-/* --- watching the canonical socket, or not --- */
-
-/* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
- */
-static void arm(struct listener *listener, bool on)
-{
-    if (listener->shut || listener->armed == on)
-        return;
-    if (listener->watched) {
-        loop_modify(&listener->watch, on ? EPOLLIN : 0);
-    } else if (on && loop_add(&listener->watch, EPOLLIN) < 0) {
-        loop_start_timer(&listener->pause, PAUSE_MS);
-        return;
-    }
-    listener->watched |= on;
-    listener->armed = on;
-}
-
-static void unwatch(struct listener *listener)
-{
-    if (listener->watched)
-        loop_remove(&listener->watch);
-    listener->watched = false;
-    listener->armed = false;
-}
+/* --- nobody is idle --- */
 
 /* Workers may take from the backlog themselves only while it is all that waits. */
 static enum board_starving starving_value(const struct listener *listener)
@@ -72,11 +49,12 @@ static void starve(struct listener *listener)
     struct channel *channel;
 
     if (!listener->starving) {
+        listener->starves++;
         listener->tick_ms = broker.config.recall_ms;
         listener->seen_progress = 0;
         listener->at_rest = false;
         loop_start_timer(&listener->tick, listener->tick_ms);
-        arm(listener, false);
+        watch_arm(listener, false);
         watchdog_poke();
     }
     if (!listener->starving || listener->starving_as != value)
@@ -102,7 +80,7 @@ static void sate(struct listener *listener)
     }
     while (!TAILQ_EMPTY(&listener->woken))
         channel_set_woken(TAILQ_FIRST(&listener->woken), false);
-    arm(listener, true);
+    watch_arm(listener, true);
 }
 
 static void pause_listener(struct listener *listener, const char *what, int error)
@@ -114,7 +92,7 @@ static void pause_listener(struct listener *listener, const char *what, int erro
                   strerror(error));
         listener->shortage_told_ms = now_ms;
     }
-    arm(listener, false);
+    watch_arm(listener, false);
     loop_start_timer(&listener->pause, PAUSE_MS);
 }
 
@@ -123,7 +101,7 @@ static void on_pause_over(struct loop_timer *timer)
     struct listener *listener = loop_container(timer, struct listener, pause);
 
     if (!listener->starving)
-        arm(listener, true);
+        watch_arm(listener, true);
     dispatch_pump(listener);
 }
 
@@ -183,7 +161,7 @@ static void pump_by_source(struct listener *listener)
         channel = pick_by_source(listener, &peer); /* a hand that fails may have freed it */
     }
     if (!channel)
-        arm(listener, false); /* dispatch_start arms again */
+        watch_arm(listener, false); /* dispatch_start arms again */
 }
 
 static struct channel *pick_or_starve(struct listener *listener)
@@ -194,7 +172,11 @@ static struct channel *pick_or_starve(struct listener *listener)
     if (channel)
         return channel;
     starve(listener);
-    return pick_idle(listener, balance, loop_now_ms());
+    channel = pick_idle(listener, balance, loop_now_ms());
+    /* Who is idle already will not wake us. */
+    if (listener->patient && listener->tick.at_ms > loop_now_ms() + PICK_PATIENCE_MS)
+        loop_start_timer(&listener->tick, PICK_PATIENCE_MS);
+    return channel;
 }
 
 /* Where nothing is handed out nobody comes for what was closed: it goes as soon as it is empty. */
@@ -221,7 +203,7 @@ void dispatch_pump(struct listener *listener)
         bury_stranded(listener);
         return;
     }
-    pace_review(listener);
+    watch_set_brisk(listener, pace_review(listener));
     if (broker.config.balance == BALANCE_SOURCE) {
         pump_by_source(listener);
         return;
@@ -230,6 +212,7 @@ void dispatch_pump(struct listener *listener)
         if (loop_timer_runs(&listener->pause) || !(channel = pick_or_starve(listener)) ||
             !get_connection(listener, channel, &connection))
             return;
+        watch_note_attends(listener, channel);
         hand(listener, channel, &connection);
         /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
         if (listener->armed && TAILQ_EMPTY(&listener->stranded))
@@ -262,7 +245,7 @@ static bool revive(struct listener *listener)
     log_error("cannot listen on %s any more: a worker has shut the socket down; stop this instance "
               "and start it again",
               address_format(&listener->bound, text));
-    unwatch(listener); /* or its hang-up would be reported for ever */
+    watch_end(listener); /* or its hang-up would be reported for ever */
     listener->shut = true;
     return false;
 }
@@ -278,6 +261,7 @@ static void on_canonical_ready(struct loop_watch *watch, uint32_t events)
 void dispatch_wake(struct channel *channel)
 {
     channel_set_woken(channel, true);
+    channel->listener->wakes++;
     if (channel->listener->starving)
         channel->listener->cursor = channel->position; /* most likely the only one that is idle */
     dispatch_pump(channel->listener);
@@ -337,16 +321,16 @@ static void on_tick(struct loop_timer *timer)
 
 void dispatch_init(struct listener *listener)
 {
-    listener->watch.fd = listener->canonical_fd;
     listener->watch.on_ready = on_canonical_ready;
     listener->tick.on_time = on_tick;
     listener->check.on_time = recall_on_check;
     listener->pause.on_time = on_pause_over;
+    watch_init(listener);
 }
 
 void dispatch_finish(struct listener *listener)
 {
-    unwatch(listener);
+    watch_end(listener);
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
@@ -363,7 +347,7 @@ void dispatch_start(struct listener *listener, struct channel *channel)
     if (listener->starving)
         channel_set_woken(channel, true);
     else if (!loop_timer_runs(&listener->pause))
-        arm(listener, true);
+        watch_arm(listener, true);
     dispatch_pump(listener);
 }
 
@@ -406,7 +390,7 @@ void dispatch_shut(struct listener *listener)
     if (!listener->listening || listener->shut)
         return;
     dispatch_pump(listener);
-    unwatch(listener); /* or its hang-up would be reported for ever */
+    watch_end(listener); /* or its hang-up would be reported for ever */
     listener->shut = true;
     shutdown(listener->canonical_fd, SHUT_RDWR);
 }

@@ -33,6 +33,7 @@ struct listener {
     uint32_t channel_count;
     uint32_t channel_room;
     uint32_t cursor; /* where the next search begins, so that ties rotate */
+    bool patient;    /* somebody is idle, but one with fewer connections is about to be */
 
     /* dispatch.c */
     struct loop_watch watch; /* canonical_fd */
@@ -41,6 +42,7 @@ struct listener {
     struct loop_timer pause; /* short of something */
     bool watched;            /* the loop knows the canonical socket */
     bool armed;              /* it tells when a connection is there */
+    bool exclusive;          /* unless somebody else is woken for it */
     bool shut;               /* nothing is accepted any more */
     bool starving;           /* connections wait and nobody is idle */
     enum board_starving starving_as;
@@ -54,10 +56,17 @@ struct listener {
 
     struct loop_timer retire; /* the last channel was closed */
 
+    bool brisk; /* event loops may attend the canonical socket: we come behind them */
+    struct loop_timer lookout; /* brisk: does a connection wait that nobody took? */
+
     /* pace.c */
-    bool hurried; /* much is taken directly */
+    bool hurried;     /* workers come back to connections that wait, many a second */
+    uint64_t wakes;   /* how often one told that it came back */
+    uint64_t starves; /* how often nobody was idle */
     int64_t paced_ms;
-    uint64_t paced_direct; /* at that time */
+    uint64_t paced_late; /* how many were taken late until then */
+    uint64_t paced_all;  /* how many were taken at all */
+    uint64_t paced_starves;
 
     struct journal_counts *counts; /* in the journal; survives us */
     uint64_t unaccounted; /* offers of a broker that was killed: they count as recalled, but a

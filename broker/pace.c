@@ -6,7 +6,10 @@
 #include "broker.h"
 
 #define PERIOD_MS 100
-#define HURRY_PER_S 500 /* direct takes; an idle pool has none */
+#define BRISK_PER_S 1000     /* connections; below that they are spread evenly */
+#define BRISK_PER_STARVE 100 /* in a saturated pool it is cheaper to wake nobody who sleeps */
+#define ATTEND_MAX 16        /* workers: each makes the way to the next one longer */
+#define HURRY_PER_S 500      /* connections that had to wait for a worker; an idle pool has none */
 
 static bool may_change; /* nobody else has chosen a policy for us */
 static unsigned hurried_listeners;
@@ -29,7 +32,9 @@ void pace_init(bool resumes)
 void pace_publish(const struct listener *listener, struct channel *channel)
 {
     channel_set_flag(channel, BOARD_LOOK,
-                     listener->hurried && broker.config.balance == BALANCE_LEASTCONN);
+                     listener->hurried && broker.config.handoff == HANDOFF_AUTO &&
+                         broker.config.balance == BALANCE_LEASTCONN);
+    channel_set_flag(channel, BOARD_ATTEND, listener->brisk && channel->position < ATTEND_MAX);
 }
 
 static void set_hurried(struct listener *listener, bool on)
@@ -46,18 +51,25 @@ static void set_hurried(struct listener *listener, bool on)
         set_policy(on ? SCHED_BATCH : SCHED_OTHER);
 }
 
-void pace_review(struct listener *listener)
+bool pace_review(struct listener *listener)
 {
     int64_t now_ms = loop_now_ms();
     int64_t elapsed_ms = now_ms - listener->paced_ms;
 
-    if (elapsed_ms < PERIOD_MS || broker.config.handoff != HANDOFF_AUTO)
-        return;
-    uint64_t direct = listener_totals(listener).direct;
-    uint64_t least = HURRY_PER_S * (uint64_t)elapsed_ms / 1000;
-    set_hurried(listener, direct - listener->paced_direct >= least);
+    if (elapsed_ms < PERIOD_MS)
+        return listener->brisk;
+    struct listener_totals totals = listener_totals(listener);
+    uint64_t late = totals.direct + listener->wakes;
+    uint64_t all = totals.accepted - listener->paced_all;
+    bool brisk = all >= BRISK_PER_S * (uint64_t)elapsed_ms / 1000 &&
+                 (listener->starves - listener->paced_starves) * BRISK_PER_STARVE <= all;
+    set_hurried(listener, late - listener->paced_late >= HURRY_PER_S * (uint64_t)elapsed_ms / 1000);
     listener->paced_ms = now_ms;
-    listener->paced_direct = direct;
+    listener->paced_late = late;
+    listener->paced_all = totals.accepted;
+    listener->paced_starves = listener->starves;
+    return brisk && broker.config.handoff == HANDOFF_AUTO &&
+           broker.config.balance == BALANCE_LEASTCONN;
 }
 
 void pace_forget(struct listener *listener)

@@ -1,11 +1,12 @@
 /*
  * pace.h - whether the broker preempts who is running.
  *
- * Normally it does (SCHED_OTHER): a connection reaches an idle worker at once. While workers take
- * hundreds of connections a second directly, there is no core to spare, and each interruption by
- * the broker costs more than it gives: then it waits until a core is free (SCHED_BATCH), and what
- * has gathered is taken directly or given out in one go. Then, and only then, workers without a
- * connection look into the backlog on their own: at a low rate the broker spreads evenly.
+ * Normally it does (SCHED_OTHER): a connection reaches an idle worker at once. While hundreds of
+ * connections a second had to wait until a worker came back for them, there is no core to spare,
+ * and each interruption by the broker costs more than it gives: then it waits until a core is free
+ * (SCHED_BATCH), and what has gathered is taken directly or given out in one go. Then, and only
+ * then, workers without a connection look into the backlog on their own: at a low rate the broker
+ * spreads evenly.
  */
 #ifndef SSHIM_BROKER_PACE_H
 #define SSHIM_BROKER_PACE_H
@@ -18,10 +19,14 @@
  */
 void pace_init(bool resumes);
 
-/* Looks at the rate of direct taking, at most ten times a second. */
-void pace_review(struct listener *listener);
+/*
+ * Looks at the rate of direct taking and of wake-ups, at most ten times a second. True: connections
+ * come so fast that event loops may attend the canonical socket themselves (shim/attend.h).
+ */
+bool pace_review(struct listener *listener);
 
-/* Tells a worker whether it may look into the backlog itself (BOARD_LOOK). */
+/* Tells a worker whether it may look into the backlog itself (BOARD_LOOK), or attend
+ * (BOARD_ATTEND). */
 void pace_publish(const struct listener *listener, struct channel *channel);
 
 /* The listener is no more. */

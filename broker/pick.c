@@ -23,6 +23,26 @@ static bool is_best(const struct channel *channel, enum config_balance balance)
     return balance == BALANCE_LEASTCONN && channel_active(channel) == 0;
 }
 
+/*
+ * Whether somebody with fewer connections than this idle one is on its way back: it was given one
+ * just now and only needs the processor to take it. Else the first that runs gets a whole burst.
+ */
+static bool is_worth_waiting(const struct listener *listener, const struct channel *best,
+                             int64_t now_ms)
+{
+    uint64_t active = channel_active(best);
+    uint32_t reach = listener->channel_count < PICK_WINDOW ? listener->channel_count : PICK_WINDOW;
+
+    for (uint32_t i = 0; active > 1 && i < reach; i++) {
+        const struct channel *channel = listener->channels[i];
+        if (now_ms - channel->given_ms < PICK_PATIENCE_MS && pick_is_eligible(channel) &&
+            !channel->suspect && !channel_is_crowded(channel) &&
+            channel_active(channel) + channel_untaken(channel) < active)
+            return true;
+    }
+    return false;
+}
+
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms)
 {
     uint32_t count = listener->channel_count;
@@ -55,6 +75,10 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
         if (is_best(channel, balance))
             break;
     }
+    listener->patient =
+        best && balance == BALANCE_LEASTCONN && is_worth_waiting(listener, best, now_ms);
+    if (listener->patient)
+        return NULL;
     if (!best && (!has_room || listener->at_rest))
         best = crowded;
     if (best)

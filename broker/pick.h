@@ -1,6 +1,6 @@
 /*
  * pick.h - which channel gets the next connection. Looks at the scoreboard, changes nothing but the
- * listener's cursor and what channel_is_idle() notes.
+ * listener's cursor and patience, and what channel_is_idle() notes.
  */
 #ifndef SSHIM_BROKER_PICK_H
 #define SSHIM_BROKER_PICK_H
@@ -16,9 +16,14 @@
 /* How many channels are looked at after which one that is idle is good enough. */
 #define PICK_REACH 64
 
+/* How long a worker that was given a connection may take to come back before others get what it
+ * should have. */
+#define PICK_PATIENCE_MS 5
+
 /*
- * An idle channel by the policy, or NULL when nobody is idle. A crowded one only where all are
- * crowded, or the others have not moved for a while (listener->at_rest).
+ * An idle channel by the policy, or NULL when nobody is idle; or, with listener->patient set, when
+ * it is better to wait for somebody else, for PICK_PATIENCE_MS at most. A crowded one only where
+ * all are crowded, or the others have not moved for a while (listener->at_rest).
  */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
 

@@ -12,8 +12,9 @@
 
 void recall_expect(struct channel *channel)
 {
+    channel->given_ms = loop_now_ms();
     if (!channel->on_outstanding)
-        channel->sent_at_ms = loop_now_ms();
+        channel->sent_at_ms = channel->given_ms;
     channel_set_outstanding(channel, true);
     watchdog_poke();
     if (!loop_timer_runs(&channel->listener->check))

@@ -31,6 +31,7 @@ struct board_worker {
     _Atomic uint64_t direct;  /* connections taken from the canonical socket without the broker */
     _Atomic uint64_t closed;  /* accepted connections that were closed again */
     _Atomic uint64_t lost;    /* offers that the kernel destroyed because the fd table was full */
+    _Atomic uint32_t attends; /* how often it began to wait at the canonical socket itself */
 };
 #define BOARD_WANTS_NONBLOCK                                                                       \
     1u                /* the last accept4 asked for SOCK_NONBLOCK: accept the next one that way */
@@ -56,8 +57,10 @@ struct board_broker {
 #define BOARD_DIRECT 2u /* --handoff direct: accept from the canonical socket only */
 #define BOARD_EXACT                                                                                \
     32u /* what is closed is gone when close() returns: wait until the broker has seen it */
-#define BOARD_DRAINING 8u   /* nothing new for this worker: not even directly */
-#define BOARD_LOOK 16u      /* much is taken directly: a worker without any connection may look */
+#define BOARD_DRAINING 8u /* nothing new for this worker: not even directly */
+#define BOARD_LOOK 16u    /* much is taken directly: a worker without any connection may look */
+#define BOARD_ATTEND                                                                               \
+    64u /* connections come fast: an event loop without any may wait at the canonical socket */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */
 
 enum board_starving {

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include "attend.h"
 #include "next.h"
 
 /* How often to look in vain, after a success, before the broker is left to it again. */
@@ -58,12 +59,33 @@ static bool look_once_less(struct vlisten *listener)
     return false;
 }
 
+bool direct_is_free(struct vlisten *listener)
+{
+    return vlisten_is_nonblock(listener) &&
+           !atomic_load_explicit(&listener->direct, memory_order_relaxed) &&
+           has_no_connection(listener) && is_permitted(listener);
+}
+
+/* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
+ * attends: also one that has connections by now. */
+static bool is_still_free(struct vlisten *listener, enum board_starving starving)
+{
+    if (!attend_is_on(listener))
+        return is_permitted(listener);
+    if (starving != BOARD_ASK && direct_is_free(listener)) {
+        attend_note_success(listener);
+        return true;
+    }
+    attend_yield(listener);
+    return false;
+}
+
 bool direct_should_try(struct vlisten *listener)
 {
     enum board_starving starving = board_starving(listener->board);
 
     if (vlisten_is_nonblock(listener))
-        return direct_was_told(listener) && is_permitted(listener);
+        return direct_was_told(listener) && is_still_free(listener, starving);
     if (starving == BOARD_BACKLOG)
         return is_permitted(listener); /* one is there: an accept4 that succeeds needs no look */
     return starving == BOARD_FED && may_look(listener) && look_once_less(listener);
@@ -77,8 +99,9 @@ bool direct_is_possible(struct vlisten *listener)
         atomic_load_explicit(&listener->direct, memory_order_relaxed))
         return false;
     /* One with open connections might take a whole burst that others should share. */
-    return starving == BOARD_BACKLOG ? has_no_connection(listener) && is_permitted(listener)
-                                     : starving == BOARD_FED && may_look(listener);
+    return starving == BOARD_BACKLOG
+               ? has_no_connection(listener) && is_permitted(listener)
+               : starving == BOARD_FED && !attend_is_on(listener) && may_look(listener);
 }
 
 bool direct_is_ready(struct vlisten *listener)

@@ -44,7 +44,11 @@ static bool on_close(int fd)
         vlisten_drop_ref(&vlisten_table[entry.index], fd);
         return must_settle;
     case FDMAP_CONN: vlisten_note_connection_closed(&vlisten_table[entry.index]); break;
-    case FDMAP_EPOLL: wait_forget_epoll(entry.index); break;
+    case FDMAP_EPOLL:
+        if (!vlisten_is_owner())
+            return false;
+        wait_forget_epoll(entry.index);
+        break;
     default: break;
     }
     fdmap_clear(fd);

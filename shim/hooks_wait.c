@@ -95,6 +95,21 @@ SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_eve
     return result;
 }
 
+/* An event that is not for the program does not end its wait. */
+#define WAITING_EPOLL(listeners, call)                                                             \
+    do {                                                                                           \
+        uint64_t mask_ = (listeners);                                                              \
+        int result_;                                                                               \
+        do {                                                                                       \
+            if (mask_)                                                                             \
+                wait_begin(mask_);                                                                 \
+            result_ = (call);                                                                      \
+            if (mask_)                                                                             \
+                wait_end();                                                                        \
+        } while (result_ > 0 && (result_ = wait_translate(epoll_fd, events, result_)) == 0);       \
+        return result_;                                                                            \
+    } while (0)
+
 SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
 {
     uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
@@ -102,7 +117,7 @@ SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, i
 
     if (ready != 0)
         return ready;
-    WAITING(listeners, NEXT(epoll_wait)(epoll_fd, events, max, timeout_ms));
+    WAITING_EPOLL(listeners, NEXT(epoll_wait)(epoll_fd, events, max, timeout_ms));
 }
 
 SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms,
@@ -114,12 +129,12 @@ SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, 
 
     if (ready != 0)
         return ready;
-    WAITING(listeners, NEXT(epoll_pwait)(epoll_fd, events, max, timeout_ms, mask));
+    WAITING_EPOLL(listeners, NEXT(epoll_pwait)(epoll_fd, events, max, timeout_ms, mask));
 }
 
 SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
                               const struct timespec *timeout, const sigset_t *mask)
 {
-    WAITING(matters() && has_time(timeout) ? wait_mask_epoll(epoll_fd) : 0,
-            NEXT(epoll_pwait2)(epoll_fd, events, max, timeout, mask));
+    WAITING_EPOLL(matters() && has_time(timeout) ? wait_mask_epoll(epoll_fd) : 0,
+                  NEXT(epoll_pwait2)(epoll_fd, events, max, timeout, mask));
 }

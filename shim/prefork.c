@@ -9,6 +9,7 @@
 #include <sys/single_threaded.h>
 #endif
 
+#include "shim/attend.h"
 #include "shim/env.h"
 #include "shim/fdmap.h"
 #include "shim/next.h"
@@ -59,6 +60,7 @@ void prefork_fall_back(struct vlisten *listener, int fd)
 {
     int saved = errno;
 
+    attend_end(listener);
     vlisten_set_nonblock(listener, status_flags(fd) & O_NONBLOCK);
     show_canonical(listener, fd);
     errno = saved;

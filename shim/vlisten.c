@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "attend.h"
 #include "env.h"
 #include "fdmap.h"
 #include "next.h"
@@ -63,6 +64,8 @@ int vlisten_hide_fd(int fd, unsigned index)
 void vlisten_move_hidden(int fd, unsigned index)
 {
     struct vlisten *listener = &vlisten_table[index];
+
+    attend_end(listener); /* epoll knows it by its number */
     int moved = vlisten_hide_fd(fd, index);
 
     if (atomic_load(&listener->shadow_fd) == fd)
@@ -152,6 +155,7 @@ struct vlisten *vlisten_create(struct link_grant *grant)
     listener->backlog = grant->backlog;
     atomic_store(&listener->direct, false);
     atomic_store(&listener->played, false);
+    atomic_store(&listener->attended_epoll, 0);
     atomic_store(&listener->fd, -1);
     atomic_store(&owner_pid, getpid());
     vlisten_learn_fd_limit();
@@ -245,6 +249,7 @@ void vlisten_settle(void)
 void vlisten_release(struct vlisten *listener)
 {
     wait_forget_listener(vlisten_index(listener));
+    attend_end(listener); /* others hold the file: closing would not remove it from epoll */
     vlisten_close_hidden(&listener->shadow_fd);
     vlisten_close_hidden(&listener->own_fd);
     vlisten_close_hidden(&listener->channel_fd);
@@ -262,6 +267,7 @@ int vlisten_shutdown(struct vlisten *listener, int fd, int how)
     }
     if (how == SHUT_WR)
         return 0; /* tcp(7): a listening socket has nothing to write */
+    attend_end(listener);
     atomic_fetch_or(&listener->board->worker.flags, BOARD_SHUT);
     atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_LISTENING);
     wire_head_init(&goodbye, WIRE_CLOSE);

@@ -30,14 +30,17 @@ struct vlisten {
     _Atomic int shadow_fd; /* the canonical socket, hidden; -1: it is the program's fd itself */
     _Atomic int
         own_fd; /* the socket the program made, kept until listen() in case it connects; or -1 */
-    _Atomic bool direct;      /* the program's fd is the canonical socket itself, see prefork.h */
-    _Atomic int channel_fd;   /* then: the channel, hidden; or -1 */
-    _Atomic bool played;      /* then: O_NONBLOCK is known to be on */
-    _Atomic int looks;        /* how often accept() may still look into the backlog in vain */
-    _Atomic int64_t ask_at_s; /* when renew.c may ask for a new broker next */
-    _Atomic unsigned refit;   /* vlisten_refits when it last got another board */
-    _Atomic bool told;        /* an event loop was told that the canonical socket is readable */
-    struct board *board;      /* never unmapped, only mapped over */
+    _Atomic bool direct;        /* the program's fd is the canonical socket itself, see prefork.h */
+    _Atomic int channel_fd;     /* then: the channel, hidden; or -1 */
+    _Atomic bool played;        /* then: O_NONBLOCK is known to be on */
+    _Atomic int looks;          /* how often accept() may still look into the backlog in vain */
+    _Atomic int64_t ask_at_s;   /* when renew.c may ask for a new broker next */
+    _Atomic unsigned refit;     /* vlisten_refits when it last got another board */
+    _Atomic bool told;          /* an event loop was told that the canonical socket is readable */
+    _Atomic int attended_epoll; /* plus 1; 0: none, see attend.h */
+    _Atomic int attend_rest;    /* waits until it is tried again */
+    _Atomic int attend_next_rest;
+    struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
     int backlog;           /* for listen(2), 0: as the program asks */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/epoll.h>
 
+#include "attend.h"
 #include "direct.h"
 #include "fdmap.h"
 #include "next.h"
@@ -165,6 +166,7 @@ void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll
 
     if (!bit)
         return;
+    attend_end(&vlisten_table[__builtin_ctzll(bit)]);
     if (entry.kind == FDMAP_EPOLL) {
         atomic_store(&registrations[entry.index].epoll_fd, 0);
         atomic_fetch_and(&epoll_sets[entry.index], ~bit);
@@ -210,6 +212,54 @@ static struct vlisten *find_registered(int epoll_fd, const struct registration *
     return &vlisten_table[entry.index];
 }
 
+/* Only where the epoll_ctl was seen is it known what the event must look like. */
+static void consider_attending(int epoll_fd)
+{
+    struct fdmap_entry entry = fdmap_get(epoll_fd);
+    struct registration *registration = &registrations[entry.index];
+
+    if (atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) != epoll_fd + 1)
+        return;
+    struct fdmap_entry listener =
+        fdmap_get(atomic_load_explicit(&registration->fd, memory_order_relaxed));
+    if (listener.kind == FDMAP_LISTENER)
+        attend_consider(&vlisten_table[listener.index], epoll_fd, entry.index);
+}
+
+/* False: the program knows of no such listener in this epoll fd any more. */
+static bool translate(int epoll_fd, struct epoll_event *event)
+{
+    struct vlisten *marked, *listener;
+    unsigned set;
+    int saved = errno;
+
+    if (!attend_is_mark(event->data.u64, &marked, &set))
+        return true;
+    listener = find_registered(epoll_fd, &registrations[set]);
+    errno = saved;
+    if (!listener) {
+        attend_remove(marked, epoll_fd);
+        return false;
+    }
+    direct_tell(listener);
+    event->events = EPOLLIN;
+    event->data.u64 = atomic_load_explicit(&registrations[set].data, memory_order_relaxed);
+    return true;
+}
+
+int wait_translate(int epoll_fd, struct epoll_event *events, int count)
+{
+    int kept = 0;
+
+    /* Whoever has a listener: processes may share one epoll fd, of which one attends. */
+    if (!atomic_load_explicit(&vlisten_any, memory_order_relaxed))
+        return count;
+    for (int i = 0; i < count; i++)
+        if (translate(epoll_fd, &events[i]))
+            events[kept++] = events[i];
+    return count > 0 ? kept : count;
+}
+
 /*
  * First, a loop that has something to do is not waiting: it must not be given a connection that
  * others could serve sooner. Second, one that has nothing to do, while connections wait in the
@@ -219,10 +269,12 @@ static struct vlisten *find_registered(int epoll_fd, const struct registration *
  */
 int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max)
 {
+    if (listeners)
+        consider_attending(epoll_fd);
     if (!is_wanted(listeners))
         return 0;
     note_visit(listeners);
-    int ready = NEXT(epoll_wait)(epoll_fd, events, max, 0);
+    int ready = wait_translate(epoll_fd, events, NEXT(epoll_wait)(epoll_fd, events, max, 0));
     struct fdmap_entry entry = fdmap_get(epoll_fd);
     if (ready != 0 || entry.kind != FDMAP_EPOLL)
         return ready;
@@ -266,6 +318,10 @@ void wait_forget_listener(unsigned index)
 
 void wait_forget_epoll(unsigned index)
 {
+    struct fdmap_entry entry = fdmap_get(atomic_load(&registrations[index].fd));
+
+    if (entry.kind == FDMAP_LISTENER)
+        attend_end(&vlisten_table[entry.index]);
     atomic_store(&registrations[index].epoll_fd, 0);
     atomic_store(&epoll_sets[index], 0);
 }
@@ -273,4 +329,5 @@ void wait_forget_epoll(unsigned index)
 void wait_on_fork(void)
 {
     raised = 0;
+    attend_on_fork();
 }

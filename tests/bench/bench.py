@@ -136,6 +136,7 @@ def describe_machine():
 
 
 PACKAGES = {"/usr/sbin/haproxy": "haproxy", "/usr/sbin/nginx": "nginx-light", "/usr/bin/node": "nodejs",
+            "/usr/sbin/lighttpd": "lighttpd", "/usr/bin/tclsh": "tcl",
             "/usr/lib/nginx/modules/ngx_stream_module.so": "libnginx-mod-stream",
             "/usr/bin/gnuplot": "gnuplot-nox"}
 

@@ -23,13 +23,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for_answer(port, seconds=10):
+def wait_for_answer(port, request=b"f", seconds=10):
     """Until a connection is accepted and answered."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=2) as conn:
-                conn.sendall(b"f")
+                conn.sendall(request)
                 if conn.recv(6):
                     return
         except OSError:
@@ -41,8 +41,9 @@ def wait_for_answer(port, seconds=10):
 class Side:
     """Some processes that serve one port."""
 
-    def __init__(self, name, start):
+    def __init__(self, name, start, request=b"f"):
         self.name = name
+        self.request = request
         self._start = start
         self.processes = []
         self.folder = None
@@ -53,7 +54,7 @@ class Side:
         self.port = free_port()
         try:
             self._start(self)
-            wait_for_answer(self.port)
+            wait_for_answer(self.port, self.request)
         except BaseException as error:
             log = self.log()
             self.stop()
@@ -106,15 +107,19 @@ class Side:
 
 # --- ours --------------------------------------------------------------------------------------
 
+def start_sshim(side, server, workers, options):
+    read_fd, write_fd = os.pipe()
+    side.spawn(SSHIM, "run", "-q", "-w", workers, "--control", side.path("c.sock"),
+               "--ready-fd", write_fd, *options, "--", *server, keep_fd=write_fd)
+    os.close(write_fd)
+    with os.fdopen(read_fd, "rb") as ready:
+        ready.read(1)  # all workers listen
+
+
 def sshim(name, mode, workers=4, options=(), command=None):
     def start(side):
         server = command(side.port) if command else [SERVER, "-f", mode, side.port]
-        read_fd, write_fd = os.pipe()
-        side.spawn(SSHIM, "run", "-q", "-w", workers, "--control", side.path("c.sock"),
-                   "--ready-fd", write_fd, *options, "--", *server, keep_fd=write_fd)
-        os.close(write_fd)
-        with os.fdopen(read_fd, "rb") as ready:
-            ready.read(1)  # all workers listen
+        start_sshim(side, server, workers, options)
     return Side(name, start)
 
 
@@ -146,7 +151,7 @@ def start_copies(side, mode, workers, command=None):
     for port in ports:
         side.spawn(*(command(port) if command else [SERVER, mode, port]))
     for port in ports:
-        wait_for_answer(port)
+        wait_for_answer(port, side.request)
     return ports
 
 
@@ -167,15 +172,17 @@ listen bench
 """
 
 
+def start_haproxy(side, mode, workers, balance, maxconn, command=None):
+    ports = start_copies(side, mode, workers, command)
+    limit = f" maxconn {maxconn}" if maxconn else ""
+    servers = "\n".join(f"    server s{i} 127.0.0.1:{port}{limit}" for i, port in enumerate(ports))
+    with open(side.path("haproxy.cfg"), "w", encoding="ascii") as file:
+        file.write(HAPROXY.format(port=side.port, balance=balance, servers=servers))
+    side.spawn("haproxy", "-db", "-f", side.path("haproxy.cfg"))
+
+
 def haproxy(name, mode, workers=4, balance="leastconn", maxconn=0):
-    def start(side):
-        ports = start_copies(side, mode, workers)
-        limit = f" maxconn {maxconn}" if maxconn else ""
-        servers = "\n".join(f"    server s{i} 127.0.0.1:{port}{limit}" for i, port in enumerate(ports))
-        with open(side.path("haproxy.cfg"), "w", encoding="ascii") as file:
-            file.write(HAPROXY.format(port=side.port, balance=balance, servers=servers))
-        side.spawn("haproxy", "-db", "-f", side.path("haproxy.cfg"))
-    return Side(name, start)
+    return Side(name, lambda side: start_haproxy(side, mode, workers, balance, maxconn))
 
 
 NGINX = """

@@ -1,4 +1,5 @@
 """The works: which sides do what, which of them is the base, and what must be reached."""
+import real
 import sides
 
 AUTO, BROKER, DIRECT = (["--handoff", mode] for mode in ("auto", "broker", "direct"))
@@ -140,6 +141,14 @@ WORKS = [
            pinned(mode), ["-r", "400"], f"native {mode}", [Target("sshim auto", "p95_us", "<=", 15000)],
            together=True, seconds=5.0, pin=["-c", "1", "-m", "h1"])
       for mode in ("blocking", "epoll-one")],
+    *[Work(f"real-{name}", f"{title}, new connection per request, 4 copies, 16 clients",
+           lambda command=command, request=request: real.make_sides(command, request),
+           ["-c", "16", "-t", "30000", *(["-u", "/index.txt"] if request == real.HTTP else [])], "one copy")
+      for name, title, command, request in (
+          ("python", "python3 -m http.server", real.python_command, real.HTTP),
+          ("lighttpd", "lighttpd", real.lighttpd_command, real.HTTP),
+          ("nginx", "nginx, one process", real.nginx_command, real.HTTP),
+          ("tcl", "Tcl's event loop", real.tcl_command, b"f"))],
     Work("workers", "one client at a time, from 4 to 1,024 event loops", scale(AUTO), ["-c", "1"],
          "sshim 4", [Target("sshim 256", "cpu_us", "<=", 1.3, "sshim 4")]),
     Work("workers-busy", "64 clients, from 4 to 1,024 event loops", scale(AUTO), CHURN,

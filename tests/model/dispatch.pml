@@ -9,8 +9,13 @@
  * Not modelled: --balance source, shortages, probes of workers whose waiting cannot be seen, the pace of timers
  * (a timer may fire at any time, EARLY times, and fires when nothing else can happen).
  *
+ * With ATTEND event loops may register the canonical socket in their epoll fd (attend_consider), exclusively as the
+ * broker does, and before it: a connection wakes one of them that is in its wait, or else the broker. What the
+ * kernel tells whom is then an edge (is_told) until that one looks; without ATTEND the broker always sees the level.
+ *
  * Parameters: CONNECTIONS; LOOP0, LOOP1: that worker is an event loop, else it blocks in accept; STUCK: worker 1
  * may stop for ever while it serves; EARLY; KILL_WORKER, KILL_BROKER: may happen once, at any moment.
+ * ATTEND: event loops may attend; SLOWER: until the broker says no more, at any moment.
  * Mutations, of which each must be found: see run.sh.
  */
 #ifndef CONNECTIONS
@@ -61,6 +66,13 @@ byte accepts[CONNECTIONS];
 byte rounds;
 bool resting[WORKERS]; /* blocked, idle */
 
+/* The kernel's: the canonical socket in epoll fds. */
+bool attends[WORKERS];    /* in this worker's */
+bool rests[WORKERS];      /* it did; once is enough to see what can happen */
+bool may_attend = true;   /* BOARD_ATTEND; cleared at any moment, then the broker watches the level again */
+bool armed = true;        /* the broker watches it */
+bool is_told = true;      /* its epoll fd was told of a connection, which it is not any more */
+
 /* What matters in few runs would only multiply the states of the others. */
 #ifdef KILL_BROKER
 #define IN_TABLE(c, on) in_table[c] = on
@@ -88,7 +100,25 @@ active proctype Clients()
     byte arrived;
 
     do
+#ifdef ATTEND
+    :: atomic {
+        arrived < CONNECTIONS ->
+        backlog!arrived;
+        arrived++;
+        if /* __wake_up: whoever is registered first and in its wait; the broker also while it is at work */
+        :: may_attend && attends[0] && resting[0] -> resting[0] = false
+        :: may_attend && attends[1] && resting[1] -> resting[1] = false
+        :: armed -> is_told = true
+            :: !may_attend ->
+            is_told = true; /* not exclusively: everybody */
+            resting[0] = resting[0] && !attends[0];
+            resting[1] = resting[1] && !attends[1]
+        :: else
+        fi
+    }
+#else
     :: atomic { arrived < CONNECTIONS -> backlog!arrived; arrived++ }
+#endif
     :: else -> break
     od
 }
@@ -158,10 +188,41 @@ inline accept_blocking(w)
 /* poll or epoll_wait, then accept until there is nothing */
 inline accept_polling(w)
 {
+#ifdef ATTEND
+    if /* attend_consider */
+    :: may_attend && !rests[w] && starves[w] == FED && sent[w] == taken[w] ->
+        atomic { attends[w] = true; rests[w] = true }
+    :: attends[w] && !may_attend -> attends[w] = false
+    :: else
+    fi;
+#endif
     wait_begin(w);
+#ifdef ATTEND
+    atomic { resting[w] = (len(offers[w]) == 0 && !(attends[w] && len(backlog) > 0)) };
+    /* woken: by an offer, by the kernel for a connection, by something else than a connection */
+    atomic { len(offers[w]) > 0 || (attends[w] && !resting[w]) -> resting[w] = false };
+    waiting[w]--;
+    if
+    :: attends[w] && len(backlog) > 0 -> /* wait_translate, direct_should_try */
+        if
+        :: sent[w] == taken[w] && starves[w] != ASK ->
+            if
+            :: atomic { backlog?c -> take(w, c) }; MOVE(w); goto serve
+            :: empty(backlog)
+            fi
+        :: true -> /* attend_yield: it has connections, or an offer is on its way */
+            attends[w] = false;
+#ifndef MUTATE_YIELD_SILENTLY
+            wakes[w]++
+#endif
+        fi
+    :: else
+    fi;
+#else
     resting[w] = true;
     atomic { nempty(offers[w]) -> resting[w] = false };
     waiting[w]--;
+#endif
     if
     :: atomic { offers[w]?c -> take(w, c) }; finish_take(w)
     :: empty(offers[w]) -> goto again /* recalled meanwhile: EAGAIN */
@@ -267,6 +328,9 @@ inline starve()
 
 inline sate()
 {
+#ifdef ATTEND
+    atomic { is_told = is_told || !armed };
+#endif
     if
     :: is_starving -> set_starving(0, FED); set_starving(1, FED)
     :: else
@@ -373,6 +437,9 @@ inline on_time()
     recall_on_check();
     if
     :: is_starving || stranded[0] || stranded[1] -> dispatch_pump() /* on_tick; on_check */
+#if defined(ATTEND) && !defined(MUTATE_NO_LOOKOUT)
+    :: may_attend && armed && len(backlog) > 0 -> dispatch_pump() /* on_lookout */
+#endif
     :: else
     fi
 }
@@ -380,7 +447,15 @@ inline on_time()
 inline on_event()
 {
     if
+#ifdef ATTEND
+    :: armed && is_told && len(backlog) > 0 -> dispatch_pump() /* on_canonical_ready */
+    :: atomic { armed && is_told && len(backlog) == 0 -> is_told = false }
+#ifdef SLOWER
+    :: atomic { may_attend -> may_attend = false; is_told = true } /* watch_set_brisk */
+#endif
+#else
     :: armed && nempty(backlog) -> dispatch_pump() /* on_canonical_ready */
+#endif
     :: atomic { wakes[0] > 0 -> wakes[0]--; woken[0] = true }; dispatch_pump() /* dispatch_wake */
     :: atomic { wakes[1] > 0 -> wakes[1]--; woken[1] = true }; dispatch_pump()
     :: atomic { dead[0] && !closed[0] -> closed[0] = true; woken[0] = false; stranded[0] = true };
@@ -436,7 +511,8 @@ inline resume()
         is_starving = false; armed = false; held = NONE; got = NONE; sent_fd = NONE; holds = false;
         late = false; starving_as = FED; picked = NONE;
         woken[0] = false; woken[1] = false; stranded[0] = false; stranded[1] = false;
-        suspect[0] = false; suspect[1] = false; closed[0] = false; closed[1] = false
+        suspect[0] = false; suspect[1] = false; closed[0] = false; closed[1] = false;
+        may_attend = false; is_told = true
     };
     recount_channel(0);
     recount_channel(1);
@@ -468,7 +544,7 @@ inline resume()
 
 active proctype Broker()
 {
-    bool is_starving, armed = true, idle, unseen, late, holds;
+    bool is_starving, idle, unseen, late, holds;
     bool woken[WORKERS], stranded[WORKERS], suspect[WORKERS], closed[WORKERS];
     byte starving_as, held = NONE, got = NONE, picked, untaken, value, i, early, found;
     byte sent_fd = NONE;

@@ -42,6 +42,13 @@ check holds "a worker is killed" $two -DLOOP0=1 -DKILL_WORKER -DTIMERS
 check holds "the broker is killed" $two -DKILL_BROKER -DTIMERS
 check holds "the broker is killed, event loops" $two -DLOOP0=1 -DLOOP1=1 -DKILL_BROKER -DTIMERS
 check holds "offers are recalled too early" -DCONNECTIONS=1 -DEARLY=2 -DTIMERS
+attend="-DCONNECTIONS=1 -DLOOP0=1 -DATTEND"
+check holds "an event loop attends, the other worker blocks in accept" $attend
+check holds "two event loops attend" $attend -DLOOP1=1
+check holds "connections come slower while a loop attends" $attend -DSLOWER
+check holds "a worker that attends is killed" $attend -DKILL_WORKER -DTIMERS
+check found "mutation: a loop that may not take does not tell the broker" $attend -DMUTATE_YIELD_SILENTLY
+check found "mutation: nobody looks after what an attending worker left" $attend -DKILL_WORKER -DTIMERS -DMUTATE_NO_LOOKOUT
 check found "mutation: no second look after starving was set" $two -DMUTATE_NO_SECOND_LOOK
 check found "mutation: the worker looks at starving before it says that it waits" $two -DMUTATE_LOOK_FIRST
 check found "mutation: a worker seems to wait until it has counted what it took" $two -DSTUCK -DMUTATE_LOWER_LAST

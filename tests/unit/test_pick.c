@@ -58,6 +58,27 @@ static void least_loaded_wins(void)
     CHECK(channel_active(&channels[3]) == 2 && channel_accepted(&channels[3]) == 10);
 }
 
+/* Worker 0 is idle with three open connections; worker 1 has one and got it just now. */
+static void one_on_its_way_back_is_waited_for(void)
+{
+    reset();
+    listener.channel_count = 2;
+    set_load(0, 3, 0);
+    set_load(1, 1, 0);
+    boards[1].worker.waiting = 0;
+    channels[1].given_ms = 998;
+    CHECK(idle(BALANCE_LEASTCONN) == NULL);
+    CHECK(idle(BALANCE_FIRST) == &channels[0]);
+    channels[1].given_ms = 990; /* it is busy with something */
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+    channels[1].given_ms = 998;
+    fleet[1].state = WORKER_GONE;
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+    fleet[1].state = WORKER_READY;
+    set_load(0, 1, 0); /* as many as the other one */
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+}
+
 static void ties_rotate(void)
 {
     unsigned seen = 0;
@@ -288,6 +309,8 @@ static void only_the_lost_sources_move(void)
 int main(void)
 {
     unit_run("pick: the one with the fewest open connections", least_loaded_wins);
+    unit_run("pick: one with fewer connections that is on its way back is waited for, not for long",
+             one_on_its_way_back_is_waited_for);
     unit_run("pick: ties rotate", ties_rotate);
     unit_run("pick: a crowded worker waits for one with room",
              a_crowded_worker_waits_for_one_with_room);

@@ -1,0 +1,104 @@
+/* attend.c - see attend.h. */
+#include "attend.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "direct.h"
+#include "next.h"
+
+/* No pointer and no descriptor looks like this. */
+#define MARK UINT64_C(0xa77e4d5e00000000)
+#define MARK_MASK UINT64_C(0xffffffff00000000)
+
+/* After it was in vain: so many waits without, twice as many each time. */
+#define REST_MIN 4
+#define REST_MAX 256
+
+static void begin(struct vlisten *listener, int epoll_fd, unsigned set)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+                                .data.u64 = MARK | vlisten_index(listener) << 8 | set};
+    int saved = errno;
+    int nobody = 0;
+
+    if (!atomic_compare_exchange_strong(&listener->attended_epoll, &nobody, epoll_fd + 1))
+        return;
+    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, atomic_load(&listener->shadow_fd), &event) == 0)
+        atomic_fetch_add_explicit(&listener->board->worker.attends, 1, memory_order_relaxed);
+    else
+        atomic_store(&listener->attended_epoll, 0);
+    errno = saved;
+}
+
+void attend_remove(struct vlisten *listener, int epoll_fd)
+{
+    int saved = errno;
+
+    NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, atomic_load(&listener->shadow_fd), NULL);
+    errno = saved;
+}
+
+void attend_end(struct vlisten *listener)
+{
+    int epoll_fd = atomic_exchange(&listener->attended_epoll, 0) - 1;
+
+    if (epoll_fd < 0)
+        return;
+    attend_remove(listener, epoll_fd);
+}
+
+static void rest(struct vlisten *listener)
+{
+    int waits = atomic_load_explicit(&listener->attend_next_rest, memory_order_relaxed);
+
+    attend_end(listener);
+    atomic_store_explicit(&listener->attend_rest, waits, memory_order_relaxed);
+    waits = waits < REST_MIN ? REST_MIN : waits * 2 < REST_MAX ? waits * 2 : REST_MAX;
+    atomic_store_explicit(&listener->attend_next_rest, waits, memory_order_relaxed);
+}
+
+void attend_note_success(struct vlisten *listener)
+{
+    atomic_store_explicit(&listener->attend_next_rest, 0, memory_order_relaxed);
+}
+
+void attend_yield(struct vlisten *listener)
+{
+    rest(listener);
+    vlisten_wake_broker(listener);
+}
+
+void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
+{
+    bool wanted = board_has_flag(listener->board, BOARD_ATTEND);
+
+    if (attend_is_on(listener)) {
+        if (!wanted)
+            attend_end(listener);
+        else if (board_starving(listener->board) != BOARD_FED && !direct_is_free(listener))
+            rest(listener);
+        return;
+    }
+    if (!wanted || board_starving(listener->board) != BOARD_FED || !direct_is_free(listener))
+        return;
+    if (atomic_load_explicit(&listener->attend_rest, memory_order_relaxed) > 0)
+        atomic_fetch_sub_explicit(&listener->attend_rest, 1, memory_order_relaxed);
+    else
+        begin(listener, epoll_fd, set);
+}
+
+bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set)
+{
+    if ((data & MARK_MASK) != MARK)
+        return false;
+    *listener = &vlisten_table[(data >> 8) % VLISTEN_MAX];
+    *set = data & 0xff;
+    return true;
+}
+
+void attend_on_fork(void)
+{
+    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+        atomic_store_explicit(&vlisten_table[i].attended_epoll, 0, memory_order_relaxed);
+}

@@ -1,0 +1,173 @@
+/*
+ * victim_attend.c - an event loop that does odd things to its listener while the library has made
+ * it wait at the canonical socket as well (shim/attend.h).
+ *
+ *   victim_attend del|raw-del|fork|close PORT FOLDER   serves; once it attends does that, and
+ * leaves FOLDER/done.SLOT when all was well victim_attend hammer PORT                    asks, one
+ * connection after the other, until killed
+ */
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "victim.h"
+
+#define DATA 0x123456789abcdefULL
+
+static void watch(int epoll_fd, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = DATA};
+    MUST(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event));
+}
+
+/* As the kernel tells it, which knows of everything. */
+static int count_registrations(int epoll_fd)
+{
+    char path[64], line[256];
+    int count = 0;
+
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll_fd);
+    FILE *file = fopen(path, "re");
+    CHECK(file != NULL);
+    while (fgets(line, sizeof line, file))
+        count += strncmp(line, "tfd:", 4) == 0;
+    fclose(file);
+    return count;
+}
+
+static void serve_once(int epoll_fd, int fd, int timeout_ms)
+{
+    struct epoll_event events[4];
+    struct sockaddr_storage peer;
+    int got = epoll_wait(epoll_fd, events, 4, timeout_ms);
+
+    for (int i = 0; i < got; i++) {
+        CHECK(events[i].data.u64 == DATA && events[i].events == EPOLLIN);
+        int conn_fd = accept_one(fd, &peer);
+        if (conn_fd >= 0)
+            answer(conn_fd, &peer);
+        else
+            CHECK(errno == EAGAIN);
+    }
+}
+
+static void serve_until_attending(int epoll_fd, int fd)
+{
+    while (count_registrations(epoll_fd) < 2)
+        serve_once(epoll_fd, fd, 20);
+}
+
+/* Nothing is told of a listener that was taken out, though connections come. */
+static void expect_silence(int epoll_fd)
+{
+    struct epoll_event event;
+
+    CHECK(epoll_wait(epoll_fd, &event, 1, 200) == 0);
+    CHECK(count_registrations(epoll_fd) == 0);
+}
+
+static void leave_mark(const char *folder)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/done.%s", folder, slot_name());
+    close(MUST(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)));
+}
+
+static int begin(int port, int *epoll_fd)
+{
+    int fd = make_listener(port);
+
+    MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK));
+    *epoll_fd = MUST(epoll_create1(EPOLL_CLOEXEC));
+    watch(*epoll_fd, fd);
+    serve_until_attending(*epoll_fd, fd);
+    return fd;
+}
+
+static void finish(int epoll_fd, int fd, const char *folder)
+{
+    leave_mark(folder);
+    for (;;)
+        serve_once(epoll_fd, fd, -1);
+}
+
+static void del(int port, const char *folder)
+{
+    int epoll_fd, fd = begin(port, &epoll_fd);
+
+    MUST(epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL));
+    expect_silence(epoll_fd);
+    watch(epoll_fd, fd);
+    finish(epoll_fd, fd, folder);
+}
+
+static void raw_del(int port, const char *folder)
+{
+    int epoll_fd, fd = begin(port, &epoll_fd);
+
+    MUST((int)syscall(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_DEL, fd, NULL));
+    /* a connection wakes the wait that attends: it must go on and leave nothing behind */
+    struct epoll_event event;
+    CHECK(epoll_wait(epoll_fd, &event, 1, 500) == 0);
+    watch(epoll_fd, fd);
+    finish(epoll_fd, fd, folder);
+}
+
+/* A child that shares the epoll fd goes on waiting with it after it has closed the listener. */
+static void fork_child(int port, const char *folder)
+{
+    int epoll_fd, fd = begin(port, &epoll_fd);
+    pid_t pid = MUST(fork());
+
+    if (pid == 0) {
+        struct epoll_event event;
+        close(fd);
+        int got = epoll_wait(epoll_fd, &event, 1, 100);
+        _exit(got < 0 || (got == 1 && event.data.u64 != DATA));
+    }
+    int status = -1;
+    while (waitpid(pid, &status, WNOHANG) == 0)
+        serve_once(epoll_fd, fd, 20);
+    CHECK(status == 0);
+    finish(epoll_fd, fd, folder);
+}
+
+/* The one copy that closes its listener: its epoll fd tells nothing more, the others serve. */
+static void close_it(int port, const char *folder)
+{
+    int epoll_fd, fd = begin(port, &epoll_fd);
+
+    if (strcmp(slot_name(), "2") != 0)
+        finish(epoll_fd, fd, folder);
+    close(fd);
+    expect_silence(epoll_fd);
+    leave_mark(folder);
+    pause();
+}
+
+static void hammer(int port, const char *argument)
+{
+    struct sockaddr_in addr = loopback(port);
+    char text[64];
+
+    (void)argument;
+    for (;;) {
+        int fd = MUST(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        MUST(connect(fd, (struct sockaddr *)&addr, sizeof addr));
+        CHECK(write(fd, "?\n", 2) == 2);
+        while (read(fd, text, sizeof text) > 0)
+            ;
+        close(fd);
+    }
+}
+
+static const struct victim_mode modes[] = {
+    {"del", del},        {"raw-del", raw_del}, {"fork", fork_child},
+    {"close", close_it}, {"hammer", hammer},   {NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return run_mode(modes, argc, argv);
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env bats
+# Event loops that the kernel wakes past the broker, because connections come fast: they must not notice.
+
+load victims.bash
+
+setup() {
+    victims_setup
+    HAMMER=
+}
+
+teardown() {
+    [ -z "$HAMMER" ] || kill -KILL "$HAMMER" 2>/dev/null || true
+    victims_teardown
+}
+
+hammer() {
+    "$PROGS/victim_attend" hammer "$PORT" 3>&- &
+    HAMMER=$!
+}
+
+stop_hammer() {
+    kill "$HAMMER"
+    wait "$HAMMER" || true
+    HAMMER=
+}
+
+all_done() {
+    kill -0 "$HAMMER" && [ -e "$T/done.0" ] && [ -e "$T/done.1" ] && [ -e "$T/done.2" ]
+}
+
+# attended MODE COPIES: every copy attends, does its odd thing, and COPIES of them serve on.
+attended() {
+    start 3 -- "$PROGS/victim_attend" "$1" "$PORT" "$T"
+    hammer
+    wait_for all_done
+    stop_hammer
+    probe "$PORT" "$2"
+    stop_clean
+}
+
+@test "a listener taken out of epoll tells nothing more, and is served when it is back" { attended del 3; }
+@test "a listener taken out of epoll past the library tells nothing more" { attended raw-del 3; }
+@test "a child that shares the epoll fd and closes the listener harms nobody" { attended fork 3; }
+@test "a listener closed while connections come fast leaves nothing in epoll" { attended close 2; }
