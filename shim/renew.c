@@ -14,7 +14,7 @@
 #include "vlisten.h"
 
 #define ASK_EVERY_S 1
-#define ANSWER_MS 100 /* nobody may wait longer for a broker that does not answer */
+#define ANSWER_MS 20 /* a broker that is about to start answers later; nobody waits for it here */
 
 _Atomic unsigned vlisten_refits;
 

@@ -156,7 +156,8 @@ extern _Atomic unsigned vlisten_refits;
 
 /*
  * fd is the canonical socket because the broker is gone: asks for a new one, at most once a second,
- * and puts its channel in the place of fd. Takes 100 ms at the most. Else does nothing.
+ * and puts its channel in the place of fd. Takes 20 ms at the most, or twice that if the broker
+ * does not even accept. Else does nothing.
  */
 void renew_if_due(struct vlisten *listener, int fd);
 /* Whom SIGIO is for, and which signal it is. Borrows both. */

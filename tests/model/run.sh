@@ -44,7 +44,6 @@ check holds "the broker is killed, event loops" $two -DLOOP0=1 -DLOOP1=1 -DKILL_
 check holds "offers are recalled too early" -DCONNECTIONS=1 -DEARLY=2 -DTIMERS
 attend="-DCONNECTIONS=1 -DLOOP0=1 -DATTEND"
 check holds "an event loop attends, the other worker blocks in accept" $attend
-check holds "two event loops attend" $attend -DLOOP1=1
 check holds "connections come slower while a loop attends" $attend -DSLOWER
 check holds "a worker that attends is killed" $attend -DKILL_WORKER -DTIMERS
 check found "mutation: a loop that may not take does not tell the broker" $attend -DMUTATE_YIELD_SILENTLY

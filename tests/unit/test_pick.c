@@ -13,6 +13,7 @@ static struct channel channels[COUNT];
 static struct channel *pointers[COUNT];
 static struct worker fleet[COUNT];
 static struct board boards[COUNT];
+static struct journal_counts fates;
 
 /* Everybody ready and waiting in one thread. */
 static void reset(void)
@@ -25,6 +26,7 @@ static void reset(void)
         fleet[i].slot = i;
         fleet[i].state = WORKER_READY;
         channels[i].worker = &fleet[i];
+        channels[i].listener = &listener;
         channels[i].board = &boards[i];
         channels[i].listening = true;
         channels[i].position = i;
@@ -32,6 +34,8 @@ static void reset(void)
         boards[i].worker.waiting = 1;
         pointers[i] = &channels[i];
     }
+    fates = (struct journal_counts){0};
+    listener.counts = &fates;
     listener.channels = pointers;
     listener.channel_count = COUNT;
 }
@@ -206,6 +210,21 @@ static void a_lying_board_is_bounded(void)
     CHECK(channel_untaken(&channels[0]) == 2);
 }
 
+static void only_what_is_missing_is_counted_late(void)
+{
+    reset();
+    listener.channel_count = 1;
+    channels[0].sent = 4;
+    boards[0].worker.taken = 7;
+    idle(BALANCE_LEASTCONN);
+    CHECK(channels[0].sent == 4); /* nothing is missing: it lies */
+    listener.unaccounted = 2;
+    fates.recalled = 5;
+    idle(BALANCE_LEASTCONN);
+    CHECK(channels[0].sent == 6 && boards[0].broker.sent == 6);
+    CHECK(listener.unaccounted == 0 && fates.recalled == 3);
+}
+
 static void a_suspect_must_show_life(void)
 {
     reset();
@@ -326,6 +345,8 @@ int main(void)
              waiting_that_cannot_be_seen);
     unit_run("channel: whatever the worker writes, the counts stay in bounds",
              a_lying_board_is_bounded);
+    unit_run("channel: what was accepted before a crash is counted later, and no more than that",
+             only_what_is_missing_is_counted_late);
     unit_run("channel: a suspect is left out until it shows life", a_suspect_must_show_life);
     unit_run("channel: who waits and never accepts is left out",
              who_waits_and_never_accepts_is_left_out);
