@@ -41,6 +41,13 @@ bool grant_send(struct session *session, const struct channel *channel, int work
            send_with_fd(session, WIRE_BOARD, channel->board_fd);
 }
 
+void grant_mark(struct channel *channel)
+{
+    channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
+    channel_set_flag(channel, BOARD_EXACT, config_is_exact(&broker.config));
+    channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
+}
+
 bool grant_channel(struct session *session, struct listener *listener, struct worker *worker)
 {
     int worker_fd;
@@ -57,11 +64,8 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
         listener_retire_if_unused(listener); /* it may have been made for this */
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
-    channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
+    grant_mark(channel);
     pace_publish(listener, channel);
-    channel_set_flag(channel, BOARD_EXACT, config_is_exact(&broker.config));
-    channel_set_flag(channel, BOARD_DRAINING, worker->state == WORKER_DRAINING);
-    channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
     if (!grant_send(session, channel, worker_fd))
         worker_close_channel(channel);
     else if (config_is_exact(&broker.config))

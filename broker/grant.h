@@ -13,6 +13,9 @@ bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
  * False: not sent. */
 bool grant_send(struct session *session, const struct channel *channel, int worker_fd);
 
+/* Writes into its scoreboard what holds for every channel of this broker. */
+void grant_mark(struct channel *channel);
+
 /* Makes a channel for this worker and gives it. False: the session is over. */
 bool grant_channel(struct session *session, struct listener *listener, struct worker *worker);
 

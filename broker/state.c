@@ -14,6 +14,7 @@
 #include "dispatch.h"
 #include "drain.h"
 #include "fleet.h"
+#include "grant.h"
 #include "journal.h"
 #include "listener.h"
 #include "log.h"
@@ -24,6 +25,8 @@
 struct state_head {
     uint32_t slots, workers, listeners, channels;
     int32_t rendezvous_fds[2];
+    uint32_t direct; /* --handoff direct */
+    uint32_t reserved;
 };
 
 struct state_slot {
@@ -160,7 +163,9 @@ static void put_slots(struct writer *writer, uint32_t *count)
 void state_save(void)
 {
     struct state_head head = {
-        .rendezvous_fds = {session_rendezvous_fd(0), session_rendezvous_fd(1)}};
+        .rendezvous_fds = {session_rendezvous_fd(0), session_rendezvous_fd(1)},
+        .direct = broker.config.handoff == HANDOFF_DIRECT,
+    };
     size_t size;
 
     if (!journal_take_touch())
@@ -326,6 +331,7 @@ static void load_channel(const struct state_channel *record, struct listener *li
     worker->has_listened |= record->listening;
     channel->closed = record->closed;
     channel->blind = record->blind;
+    grant_mark(channel);
     mail_watch(channel);
     recount_channel(channel);
 }
@@ -350,6 +356,20 @@ static int same_number(int fd)
     return fd;
 }
 
+/* Workers that take by themselves do not read their channels, and the others do nothing else: what
+ * they began with goes on. */
+static void settle_handoff(const struct state_head *head)
+{
+    bool direct = broker.config.handoff == HANDOFF_DIRECT;
+
+    if (head->workers == 0 || direct == (head->direct != 0))
+        return;
+    log_info("--handoff stays %s, as the workers of the broker before have it; to change it, stop "
+             "this instance and start it again",
+             head->direct ? "direct" : "auto");
+    broker.config.handoff = head->direct ? HANDOFF_DIRECT : HANDOFF_AUTO;
+}
+
 int state_load(state_fd_map *map)
 {
     struct snapshot snapshot;
@@ -364,6 +384,7 @@ int state_load(state_fd_map *map)
     if (!loaded_workers || !loaded_listeners)
         abort();
     map = map ? map : same_number;
+    settle_handoff(head);
     for (uint32_t i = 0; i < head->slots; i++)
         adopt_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,
                    snapshot.slots[i].accepted);

@@ -55,3 +55,22 @@ PY
     stop_clean
     ! grep -q 'poll(' "$T/trace"
 }
+
+# took_over OLD NEW: a broker that begins with another --handoff than the one that was killed serves on all the same.
+took_over() {
+    VICTIM_OPTIONS="--handoff $1" start 2 -- "$PROGS/victim_fd" fd0 "$PORT"
+    kill -KILL "$BROKER"
+    wait "$BROKER" || true
+    wait_for "$SSHIM" status --control "$CONTROL"
+    VICTIM_OPTIONS="--handoff $2" start 2 -- "$PROGS/victim_fd" fd0 "$PORT"
+    probe "$PORT" 2
+    grep -q -- "--handoff stays $1" "$T/err"
+    "$SSHIM" stop --control "$CONTROL"
+    wait "$BROKER"
+    BROKER=
+}
+
+@test "direct: workers that a broker with another --handoff takes over serve on as they began" {
+    took_over direct auto
+    took_over auto direct
+}
