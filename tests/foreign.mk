@@ -3,7 +3,8 @@
 # Where they are built, outside the project; kept, so that the next run begins at once.
 FOREIGN ?= $(or $(TMPDIR),/tmp)/sshim-foreign-$(shell id -u)
 
-# make foreign    the suites of CPython, Tcl and libuv, natively and as a worker; SUITES="python tcl/socket" runs some
+# make foreign    the suites of CPython, Tcl, libuv, libevent, GIO, libsoup and PHP, natively and as a worker;
+#                 SUITES="python tcl/socket" runs some
 foreign: all
 	FOREIGN=$(FOREIGN) tests/foreign/prepare.sh
 	BUILD=$(BUILD) FOREIGN=$(FOREIGN) python3 tests/foreign/run.py $(SUITES)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# prepare.sh - brings the suites into $FOREIGN: CPython's as a Debian package, those of Tcl and libuv from Debian's
-# source packages, built as their authors do. The machine's list of package sources is left as it is.
+# prepare.sh - brings the suites into $FOREIGN: those of CPython, GIO and libsoup as Debian packages, the others from
+# Debian's source packages, built as their authors do. The machine's list of package sources is left as it is.
 set -eu
 
 : "${FOREIGN:?}"
@@ -51,6 +51,17 @@ build_libuv() {
     cmake .. && make -j2 uv_run_tests
 }
 
+build_libevent() {
+    fetch libevent libevent
+    mkdir libevent/build
+    cd libevent/build
+    cmake -DEVENT__DISABLE_OPENSSL=ON -DEVENT__LIBRARY_TYPE=STATIC .. && make -j2 regress
+}
+
+build_php() { # its tests alone, for the installed php
+    fetch php8.2 php
+}
+
 once() { # SUITE: what a run that was interrupted left behind is made again
     [ ! -f "$1.built" ] || return 0
     rm -rf "$1"
@@ -58,6 +69,8 @@ once() { # SUITE: what a run that was interrupted left behind is made again
     touch "$1.built"
 }
 
-install libpython3.11-testsuite build-essential cmake iproute2
+install libpython3.11-testsuite build-essential cmake iproute2 libglib2.0-tests libsoup-3.0-tests php-cli
 once tcl
 once libuv
+once libevent
+once php

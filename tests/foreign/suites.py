@@ -93,4 +93,80 @@ class Libuv(Suite):
         return seen, bool(plan) and len(seen) == int(plan[1])
 
 
-ALL = [Python, Tcl, Libuv]
+class Libevent(Suite):
+    name = "libevent"
+    deaths = 1
+    modules = ["all"]
+    LINE = re.compile(r"^((?:[\w-]+/)+[\w-]+): ", re.M)
+
+    def __init__(self, work):
+        self.program = work + "/libevent/build/bin/regress"
+
+    def command(self, module, results):
+        return [self.program, "--timeout", "60"]
+
+    def outcome(self, text):
+        if "SKIPPED" in text or "DISABLED" in text:
+            return "skip"
+        return "pass" if "OK" in text and "FAIL" not in text and "DIED" not in text else "fail"
+
+    def parse(self, module, output, results):
+        parts = self.LINE.split(output)
+        seen = {name: (self.outcome(text), text) for name, text in zip(parts[1::2], parts[2::2])}
+        return seen, bool(re.search(r"^\d+(/\d+)? (tests ok|TESTS)", output, re.M))
+
+
+class Glib(Suite):
+    """Those of GIO and libsoup that have to do with sockets, as Debian packs them: programs that print TAP."""
+
+    name = "glib"
+    deaths = 1
+    FOLDER = "/usr/libexec/installed-tests/"
+    PROGRAMS = {
+        "glib": """gdbus-addresses gdbus-auth gdbus-connection gdbus-connection-slow gdbus-non-socket gdbus-peer
+            gdbus-peer-object-manager gdbus-server-auth gsocketclient-slow network-address pollable proxy-test socket
+            socket-address socket-listener socket-service unix-fd unix-streams""".split(),
+        "libsoup-3.0": """auth-test connection-test context-test continue-test http2-test misc-test multithread-test
+            redirect-test server-auth-test server-test session-test ssl-test streaming-test unix-socket-test
+            websocket-test""".split(),
+    }
+    modules = list(PROGRAMS)
+
+    def __init__(self, work):
+        pass
+
+    def command(self, module, results):
+        programs = [f"{self.FOLDER}{module}/{name}" for name in self.PROGRAMS[module]]
+        return ["/usr/bin/python3", HERE + "/each.py", "120", *programs]
+
+    def parse(self, module, output, results):
+        seen = {}
+        for word, name in re.findall(r"^(ok|not ok) (.*)", output, re.M):
+            if seen.get(name, ("", ""))[0] != "fail":
+                seen[name] = ("pass" if word == "ok" else "fail", "")
+        return seen, output.endswith("1..done\n")
+
+
+class Php(Suite):
+    """Modules that PHP loads in its own way, with RTLD_DEEPBIND, and servers that live for one test."""
+
+    name = "php"
+    deaths = 1
+    modules = ["ext/sockets/tests", "ext/standard/tests/streams", "ext/standard/tests/network", "ext/standard/tests/http"]
+    LINE = re.compile(r"(PASS|FAIL|SKIP|BORK|WARN|XFAIL)\S* .* \[(\S*\.phpt)\]")
+    OUTCOMES = {"PASS": "pass", "SKIP": "skip", "XFAIL": "skip"}
+
+    def __init__(self, work):
+        self.source = work + "/php"
+
+    def command(self, module, results):
+        script = 'cd "$1"; TEST_PHP_EXECUTABLE=/usr/bin/php NO_INTERACTION=1 exec php run-tests.php -q --set-timeout 60 "$2"'
+        return ["sh", "-c", script, "sh", self.source, module]
+
+    def parse(self, module, output, results):
+        output = re.sub(r"\x1b\[[\d;]*m", "", output)
+        seen = {name: (self.OUTCOMES.get(word, "fail"), "") for word, name in self.LINE.findall(output)}
+        return seen, "Time taken" in output
+
+
+ALL = [Python, Tcl, Libuv, Libevent, Glib, Php]
