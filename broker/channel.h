@@ -98,6 +98,14 @@ uint64_t channel_motion(const struct channel *channel);
  * the worker. */
 void channel_settle(const struct channel *channel, struct journal_counts *counts);
 
+/*
+ * When the broker before us was killed the worker had accepted an offer and not counted it, so that
+ * counting began one too low. No worker can claim more than what is missing in the sums.
+ */
+void channel_count_late(struct channel *channel);
+
+/* --- channel_idle.c --- */
+
 /* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
 bool channel_is_idle(struct channel *channel, int64_t now_ms);
 

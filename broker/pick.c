@@ -43,6 +43,38 @@ static bool is_worth_waiting(const struct listener *listener, const struct chann
     return false;
 }
 
+struct search {
+    enum config_balance balance;
+    uint32_t found;
+    bool has_room; /* somebody, if only he were idle */
+    struct channel *best;
+    struct channel *crowded; /* the best of those that are */
+};
+
+static void consider(struct search *search, struct channel *channel, int64_t now_ms)
+{
+    bool is_crowded = channel_is_crowded(channel);
+    struct channel **best = is_crowded ? &search->crowded : &search->best;
+
+    search->has_room |= !is_crowded && !channel->worker->stuck;
+    if (!channel_is_idle(channel, now_ms))
+        return;
+    search->found += !is_crowded;
+    if (!*best || is_better(channel, *best, search->balance))
+        *best = channel;
+}
+
+static struct channel *channel_from_cursor(const struct listener *listener, uint32_t i)
+{
+    uint32_t at = listener->cursor + i;
+    return listener->channels[at < listener->channel_count ? at : at - listener->channel_count];
+}
+
+static void set_cursor_behind(struct listener *listener, const struct channel *channel)
+{
+    listener->cursor = channel->position + 1 < listener->channel_count ? channel->position + 1 : 0;
+}
+
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms)
 {
     uint32_t count = listener->channel_count;
@@ -50,39 +82,24 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
                       : balance == BALANCE_FIRST    ? count
                                                     : PICK_WINDOW;
     uint32_t reach = balance == BALANCE_FIRST ? count : PICK_REACH;
-    uint32_t found = 0;
-    bool has_room = false; /* somebody, if only he were idle */
-    struct channel *best = NULL;
-    struct channel *crowded = NULL;
+    struct search search = {.balance = balance};
 
-    for (uint32_t i = 0; i < count && found < window && (!best || i < reach); i++) {
-        uint32_t at = listener->cursor + i;
-        struct channel *channel = listener->channels[at < count ? at : at - count];
-        if (!pick_is_eligible(channel))
-            continue;
-        bool is_crowded = channel_is_crowded(channel);
-        has_room |= !is_crowded && !channel->worker->stuck;
-        if (!channel_is_idle(channel, now_ms))
-            continue;
-        if (is_crowded) {
-            if (!crowded || is_better(channel, crowded, balance))
-                crowded = channel;
-            continue;
-        }
-        found++;
-        if (!best || is_better(channel, best, balance))
-            best = channel;
-        if (is_best(channel, balance))
+    for (uint32_t i = 0; i < count && search.found < window && (!search.best || i < reach); i++) {
+        struct channel *channel = channel_from_cursor(listener, i);
+        if (pick_is_eligible(channel))
+            consider(&search, channel, now_ms);
+        if (search.best && is_best(search.best, balance))
             break;
     }
+    struct channel *best = search.best;
     listener->patient =
         best && balance == BALANCE_LEASTCONN && is_worth_waiting(listener, best, now_ms);
     if (listener->patient)
         return NULL;
-    if (!best && (!has_room || listener->at_rest))
-        best = crowded;
+    if (!best && (!search.has_room || listener->at_rest))
+        best = search.crowded;
     if (best)
-        listener->cursor = best->position + 1 < count ? best->position + 1 : 0;
+        set_cursor_behind(listener, best);
     return best;
 }
 
@@ -91,12 +108,11 @@ struct channel *pick_busy(struct listener *listener, int64_t now_ms)
     uint32_t count = listener->channel_count;
 
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = listener->cursor + i;
-        struct channel *channel = listener->channels[at < count ? at : at - count];
+        struct channel *channel = channel_from_cursor(listener, i);
         if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 ||
             now_ms < channel->probe_at_ms)
             continue;
-        listener->cursor = channel->position + 1 < count ? channel->position + 1 : 0;
+        set_cursor_behind(listener, channel);
         return channel;
     }
     return NULL;

@@ -101,17 +101,15 @@ stop_clean() {
     [ ! -e "$CONTROL" ]
 }
 
+# The broker and its keeper, or what came after them: stopped before they are killed, or one would revive the other.
 victims_teardown() {
-    local pid
-    if [ -n "$BROKER" ] && kill -0 "$BROKER" 2>/dev/null; then
-        kill -STOP "$BROKER" # or its keeper would take over
-        # shellcheck disable=SC2046 # a list
-        kill -KILL $(ours) $(pgrep -P "$BROKER") "$BROKER" 2>/dev/null || true
-        wait "$BROKER" 2>/dev/null || true
-    fi
-    for pid in $(ours); do
-        kill -KILL "$pid" 2>/dev/null || true
-    done
+    # shellcheck disable=SC2046 # lists
+    {
+        kill -STOP $(pgrep -f -- "--control $CONTROL") || true
+        kill -KILL $(pgrep -f -- "--control $CONTROL") || true
+        kill -KILL $(ours) || true
+    } 2>/dev/null
+    [ -z "$BROKER" ] || wait "$BROKER" 2>/dev/null || true
     rm -rf "$T"
 }
 
