@@ -167,7 +167,13 @@ def main():
             if wanted(suite, module, sys.argv[1:])]
     passed = failed = skipped = 0
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(try_module, *job, known) for job in jobs]):
+        running = {pool.submit(try_module, *job, known): job for job in jobs}
+        for done in concurrent.futures.as_completed(running):
+            if done.exception():  # or the others would go on, and nobody would be told
+                suite, module = running[done]
+                print(f"{suite.name:8}{module:36}cannot be run: {done.exception()!r}", flush=True)
+                failed += 1
+                continue
             result = done.result()
             report(result)
             _, _, native, shim, listed, bad, flaked = result
