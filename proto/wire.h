@@ -116,10 +116,12 @@ struct wire_attach {
  * With RENEW the channel was shut down: give a new one, its fd comes with the grant; then the
  * canonical socket rides along, by which the listener is found when the channel is forgotten
  * already. With SOCKET it rides along because it is all that the program has: the channel comes
- * with the grant (--handoff direct).
+ * with the grant (--handoff direct). With FILE a socket file rides along, opened with O_PATH: the
+ * answer is WIRE_FAILED with EBUSY if other copies share it, else WIRE_PRIVATE.
  */
 #define WIRE_ATTACH_RENEW 1u
 #define WIRE_ATTACH_SOCKET 2u
+#define WIRE_ATTACH_FILE 4u
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");
 
 enum wire_verdict {

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 
 #include "env.h"
+#include "link.h"
+#include "next.h"
+#include "vlisten.h"
 
 static struct env_file added[ENV_FILES_MAX];
 static _Atomic unsigned added_count;
@@ -41,15 +44,38 @@ void guard_add(const char *path)
     errno = saved;
 }
 
+/* Another copy may have bound it since this one was started. */
+static bool broker_protects(int folder_fd, const char *path)
+{
+    struct wire_attach request = {.auth = env.auth, .flags = WIRE_ATTACH_FILE};
+    struct link_grant grant = {.error = 0};
+    int link_fd = link_open();
+
+    if (link_fd < 0)
+        return false;
+    int file_fd = openat(folder_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    wire_head_init(&request.head, WIRE_ATTACH);
+    bool protects = file_fd >= 0 &&
+                    link_ask(link_fd, &request, sizeof request, file_fd, &grant) == 0 &&
+                    grant.verdict == WIRE_FAILED && grant.error == EBUSY;
+    if (file_fd >= 0)
+        NEXT(close)(file_fd);
+    NEXT(close)(link_fd);
+    return protects;
+}
+
+/* Servers remove what is there before they bind it, and again when they end. */
 bool guard_protects(int folder_fd, const char *path)
 {
     struct stat info;
     int saved = errno;
+    bool begins = !atomic_load(&vlisten_has_accepted);
 
-    if (env.file_count == 0 && atomic_load(&added_count) == 0)
+    if (!begins && env.file_count == 0 && atomic_load(&added_count) == 0)
         return false;
-    bool protects = fstatat(folder_fd, path, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    S_ISSOCK(info.st_mode) && is_known(&info);
+    bool is_socket =
+        fstatat(folder_fd, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(info.st_mode);
+    bool protects = is_socket && (is_known(&info) || (begins && broker_protects(folder_fd, path)));
     errno = saved;
     return protects;
 }
