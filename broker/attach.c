@@ -27,6 +27,14 @@ static struct listener *find_by_socket(int fd)
     return listener;
 }
 
+/* One more process has it. Counted here and not by that process: the one that gave it away may
+ * close it before the answer is there, and must not be the last. */
+static void share(struct session *session, struct channel *channel, int worker_fd)
+{
+    atomic_fetch_add(&channel->board->worker.holders, 1);
+    grant_send(session, channel, worker_fd);
+}
+
 /*
  * shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. Or
  * the old broker is over, and one process of the worker after the other asks: they share the first
@@ -44,7 +52,7 @@ static bool renew(struct session *session, struct worker *worker, struct channel
         worker_close_channel(channel);
     if (!shared || shared->their_fd < 0)
         return grant_channel(session, listener, worker);
-    grant_send(session, shared, shared->their_fd);
+    share(session, shared, shared->their_fd);
     return false;
 }
 
@@ -94,7 +102,7 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
         return grant_answer(session, WIRE_FAILED, EINVAL);
     if (!channel)
         return grant_channel(session, listener, worker);
-    grant_send(session, channel, channel->their_fd);
+    share(session, channel, channel->their_fd);
     return false;
 }
 
@@ -139,6 +147,6 @@ bool attach_handle(struct session *session, const struct wire_attach *attach, in
         return false;
     if (!is_open)
         return grant_answer(session, WIRE_FAILED, EINVAL);
-    grant_send(session, channel, -1);
+    share(session, channel, -1);
     return false;
 }

@@ -98,8 +98,10 @@ struct channel *channel_create(struct listener *listener, struct worker *worker,
                                 .board_fd = -1,
                                 .watch.fd = -1};
     *worker_fd = -1;
-    if (open_pair(channel, worker_fd) == 0 && open_board(channel) == 0)
+    if (open_pair(channel, worker_fd) == 0 && open_board(channel) == 0) {
+        atomic_store(&channel->board->worker.holders, 1);
         return channel;
+    }
     int saved = errno;
     if (*worker_fd >= 0)
         close(*worker_fd);

@@ -31,6 +31,15 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
         fleet_on_listen(worker);
 }
 
+/* Unless another process of the worker has attached to it since, or it was shut down for all. */
+static void on_close(struct channel *channel)
+{
+    const struct board_worker *line = &channel->board->worker;
+
+    if (atomic_load(&line->holders) == 0 || board_has_worker_flag(channel->board, BOARD_SHUT))
+        worker_close_channel(channel);
+}
+
 /* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */
 static void on_end_of_file(struct channel *channel)
 {
@@ -67,7 +76,7 @@ static void on_channel_ready(struct loop_watch *watch, uint32_t events)
     switch (type) {
     case WIRE_WAKE: dispatch_wake(channel); break;
     case WIRE_LISTEN: on_listen(channel, &message.listen); break;
-    case WIRE_CLOSE: worker_close_channel(channel); break;
+    case WIRE_CLOSE: on_close(channel); break;
     default: break; /* noise; a flood of it costs the flooder's own time on one core */
     }
 }

@@ -77,7 +77,6 @@ static enum claim_result install(int fd, int status_flags, struct link_grant *gr
     atomic_store(&listener->refs, count);
     atomic_store(&listener->fd, fd);
     vlisten_set_nonblock(listener, status_flags & O_NONBLOCK);
-    atomic_store(&listener->board->worker.holders, 1);
     return CLAIM_DONE;
 }
 
@@ -367,6 +366,7 @@ int claim_abandon(struct vlisten *listener, int fd)
     if (own_fd < 0 || bind_as_shadow(own_fd, atomic_load(&listener->shadow_fd)) < 0)
         return -1;
     NEXT(fcntl)(own_fd, F_SETFL, NEXT(fcntl)(fd, F_GETFL) & (O_NONBLOCK | O_ASYNC));
+    atomic_store(&listener->board->worker.holders, 0);
     wire_head_init(&goodbye, WIRE_CLOSE);
     vlisten_tell(listener, &goodbye, sizeof goodbye);
     int count = retarget(fd, own_fd, fds);
@@ -374,7 +374,6 @@ int claim_abandon(struct vlisten *listener, int fd)
         return -1;
     for (int i = 0; i < count; i++)
         fdmap_set(fds[i], FDMAP_FOREIGN, 0);
-    atomic_store(&listener->board->worker.holders, 0);
     vlisten_release(listener);
     return 0;
 }

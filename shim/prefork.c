@@ -83,7 +83,6 @@ static struct vlisten *ask_for_record(int fd)
         if (grant.channel_fd >= 0)
             atomic_store(&listener->channel_fd,
                          vlisten_hide_fd(grant.channel_fd, vlisten_index(listener)));
-        atomic_fetch_add(&listener->board->worker.holders, 1);
         atomic_store(&listener->fd, fd);
         fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
         if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))

@@ -74,7 +74,6 @@ static bool take_board(struct vlisten *listener, int board_fd)
     vlisten_set_nonblock(listener, nonblock);
     atomic_store(&listener->refit, atomic_fetch_add(&vlisten_refits, 1) + 1);
     atomic_fetch_add(&listener->board->worker.direct, count_connections(listener));
-    atomic_fetch_add(&listener->board->worker.holders, 1);
     atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
     return true;
 }

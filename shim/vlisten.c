@@ -332,7 +332,6 @@ static struct vlisten *attach(int fd, uint64_t channel)
         listener = vlisten_create(&grant);
     if (listener) {
         vlisten_set_nonblock(listener, NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK);
-        atomic_fetch_add(&listener->board->worker.holders, 1);
         atomic_store(&listener->fd, fd);
         fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
     }

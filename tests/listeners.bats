@@ -269,9 +269,13 @@ while True:
 END
 }
 
+says() { # TEXT: what the server at $ADDR answers
+    [[ $( (exec 7<>/dev/tcp/"${ADDR%:*}"/"${ADDR##*:}" && echo x >&7 && cat <&7) 2>/dev/null) == "$1" ]]
+}
+
 @test "--share all with one copy: what it closes, or a child of it leaves behind, is refused and free" {
     start_broker -w 1 --share all -- /usr/bin/python3 -c "$(only_copy)" "$ADDR"
-    [[ $(exec 7<>/dev/tcp/"${ADDR%:*}"/"${ADDR##*:}" && echo x >&7 && cat <&7) == "refused True gone" ]]
+    wait_until says "refused True gone"
     stop_broker
 }
 
@@ -309,10 +313,6 @@ while True:
     c.sendall(b"ended\n" if ended else b"no end\n")
     c.close()
 END
-}
-
-says() { # TEXT: what the server at $ADDR answers
-    [[ $( (exec 7<>/dev/tcp/"${ADDR%:*}"/"${ADDR##*:}" && echo x >&7 && cat <&7) 2>/dev/null) == "$1" ]]
 }
 
 @test "--share all with one copy: the broker survives a listener that lives for a moment" {

@@ -56,6 +56,7 @@ is_ready_or_dead() {
 start() {
     local copies=$1
     shift
+    : >"$T/ready" # from the start before
     "$SSHIM" run -w "$copies" $VICTIM_OPTIONS --control "$CONTROL" --ready-fd 9 "$@" \
         9>"$T/ready" 3>&- >"$T/out" 2>"$T/err" &
     BROKER=$!
