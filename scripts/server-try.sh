@@ -153,12 +153,14 @@ try_server() {
     fi
 }
 
+# The broker and its keeper are stopped first, or one would revive the other.
 clean_up() {
-    local pids
-    pids=$(find_processes)
-    # shellcheck disable=SC2086 # a list
-    [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
-    is_running && kill -KILL "$run_pid"
+    # shellcheck disable=SC2046 # lists
+    {
+        kill -STOP $(pgrep -f -- "--control $control")
+        kill -KILL $(pgrep -f -- "--control $control")
+        kill -KILL $(find_processes)
+    } 2>/dev/null
     cd / && rm -rf "$work"
     work=
 }
