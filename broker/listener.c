@@ -140,6 +140,8 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
 
     listener->channels[channel->position] = last;
     last->position = channel->position;
+    if (listener->cursor >= listener->channel_count)
+        listener->cursor = 0;
     journal_touch();
     channel_settle(channel, listener->counts);
     dispatch_forget(channel);

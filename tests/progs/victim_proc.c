@@ -371,6 +371,20 @@ static void daemon_between(int port, const char *argument)
     serve(fd);
 }
 
+static void await_refusal(const struct sockaddr_in *name)
+{
+    int result = 0;
+
+    for (int tries = 0; tries < 1000 && result == 0; tries++) {
+        int client_fd = make_socket();
+        result = connect(client_fd, (const struct sockaddr *)name, sizeof *name);
+        CHECK(result == 0 || errno == ECONNREFUSED);
+        close(client_fd);
+        usleep(tries ? 20000 : 0);
+    }
+    CHECK(result < 0);
+}
+
 /* Children that share our memory, but not our files, put something else on the numbers of the
  * listener, of what may be hidden and of what is free: nothing of ours changes, and the listener
  * that we close is closed. */
@@ -400,9 +414,7 @@ static void vfork_dup(int port, const char *argument)
         check_listener(fd, port, 1);
     }
     MUST(close(fd));
-    int client_fd = make_socket();
-    CHECK(connect(client_fd, (struct sockaddr *)&name, sizeof name) < 0 && errno == ECONNREFUSED);
-    close(client_fd);
+    await_refusal(&name); /* at once, unless the machine is very busy */
     serve(make_listener(port));
 }
 
