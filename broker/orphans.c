@@ -127,7 +127,8 @@ static void visit_board(const struct board *board, void *context)
 {
     struct orphan *orphan = context;
     ino_t ino = (ino_t)board->broker.canonical_ino;
-    bool is_open = (board->worker.flags & (BOARD_LISTENING | BOARD_SHUT)) == BOARD_LISTENING;
+    bool is_open = (board->worker.flags & (BOARD_LISTENING | BOARD_SHUT)) == BOARD_LISTENING &&
+                   !(board->broker.flags & BOARD_DIRECT); /* such a one never asks for a channel */
 
     uint64_t accepted = board->worker.taken + board->worker.direct;
     uint64_t closed = board->worker.closed;
@@ -193,6 +194,8 @@ unsigned orphans_adopt(void)
 {
     unsigned count = 0;
 
+    if (broker.config.handoff == HANDOFF_DIRECT)
+        return 0; /* they would give up the socket for a channel in which nothing comes */
     found.at = calloc(ORPHANS_MAX, sizeof *found.at);
     if (!found.at)
         return 0;

@@ -9,7 +9,8 @@
 /*
  * Takes their canonical sockets and watches their processes; channels are given as they ask. Needs
  * Linux 5.6 and the right to trace them (ptrace(2)): without, one line says so and nothing has
- * happened. Returns how many workers there are.
+ * happened. None are taken in with --handoff direct, theirs or ours. Returns how many workers there
+ * are.
  */
 unsigned orphans_adopt(void);
 

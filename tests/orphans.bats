@@ -156,3 +156,15 @@ END
     [[ $STATUS == 4 ]]
     ! log_has "going on with"
 }
+
+@test "with --handoff direct nobody is taken in, and those who serve go on" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    local worker
+    worker=$(worker_pid 0)
+    orphan_them
+    launch_broker -w 1 --handoff direct -- "$VICTIM" accept "$ADDR"
+    wait_for_broker
+    [[ $STATUS == 4 ]]
+    probe 10
+    kill -KILL "$worker"
+}
