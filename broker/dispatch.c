@@ -334,6 +334,7 @@ void dispatch_finish(struct listener *listener)
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
+    loop_stop_timer(&listener->lookout);
     pace_forget(listener);
     if (listener->held_fd >= 0)
         close(listener->held_fd);
