@@ -29,7 +29,7 @@ _Atomic int vlisten_newest_fd = -1;
 _Atomic int vlisten_careful_from = INT32_MAX;
 
 #define SETTLE_MS 200
-#define RELEASING (-1)
+#define CHANGING (-1)
 
 static _Atomic pid_t owner_pid;
 
@@ -130,7 +130,7 @@ static struct vlisten *reserve(void)
     for (unsigned i = 0; i < VLISTEN_MAX; i++) {
         struct vlisten *listener = &vlisten_table[atomic_fetch_add(&next, 1) % VLISTEN_MAX];
         int free_refs = 0;
-        if (atomic_compare_exchange_strong(&listener->refs, &free_refs, 1))
+        if (atomic_compare_exchange_strong(&listener->refs, &free_refs, CHANGING))
             return listener;
     }
     return NULL;
@@ -159,6 +159,7 @@ struct vlisten *vlisten_create(struct link_grant *grant)
     atomic_store(&listener->fd, -1);
     atomic_store(&owner_pid, getpid());
     vlisten_learn_fd_limit();
+    atomic_store(&listener->refs, 1); /* not before it has a board: another thread may fork */
     atomic_store(&vlisten_any, true);
     return listener;
 }
@@ -196,7 +197,7 @@ static bool take_last_ref(struct vlisten *listener)
     int refs = atomic_load(&listener->refs);
 
     while (refs > 0 &&
-           !atomic_compare_exchange_weak(&listener->refs, &refs, refs == 1 ? RELEASING : refs - 1))
+           !atomic_compare_exchange_weak(&listener->refs, &refs, refs == 1 ? CHANGING : refs - 1))
         ;
     return refs == 1;
 }

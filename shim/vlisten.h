@@ -25,7 +25,7 @@
 
 struct vlisten {
     _Atomic int refs; /* fds of the program in this process that refer to it; 0: free; -1: being
-                         released */
+                         made or released */
     _Atomic int fd;   /* the number among them that was used last; -1: closed */
     _Atomic int shadow_fd; /* the canonical socket, hidden; -1: it is the program's fd itself */
     _Atomic int
