@@ -205,11 +205,11 @@ static struct vlisten *find_registered(int epoll_fd, const struct registration *
     struct fdmap_entry entry = fdmap_get(fd);
     int saved = errno;
 
-    if (atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) != epoll_fd + 1 ||
-        entry.kind != FDMAP_LISTENER || !is_registered(epoll_fd, fd))
-        return NULL;
+    bool known =
+        atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) == epoll_fd + 1 &&
+        entry.kind == FDMAP_LISTENER && is_registered(epoll_fd, fd);
     errno = saved;
-    return &vlisten_table[entry.index];
+    return known ? &vlisten_table[entry.index] : NULL;
 }
 
 /* Only where the epoll_ctl was seen is it known what the event must look like. */
@@ -231,12 +231,10 @@ static bool translate(int epoll_fd, struct epoll_event *event)
 {
     struct vlisten *marked, *listener;
     unsigned set;
-    int saved = errno;
 
     if (!attend_is_mark(event->data.u64, &marked, &set))
         return true;
     listener = find_registered(epoll_fd, &registrations[set]);
-    errno = saved;
     if (!listener) {
         attend_remove(marked, epoll_fd);
         return false;
