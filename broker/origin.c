@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -55,6 +56,13 @@ static bool is_listening_stream(int fd)
            getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
 }
 
+static bool has_inode(int fd, ino_t ino)
+{
+    struct stat info;
+
+    return fstat(fd, &info) == 0 && info.st_ino == ino;
+}
+
 int origin_take_socket(pid_t pid, ino_t ino)
 {
     int number = procfs_find_socket(pid, ino);
@@ -68,7 +76,8 @@ int origin_take_socket(pid_t pid, ino_t ino)
     int saved = errno;
     if (pid_fd >= 0)
         close(pid_fd);
-    if (fd >= 0 && !is_listening_stream(fd)) {
+    /* by now the number may be that of another one */
+    if (fd >= 0 && !(has_inode(fd, ino) && is_listening_stream(fd))) {
         close(fd);
         fd = -1;
         saved = ENOENT;
