@@ -32,7 +32,8 @@ static struct listener *find_by_socket(int fd)
 static void share(struct session *session, struct channel *channel, int worker_fd)
 {
     atomic_fetch_add(&channel->board->worker.holders, 1);
-    grant_send(session, channel, worker_fd);
+    if (!grant_send(session, channel, worker_fd))
+        atomic_fetch_sub(&channel->board->worker.holders, 1);
 }
 
 /*
@@ -124,6 +125,10 @@ static bool answer_about_file(struct session *session, int fd)
 
 bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
 {
+    if (!claim_may_ask(session, &attach->auth)) { /* a stranger learns nothing */
+        close_if_open(fd);
+        return false;
+    }
     if (attach->flags & WIRE_ATTACH_FILE)
         return answer_about_file(session, fd);
     if (attach->flags & WIRE_ATTACH_SOCKET)

@@ -21,17 +21,26 @@
 
 /* --- who asks, and for what --- */
 
+static bool may_join(const struct session *session, const struct wire_auth *auth)
+{
+    return auth->slot == WIRE_SLOT_NONE &&
+           (session->peer.uid == 0 || session->peer.uid == broker.uid);
+}
+
+bool claim_may_ask(const struct session *session, const struct wire_auth *auth)
+{
+    return worker_find_by_token(auth) || may_join(session, auth);
+}
+
 struct worker *claim_identify(const struct session *session, const struct wire_auth *auth)
 {
     struct worker *worker = worker_find_by_token(auth);
 
     if (worker)
         heirs_correct(worker, session->peer.pid);
-    if (worker || auth->slot != WIRE_SLOT_NONE)
-        return worker;
-    if (session->peer.uid != 0 && session->peer.uid != broker.uid)
-        return NULL;
-    return adopt_joiner(session->peer.pid);
+    else if (may_join(session, auth))
+        worker = adopt_joiner(session->peer.pid);
+    return worker;
 }
 
 static bool matches_any(const struct config_patterns *patterns, const struct address *address)

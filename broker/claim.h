@@ -13,6 +13,9 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
  */
 struct worker *claim_identify(const struct session *session, const struct wire_auth *auth);
 
+/* Whether the peer is a worker or might become one, which it does not by this. */
+bool claim_may_ask(const struct session *session, const struct wire_auth *auth);
+
 /* Whether two descriptors (borrowed) are of one file. */
 bool claim_is_same_file(int a_fd, int b_fd);
 
