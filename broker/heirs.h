@@ -20,7 +20,7 @@ pid_t heirs_find(const struct worker *worker);
 /* Whether it was started for a worker that is no more. */
 bool heirs_is_leftover(pid_t pid);
 
-/* The worker has ended, or gives up its channels: what it leaves is known later. */
+/* The worker has ended and still has its channels: what it leaves is known later. */
 void heirs_note_end(const struct worker *worker);
 
 /* This worker proves that the process is its own: two that were guessed change places. */

@@ -1,5 +1,5 @@
-/* hooks_wait.c - the exported waiting calls. They exist for the hint alone: two stores around the
- * real call. */
+/* hooks_wait.c - the exported waiting calls: two stores around the real call, for the hint. Only
+ * epoll_wait(2) may tell of a connection by itself, see wait_take_turn() and attend.h. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
