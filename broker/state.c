@@ -177,9 +177,8 @@ void state_save(void)
     put_listeners(&writer, &head.listeners);
     put_channels(&writer, &head.channels);
     if (writer.room == 0) {
-        log_error(
-            "cannot note the state: there are too many workers; a crash of the broker would lose "
-            "them");
+        log_error("cannot note the state of so many workers: a crash of the broker loses them; "
+                  "start fewer");
         return;
     }
     memcpy(room, &head, sizeof head);
@@ -351,11 +350,6 @@ static void resume_worker(struct worker *worker, uint32_t role)
         drain_begin(worker);
 }
 
-static int same_number(int fd)
-{
-    return fd;
-}
-
 /* Workers that take by themselves do not read their channels, and the others do nothing else: what
  * they began with goes on. */
 static void settle_handoff(const struct state_head *head)
@@ -383,7 +377,6 @@ int state_load(state_fd_map *map)
     struct listener **loaded_listeners = calloc(head->listeners + 1, sizeof(struct listener *));
     if (!loaded_workers || !loaded_listeners)
         abort();
-    map = map ? map : same_number;
     settle_handoff(head);
     for (uint32_t i = 0; i < head->slots; i++)
         adopt_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,

@@ -13,7 +13,7 @@ void state_save(void);
 
 /*
  * Where the fds of the snapshot are in this process: the fd that had this number in the broker that
- * wrote it, or -1. NULL stands for "the same number".
+ * wrote it, or -1.
  */
 typedef int state_fd_map(int fd);
 

@@ -113,8 +113,6 @@ bool vlisten_map_board(struct vlisten *listener, int board_fd)
     return true;
 }
 
-/* In turn, so that a record rests before it is used again: a thread may still sit in a call on it.
- */
 bool vlisten_is_full(void)
 {
     for (unsigned i = 0; i < VLISTEN_MAX; i++)
@@ -123,6 +121,7 @@ bool vlisten_is_full(void)
     return true;
 }
 
+/* In turn: a record rests before it is used again, as a thread may still sit in a call on it. */
 static struct vlisten *reserve(void)
 {
     static _Atomic unsigned next;
