@@ -8,6 +8,7 @@
 
 #include "channel.h"
 #include "journal.h"
+#include "keeper.h"
 #include "log.h"
 #include "procfs.h"
 
@@ -90,6 +91,12 @@ static bool is_heir(pid_t pid, const struct worker *worker)
     return maps_board_of(pid, worker) || (LIST_EMPTY(&worker->channels) && may_be_anybodys(pid));
 }
 
+/* The keeper has mapped what the broker had when it was started: the scoreboards of all. */
+static bool is_known(pid_t pid)
+{
+    return pid == keeper_pid() || worker_find_by_pid(pid);
+}
+
 struct heir_search {
     const struct worker *worker;
     pid_t found;
@@ -99,7 +106,7 @@ static void visit_heir(pid_t pid, void *context)
 {
     struct heir_search *search = context;
 
-    if (!search->found && !worker_find_by_pid(pid) && is_heir(pid, search->worker))
+    if (!search->found && !is_known(pid) && is_heir(pid, search->worker))
         search->found = pid;
 }
 
@@ -118,7 +125,7 @@ bool heirs_is_leftover(pid_t pid)
     char token[TOKEN_TEXT_SIZE];
     struct worker *worker;
 
-    if (worker_find_by_pid(pid))
+    if (is_known(pid))
         return false;
     bool told = get_token(pid, token);
     if (!told && !procfs_find_mapping(pid, BOARD_FILE, match_grave, NULL))

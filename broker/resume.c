@@ -124,10 +124,16 @@ bool resume_is_due(void)
     return true;
 }
 
-/* -1: the broker before has closed it after its last snapshot; the number may be anything's now. */
+/* -1: the broker before has closed it after its last snapshot. Then the number may be one of ours
+ * by now, which alone are closed on exec: what is inherited is not. */
 static int close_on_exec_again(int fd)
 {
-    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
+    int flags = fcntl(fd, F_GETFD);
+
+    if (flags < 0 || (flags & FD_CLOEXEC))
+        return -1;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
 }
 
 struct mapping {

@@ -148,6 +148,24 @@ static int finish_take(struct vlisten *listener, int fd, const struct wire_offer
     return adopt_connection(listener, fd, conn_fd);
 }
 
+/* The program shut it down or closed it, or the broker died. */
+static int on_end_of_file(struct vlisten *listener, int fd)
+{
+    if (vlisten_is_shut_down(listener)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!vlisten_has_fd(listener, fd)) {
+        errno = EBADF;
+        return -1;
+    }
+    prefork_fall_back(listener, fd);
+    if (atomic_load(&listener->direct))
+        return PREFORK_OVER; /* take the other way */
+    errno = EMFILE;          /* the canonical socket could not be put there */
+    return -1;
+}
+
 static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                       int flags)
 {
@@ -180,16 +198,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
                 NEXT(close)(conn_fd);
             continue;
         }
-        if (vlisten_is_shut_down(listener)) {
-            errno = EINVAL;
-            return -1;
-        }
-        if (!vlisten_has_fd(listener, fd)) {
-            errno = EBADF;
-            return -1;
-        }
-        prefork_fall_back(listener, fd); /* end of file: the broker died */
-        return PREFORK_OVER;             /* take the other way */
+        return on_end_of_file(listener, fd);
     }
 }
 

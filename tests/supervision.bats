@@ -217,6 +217,31 @@ started() { # COUNT of times
     [[ $STATUS == 0 ]]
 }
 
+keeper() {
+    pgrep -P "$BROKER" -x sshim-keeper
+}
+
+@test "a keeper that was started late is nobody's leftover: after all workers were killed it still saves the broker" {
+    start_broker -w 3 -- "$VICTIM" accept "$ADDR"
+    local old slot
+    old=$(keeper)
+    kill -KILL "$old"
+    is_another() { [[ -n $(keeper) && $(keeper) != "$old" ]]; }
+    wait_until is_another
+    old=$(keeper)
+    for slot in 0 1 2; do
+        kill -KILL "$(worker_pid $slot)"
+    done
+    wait_until status_is '[.workers[].restarts] | min >= 1'
+    wait_until workers_ready 3
+    [[ $(keeper) == "$old" ]]
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until workers_ready 3
+    probe 10
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "workers do not inherit a file descriptor, a blocked signal or the raised fd limit of the broker" {
     (
         ulimit -Sn 777
