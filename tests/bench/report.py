@@ -86,7 +86,7 @@ set xlabel '{label}'
 set grid x
 unset key
 set ytics noenhanced
-plot '{data}' using (0):0:(0):2:($0-0.35):($0+0.35):yticlabels(1) with boxxyerror lc rgb '#4878a8'
+plot '{data}' using (0):0:(0):2:($0-0.35):($0+0.35):yticlabels(1) with boxxyerror lc rgb '#4878a8' notitle
 """
 
 
@@ -98,9 +98,11 @@ def plot(work, metric, label, folder):
     stem = os.path.join(folder, f"{work['name']}-{metric.replace('_us', '')}")
     with open(stem + ".dat", "w", encoding="utf-8") as file:
         file.writelines(f'"{side}" {value:.3f}\n' for side, value in rows)
-    script = PLOT.format(height=120 + 34 * len(rows), output=stem + ".svg", title=work["title"],
-                         top=len(rows) - 0.3, label=label, data=stem + ".dat")
-    subprocess.run(["gnuplot"], input=script, text=True, check=False, stderr=subprocess.DEVNULL)
+    name = os.path.basename(stem)
+    script = PLOT.format(height=120 + 34 * len(rows), output=name + ".svg", title=work["title"],
+                         top=len(rows) - 0.3, label=label, data=name + ".dat")
+    subprocess.run(["gnuplot"], input=script, text=True, check=False, stderr=subprocess.DEVNULL,
+                   cwd=folder)
     os.remove(stem + ".dat")
 
 
