@@ -103,18 +103,22 @@ start_limited() {
     SSHIM=$TMP/sshim start_broker "$@"
 }
 
-@test "4 workers with 900 connections each work at a limit of 1024 files" {
-    start_limited -w 4 -- "$VICTIM" epoll --hold "$ADDR"
-    local slot
-    for slot in 0 1 2 3; do
-        grep -Eq '^Max open files +1024 +1024 ' "/proc/$(worker_pid $slot)/limits"
-    done
+hold_3600() {
     "$PROBE" -n 3600 --hold "$ADDR" >"$TMP/answers" 3>&- 8>&- </dev/null &
     STARTED+=($!)
     wait_until grep -qx held "$TMP/answers"
     [[ $(grep -c ' ok$' "$TMP/answers") == 3600 ]]
     wait_until status_is '[.workers[].active] | add == 3600'
     status_of '.workers'
+}
+
+@test "4 workers with 900 connections each work at a limit of 1024 files" {
+    start_limited -w 4 -- "$VICTIM" epoll --hold "$ADDR"
+    local slot
+    for slot in 0 1 2 3; do
+        grep -Eq '^Max open files +1024 +1024 ' "/proc/$(worker_pid $slot)/limits"
+    done
+    hold_3600
     status_is '[.workers[].active] | max - min <= 100'
     # and there is room for more
     probe 20
@@ -133,12 +137,7 @@ first_gets_more_than() { # COUNT
 @test "a worker whose fd table is nearly full gets nothing while others have room" {
     local before
     start_limited -w 4 --balance first -- "$VICTIM" epoll --hold "$ADDR"
-    "$PROBE" -n 3600 --hold "$ADDR" >"$TMP/answers" 3>&- 8>&- </dev/null &
-    STARTED+=($!)
-    wait_until grep -qx held "$TMP/answers"
-    [[ $(grep -c ' ok$' "$TMP/answers") == 3600 ]]
-    wait_until status_is '[.workers[].active] | add == 3600'
-    status_of '.workers'
+    hold_3600
     status_is '[.workers[].active] | max <= 960'
     kill -KILL "${STARTED[@]}"
     STARTED=()
