@@ -92,7 +92,7 @@ static bool is_heir(pid_t pid, const struct worker *worker)
 }
 
 /* The keeper has mapped what the broker had when it was started: the scoreboards of all. */
-static bool is_known(pid_t pid)
+bool heirs_is_known(pid_t pid)
 {
     return pid == keeper_pid() || worker_find_by_pid(pid);
 }
@@ -106,7 +106,7 @@ static void visit_heir(pid_t pid, void *context)
 {
     struct heir_search *search = context;
 
-    if (!search->found && !is_known(pid) && is_heir(pid, search->worker))
+    if (!search->found && !heirs_is_known(pid) && is_heir(pid, search->worker))
         search->found = pid;
 }
 
@@ -125,7 +125,7 @@ bool heirs_is_leftover(pid_t pid)
     char token[TOKEN_TEXT_SIZE];
     struct worker *worker;
 
-    if (is_known(pid))
+    if (heirs_is_known(pid))
         return false;
     bool told = get_token(pid, token);
     if (!told && !procfs_find_mapping(pid, BOARD_FILE, match_grave, NULL))

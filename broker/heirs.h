@@ -14,6 +14,9 @@
 
 #include "worker.h"
 
+/* Whether it is the keeper, or the process of a worker. */
+bool heirs_is_known(pid_t pid);
+
 /* A process of this worker, which has just ended, that may go on in its place, or 0. */
 pid_t heirs_find(const struct worker *worker);
 

@@ -9,7 +9,7 @@
 #include "broker.h"
 #include "dispatch.h"
 #include "fleet.h"
-#include "keeper.h"
+#include "heirs.h"
 #include "listener.h"
 #include "log.h"
 #include "procfs.h"
@@ -39,7 +39,7 @@ int stop_exit_code(void)
 
 static void visit_signal(pid_t pid, void *context)
 {
-    if (pid != keeper_pid() && !worker_find_by_pid(pid))
+    if (!heirs_is_known(pid))
         kill(pid, *(const int *)context);
 }
 

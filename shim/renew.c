@@ -81,7 +81,7 @@ static bool take_board(struct vlisten *listener, int board_fd)
 /* The channel takes the place of the canonical socket, and only then calls act on it. */
 static void refit(struct vlisten *listener, int fd, const struct link_grant *grant)
 {
-    struct wire_listen message = {.backlog = listener->backlog};
+    int backlog = listener->backlog;
     int fds[RETARGET_MAX];
     int status_flags = NEXT(fcntl)(fd, F_GETFL) & ~O_NONBLOCK;
 
@@ -93,8 +93,7 @@ static void refit(struct vlisten *listener, int fd, const struct link_grant *gra
     listener->backlog = grant->backlog;
     atomic_store(&listener->fd, fd);
     atomic_store(&listener->direct, false);
-    wire_head_init(&message.head, WIRE_LISTEN);
-    vlisten_tell(listener, &message, sizeof message);
+    claim_tell_listening(listener, backlog);
 }
 
 void renew_if_due(struct vlisten *listener, int fd)
