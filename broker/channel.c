@@ -68,6 +68,7 @@ static int map_board(struct channel *channel)
     atomic_store(&channel->board->broker.canonical_ino, inode_of(channel->listener->canonical_fd));
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     channel_set_flag(channel, BOARD_BLIND, true);
+    channel_set_allowance(channel, 0);
     return 0;
 }
 
@@ -333,4 +334,9 @@ void channel_set_flag(struct channel *channel, uint32_t flag, bool on)
     if (wanted != channel->flags)
         atomic_store_explicit(&channel->board->broker.flags, wanted, memory_order_relaxed);
     channel->flags = wanted;
+}
+
+void channel_set_allowance(struct channel *channel, uint32_t connections)
+{
+    atomic_store_explicit(&channel->board->broker.allowance, connections, memory_order_relaxed);
 }

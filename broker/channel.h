@@ -160,5 +160,6 @@ void channel_set_woken(struct channel *channel, bool on);
 /* The broker's line of the scoreboard. */
 void channel_set_starving(struct channel *channel, enum board_starving value);
 void channel_set_flag(struct channel *channel, uint32_t flag, bool on);
+void channel_set_allowance(struct channel *channel, uint32_t connections);
 
 #endif

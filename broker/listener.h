@@ -67,6 +67,8 @@ struct listener {
     uint64_t paced_late; /* how many were taken late until then */
     uint64_t paced_all;  /* how many were taken at all */
     uint64_t paced_starves;
+    uint64_t paced_closed;
+    uint32_t allowance; /* see pace.h */
 
     struct journal_counts *counts; /* in the journal; survives us */
     uint64_t unaccounted; /* offers of a broker that was killed: they count as recalled, but a

@@ -35,6 +35,27 @@ void pace_publish(const struct listener *listener, struct channel *channel)
                      listener->hurried && broker.config.handoff == HANDOFF_AUTO &&
                          broker.config.balance == BALANCE_LEASTCONN);
     channel_set_flag(channel, BOARD_ATTEND, listener->brisk && channel->position < ATTEND_MAX);
+    channel_set_allowance(channel, listener->allowance);
+}
+
+/* pace.h tells why; a burst of connections that stay brings it back to 0 with the next review. */
+static void review_allowance(struct listener *listener, uint64_t accepted)
+{
+    uint64_t closed = 0, active = 0;
+    uint32_t allowance = 0;
+
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        active += channel_active(listener->channels[i]);
+        closed += channel_accepted(listener->channels[i]) - channel_active(listener->channels[i]);
+    }
+    if (listener->hurried && (closed - listener->paced_closed) * 10 >= accepted * 9)
+        allowance = 1 + (uint32_t)(active / listener->channel_count);
+    listener->paced_closed = closed;
+    if (listener->allowance == allowance)
+        return;
+    listener->allowance = allowance;
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        pace_publish(listener, listener->channels[i]);
 }
 
 static void set_hurried(struct listener *listener, bool on)
@@ -64,6 +85,7 @@ bool pace_review(struct listener *listener)
     bool brisk = all >= BRISK_PER_S * (uint64_t)elapsed_ms / 1000 &&
                  (listener->starves - listener->paced_starves) * BRISK_PER_STARVE <= all;
     set_hurried(listener, late - listener->paced_late >= HURRY_PER_S * (uint64_t)elapsed_ms / 1000);
+    review_allowance(listener, all);
     listener->paced_ms = now_ms;
     listener->paced_late = late;
     listener->paced_all = totals.accepted;

@@ -6,7 +6,9 @@
  * and each interruption by the broker costs more than it gives: then it waits until a core is free
  * (SCHED_BATCH), and what has gathered is taken directly or given out in one go. Then, and only
  * then, workers without a connection look into the backlog on their own: at a low rate the broker
- * spreads evenly.
+ * spreads evenly. While connections end as fast as they come (a churn) it matters little who has
+ * one more for a moment: then workers may take with about as many open connections as all have on
+ * average (the allowance), or an event loop that is slow to close would ask the broker each time.
  */
 #ifndef SSHIM_BROKER_PACE_H
 #define SSHIM_BROKER_PACE_H
@@ -26,7 +28,7 @@ void pace_init(bool resumes);
 bool pace_review(struct listener *listener);
 
 /* Tells a worker whether it may look into the backlog itself (BOARD_LOOK), or attend
- * (BOARD_ATTEND). */
+ * (BOARD_ATTEND), and with how many connections it may take directly. */
 void pace_publish(const struct listener *listener, struct channel *channel);
 
 /* The listener is no more. */

@@ -33,7 +33,7 @@ static bool is_worth_waiting(const struct listener *listener, const struct chann
     uint64_t active = channel_active(best);
     uint32_t reach = listener->channel_count < PICK_WINDOW ? listener->channel_count : PICK_WINDOW;
 
-    for (uint32_t i = 0; active > 1 && i < reach; i++) {
+    for (uint32_t i = 0; active > 1 + listener->allowance && i < reach; i++) {
         const struct channel *channel = listener->channels[i];
         if (now_ms - channel->given_ms < PICK_PATIENCE_MS && pick_is_eligible(channel) &&
             !channel->suspect && !channel_is_crowded(channel) &&

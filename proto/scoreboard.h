@@ -43,11 +43,11 @@ struct board_worker {
 
 /* Written by the broker. */
 struct board_broker {
-    _Atomic uint32_t magic;    /* BOARD_MAGIC */
-    _Atomic uint32_t starving; /* enum board_starving */
-    _Atomic uint32_t flags;    /* BOARD_BLIND, ... */
-    _Atomic uint32_t unused;
-    _Atomic uint64_t sent; /* offers sent and not recalled */
+    _Atomic uint32_t magic;     /* BOARD_MAGIC */
+    _Atomic uint32_t starving;  /* enum board_starving */
+    _Atomic uint32_t flags;     /* BOARD_BLIND, ... */
+    _Atomic uint32_t allowance; /* open connections with which a worker may still take directly */
+    _Atomic uint64_t sent;      /* offers sent and not recalled */
     _Atomic uint64_t
         canonical_ino; /* by which the next broker finds the socket if this one is killed */
 };

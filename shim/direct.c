@@ -25,13 +25,20 @@ static bool is_permitted(struct vlisten *listener)
                atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
 }
 
-static bool has_no_connection(struct vlisten *listener)
+static uint64_t open_connections(struct vlisten *listener)
 {
     struct board_worker *counts = &listener->board->worker;
 
-    return atomic_load_explicit(&counts->closed, memory_order_relaxed) ==
-           atomic_load_explicit(&counts->taken, memory_order_relaxed) +
-               atomic_load_explicit(&counts->direct, memory_order_relaxed);
+    return atomic_load_explicit(&counts->taken, memory_order_relaxed) +
+           atomic_load_explicit(&counts->direct, memory_order_relaxed) -
+           atomic_load_explicit(&counts->closed, memory_order_relaxed);
+}
+
+/* Usually none, or a burst of connections that stay would not be spread evenly. */
+static bool has_few_connections(struct vlisten *listener)
+{
+    return open_connections(listener) <=
+           atomic_load_explicit(&listener->board->broker.allowance, memory_order_relaxed);
 }
 
 /*
@@ -41,7 +48,8 @@ static bool has_no_connection(struct vlisten *listener)
 static bool may_look(struct vlisten *listener)
 {
     return atomic_load_explicit(&listener->looks, memory_order_relaxed) > 0 &&
-           has_flag(listener, BOARD_LOOK) && has_no_connection(listener) && is_permitted(listener);
+           has_flag(listener, BOARD_LOOK) && has_few_connections(listener) &&
+           is_permitted(listener);
 }
 
 static bool look(struct vlisten *listener)
@@ -63,7 +71,7 @@ bool direct_is_free(struct vlisten *listener)
 {
     return vlisten_is_nonblock(listener) &&
            !atomic_load_explicit(&listener->direct, memory_order_relaxed) &&
-           has_no_connection(listener) && is_permitted(listener);
+           open_connections(listener) == 0 && is_permitted(listener);
 }
 
 /* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
@@ -98,9 +106,8 @@ bool direct_is_possible(struct vlisten *listener)
     if (!vlisten_is_nonblock(listener) ||
         atomic_load_explicit(&listener->direct, memory_order_relaxed))
         return false;
-    /* One with open connections might take a whole burst that others should share. */
     return starving == BOARD_BACKLOG
-               ? has_no_connection(listener) && is_permitted(listener)
+               ? has_few_connections(listener) && is_permitted(listener)
                : starving == BOARD_FED && !attend_is_on(listener) && may_look(listener);
 }
 
