@@ -48,7 +48,6 @@ static bool renew(struct session *session, struct worker *worker, struct channel
 
     if (!listener || stop_is_under_way())
         return grant_answer(session, WIRE_FAILED, EINVAL);
-    worker->aloof = false;
     if (channel)
         worker_close_channel(channel);
     if (!shared || shared->their_fd < 0)

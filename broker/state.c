@@ -39,7 +39,7 @@ enum state_role { ROLE_CURRENT, ROLE_OTHER };
 struct state_worker {
     uint32_t slot, state, role, joined, stopped, port_zero_claims;
     int32_t pid;
-    uint32_t reserved;
+    uint32_t orphaned;
     uint8_t token[WIRE_TOKEN_SIZE];
     uint64_t accepted;
     int64_t started_ms, ready_ms;
@@ -92,6 +92,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .stopped = worker->stopped,
             .port_zero_claims = worker->port_zero_claims,
             .pid = worker->pid,
+            .orphaned = worker->orphaned,
             .accepted = worker->accepted,
             .started_ms = worker->started_ms,
             .ready_ms = worker->ready_ms,
@@ -262,6 +263,7 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->state = (enum worker_state)record->state;
     worker->pid = record->pid;
     worker->joined = record->joined;
+    worker->orphaned = record->orphaned;
     worker->stopped = record->stopped;
     worker->port_zero_claims = record->port_zero_claims;
     worker->accepted = record->accepted;
