@@ -28,6 +28,7 @@ struct channel {
     struct worker *worker;
     int our_fd;   /* keeps */
     int their_fd; /* keeps: a dup of the worker's end, by which offers are recalled; -1: let go */
+    dev_t their_dev; /* of the worker's end, to know it again */
     ino_t their_ino;
     int board_fd; /* keeps: for processes that attach later */
     struct board *board;
