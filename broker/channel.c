@@ -53,16 +53,21 @@ static void note_their_end(struct channel *channel)
     channel->their_ino = info.st_ino;
 }
 
+bool channel_is_end(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
 /* Inode numbers repeat from one file system to another. */
 static bool is_their_end(const struct channel *channel, int fd)
 {
     struct stat info;
-    int type = 0;
-    socklen_t len = sizeof type;
 
     return fstat(fd, &info) == 0 && info.st_dev == channel->their_dev &&
-           info.st_ino == channel->their_ino &&
-           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+           info.st_ino == channel->their_ino && channel_is_end(fd);
 }
 
 static int open_pair(struct channel *channel, int *worker_fd)

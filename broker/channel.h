@@ -146,6 +146,9 @@ void channel_stop_recall(struct channel *channel);
  * closed. False: it is over. */
 bool channel_take_back(struct channel *channel, int fd);
 
+/* Whether a descriptor (-1: no) is one end of a channel, of whichever. */
+bool channel_is_end(int fd);
+
 /* Whether no datagram waits in it. */
 bool channel_is_empty(const struct channel *channel);
 
