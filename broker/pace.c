@@ -37,6 +37,12 @@ void pace_publish(const struct listener *listener, struct channel *channel)
     channel_set_flag(channel, BOARD_ATTEND, listener->brisk && channel->position < ATTEND_MAX);
 }
 
+void pace_publish_all(const struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        pace_publish(listener, listener->channels[i]);
+}
+
 static void set_hurried(struct listener *listener, bool on)
 {
     unsigned before = hurried_listeners;
@@ -44,8 +50,6 @@ static void set_hurried(struct listener *listener, bool on)
     if (listener->hurried == on)
         return;
     listener->hurried = on;
-    for (uint32_t i = 0; i < listener->channel_count; i++)
-        pace_publish(listener, listener->channels[i]);
     hurried_listeners += on ? 1 : -1u;
     if (may_change && !before != !hurried_listeners)
         set_policy(on ? SCHED_BATCH : SCHED_OTHER);
@@ -64,6 +68,7 @@ bool pace_review(struct listener *listener)
     bool brisk = all >= BRISK_PER_S * (uint64_t)elapsed_ms / 1000 &&
                  (listener->starves - listener->paced_starves) * BRISK_PER_STARVE <= all;
     set_hurried(listener, late - listener->paced_late >= HURRY_PER_S * (uint64_t)elapsed_ms / 1000);
+    pace_publish_all(listener); /* places change when others go */
     listener->paced_ms = now_ms;
     listener->paced_late = late;
     listener->paced_all = totals.accepted;
