@@ -268,6 +268,24 @@ uptime_ms() { # of what a clock of ours says, and of what the broker says of wor
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "a keeper that cannot be started is told once and tried again until it runs" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    prlimit --pid "$BROKER" --nofile=3:
+    kill -KILL "$(keeper)"
+    wait_until log_has "cannot start the keeper: Too many open files"
+    sleep 2.5 # the measured time: it has been tried again, and not been told
+    [[ $(grep -c 'cannot start the keeper' "$TMP/log") == 1 ]]
+    [[ -z $(keeper) ]]
+    prlimit --pid "$BROKER" --nofile=1000:
+    wait_until keeper
+    wait_until log_has "the keeper runs again"
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until workers_ready 1
+    probe 5
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "workers do not inherit a file descriptor, a blocked signal or the raised fd limit of the broker" {
     (
         ulimit -Sn 777
