@@ -42,7 +42,7 @@ struct worker *adopt_joiner(pid_t pid)
         if (worker)
             return worker;
     }
-    struct fleet_slot *slot = free_slot();
+    struct fleet_slot *slot = stop_is_under_way() ? NULL : free_slot();
     struct worker *worker = slot ? worker_create(slot->id) : NULL;
     if (!worker)
         return NULL;

@@ -13,7 +13,7 @@
 
 /*
  * A process that we did not start wants to be a worker: a new one in a slot of its own, or the one
- * that its parents belong to. NULL with errno when it cannot be watched.
+ * that its parents belong to. NULL when it cannot be watched, or when all is about to end.
  */
 struct worker *adopt_joiner(pid_t pid);
 

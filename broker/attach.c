@@ -48,7 +48,6 @@ static bool renew(struct session *session, struct worker *worker, struct channel
 
     if (!listener || stop_is_under_way())
         return grant_answer(session, WIRE_FAILED, EINVAL);
-    worker->aloof = false;
     if (channel)
         worker_close_channel(channel);
     if (!shared || shared->their_fd < 0)
@@ -95,13 +94,13 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
     struct channel *channel = NULL;
 
     close_if_open(fd);
-    if (listener)
+    if (listener && !stop_is_under_way())
         worker = claim_identify(session, &attach->auth);
     if (worker)
         channel = worker_find_channel(worker, listener);
     if (!worker)
         return grant_answer(session, WIRE_FAILED, EINVAL);
-    if (!channel)
+    if (!channel || channel->their_fd < 0) /* let go of: no copy of it is left to be given */
         return grant_channel(session, listener, worker);
     share(session, channel, channel->their_fd);
     return false;

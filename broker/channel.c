@@ -43,6 +43,33 @@ static ino_t inode_of(int fd)
     return fstat(fd, &info) == 0 ? info.st_ino : 0;
 }
 
+static void note_their_end(struct channel *channel)
+{
+    struct stat info;
+
+    if (fstat(channel->their_fd, &info) < 0)
+        return;
+    channel->their_dev = info.st_dev;
+    channel->their_ino = info.st_ino;
+}
+
+bool channel_is_end(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+/* Inode numbers repeat from one file system to another. */
+static bool is_their_end(const struct channel *channel, int fd)
+{
+    struct stat info;
+
+    return fstat(fd, &info) == 0 && info.st_dev == channel->their_dev &&
+           info.st_ino == channel->their_ino && channel_is_end(fd);
+}
+
 static int open_pair(struct channel *channel, int *worker_fd)
 {
     int pair[2];
@@ -54,7 +81,7 @@ static int open_pair(struct channel *channel, int *worker_fd)
     channel->their_fd = fcntl(pair[1], F_DUPFD_CLOEXEC, 0);
     if (channel->their_fd < 0)
         return -1;
-    channel->their_ino = inode_of(channel->their_fd);
+    note_their_end(channel);
     channel->watch.fd = channel->our_fd;
     return name_our_end(channel);
 }
@@ -128,9 +155,9 @@ struct channel *channel_restore(struct listener *listener, struct worker *worker
                                 .worker = worker,
                                 .our_fd = our_fd,
                                 .their_fd = their_fd,
-                                .their_ino = inode_of(their_fd),
                                 .board_fd = board_fd,
                                 .watch.fd = our_fd};
+    note_their_end(channel);
     if (map_board(channel) == 0) {
         channel_set_starving(channel, BOARD_FED);
         return channel;
@@ -286,7 +313,7 @@ void channel_stop_recall(struct channel *channel)
 
 bool channel_take_back(struct channel *channel, int fd)
 {
-    if (is_hung_up(channel) || inode_of(fd) != channel->their_ino)
+    if (is_hung_up(channel) || !is_their_end(channel, fd))
         return false;
     if (channel->their_fd < 0)
         channel->their_fd = fd;

@@ -28,6 +28,7 @@ struct channel {
     struct worker *worker;
     int our_fd;   /* keeps */
     int their_fd; /* keeps: a dup of the worker's end, by which offers are recalled; -1: let go */
+    dev_t their_dev; /* of the worker's end, to know it again */
     ino_t their_ino;
     int board_fd; /* keeps: for processes that attach later */
     struct board *board;
@@ -144,6 +145,9 @@ void channel_stop_recall(struct channel *channel);
 /* Somebody who holds the worker's end (fd) asks for it: takes fd if it is that end and their_fd was
  * closed. False: it is over. */
 bool channel_take_back(struct channel *channel, int fd);
+
+/* Whether a descriptor (-1: no) is one end of a channel, of whichever. */
+bool channel_is_end(int fd);
 
 /* Whether no datagram waits in it. */
 bool channel_is_empty(const struct channel *channel);

@@ -19,8 +19,12 @@
 #include "loop.h"
 #include "resume.h"
 
+#define RETRY_MS 1000
+
 static pid_t pid;
 static struct loop_watch watch = {.fd = -1};
+static struct loop_timer retry;
+static bool failed; /* and it was said */
 
 pid_t keeper_pid(void)
 {
@@ -55,18 +59,31 @@ static void keep(int broker_pidfd)
     _exit(0);
 }
 
+static void end_keeper(void)
+{
+    if (!pid)
+        return;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
+        ;
+    if (watch.fd >= 0) {
+        loop_remove(&watch);
+        close(watch.fd);
+        watch.fd = -1;
+    }
+    pid = 0;
+}
+
 static void on_keeper_end(struct loop_watch *ended, uint32_t events)
 {
     (void)ended;
     (void)events;
-    keeper_stop();
-    if (keeper_start() < 0)
-        log_error(
-            "cannot start the keeper again: %s; a crash of the broker would now lose connections",
-            strerror(errno));
+    end_keeper();
+    keeper_start();
 }
 
-int keeper_start(void)
+/* -1 with the errno of pidfd_open(2), clone(2) or epoll_ctl(2); there is none then. */
+static int try_to_start(void)
 {
     static int broker_pidfd = -1; /* in the table that both use */
 
@@ -81,20 +98,41 @@ int keeper_start(void)
         return -1;
     }
     watch = (struct loop_watch){pidfd_open(pid, 0), on_keeper_end};
-    return watch.fd < 0 ? -1 : loop_add(&watch, EPOLLIN);
+    if (watch.fd >= 0 && loop_add(&watch, EPOLLIN) == 0)
+        return 0;
+    int saved = errno;
+    end_keeper();
+    errno = saved;
+    return -1;
+}
+
+static void on_retry(struct loop_timer *timer)
+{
+    (void)timer;
+    keeper_start();
+}
+
+void keeper_start(void)
+{
+    if (pid)
+        return;
+    if (try_to_start() == 0) {
+        if (failed)
+            log_info("the keeper runs again");
+        failed = false;
+        return;
+    }
+    if (!failed)
+        log_error("cannot start the keeper: %s; a crash of the broker would lose connections; it "
+                  "is tried again",
+                  strerror(errno));
+    failed = true;
+    retry.on_time = on_retry;
+    loop_start_timer(&retry, RETRY_MS);
 }
 
 void keeper_stop(void)
 {
-    if (!pid)
-        return;
-    kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
-        ;
-    if (watch.fd >= 0) {
-        loop_remove(&watch);
-        close(watch.fd);
-        watch.fd = -1;
-    }
-    pid = 0;
+    loop_stop_timer(&retry);
+    end_keeper();
 }

@@ -11,10 +11,13 @@
 
 #include <sys/types.h>
 
-/* Starts it, and another one whenever it is killed. 0, or -1 with the errno of clone(2). */
-int keeper_start(void);
+/*
+ * Starts it unless it runs, and another one whenever it is killed. When that fails one line says
+ * so, and it is tried again until it works.
+ */
+void keeper_start(void);
 
-/* Ends it: the broker is about to end in order, or to execute another program. */
+/* Ends it, or the trying: the broker is about to end in order, or to execute another program. */
 void keeper_stop(void);
 
 /* Its pid, 0: none. It is a child of the broker that no wait for SIGCHLD's children sees. */

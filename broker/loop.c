@@ -117,6 +117,11 @@ int64_t loop_now_ms(void)
     return now_ms;
 }
 
+int64_t loop_suspended_ms(void)
+{
+    return suspended_ms;
+}
+
 static void run_timers(void)
 {
     while (heap_used && heap[1]->at_ms <= now_ms) {

@@ -48,6 +48,10 @@ static inline bool loop_timer_runs(const struct loop_timer *timer)
  * process was suspended. */
 int64_t loop_now_ms(void);
 
+/* That time so far. What a moment of this clock is to another process: loop_now_ms() plus this,
+ * then, less its own. */
+int64_t loop_suspended_ms(void);
+
 /* Called at the end of every turn, before the loop waits. */
 void loop_set_before_wait(void (*before_wait)(void));
 

@@ -46,6 +46,35 @@ void origin_each_board(pid_t pid, void (*visit)(const struct board *board, void 
         close(memory_fd);
 }
 
+uint64_t origin_count_open(const struct board *board)
+{
+    uint64_t accepted = board->worker.taken + board->worker.direct;
+    uint64_t closed = board->worker.closed;
+
+    return closed < accepted ? accepted - closed : 0;
+}
+
+struct sum {
+    unsigned boards;
+    uint64_t open;
+};
+
+static void add_open(const struct board *board, void *context)
+{
+    struct sum *sum = context;
+
+    sum->boards++;
+    sum->open += origin_count_open(board);
+}
+
+bool origin_is_at_rest(pid_t pid)
+{
+    struct sum sum = {0};
+
+    origin_each_board(pid, add_open, &sum);
+    return sum.boards > 0 && sum.open == 0;
+}
+
 static bool is_listening_stream(int fd)
 {
     int type = 0;

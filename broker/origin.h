@@ -5,6 +5,8 @@
 #ifndef SSHIM_BROKER_ORIGIN_H
 #define SSHIM_BROKER_ORIGIN_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "proto/scoreboard.h"
@@ -18,6 +20,12 @@ struct origin_socket {
 /* Calls visit with a copy of each scoreboard that the process has mapped. */
 void origin_each_board(pid_t pid, void (*visit)(const struct board *board, void *context),
                        void *context);
+
+/* Connections that are open as far as this scoreboard tells. */
+uint64_t origin_count_open(const struct board *board);
+
+/* Whether it has scoreboards, and not one of them tells of an open connection. */
+bool origin_is_at_rest(pid_t pid);
 
 /*
  * Gives a copy of its descriptor of the listening stream socket with this inode, or -1: ENOENT, it

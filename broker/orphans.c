@@ -166,7 +166,7 @@ static void adopt_one(const struct orphan *orphan)
     worker->state = WORKER_READY;
     worker->ready_ms = worker->started_ms;
     worker->accepted = orphan->accepted;
-    worker->aloof = true;
+    worker->orphaned = true;
     struct fleet_slot *slot = fleet_slot(orphan->slot);
     bool is_current = !slot->worker;
     if (is_current)

@@ -42,18 +42,21 @@ void pace_publish(const struct listener *listener, struct channel *channel)
 static void review_allowance(struct listener *listener, uint64_t accepted)
 {
     uint64_t closed = 0, active = 0;
-    uint32_t allowance = 0;
 
     for (uint32_t i = 0; i < listener->channel_count; i++) {
         active += channel_active(listener->channels[i]);
         closed += channel_accepted(listener->channels[i]) - channel_active(listener->channels[i]);
     }
-    if (listener->hurried && (closed - listener->paced_closed) * 10 >= accepted * 9)
-        allowance = 1 + (uint32_t)(active / listener->channel_count);
+    /* Less than before, where a worker is gone: nothing is known then. */
+    bool churns =
+        closed > listener->paced_closed && (closed - listener->paced_closed) * 10 >= accepted * 9;
+    listener->allowance =
+        listener->hurried && churns ? 1 + (uint32_t)(active / listener->channel_count) : 0;
     listener->paced_closed = closed;
-    if (listener->allowance == allowance)
-        return;
-    listener->allowance = allowance;
+}
+
+void pace_publish_all(const struct listener *listener)
+{
     for (uint32_t i = 0; i < listener->channel_count; i++)
         pace_publish(listener, listener->channels[i]);
 }
@@ -65,8 +68,6 @@ static void set_hurried(struct listener *listener, bool on)
     if (listener->hurried == on)
         return;
     listener->hurried = on;
-    for (uint32_t i = 0; i < listener->channel_count; i++)
-        pace_publish(listener, listener->channels[i]);
     hurried_listeners += on ? 1 : -1u;
     if (may_change && !before != !hurried_listeners)
         set_policy(on ? SCHED_BATCH : SCHED_OTHER);
@@ -86,6 +87,7 @@ bool pace_review(struct listener *listener)
                  (listener->starves - listener->paced_starves) * BRISK_PER_STARVE <= all;
     set_hurried(listener, late - listener->paced_late >= HURRY_PER_S * (uint64_t)elapsed_ms / 1000);
     review_allowance(listener, all);
+    pace_publish_all(listener); /* places change when others go */
     listener->paced_ms = now_ms;
     listener->paced_late = late;
     listener->paced_all = totals.accepted;

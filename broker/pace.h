@@ -30,6 +30,7 @@ bool pace_review(struct listener *listener);
 /* Tells a worker whether it may look into the backlog itself (BOARD_LOOK), or attend
  * (BOARD_ATTEND), and with how many connections it may take directly. */
 void pace_publish(const struct listener *listener, struct channel *channel);
+void pace_publish_all(const struct listener *listener);
 
 /* The listener is no more. */
 void pace_forget(struct listener *listener);

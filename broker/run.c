@@ -204,19 +204,12 @@ static void clean_up(void)
     unlink(broker.control_path);
 }
 
-static void start_keeper(void)
-{
-    if (!keeper_pid() && keeper_start() < 0)
-        log_error("cannot start the keeper: %s; a crash of the broker would lose connections",
-                  strerror(errno));
-}
-
 /* Another broker was here before us, in this process or one that was killed. */
 static void resume(void)
 {
     /* What is about to be taken out of the channels must survive us as well. */
     if (resume_keeps_numbers())
-        start_keeper();
+        keeper_start();
     if (resume_load() < 0) {
         log_error("cannot go on from where the last broker was: %s; stop its workers by hand and "
                   "start anew",
@@ -320,7 +313,7 @@ int run_broker(int argc, char **argv, char **program_argv)
         resume();
     else if (!open_abstract() || !open_control())
         return EXIT_ADDRESS;
-    start_keeper();
+    keeper_start();
     if (!resumes)
         start();
     loop_run();

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "adopt.h"
@@ -39,10 +38,10 @@ enum state_role { ROLE_CURRENT, ROLE_OTHER };
 struct state_worker {
     uint32_t slot, state, role, joined, stopped, port_zero_claims;
     int32_t pid;
-    uint32_t reserved;
+    uint32_t orphaned;
     uint8_t token[WIRE_TOKEN_SIZE];
     uint64_t accepted;
-    int64_t started_ms, ready_ms;
+    int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */
 };
 
 struct state_listener {
@@ -92,9 +91,10 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .stopped = worker->stopped,
             .port_zero_claims = worker->port_zero_claims,
             .pid = worker->pid,
+            .orphaned = worker->orphaned,
             .accepted = worker->accepted,
-            .started_ms = worker->started_ms,
-            .ready_ms = worker->ready_ms,
+            .started_ms = worker->started_ms + loop_suspended_ms(),
+            .ready_ms = worker->ready_ms + loop_suspended_ms(),
         };
         memcpy(record.token, worker->token, sizeof record.token);
         worker->number = (*count)++;
@@ -160,6 +160,16 @@ static void put_slots(struct writer *writer, uint32_t *count)
     }
 }
 
+/* The times in it are true until we are suspended. */
+static bool is_out_of_date(void)
+{
+    static int64_t noted_ms;
+    bool was_suspended = loop_suspended_ms() != noted_ms;
+
+    noted_ms = loop_suspended_ms();
+    return journal_take_touch() || was_suspended;
+}
+
 void state_save(void)
 {
     struct state_head head = {
@@ -168,7 +178,7 @@ void state_save(void)
     };
     size_t size;
 
-    if (!journal_take_touch())
+    if (!is_out_of_date())
         return;
     char *room = journal_snapshot_room(&size);
     struct writer writer = {room + sizeof head, size - sizeof head};
@@ -262,11 +272,12 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->state = (enum worker_state)record->state;
     worker->pid = record->pid;
     worker->joined = record->joined;
+    worker->orphaned = record->orphaned;
     worker->stopped = record->stopped;
     worker->port_zero_claims = record->port_zero_claims;
     worker->accepted = record->accepted;
-    worker->started_ms = record->started_ms;
-    worker->ready_ms = record->ready_ms;
+    worker->started_ms = record->started_ms - loop_suspended_ms();
+    worker->ready_ms = record->ready_ms - loop_suspended_ms();
     return worker;
 }
 
@@ -289,23 +300,14 @@ static struct listener *load_listener(const struct state_listener *record, state
     return listener;
 }
 
-static bool is_channel_end(int fd)
-{
-    int type = 0;
-    socklen_t len = sizeof type;
-
-    return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
-           type == SOCK_SEQPACKET;
-}
-
 /* A crash in the turn in which the channel was closed: the snapshot is older than that. */
 static bool was_closed(int our_fd, int their_fd, int board_fd, bool keeps_theirs)
 {
-    if (is_channel_end(our_fd) && is_channel_end(their_fd) == keeps_theirs && board_fd >= 0)
+    if (channel_is_end(our_fd) && channel_is_end(their_fd) == keeps_theirs && board_fd >= 0)
         return false;
-    if (is_channel_end(our_fd))
+    if (channel_is_end(our_fd))
         close(our_fd);
-    if (is_channel_end(their_fd))
+    if (channel_is_end(their_fd))
         close(their_fd);
     return true;
 }
@@ -350,8 +352,7 @@ static void resume_worker(struct worker *worker, uint32_t role)
         drain_begin(worker);
 }
 
-/* Workers that take by themselves do not read their channels, and the others do nothing else: what
- * they began with goes on. */
+/* Workers that take by themselves read no channel, the others nothing else: as it was it stays. */
 static void settle_handoff(const struct state_head *head)
 {
     bool direct = broker.config.handoff == HANDOFF_DIRECT;

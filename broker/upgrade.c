@@ -75,8 +75,7 @@ static void go(void)
     keeper_stop();
     resume_exec(upgrade.program, false);
     int error = errno;
-    if (keeper_start() < 0)
-        log_error("cannot start the keeper again: %s", strerror(errno));
+    keeper_start();
     fail(strerror(error));
 }
 

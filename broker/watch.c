@@ -63,8 +63,7 @@ void watch_set_brisk(struct listener *listener, bool on)
     if (listener->brisk == on)
         return;
     listener->brisk = on;
-    for (uint32_t i = 0; i < listener->channel_count; i++)
-        pace_publish(listener, listener->channels[i]);
+    pace_publish_all(listener);
     watch_anew(listener);
     if (on)
         loop_start_timer(&listener->lookout, LOOKOUT_MS);

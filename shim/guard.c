@@ -13,6 +13,9 @@
 #include "next.h"
 #include "vlisten.h"
 
+/* Without an answer the file goes, as natively: the broker puts it back, if it is shared. */
+#define ANSWER_MS 1000
+
 static struct env_file added[ENV_FILES_MAX];
 static _Atomic unsigned added_count;
 
@@ -49,7 +52,7 @@ static bool broker_protects(int folder_fd, const char *path)
 {
     struct wire_attach request = {.auth = env.auth, .flags = WIRE_ATTACH_FILE};
     struct link_grant grant = {.error = 0};
-    int link_fd = link_open();
+    int link_fd = link_open_within(ANSWER_MS);
 
     if (link_fd < 0)
         return false;

@@ -3,6 +3,7 @@
  * before it binds, and many unlink it when they end: that must not cut off the others, so unlinking
  * one of these succeeds and does nothing. The broker removes the file in the end.
  *
+ * A program that starts may be held up for a second, should the broker hang.
  * Thread-safe and async-signal-safe; errno is kept.
  */
 #ifndef SSHIM_SHIM_GUARD_H

@@ -64,16 +64,23 @@ static unsigned count_connections(struct vlisten *listener)
     return count;
 }
 
-/* What is raised now was raised in the old page: wait.c compares the counters. */
+/*
+ * What is raised now was raised in the old page: wait.c compares the counters. The connections of
+ * this process go over from one to the other, which its relatives may still have.
+ */
 static bool take_board(struct vlisten *listener, int board_fd)
 {
     bool nonblock = vlisten_is_nonblock(listener);
+    unsigned connections = count_connections(listener);
 
-    if (!vlisten_map_board(listener, board_fd))
+    atomic_fetch_add(&listener->board->worker.closed, connections);
+    if (!vlisten_map_board(listener, board_fd)) {
+        atomic_fetch_sub(&listener->board->worker.closed, connections);
         return false;
+    }
     vlisten_set_nonblock(listener, nonblock);
     atomic_store(&listener->refit, atomic_fetch_add(&vlisten_refits, 1) + 1);
-    atomic_fetch_add(&listener->board->worker.direct, count_connections(listener));
+    atomic_fetch_add(&listener->board->worker.direct, connections);
     atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
     return true;
 }

@@ -49,6 +49,41 @@ PY
     stop_clean
 }
 
+# A listener, and a program executed with it in which one thread ends the accept of another.
+with_child() {
+    cat <<'PY'
+import os, signal, socket, sys, threading, time
+if len(sys.argv) == 3:
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+    os.set_inheritable(listener.fileno(), True)
+    if os.fork() == 0:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], str(listener.fileno())])
+    signal.pause()
+listener = socket.socket(fileno=int(sys.argv[3]))
+def accept():
+    try:
+        listener.accept()
+    except OSError as error:
+        with open(sys.argv[2], "w") as out:
+            print(error.errno, file=out)
+thread = threading.Thread(target=accept)
+thread.start()
+for _ in range(1000):
+    if open(f"/proc/self/task/{thread.native_id}/stat").read().rsplit(")", 1)[1].split()[0] == "S":
+        break
+    time.sleep(0.005)
+listener.shutdown(socket.SHUT_RD)
+thread.join()
+PY
+}
+
+@test "direct: an only copy's child that has the listener over exec can end its own accept" {
+    with_child >"$T/server.py"
+    start 1 --share all -- /usr/bin/python3 "$T/server.py" "$PORT" "$T/errno"
+    wait_for grep -qx 22 "$T/errno"
+    stop_clean
+}
+
 @test "direct: one accept is all that a connection costs a copy that blocks" {
     start 3 -- strace -D -f -qq -e trace=accept,accept4,poll -o "$T/trace" "$PROGS/victim_fd" fd0 "$PORT"
     probe "$PORT" 3

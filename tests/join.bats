@@ -57,6 +57,33 @@ join() { # COMMAND...: as a reader of the README would, in the background; its p
     stop_broker
 }
 
+# Tries to bind, and lives on whatever comes of it.
+latecomer() {
+    cat <<'PY'
+import signal, socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+try:
+    socket.create_server((host, int(port)))
+except OSError:
+    print("refused", flush=True)
+signal.pause()
+PY
+}
+
+@test "who comes when all is about to end is refused, not waited for and not killed" {
+    start_broker -w 1 --grace 600 -- "$VICTIM" accept --ignore-term "$ADDR"
+    local worker
+    worker=$(worker_pid 0)
+    kill -TERM "$BROKER"
+    wait_until status_is '.workers[0].state == "draining"'
+    join python3 -c "$(latecomer)" "$ADDR"
+    wait_until grep -q refused "$TMP/out.other"
+    kill -KILL "$worker"
+    wait_for_broker
+    kill -0 "$OTHER"
+    kill -KILL "$OTHER"
+}
+
 # fails_to_join TEXT: the server's bind fails, nothing listens, and one line of ours says why.
 fails_to_join() {
     run timeout 30 env LD_PRELOAD="$LIB" SSHIM_BROKER="$JOIN" "$VICTIM" accept "$ADDR" 3>&-

@@ -168,3 +168,56 @@ END
     probe 10
     kill -KILL "$worker"
 }
+
+# One connection at a time, answered when the client has said something.
+patient_server() {
+    cat >"$TMP/patient.py" <<'PY'
+import socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+listener = socket.create_server((host, int(port)))
+while True:
+    connection, _ = listener.accept()
+    print("accepted", flush=True)
+    if connection.recv(100):
+        connection.sendall(b"served\n")
+    connection.close()
+PY
+    PATIENT=(python3 "$TMP/patient.py" "$ADDR")
+}
+
+@test "a worker that was taken in and never asked for a channel is replaced as soon as nothing is open" {
+    start_broker -w 2 --grace 600 -- "$VICTIM" epoll "$ADDR"
+    probe 10
+    orphan_them
+    start_broker -w 2 --grace 600 -- "$VICTIM" epoll "$ADDR"
+    status_is "[.workers[].pid] | sort | tostring == \"$PIDS\""
+    timeout 60 "$SSHIM" restart --control "$CONTROL"
+    local pid
+    for pid in $(jq -r '.[]' <<<"$PIDS"); do
+        wait_until is_gone "$pid"
+    done
+    all_answer 2
+    stop_broker
+}
+
+@test "one that serves meanwhile is let finish, also after an upgrade of the new broker" {
+    patient_server
+    start_broker -w 1 --grace 600 -- "${PATIENT[@]}"
+    local worker answer
+    worker=$(worker_pid 0)
+    orphan_them
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until grep -q accepted "$TMP/out"
+    start_broker -w 1 --grace 600 -- "${PATIENT[@]}"
+    timeout 60 "$SSHIM" upgrade --control "$CONTROL"
+    status_is ".workers[0].pid == $worker"
+    timeout 60 "$SSHIM" restart --control "$CONTROL"
+    sleep 0.5 # the measured time: it would be ended within 30 ms
+    kill -0 "$worker"
+    echo go >&7
+    read -r -t 20 -u 7 answer
+    exec 7>&-
+    [[ $answer == served ]]
+    wait_until is_gone "$worker"
+    stop_broker
+}

@@ -68,3 +68,13 @@ P
     stop_broker
     [[ -z $(find "$TMP" -name '.sshim-*') ]]
 }
+
+@test "a broker that hangs holds up the removal of a socket file for no more than a moment" {
+    unlinking_server
+    python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$TMP/other.sock"
+    kill -STOP "$BROKER"
+    LD_PRELOAD=$LIB SSHIM_BROKER=$CONTROL timeout 10 rm "$TMP/other.sock"
+    kill -CONT "$BROKER"
+    [[ ! -e $TMP/other.sock ]]
+    stop_broker
+}

@@ -221,6 +221,32 @@ keeper() {
     pgrep -P "$BROKER" -x sshim-keeper
 }
 
+uptime_ms() { # of what a clock of ours says, and of what the broker says of worker 0
+    echo "$(date +%s%3N) $(status_of '.workers[0].uptime_s * 1000')"
+}
+
+@test "the time in which the broker was suspended is nobody's uptime, also for the one that goes on after it" {
+    # a worker that is busy is looked at, so that the broker has a timer by which it sees that it was suspended
+    start_broker -w 1 --stuck-warn 1 -- "$VICTIM" accept --delay 60000 "$ADDR"
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '.workers[0].active == 1'
+    wait_until log_has "has not moved"
+    local clock0 clock1 up0 up1
+    read -r clock0 up0 < <(uptime_ms)
+    kill -STOP "$BROKER"
+    sleep 5 # the measured time
+    kill -CONT "$BROKER"
+    status_is '.workers[0].state == "stuck"'
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.workers | length == 1'
+    read -r clock1 up1 < <(uptime_ms)
+    echo "$((clock1 - clock0)) ms later it is $((up1 - up0)) ms older"
+    ((up1 - up0 <= clock1 - clock0 - 3000))
+    exec 7>&-
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "a keeper that was started late is nobody's leftover: after all workers were killed it still saves the broker" {
     start_broker -w 3 -- "$VICTIM" accept "$ADDR"
     local old slot
@@ -239,6 +265,24 @@ keeper() {
     wait_for_broker
     wait_until workers_ready 3
     probe 10
+    "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "a keeper that cannot be started is told once and tried again until it runs" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    prlimit --pid "$BROKER" --nofile=3:
+    kill -KILL "$(keeper)"
+    wait_until log_has "cannot start the keeper: Too many open files"
+    sleep 2.5 # the measured time: it has been tried again, and not been told
+    [[ $(grep -c 'cannot start the keeper' "$TMP/log") == 1 ]]
+    [[ -z $(keeper) ]]
+    prlimit --pid "$BROKER" --nofile=1000:
+    wait_until keeper
+    wait_until log_has "the keeper runs again"
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until workers_ready 1
+    probe 5
     "$SSHIM" stop --control "$CONTROL"
 }
 

@@ -1,39 +1,45 @@
-/* test_pace.c - broker/pace.c: with how many open connections a worker may take directly. */
-#include <stdatomic.h>
-#include <string.h>
-
+/*
+ * test_pace.c - broker/pace.c: which workers may attend, and with how many open connections one may
+ * take directly, on channels made by hand.
+ */
 #include "broker/broker.h"
+#include "broker/loop.h"
 #include "broker/pace.h"
+#include "broker/worker.h"
 #include "unit.h"
 
-#define COUNT 4
+#define COUNT 18
+#define ATTENDING 16
 
-static struct listener listener;
-static struct channel channels[COUNT];
-static struct channel *pointers[COUNT];
 static struct board boards[COUNT];
+static struct channel channels[COUNT];
 static struct journal_counts fates;
+static struct listener listener = {.counts = &fates};
 
-/* So many were taken directly, and closed, since the last review a second ago. */
-static void review(uint64_t direct_each, uint64_t closed_each)
+static void add_channels(void)
 {
     for (unsigned i = 0; i < COUNT; i++) {
-        channels[i] = (struct channel){.listener = &listener, .board = &boards[i], .position = i};
-        pointers[i] = &channels[i];
-        boards[i].worker.direct += direct_each;
-        boards[i].worker.closed += closed_each;
+        channels[i].board = &boards[i];
+        channels[i].listener = &listener;
+        listener_add_channel(&listener, &channels[i]);
     }
-    listener.counts = &fates;
-    listener.channels = pointers;
-    listener.channel_count = COUNT;
+}
+
+/* So many were taken directly by each, and closed, since the last review a second ago. */
+static void review(uint64_t direct, uint64_t closed)
+{
+    for (unsigned i = 0; i < listener.channel_count; i++) {
+        listener.channels[i]->board->worker.direct += direct;
+        listener.channels[i]->board->worker.closed += closed;
+    }
     listener.paced_ms = loop_now_ms() - 1000;
     pace_review(&listener);
 }
 
 static bool all_may_have(uint32_t connections)
 {
-    for (unsigned i = 0; i < COUNT; i++)
-        if (boards[i].broker.allowance != connections)
+    for (unsigned i = 0; i < listener.channel_count; i++)
+        if (listener.channels[i]->board->broker.allowance != connections)
             return false;
     return true;
 }
@@ -60,13 +66,51 @@ static void when_they_come_slowly_the_broker_gives_each(void)
     CHECK(all_may_have(0));
 }
 
+static bool may_attend(unsigned i)
+{
+    return board_has_flag(&boards[i], BOARD_ATTEND);
+}
+
+static unsigned count_attending(void)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < COUNT; i++)
+        count += may_attend(i);
+    return count;
+}
+
+static void whoever_moves_up_is_told(void)
+{
+    listener.brisk = true;
+    pace_publish_all(&listener);
+    CHECK(count_attending() == ATTENDING && !may_attend(COUNT - 1));
+    listener_remove_channel(&listener, &channels[3]);
+    channel_set_flag(&channels[3], BOARD_ATTEND, false);
+    review(0, 0);
+    CHECK(count_attending() == ATTENDING && may_attend(COUNT - 1));
+}
+
+static void a_pool_that_is_gone_has_no_average(void)
+{
+    review(1000, 1000);
+    while (listener.channel_count > 0)
+        listener_remove_channel(&listener, listener.channels[0]);
+    review(0, 0);
+    CHECK(listener.allowance == 0);
+}
+
 int main(void)
 {
-    unit_run(
-        "pace: a loop with open connections takes directly while they end as fast as they come",
-        allowed_while_they_end_as_fast_as_they_come);
+    loop_init();
+    add_channels();
+    unit_run("pace: with connections open, too, while they end as fast as they come",
+             allowed_while_they_end_as_fast_as_they_come);
     unit_run("pace: not where they stay open", where_they_stay_the_broker_gives_each);
     unit_run("pace: not when they come slowly", when_they_come_slowly_the_broker_gives_each);
-    pace_forget(&listener);
+    unit_run("pace: whoever moves up when others go is told that it may attend",
+             whoever_moves_up_is_told);
+    unit_run("pace: when all workers are gone nothing is allowed",
+             a_pool_that_is_gone_has_no_average);
     return unit_end();
 }
