@@ -15,19 +15,48 @@
 #define REST_MIN 4
 #define REST_MAX 256
 
-static void begin(struct vlisten *listener, int epoll_fd, unsigned set)
+/*
+ * attended_epoll: 0, an epoll fd plus 1, or one of these. A registration whose number is closed
+ * before it is deleted can never be deleted, so whoever ends it while it begins leaves that to the
+ * thread that begins, and the closing as well.
+ */
+#define BEGINNING (-1)
+#define ENDED (-2)    /* while it began */
+#define RELEASED (-3) /* while it began, or before; never again with this record */
+
+/* False: another thread has ended it meanwhile, and it is as if it had never begun. */
+static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
                                 .data.u64 = MARK | vlisten_index(listener) << 8 | set};
-    int saved = errno;
-    int nobody = 0;
+    int shadow_fd = atomic_load(&listener->shadow_fd);
+    int state = BEGINNING;
 
-    if (!atomic_compare_exchange_strong(&listener->attended_epoll, &nobody, epoll_fd + 1))
+    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, shadow_fd, &event) < 0)
+        return false;
+    if (atomic_compare_exchange_strong(&listener->attended_epoll, &state, epoll_fd + 1))
+        return true;
+    NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, shadow_fd, NULL);
+    return false;
+}
+
+static void begin(struct vlisten *listener, int epoll_fd, unsigned set)
+{
+    int saved = errno;
+    int state = 0;
+
+    if (!atomic_compare_exchange_strong(&listener->attended_epoll, &state, BEGINNING))
         return;
-    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, atomic_load(&listener->shadow_fd), &event) == 0)
+    if (add(listener, epoll_fd, set)) {
         atomic_fetch_add_explicit(&listener->board->worker.attends, 1, memory_order_relaxed);
-    else
-        atomic_store(&listener->attended_epoll, 0);
+    } else {
+        state = BEGINNING;
+        while (state != RELEASED &&
+               !atomic_compare_exchange_weak(&listener->attended_epoll, &state, 0))
+            ;
+        if (state == RELEASED)
+            vlisten_finish_release(listener);
+    }
     errno = saved;
 }
 
@@ -41,11 +70,22 @@ void attend_remove(struct vlisten *listener, int epoll_fd)
 
 void attend_end(struct vlisten *listener)
 {
-    int epoll_fd = atomic_exchange(&listener->attended_epoll, 0) - 1;
+    int state = atomic_load(&listener->attended_epoll);
 
-    if (epoll_fd < 0)
-        return;
-    attend_remove(listener, epoll_fd);
+    while ((state > 0 || state == BEGINNING) &&
+           !atomic_compare_exchange_weak(&listener->attended_epoll, &state, state > 0 ? 0 : ENDED))
+        ;
+    if (state > 0)
+        attend_remove(listener, state - 1);
+}
+
+bool attend_release(struct vlisten *listener)
+{
+    int state = atomic_exchange(&listener->attended_epoll, RELEASED);
+
+    if (state > 0)
+        attend_remove(listener, state - 1);
+    return state != BEGINNING && state != ENDED;
 }
 
 static void rest(struct vlisten *listener)

@@ -17,7 +17,7 @@
 
 static inline bool attend_is_on(struct vlisten *listener)
 {
-    return atomic_load_explicit(&listener->attended_epoll, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&listener->attended_epoll, memory_order_relaxed) > 0;
 }
 
 /* Before a wait on epoll_fd, in which the listener is registered under the number set: begins or
@@ -26,6 +26,10 @@ void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set);
 
 /* Ends it; idempotent. */
 void attend_end(struct vlisten *listener);
+
+/* Ends it for good: the record is to be freed. False: a thread that begins right now does that
+ * instead of the caller, by vlisten_finish_release(). */
+bool attend_release(struct vlisten *listener);
 
 /* A connection was taken: it pays. */
 void attend_note_success(struct vlisten *listener);
