@@ -14,6 +14,7 @@
 /* After it was in vain: so many waits without, twice as many each time. */
 #define REST_MIN 4
 #define REST_MAX 256
+#define ASSURE_EVERY 64 /* waits */
 
 /*
  * attended_epoll: 0, an epoll fd plus 1, or one of these. A registration whose number is closed
@@ -32,7 +33,8 @@ static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
     int shadow_fd = atomic_load(&listener->shadow_fd);
     int state = BEGINNING;
 
-    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, shadow_fd, &event) < 0)
+    /* EEXIST: processes that share the epoll fd share the registration as well */
+    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, shadow_fd, &event) < 0 && errno != EEXIST)
         return false;
     if (atomic_compare_exchange_strong(&listener->attended_epoll, &state, epoll_fd + 1))
         return true;
@@ -40,14 +42,15 @@ static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
     return false;
 }
 
-static void begin(struct vlisten *listener, int epoll_fd, unsigned set)
+/* From this state: 0, or again when it is on. */
+static void begin(struct vlisten *listener, int epoll_fd, unsigned set, int state)
 {
     int saved = errno;
-    int state = 0;
 
     if (!atomic_compare_exchange_strong(&listener->attended_epoll, &state, BEGINNING))
         return;
     if (add(listener, epoll_fd, set)) {
+        atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
         atomic_fetch_add_explicit(&listener->board->worker.attends, 1, memory_order_relaxed);
     } else {
         state = BEGINNING;
@@ -109,6 +112,24 @@ void attend_yield(struct vlisten *listener)
     vlisten_wake_broker(listener);
 }
 
+void attend_yield_for(struct vlisten *listener, int epoll_fd)
+{
+    attend_remove(listener, epoll_fd);
+    vlisten_wake_broker(listener);
+}
+
+/* Another process that shares the epoll fd may have ended it for us. */
+static void assure(struct vlisten *listener, int epoll_fd, unsigned set)
+{
+    int waits = atomic_fetch_add_explicit(&listener->attend_rest, 1, memory_order_relaxed);
+
+    if (waits < ASSURE_EVERY)
+        return;
+    atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
+    if (direct_is_free(listener))
+        begin(listener, epoll_fd, set, epoll_fd + 1);
+}
+
 void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
 {
     bool wanted = board_has_flag(listener->board, BOARD_ATTEND);
@@ -118,6 +139,8 @@ void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
             attend_end(listener);
         else if (board_starving(listener->board) != BOARD_FED && !direct_is_free(listener))
             rest(listener);
+        else
+            assure(listener, epoll_fd, set);
         return;
     }
     if (!wanted || board_starving(listener->board) != BOARD_FED || !direct_is_free(listener))
@@ -125,7 +148,7 @@ void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
     if (atomic_load_explicit(&listener->attend_rest, memory_order_relaxed) > 0)
         atomic_fetch_sub_explicit(&listener->attend_rest, 1, memory_order_relaxed);
     else
-        begin(listener, epoll_fd, set);
+        begin(listener, epoll_fd, set, 0);
 }
 
 bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set)

@@ -37,6 +37,9 @@ void attend_note_success(struct vlisten *listener);
 /* It was woken for a connection that it should not take: ends, and lets the broker have it. */
 void attend_yield(struct vlisten *listener);
 
+/* The same for the process whose registration in this epoll fd it is. */
+void attend_yield_for(struct vlisten *listener, int epoll_fd);
+
 /* Whether an event is one of ours; then *listener and *set tell which. */
 bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set);
 

@@ -38,7 +38,7 @@ struct vlisten {
     _Atomic unsigned refit;     /* vlisten_refits when it last got another board */
     _Atomic bool told;          /* an event loop was told that the canonical socket is readable */
     _Atomic int attended_epoll; /* plus 1; 0: none; else see attend.c */
-    _Atomic int attend_rest;    /* waits until it is tried again */
+    _Atomic int attend_rest;    /* waits until it is tried again; while it is on, since it began */
     _Atomic int attend_next_rest;
     struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;

@@ -50,3 +50,4 @@ attended() {
 }
 
 @test "an event that stays and is for nobody makes no wait spin or last" { attended nobodys 3; }
+@test "a child that shares the epoll fd and has no room is not told over and over" { attended crowded-child 2; }

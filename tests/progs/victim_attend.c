@@ -137,6 +137,76 @@ static void fork_child(int port, const char *folder)
     finish(epoll_fd, fd, folder);
 }
 
+/* Answers, and keeps the connection. */
+static void answer_and_keep(int conn_fd)
+{
+    char line[128];
+
+    CHECK(read(conn_fd, line, sizeof line) > 0);
+    CHECK(write(conn_fd, "kept\n", 5) == 5);
+    shutdown(conn_fd, SHUT_WR);
+}
+
+/* Its fd table is full but for three, and it has a connection: others serve better. */
+static void become_crowded(int epoll_fd, int fd)
+{
+    struct rlimit limit = {.rlim_cur = 64, .rlim_max = 64};
+    struct epoll_event event;
+    struct sockaddr_storage peer;
+    int conn_fd = -1;
+
+    MUST(setrlimit(RLIMIT_NOFILE, &limit));
+    while (dup(fd) < (int)limit.rlim_cur - 4)
+        ;
+    while (conn_fd < 0)
+        if (epoll_wait(epoll_fd, &event, 1, -1) == 1)
+            conn_fd = accept_one(fd, &peer);
+    answer_and_keep(conn_fd);
+}
+
+/* How often it is told of a connection that is not for it, in a second. */
+static int count_in_vain(int epoll_fd, int fd)
+{
+    struct timespec now, end;
+    struct epoll_event event;
+    int count = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (epoll_wait(epoll_fd, &event, 1, 100) == 1) {
+            int conn_fd = accept_one(fd, &(struct sockaddr_storage){0});
+            if (conn_fd >= 0)
+                answer_and_keep(conn_fd);
+            else
+                count++;
+        }
+    } while (now.tv_sec - end.tv_sec + (now.tv_nsec > end.tv_nsec) < 2);
+    return count;
+}
+
+/* The child of one copy is told by the parent's registration, and may not take. */
+static void crowded_child(int port, const char *folder)
+{
+    int epoll_fd, fd = begin(port, &epoll_fd);
+
+    if (strcmp(slot_name(), "2") != 0)
+        finish(epoll_fd, fd, folder);
+    pid_t pid = MUST(fork());
+    if (pid == 0) {
+        become_crowded(epoll_fd, fd);
+        int count = count_in_vain(epoll_fd, fd);
+        fprintf(stdout, "told in vain: %d\n", count);
+        fflush(stdout);
+        _exit(count > 300);
+    }
+    int status = -1;
+    MUST(waitpid(pid, &status, 0));
+    CHECK(status == 0);
+    leave_mark(folder);
+    pause();
+}
+
 /* The one copy that closes its listener: its epoll fd tells nothing more, the others serve. */
 static void close_it(int port, const char *folder)
 {
@@ -271,13 +341,10 @@ static void hammer(int port, const char *argument)
 }
 
 static const struct victim_mode modes[] = {
-    {"del", del},
-    {"raw-del", raw_del},
-    {"fork", fork_child},
-    {"close", close_it},
-    {"close-race", close_race},
-    {"nobodys", nobodys},
-    {"hammer", hammer},
+    {"del", del},         {"raw-del", raw_del},
+    {"fork", fork_child}, {"crowded-child", crowded_child},
+    {"close", close_it},  {"close-race", close_race},
+    {"nobodys", nobodys}, {"hammer", hammer},
     {NULL, NULL},
 };
 
