@@ -14,20 +14,52 @@
 /* After it was in vain: so many waits without, twice as many each time. */
 #define REST_MIN 4
 #define REST_MAX 256
+#define ASSURE_EVERY 64 /* waits */
 
-static void begin(struct vlisten *listener, int epoll_fd, unsigned set)
+/*
+ * attended_epoll: 0, an epoll fd plus 1, or one of these. A registration whose number is closed
+ * before it is deleted can never be deleted, so whoever ends it while it begins leaves that to the
+ * thread that begins, and the closing as well.
+ */
+#define BEGINNING (-1)
+#define ENDED (-2)    /* while it began */
+#define RELEASED (-3) /* while it began, or before; never again with this record */
+
+/* False: another thread has ended it meanwhile, and it is as if it had never begun. */
+static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
                                 .data.u64 = MARK | vlisten_index(listener) << 8 | set};
-    int saved = errno;
-    int nobody = 0;
+    int shadow_fd = atomic_load(&listener->shadow_fd);
+    int state = BEGINNING;
 
-    if (!atomic_compare_exchange_strong(&listener->attended_epoll, &nobody, epoll_fd + 1))
+    /* EEXIST: processes that share the epoll fd share the registration as well */
+    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, shadow_fd, &event) < 0 && errno != EEXIST)
+        return false;
+    if (atomic_compare_exchange_strong(&listener->attended_epoll, &state, epoll_fd + 1))
+        return true;
+    NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, shadow_fd, NULL);
+    return false;
+}
+
+/* From this state: 0, or again when it is on. */
+static void begin(struct vlisten *listener, int epoll_fd, unsigned set, int state)
+{
+    int saved = errno;
+
+    if (!atomic_compare_exchange_strong(&listener->attended_epoll, &state, BEGINNING))
         return;
-    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, atomic_load(&listener->shadow_fd), &event) == 0)
+    if (add(listener, epoll_fd, set)) {
+        atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
         atomic_fetch_add_explicit(&listener->board->worker.attends, 1, memory_order_relaxed);
-    else
-        atomic_store(&listener->attended_epoll, 0);
+    } else {
+        state = BEGINNING;
+        while (state != RELEASED &&
+               !atomic_compare_exchange_weak(&listener->attended_epoll, &state, 0))
+            ;
+        if (state == RELEASED)
+            vlisten_finish_release(listener);
+    }
     errno = saved;
 }
 
@@ -41,11 +73,22 @@ void attend_remove(struct vlisten *listener, int epoll_fd)
 
 void attend_end(struct vlisten *listener)
 {
-    int epoll_fd = atomic_exchange(&listener->attended_epoll, 0) - 1;
+    int state = atomic_load(&listener->attended_epoll);
 
-    if (epoll_fd < 0)
-        return;
-    attend_remove(listener, epoll_fd);
+    while ((state > 0 || state == BEGINNING) &&
+           !atomic_compare_exchange_weak(&listener->attended_epoll, &state, state > 0 ? 0 : ENDED))
+        ;
+    if (state > 0)
+        attend_remove(listener, state - 1);
+}
+
+bool attend_release(struct vlisten *listener)
+{
+    int state = atomic_exchange(&listener->attended_epoll, RELEASED);
+
+    if (state > 0)
+        attend_remove(listener, state - 1);
+    return state != BEGINNING && state != ENDED;
 }
 
 static void rest(struct vlisten *listener)
@@ -69,6 +112,24 @@ void attend_yield(struct vlisten *listener)
     vlisten_wake_broker(listener);
 }
 
+void attend_yield_for(struct vlisten *listener, int epoll_fd)
+{
+    attend_remove(listener, epoll_fd);
+    vlisten_wake_broker(listener);
+}
+
+/* Another process that shares the epoll fd may have ended it for us. */
+static void assure(struct vlisten *listener, int epoll_fd, unsigned set)
+{
+    int waits = atomic_fetch_add_explicit(&listener->attend_rest, 1, memory_order_relaxed);
+
+    if (waits < ASSURE_EVERY)
+        return;
+    atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
+    if (direct_is_free(listener))
+        begin(listener, epoll_fd, set, epoll_fd + 1);
+}
+
 void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
 {
     bool wanted = board_has_flag(listener->board, BOARD_ATTEND);
@@ -78,6 +139,8 @@ void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
             attend_end(listener);
         else if (board_starving(listener->board) != BOARD_FED && !direct_is_free(listener))
             rest(listener);
+        else
+            assure(listener, epoll_fd, set);
         return;
     }
     if (!wanted || board_starving(listener->board) != BOARD_FED || !direct_is_free(listener))
@@ -85,7 +148,7 @@ void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
     if (atomic_load_explicit(&listener->attend_rest, memory_order_relaxed) > 0)
         atomic_fetch_sub_explicit(&listener->attend_rest, 1, memory_order_relaxed);
     else
-        begin(listener, epoll_fd, set);
+        begin(listener, epoll_fd, set, 0);
 }
 
 bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set)

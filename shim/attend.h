@@ -17,7 +17,7 @@
 
 static inline bool attend_is_on(struct vlisten *listener)
 {
-    return atomic_load_explicit(&listener->attended_epoll, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&listener->attended_epoll, memory_order_relaxed) > 0;
 }
 
 /* Before a wait on epoll_fd, in which the listener is registered under the number set: begins or
@@ -27,11 +27,18 @@ void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set);
 /* Ends it; idempotent. */
 void attend_end(struct vlisten *listener);
 
+/* Ends it for good: the record is to be freed. False: a thread that begins right now does that
+ * instead of the caller, by vlisten_finish_release(). */
+bool attend_release(struct vlisten *listener);
+
 /* A connection was taken: it pays. */
 void attend_note_success(struct vlisten *listener);
 
 /* It was woken for a connection that it should not take: ends, and lets the broker have it. */
 void attend_yield(struct vlisten *listener);
+
+/* The same for the process whose registration in this epoll fd it is. */
+void attend_yield_for(struct vlisten *listener, int epoll_fd);
 
 /* Whether an event is one of ours; then *listener and *set tell which. */
 bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set);

@@ -16,7 +16,7 @@ static bool has_flag(struct vlisten *listener, uint32_t flag)
 
 /* Older offers of its own come first; a crowded worker leaves it to the others, if the broker finds
  * any. */
-static bool is_permitted(struct vlisten *listener)
+bool direct_is_permitted(struct vlisten *listener)
 {
     struct board *board = listener->board;
 
@@ -49,7 +49,7 @@ static bool may_look(struct vlisten *listener)
 {
     return atomic_load_explicit(&listener->looks, memory_order_relaxed) > 0 &&
            has_flag(listener, BOARD_LOOK) && has_few_connections(listener) &&
-           is_permitted(listener);
+           direct_is_permitted(listener);
 }
 
 static bool look(struct vlisten *listener)
@@ -71,7 +71,7 @@ bool direct_is_free(struct vlisten *listener)
 {
     return vlisten_is_nonblock(listener) &&
            !atomic_load_explicit(&listener->direct, memory_order_relaxed) &&
-           open_connections(listener) == 0 && is_permitted(listener);
+           open_connections(listener) == 0 && direct_is_permitted(listener);
 }
 
 /* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
@@ -79,7 +79,7 @@ bool direct_is_free(struct vlisten *listener)
 static bool is_still_free(struct vlisten *listener, enum board_starving starving)
 {
     if (!attend_is_on(listener))
-        return is_permitted(listener);
+        return direct_is_permitted(listener);
     if (starving != BOARD_ASK && direct_is_free(listener)) {
         attend_note_success(listener);
         return true;
@@ -95,7 +95,8 @@ bool direct_should_try(struct vlisten *listener)
     if (vlisten_is_nonblock(listener))
         return direct_was_told(listener) && is_still_free(listener, starving);
     if (starving == BOARD_BACKLOG)
-        return is_permitted(listener); /* one is there: an accept4 that succeeds needs no look */
+        return direct_is_permitted(
+            listener); /* one is there: an accept4 that succeeds needs no look */
     return starving == BOARD_FED && may_look(listener) && look_once_less(listener);
 }
 
@@ -107,7 +108,7 @@ bool direct_is_possible(struct vlisten *listener)
         atomic_load_explicit(&listener->direct, memory_order_relaxed))
         return false;
     return starving == BOARD_BACKLOG
-               ? has_few_connections(listener) && is_permitted(listener)
+               ? has_few_connections(listener) && direct_is_permitted(listener)
                : starving == BOARD_FED && !attend_is_on(listener) && may_look(listener);
 }
 

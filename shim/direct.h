@@ -14,6 +14,9 @@
 /* accept() is about to block: whether it should try the canonical socket first. */
 bool direct_should_try(struct vlisten *listener);
 
+/* Whether this worker may take one at all. No system call. */
+bool direct_is_permitted(struct vlisten *listener);
+
 /* Whether an event loop may be woken for a connection on the canonical socket: it has none, older
  * offers are not on their way, and it does not drain. No system call. */
 bool direct_is_free(struct vlisten *listener);

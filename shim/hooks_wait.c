@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "hooks.h"
 #include "next.h"
@@ -95,8 +96,86 @@ SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_eve
     return result;
 }
 
-/* An event that is not for the program does not end its wait. */
-#define WAITING_EPOLL(listeners, call)                                                             \
+/*
+ * An event that is not for the program does not end its wait. Such an event may stay, in an epoll
+ * fd that processes share: after a few of them each further round is preceded by a rest.
+ */
+#define ROUNDS_AT_ONCE 8
+#define REST_NS INT64_C(5000000)
+#define FOREVER_NS (-1)
+
+struct rounds {
+    int count;
+    int64_t end_ns;
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+/* 1: another round, with what is left of the time-out. Else what the call returns. */
+static int begin_round(struct rounds *rounds, int64_t timeout_ns, const sigset_t *mask)
+{
+    if (rounds->count++ == 0)
+        rounds->end_ns = timeout_ns == FOREVER_NS ? INT64_MAX : now_ns() + timeout_ns;
+    if (rounds->count <= ROUNDS_AT_ONCE)
+        return 1;
+    int64_t left_ns = rounds->end_ns - now_ns();
+    if (left_ns <= 0)
+        return 0;
+    struct timespec rest = timespec_of(left_ns < REST_NS ? left_ns : REST_NS);
+    return NEXT(ppoll)(NULL, 0, &rest, mask) < 0 ? -1 : 1;
+}
+
+static int64_t left_ns_of(const struct rounds *rounds)
+{
+    if (rounds->end_ns == INT64_MAX)
+        return FOREVER_NS;
+    int64_t left_ns = rounds->end_ns - now_ns();
+    return left_ns > 0 ? left_ns : 0;
+}
+
+static int64_t ns_of_ms(int timeout_ms)
+{
+    return timeout_ms < 0 ? FOREVER_NS : timeout_ms * INT64_C(1000000);
+}
+
+/* More than a century is for ever. */
+static int64_t ns_of(const struct timespec *timeout)
+{
+    if (!timeout || timeout->tv_sec > INT64_MAX / 2000000000)
+        return FOREVER_NS;
+    return timeout->tv_sec * INT64_C(1000000000) + timeout->tv_nsec;
+}
+
+/* What the program gave, before anything was left out. */
+static int left_ms_of(const struct rounds *rounds, int timeout_ms)
+{
+    if (rounds->count == 0 || timeout_ms <= 0)
+        return timeout_ms;
+    return (int)((left_ns_of(rounds) + 999999) / 1000000);
+}
+
+static const struct timespec *left_of(const struct rounds *rounds, const struct timespec *timeout,
+                                      struct timespec *room)
+{
+    if (rounds->count == 0 || !timeout)
+        return timeout;
+    *room = timespec_of(left_ns_of(rounds));
+    return room;
+}
+
+/* The names of the call's parameters are those of its callers. */
+#define WAITING_EPOLL(listeners, timeout_ns, mask, call)                                           \
     do {                                                                                           \
         uint64_t mask_ = (listeners);                                                              \
         int result_;                                                                               \
@@ -106,35 +185,44 @@ SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_eve
             result_ = (call);                                                                      \
             if (mask_)                                                                             \
                 wait_end();                                                                        \
-        } while (result_ > 0 && (result_ = wait_translate(epoll_fd, events, result_)) == 0);       \
+        } while (result_ > 0 && (result_ = wait_translate(epoll_fd, events, result_)) == 0 &&      \
+                 (result_ = begin_round(&rounds, (timeout_ns), (mask))) > 0);                      \
         return result_;                                                                            \
     } while (0)
 
 SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
 {
+    struct rounds rounds = {0};
     uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
     int ready = wait_take_turn(listeners, epoll_fd, events, max);
 
     if (ready != 0)
         return ready;
-    WAITING_EPOLL(listeners, NEXT(epoll_wait)(epoll_fd, events, max, timeout_ms));
+    WAITING_EPOLL(listeners, ns_of_ms(timeout_ms), NULL,
+                  NEXT(epoll_wait)(epoll_fd, events, max, left_ms_of(&rounds, timeout_ms)));
 }
 
 SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms,
                              const sigset_t *mask)
 {
+    struct rounds rounds = {0};
     uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
     /* a signal mask is the kernel's business: it may let a pending signal in */
     int ready = mask ? 0 : wait_take_turn(listeners, epoll_fd, events, max);
 
     if (ready != 0)
         return ready;
-    WAITING_EPOLL(listeners, NEXT(epoll_pwait)(epoll_fd, events, max, timeout_ms, mask));
+    WAITING_EPOLL(listeners, ns_of_ms(timeout_ms), mask,
+                  NEXT(epoll_pwait)(epoll_fd, events, max, left_ms_of(&rounds, timeout_ms), mask));
 }
 
 SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
                               const struct timespec *timeout, const sigset_t *mask)
 {
-    WAITING_EPOLL(matters() && has_time(timeout) ? wait_mask_epoll(epoll_fd) : 0,
-                  NEXT(epoll_pwait2)(epoll_fd, events, max, timeout, mask));
+    struct rounds rounds = {0};
+    struct timespec left;
+
+    WAITING_EPOLL(
+        matters() && has_time(timeout) ? wait_mask_epoll(epoll_fd) : 0, ns_of(timeout), mask,
+        NEXT(epoll_pwait2)(epoll_fd, events, max, left_of(&rounds, timeout, &left), mask));
 }

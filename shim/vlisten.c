@@ -249,7 +249,13 @@ void vlisten_settle(void)
 void vlisten_release(struct vlisten *listener)
 {
     wait_forget_listener(vlisten_index(listener));
-    attend_end(listener); /* others hold the file: closing would not remove it from epoll */
+    /* others hold the file: closing would not remove it from epoll */
+    if (attend_release(listener))
+        vlisten_finish_release(listener);
+}
+
+void vlisten_finish_release(struct vlisten *listener)
+{
     vlisten_close_hidden(&listener->shadow_fd);
     vlisten_close_hidden(&listener->own_fd);
     vlisten_close_hidden(&listener->channel_fd);

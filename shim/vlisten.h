@@ -37,8 +37,8 @@ struct vlisten {
     _Atomic int64_t ask_at_s;   /* when renew.c may ask for a new broker next */
     _Atomic unsigned refit;     /* vlisten_refits when it last got another board */
     _Atomic bool told;          /* an event loop was told that the canonical socket is readable */
-    _Atomic int attended_epoll; /* plus 1; 0: none, see attend.h */
-    _Atomic int attend_rest;    /* waits until it is tried again */
+    _Atomic int attended_epoll; /* plus 1; 0: none; else see attend.c */
+    _Atomic int attend_rest;    /* waits until it is tried again; while it is on, since it began */
     _Atomic int attend_next_rest;
     struct board *board; /* never unmapped, only mapped over */
     uint64_t channel;
@@ -194,6 +194,9 @@ bool vlisten_must_settle(struct vlisten *listener);
 
 /* No fd of the program refers to it any more: frees the record. */
 void vlisten_release(struct vlisten *listener);
+
+/* The second half of it, see attend_release(). */
+void vlisten_finish_release(struct vlisten *listener);
 
 /* Sends a message without fd on the channel; fire and forget. */
 void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes);

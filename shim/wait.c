@@ -226,7 +226,8 @@ static void consider_attending(int epoll_fd)
         attend_consider(&vlisten_table[listener.index], epoll_fd, entry.index);
 }
 
-/* False: the program knows of no such listener in this epoll fd any more. */
+/* False: the program knows of no such listener in this epoll fd any more; or another process that
+ * shares it attends, and this one may not take. */
 static bool translate(int epoll_fd, struct epoll_event *event)
 {
     struct vlisten *marked, *listener;
@@ -237,6 +238,10 @@ static bool translate(int epoll_fd, struct epoll_event *event)
     listener = find_registered(epoll_fd, &registrations[set]);
     if (!listener) {
         attend_remove(marked, epoll_fd);
+        return false;
+    }
+    if (!attend_is_on(listener) && !direct_is_permitted(listener)) {
+        attend_yield_for(listener, epoll_fd);
         return false;
     }
     direct_tell(listener);

@@ -42,3 +42,12 @@ attended() {
 @test "a listener taken out of epoll past the library tells nothing more" { attended raw-del 3; }
 @test "a child that shares the epoll fd and closes the listener harms nobody" { attended fork 3; }
 @test "a listener closed while connections come fast leaves nothing in epoll" { attended close 2; }
+
+@test "a listener closed by another thread just while this one begins to attend leaves nothing in epoll" {
+    # verify_asan_link_order: the second library comes before libasan
+    export ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$PROGS/preload.so"
+    attended close-race 2
+}
+
+@test "an event that stays and is for nobody makes no wait spin or last" { attended nobodys 3; }
+@test "a child that shares the epoll fd and has no room is not told over and over" { attended crowded-child 2; }

@@ -2,11 +2,15 @@
  * victim_attend.c - an event loop that does odd things to its listener while the library has made
  * it wait at the canonical socket as well (shim/attend.h).
  *
- *   victim_attend del|raw-del|fork|close PORT FOLDER   serves; once it attends does that, and
- * leaves FOLDER/done.SLOT when all was well victim_attend hammer PORT                    asks, one
- * connection after the other, until killed
+ *   victim_attend MODE PORT FOLDER    serves; once it attends does what MODE says (the table at the
+ *                                     end), and leaves FOLDER/done.SLOT when all was well
+ *   victim_attend hammer PORT         asks, one connection after the other, until killed
  */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -47,7 +51,7 @@ static void serve_once(int epoll_fd, int fd, int timeout_ms)
         if (conn_fd >= 0)
             answer(conn_fd, &peer);
         else
-            CHECK(errno == EAGAIN);
+            CHECK(errno == EAGAIN || fcntl(fd, F_GETFD) < 0);
     }
 }
 
@@ -133,6 +137,76 @@ static void fork_child(int port, const char *folder)
     finish(epoll_fd, fd, folder);
 }
 
+/* Answers, and keeps the connection. */
+static void answer_and_keep(int conn_fd)
+{
+    char line[128];
+
+    CHECK(read(conn_fd, line, sizeof line) > 0);
+    CHECK(write(conn_fd, "kept\n", 5) == 5);
+    shutdown(conn_fd, SHUT_WR);
+}
+
+/* Its fd table is full but for three, and it has a connection: others serve better. */
+static void become_crowded(int epoll_fd, int fd)
+{
+    struct rlimit limit = {.rlim_cur = 64, .rlim_max = 64};
+    struct epoll_event event;
+    struct sockaddr_storage peer;
+    int conn_fd = -1;
+
+    MUST(setrlimit(RLIMIT_NOFILE, &limit));
+    while (dup(fd) < (int)limit.rlim_cur - 4)
+        ;
+    while (conn_fd < 0)
+        if (epoll_wait(epoll_fd, &event, 1, -1) == 1)
+            conn_fd = accept_one(fd, &peer);
+    answer_and_keep(conn_fd);
+}
+
+/* How often it is told of a connection that is not for it, in a second. */
+static int count_in_vain(int epoll_fd, int fd)
+{
+    struct timespec now, end;
+    struct epoll_event event;
+    int count = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (epoll_wait(epoll_fd, &event, 1, 100) == 1) {
+            int conn_fd = accept_one(fd, &(struct sockaddr_storage){0});
+            if (conn_fd >= 0)
+                answer_and_keep(conn_fd);
+            else
+                count++;
+        }
+    } while (now.tv_sec - end.tv_sec + (now.tv_nsec > end.tv_nsec) < 2);
+    return count;
+}
+
+/* The child of one copy is told by the parent's registration, and may not take. */
+static void crowded_child(int port, const char *folder)
+{
+    int epoll_fd, fd = begin(port, &epoll_fd);
+
+    if (strcmp(slot_name(), "2") != 0)
+        finish(epoll_fd, fd, folder);
+    pid_t pid = MUST(fork());
+    if (pid == 0) {
+        become_crowded(epoll_fd, fd);
+        int count = count_in_vain(epoll_fd, fd);
+        fprintf(stdout, "told in vain: %d\n", count);
+        fflush(stdout);
+        _exit(count > 300);
+    }
+    int status = -1;
+    MUST(waitpid(pid, &status, 0));
+    CHECK(status == 0);
+    leave_mark(folder);
+    pause();
+}
+
 /* The one copy that closes its listener: its epoll fd tells nothing more, the others serve. */
 static void close_it(int port, const char *folder)
 {
@@ -144,6 +218,110 @@ static void close_it(int port, const char *folder)
     expect_silence(epoll_fd);
     leave_mark(folder);
     pause();
+}
+
+/*
+ * The listener is closed by another thread just while this one begins to attend: whichever comes
+ * first, nothing stays in the epoll fd. The second library of tests/progs/preload.c holds them up.
+ */
+static int closed_fd = -1;
+static sem_t begins, ended, begun;
+
+static void wait_a_moment(sem_t *semaphore)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec++;
+    while (sem_timedwait(semaphore, &end) < 0 && errno == EINTR)
+        ;
+}
+
+static __thread bool is_closer;
+
+static void before_epoll_ctl(int operation, int fd)
+{
+    if (fd == closed_fd || operation != EPOLL_CTL_ADD || is_closer)
+        return;
+    sem_post(&begins);
+    wait_a_moment(&ended);
+}
+
+static void after_epoll_ctl(int operation, int fd)
+{
+    if (fd == closed_fd)
+        return;
+    if (operation == EPOLL_CTL_DEL && is_closer) {
+        sem_post(&ended);
+        wait_a_moment(&begun);
+    } else if (operation == EPOLL_CTL_ADD) {
+        sem_post(&begun);
+    }
+}
+
+static void *close_while_it_begins(void *argument)
+{
+    (void)argument;
+    is_closer = true;
+    while (sem_wait(&begins) < 0)
+        ;
+    close(closed_fd);
+    return NULL;
+}
+
+static void close_race(int port, const char *folder)
+{
+    pthread_t thread;
+    void (**before)(int, int) =
+        (void (**)(int, int))dlsym(RTLD_DEFAULT, "preload_before_epoll_ctl");
+    void (**after)(int, int) = (void (**)(int, int))dlsym(RTLD_DEFAULT, "preload_after_epoll_ctl");
+    int epoll_fd = MUST(epoll_create1(EPOLL_CLOEXEC));
+
+    CHECK(before && after);
+    int fd = make_listener(port);
+    MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK));
+    watch(epoll_fd, fd);
+    if (strcmp(slot_name(), "2") != 0) {
+        leave_mark(folder);
+        for (;;)
+            serve_once(epoll_fd, fd, -1);
+    }
+    closed_fd = fd;
+    CHECK(pthread_create(&thread, NULL, close_while_it_begins, NULL) == 0);
+    *after = after_epoll_ctl;
+    *before = before_epoll_ctl;
+    while (fcntl(fd, F_GETFD) >= 0)
+        serve_once(epoll_fd, fd, 20);
+    pthread_join(thread, NULL);
+    expect_silence(epoll_fd);
+    leave_mark(folder);
+    pause();
+}
+
+/* An event with the library's mark that stays and is nobody's: the wait ends in time, without a
+ * spin. */
+static void nobodys(int port, const char *folder)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0xa77e4d5e000000f0};
+    struct rusage before, after;
+    int pipe_fds[2];
+    int epoll_fd = MUST(epoll_create1(EPOLL_CLOEXEC));
+    int fd = make_listener(port);
+
+    MUST(pipe(pipe_fds));
+    CHECK(write(pipe_fds[1], "!", 1) == 1);
+    MUST(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, pipe_fds[0], &event));
+    getrusage(RUSAGE_SELF, &before);
+    CHECK(epoll_wait(epoll_fd, &event, 1, 0) == 0);
+    CHECK(epoll_wait(epoll_fd, &event, 1, 300) == 0);
+    CHECK(epoll_pwait(epoll_fd, &event, 1, 300, NULL) == 0);
+    getrusage(RUSAGE_SELF, &after);
+    CHECK(after.ru_nvcsw - before.ru_nvcsw < 300);
+    CHECK(after.ru_utime.tv_sec * 1000 + after.ru_utime.tv_usec / 1000 < 200);
+    close(pipe_fds[0]);
+    MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK));
+    watch(epoll_fd, fd);
+    finish(epoll_fd, fd, folder);
 }
 
 static void hammer(int port, const char *argument)
@@ -163,8 +341,11 @@ static void hammer(int port, const char *argument)
 }
 
 static const struct victim_mode modes[] = {
-    {"del", del},        {"raw-del", raw_del}, {"fork", fork_child},
-    {"close", close_it}, {"hammer", hammer},   {NULL, NULL},
+    {"del", del},         {"raw-del", raw_del},
+    {"fork", fork_child}, {"crowded-child", crowded_child},
+    {"close", close_it},  {"close-race", close_race},
+    {"nobodys", nobodys}, {"hammer", hammer},
+    {NULL, NULL},
 };
 
 int main(int argc, char **argv)
