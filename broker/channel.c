@@ -18,6 +18,7 @@
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 
+#define YIELDS_MAX 50 /* a copy that was killed in between may say for ever that it takes */
 #define DIRECT_MAX                                                                                 \
     (UINT64_C(1) << 48) /* nobody takes more in a lifetime; larger numbers are noise */
 
@@ -94,6 +95,7 @@ static int map_board(struct channel *channel)
     channel->board = page;
     atomic_store(&channel->board->broker.canonical_ino, inode_of(channel->listener->canonical_fd));
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
+    atomic_store(&channel->board->broker.taking, 0); /* a broker that was killed may have left 1 */
     channel_set_flag(channel, BOARD_BLIND, true);
     channel_set_allowance(channel, 0);
     return 0;
@@ -272,12 +274,14 @@ int channel_send(struct channel *channel, const struct wire_offer *offer, int co
         .net = channel->sent - channel->recalled,
         .handed = channel->listener->counts->handed + 1,
     });
-    if (fdpass_send(channel->our_fd, offer, WIRE_OFFER_MIN + offer->addr_len, conn_fd,
-                    MSG_DONTWAIT) == 0)
-        return 0;
-    channel->sent--;
-    publish_sent(channel);
-    return -1;
+    int result = fdpass_send(channel->our_fd, offer, WIRE_OFFER_MIN + offer->addr_len, conn_fd,
+                             MSG_DONTWAIT);
+    if (result < 0) {
+        channel->sent--;
+        publish_sent(channel);
+    }
+    channel_end_taking(channel);
+    return result;
 }
 
 int channel_recall(struct channel *channel, struct wire_offer *offer)
@@ -352,6 +356,27 @@ DEFINE_MEMBERSHIP(woken)
 void channel_set_starving(struct channel *channel, enum board_starving value)
 {
     atomic_store_explicit(&channel->board->broker.starving, value, memory_order_relaxed);
+}
+
+bool channel_begin_taking(struct channel *channel)
+{
+    if (!(channel->flags & BOARD_SOLE))
+        return true;
+    atomic_store(&channel->board->broker.taking, 1);
+    if (atomic_load(&channel->board->worker.takes) == 0) {
+        channel->yields = 0;
+        return true;
+    }
+    if (++channel->yields > YIELDS_MAX)
+        return true; /* until it says that it does not */
+    channel_end_taking(channel);
+    return false;
+}
+
+void channel_end_taking(struct channel *channel)
+{
+    if (channel->flags & BOARD_SOLE)
+        atomic_store(&channel->board->broker.taking, 0);
 }
 
 void channel_set_flag(struct channel *channel, uint32_t flag, bool on)

@@ -108,12 +108,13 @@ static void on_pause_over(struct loop_timer *timer)
 /* --- from whom to whom --- */
 
 /* False: nothing waits, or the system is short of something. */
-static bool get_connection(struct listener *listener, const struct channel *channel,
+static bool get_connection(struct listener *listener, struct channel *channel,
                            struct take_connection *connection)
 {
-    uint32_t wishes = atomic_load_explicit(&channel->board->worker.flags, memory_order_relaxed);
-    enum take took = take_next(listener, (wishes & BOARD_WANTS_NONBLOCK) != 0, connection);
+    enum take took = take_next(listener, channel, connection);
 
+    if (took == TAKE_LATER)
+        loop_start_timer(&listener->pause, channel->yields > 8); /* in the next turn, or soon */
     if (took == TAKE_NONE)
         sate(listener);
     if (took == TAKE_SHORT)

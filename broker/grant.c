@@ -45,6 +45,7 @@ void grant_mark(struct channel *channel)
 {
     channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
     channel_set_flag(channel, BOARD_EXACT, config_is_exact(&broker.config));
+    channel_set_flag(channel, BOARD_SOLE, config_is_sole(&broker.config));
     channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
     channel_set_flag(channel, BOARD_DRAINING, channel->worker->state == WORKER_DRAINING);
 }

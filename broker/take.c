@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "broker.h"
+#include "channel.h"
 #include "worker.h"
 
 static bool is_shortage(int error)
@@ -58,8 +59,11 @@ static enum take take_stranded(struct listener *listener, struct take_connection
     return TAKE_NONE;
 }
 
-enum take take_next(struct listener *listener, bool nonblock, struct take_connection *connection)
+static enum take take_oldest(struct listener *listener, const struct channel *channel,
+                             struct take_connection *connection)
 {
+    uint32_t wishes = atomic_load_explicit(&channel->board->worker.flags, memory_order_relaxed);
+
     if (listener->held_fd >= 0) {
         connection->fd = listener->held_fd;
         connection->offer = listener->held;
@@ -68,7 +72,18 @@ enum take take_next(struct listener *listener, bool nonblock, struct take_connec
     }
     if (take_stranded(listener, connection) == TAKE_DONE)
         return TAKE_DONE;
-    return take_from_backlog(listener, nonblock, connection);
+    return take_from_backlog(listener, (wishes & BOARD_WANTS_NONBLOCK) != 0, connection);
+}
+
+enum take take_next(struct listener *listener, struct channel *channel,
+                    struct take_connection *connection)
+{
+    if (!channel_begin_taking(channel))
+        return TAKE_LATER;
+    enum take took = take_oldest(listener, channel, connection);
+    if (took != TAKE_DONE)
+        channel_end_taking(channel);
+    return took;
 }
 
 void take_hold(struct listener *listener, const struct take_connection *connection)

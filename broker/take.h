@@ -13,6 +13,7 @@
 enum take {
     TAKE_NONE,  /* nothing waits */
     TAKE_DONE,  /* one connection was taken */
+    TAKE_LATER, /* the worker is taking one by itself at this moment */
     TAKE_SHORT, /* the system is short of something, told by errno; nothing is lost */
 };
 
@@ -21,9 +22,10 @@ struct take_connection {
     struct wire_offer offer;
 };
 
-/* Takes the oldest waiting connection; gives connection->fd with TAKE_DONE. nonblock: it is wanted
- * with O_NONBLOCK. */
-enum take take_next(struct listener *listener, bool nonblock, struct take_connection *connection);
+/* Takes the oldest waiting connection, as the channel's worker wants it; gives connection->fd with
+ * TAKE_DONE. channel_send() ends what channel_begin_taking() began. */
+enum take take_next(struct listener *listener, struct channel *channel,
+                    struct take_connection *connection);
 
 /* Keeps a connection (takes its fd) that could not be passed on; it is the next one that take_next
  * gives. */

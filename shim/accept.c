@@ -14,6 +14,7 @@
 #include "shim/fdmap.h"
 #include "shim/next.h"
 #include "shim/prefork.h"
+#include "shim/sole.h"
 #include "shim/userptr.h"
 #include "shim/vlisten.h"
 #include "shim/wait.h"
@@ -69,6 +70,16 @@ static int try_directly(struct vlisten *listener, int fd, struct sockaddr *addr,
 
     if (conn_fd < 0 && errno == EINVAL && !vlisten_is_shut_down(listener))
         errno = EAGAIN;
+    return conn_fd;
+}
+
+static int try_as_sole(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                       int flags)
+{
+    if (!sole_begin_take(listener))
+        return -1; /* EAGAIN, as errno says already */
+    int conn_fd = try_directly(listener, fd, addr, len, flags);
+    sole_end_take(listener);
     return conn_fd;
 }
 
@@ -166,6 +177,19 @@ static int on_end_of_file(struct vlisten *listener, int fd)
     return -1;
 }
 
+/* A datagram that brought no connection for the program. */
+static void discard(struct vlisten *listener, const struct wire_offer *offer, size_t got,
+                    int conn_fd)
+{
+    if (conn_fd >= 0) {
+        NEXT(close)(conn_fd);
+    } else if (wire_check(offer, got, true) == WIRE_OFFER) {
+        atomic_fetch_add(&listener->board->worker.taken, 1);
+        atomic_fetch_add(&listener->board->worker.lost, 1);
+        vlisten_learn_fd_limit(); /* prlimit(1) has lowered it from outside: once is enough */
+    }
+}
+
 static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                       int flags)
 {
@@ -181,24 +205,21 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
         ssize_t got = receive_visibly(listener, fd, &offer, &conn_fd, flags);
         if (got < 0 && errno == ECONNRESET)
             continue; /* the broker died with mail unread; what it sent is still to come */
+        if (got < 0 && errno == EAGAIN && sole_is_concerned(listener)) {
+            conn_fd = try_as_sole(listener, fd, addr, len, flags);
+            if (conn_fd >= 0 || errno != EAGAIN || !sole_await(listener, fd))
+                return conn_fd;
+            continue;
+        }
         if (got < 0)
             return -1;
         if (got > 0 && conn_fd >= 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
             copy_peer(&offer, addr, len);
             return finish_take(listener, fd, &offer, conn_fd, flags);
         }
-        if (got > 0 && conn_fd < 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
-            atomic_fetch_add(&listener->board->worker.taken, 1);
-            atomic_fetch_add(&listener->board->worker.lost, 1);
-            vlisten_learn_fd_limit(); /* prlimit(1) has lowered it from outside: once is enough */
-            continue;
-        }
-        if (got > 0) {
-            if (conn_fd >= 0)
-                NEXT(close)(conn_fd);
-            continue;
-        }
-        return on_end_of_file(listener, fd);
+        if (got == 0)
+            return on_end_of_file(listener, fd);
+        discard(listener, &offer, (size_t)got, conn_fd);
     }
 }
 

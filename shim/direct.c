@@ -14,15 +14,19 @@ static bool has_flag(struct vlisten *listener, uint32_t flag)
     return board_has_flag(listener->board, flag);
 }
 
-/* Older offers of its own come first; a crowded worker leaves it to the others, if the broker finds
- * any. */
-bool direct_is_permitted(struct vlisten *listener)
+bool direct_is_oldest(struct vlisten *listener)
 {
     struct board *board = listener->board;
 
-    return !has_flag(listener, BOARD_DRAINING) && !board_has_worker_flag(board, BOARD_CROWDED) &&
+    return !has_flag(listener, BOARD_DRAINING) &&
            atomic_load_explicit(&board->broker.sent, memory_order_relaxed) ==
                atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
+}
+
+/* A crowded worker leaves it to the others, if the broker finds any. */
+bool direct_is_permitted(struct vlisten *listener)
+{
+    return !board_has_worker_flag(listener->board, BOARD_CROWDED) && direct_is_oldest(listener);
 }
 
 static uint64_t open_connections(struct vlisten *listener)

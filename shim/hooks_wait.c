@@ -7,6 +7,7 @@
 
 #include "hooks.h"
 #include "next.h"
+#include "sole.h"
 #include "userptr.h"
 #include "vlisten.h"
 #include "wait.h"
@@ -32,59 +33,63 @@ static bool has_time(const struct timespec *timeout)
            (timeout->tv_sec != 0 || timeout->tv_nsec != 0);
 }
 
-#define WAITING(listeners, call)                                                                   \
+/* complete makes what a sole copy is told of `ready`, what the call gave, and `waited`. */
+#define WAITING(may_block, listeners, call, complete)                                              \
     do {                                                                                           \
-        uint64_t mask_ = (listeners);                                                              \
-        if (!mask_)                                                                                \
+        bool visibly_ = matters() && (may_block);                                                  \
+        uint64_t waited = visibly_ || sole_is_possible() ? (listeners) : 0;                        \
+        if (!waited)                                                                               \
             return (call);                                                                         \
-        wait_begin(mask_);                                                                         \
-        int result_ = (call);                                                                      \
-        wait_end();                                                                                \
-        return result_;                                                                            \
+        if (visibly_)                                                                              \
+            wait_begin(waited);                                                                    \
+        int ready = (call);                                                                        \
+        if (visibly_)                                                                              \
+            wait_end();                                                                            \
+        return sole_is_possible() ? (complete) : ready;                                            \
     } while (0)
+
+#define POLLING(may_block, call)                                                                   \
+    WAITING(may_block, wait_mask_poll(fds, count), call, sole_complete_poll(fds, count, ready))
+
+#define SELECTING(may_block, call)                                                                 \
+    WAITING(may_block, wait_mask_select(count, readable), call,                                    \
+            sole_complete_select(waited, readable, ready))
 
 SSHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-    WAITING(matters() && timeout_ms != 0 ? wait_mask_poll(fds, count) : 0,
-            NEXT(poll)(fds, count, timeout_ms));
+    POLLING(timeout_ms != 0, NEXT(poll)(fds, count, timeout_ms));
 }
 
 SSHIM_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size_bytes)
 {
-    WAITING(matters() && timeout_ms != 0 ? wait_mask_poll(fds, count) : 0,
-            NEXT(__poll_chk)(fds, count, timeout_ms, size_bytes));
+    POLLING(timeout_ms != 0, NEXT(__poll_chk)(fds, count, timeout_ms, size_bytes));
 }
 
 SSHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                        const sigset_t *mask)
 {
-    WAITING(matters() && has_time(timeout) ? wait_mask_poll(fds, count) : 0,
-            NEXT(ppoll)(fds, count, timeout, mask));
+    POLLING(has_time(timeout), NEXT(ppoll)(fds, count, timeout, mask));
 }
 
 SSHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                              const sigset_t *mask, size_t size_bytes)
 {
-    WAITING(matters() && has_time(timeout) ? wait_mask_poll(fds, count) : 0,
-            NEXT(__ppoll_chk)(fds, count, timeout, mask, size_bytes));
+    POLLING(has_time(timeout), NEXT(__ppoll_chk)(fds, count, timeout, mask, size_bytes));
 }
 
 SSHIM_EXPORT int select(int count, fd_set *restrict readable, fd_set *restrict writable,
                         fd_set *restrict urgent, struct timeval *restrict timeout)
 {
     /* a timeval and a timespec are two longs each; only whether they are 0 is asked */
-    WAITING(matters() && has_time((const struct timespec *)(const void *)timeout)
-                ? wait_mask_select(count, readable)
-                : 0,
-            NEXT(select)(count, readable, writable, urgent, timeout));
+    SELECTING(has_time((const struct timespec *)(const void *)timeout),
+              NEXT(select)(count, readable, writable, urgent, timeout));
 }
 
 SSHIM_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict writable,
                          fd_set *restrict urgent, const struct timespec *restrict timeout,
                          const sigset_t *restrict mask)
 {
-    WAITING(matters() && has_time(timeout) ? wait_mask_select(count, readable) : 0,
-            NEXT(pselect)(count, readable, writable, urgent, timeout, mask));
+    SELECTING(has_time(timeout), NEXT(pselect)(count, readable, writable, urgent, timeout, mask));
 }
 
 SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
@@ -187,7 +192,7 @@ static const struct timespec *left_of(const struct rounds *rounds, const struct 
                 wait_end();                                                                        \
         } while (result_ > 0 && (result_ = wait_translate(epoll_fd, events, result_)) == 0 &&      \
                  (result_ = begin_round(&rounds, (timeout_ns), (mask))) > 0);                      \
-        return result_;                                                                            \
+        return sole_is_possible() ? wait_complete_epoll(epoll_fd, events, result_, max) : result_; \
     } while (0)
 
 SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)

@@ -19,11 +19,11 @@
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 #include "prefork.h"
+#include "sole.h"
 #include "wait.h"
 
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
-
 _Atomic bool vlisten_any;
 _Atomic int vlisten_newest_fd = -1;
 _Atomic int vlisten_careful_from = INT32_MAX;
@@ -110,6 +110,7 @@ bool vlisten_map_board(struct vlisten *listener, int board_fd)
     if (page == MAP_FAILED)
         return false;
     listener->board = page;
+    sole_note(listener);
     return true;
 }
 

@@ -13,6 +13,7 @@
 #include "direct.h"
 #include "fdmap.h"
 #include "next.h"
+#include "sole.h"
 #include "userptr.h"
 
 #define EPOLL_SETS 256
@@ -263,6 +264,13 @@ int wait_translate(int epoll_fd, struct epoll_event *events, int count)
     return count > 0 ? kept : count;
 }
 
+static struct epoll_event event_of(const struct registration *registration)
+{
+    return (struct epoll_event){
+        .events = EPOLLIN,
+        .data.u64 = atomic_load_explicit(&registration->data, memory_order_relaxed)};
+}
+
 /*
  * First, a loop that has something to do is not waiting: it must not be given a connection that
  * others could serve sooner. Second, one that has nothing to do, while connections wait in the
@@ -287,10 +295,29 @@ int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events,
         !userptr_is_writable(events, sizeof *events, USERPTR_WAIT))
         return 0;
     direct_tell(listener);
-    events[0] = (struct epoll_event){
-        .events = EPOLLIN,
-        .data.u64 = atomic_load_explicit(&registration->data, memory_order_relaxed)};
+    events[0] = event_of(registration);
     return 1;
+}
+
+int wait_complete_epoll(int epoll_fd, struct epoll_event *events, int ready, int max)
+{
+    struct fdmap_entry entry = fdmap_get(epoll_fd);
+    struct registration *registration = &registrations[entry.index];
+    struct vlisten *listener;
+
+    if (ready < 0 || ready >= max || entry.kind != FDMAP_EPOLL ||
+        !userptr_is_writable(events, (size_t)max * sizeof *events, USERPTR_WAIT))
+        return ready;
+    struct epoll_event event = event_of(registration);
+    for (int i = 0; i < ready; i++)
+        if (events[i].data.u64 == event.data.u64)
+            return ready;
+    listener = find_registered(epoll_fd, registration);
+    if (!listener || !sole_has_connection(
+                         listener, atomic_load_explicit(&registration->fd, memory_order_relaxed)))
+        return ready;
+    events[ready] = event;
+    return ready + 1;
 }
 
 void wait_learn(struct vlisten *listener, int fd)
