@@ -25,7 +25,26 @@ struct offer {
 
 static struct offer *offers;
 static struct offer **last_offer = &offers;
-static int sent_fd = -1; /* the number of the connection in hand, when it had been sent already */
+static const int *strays; /* numbers; see recount_begin */
+static int stray_count;
+static int sent_fd =
+    -1; /* the stray that was the connection in hand, when it had been sent already */
+
+void recount_begin(const int *fds, int count)
+{
+    strays = fds;
+    stray_count = count;
+}
+
+/* What the journal names may be closed already, and the number somebody else's by now: an offer's.
+ */
+static bool is_stray(int fd)
+{
+    for (int i = 0; i < stray_count; i++)
+        if (strays[i] == fd)
+            return true;
+    return false;
+}
 
 /* Whether the worker has received this connection, be it counted or not. */
 static bool has_received(const struct channel *channel, int fd)
@@ -35,15 +54,19 @@ static bool has_received(const struct channel *channel, int fd)
     return fstat(fd, &info) == 0 && procfs_tree_holds_socket(channel->worker->pid, info.st_ino);
 }
 
-/* The journal's record is written over when offers are put back, so what it tells is kept here. */
+/* Closed and forgotten at once: were we killed, the next one would take it for one to be sent, or
+ * the number for that of another connection. */
 static void judge_in_hand(struct channel *channel, const struct journal_in_hand *in_hand,
                           bool was_sent)
 {
     channel->listener->counts->handed = in_hand->handed - !was_sent;
     if (!was_sent)
         return;
-    close(in_hand->fd); /* now: were we killed, the next one would take it for one to be sent */
-    sent_fd = in_hand->fd;
+    if (is_stray(in_hand->fd)) {
+        close(in_hand->fd);
+        sent_fd = in_hand->fd;
+    }
+    journal_end_send();
 }
 
 void recount_channel(struct channel *channel)
@@ -64,11 +87,12 @@ void recount_channel(struct channel *channel)
         channel->listener->counts->recalled++;
         found++;
     }
-    /* A worker counts after it has received and before it closes: look at its fds, then count. */
-    bool received = is_in_hand && has_received(channel, in_hand.fd);
+    /* A worker counts after it has received and before it closes: look at its fds, then count.
+     * Closed are only those that were sent. */
+    bool was_sent = is_in_hand && (!is_stray(in_hand.fd) || has_received(channel, in_hand.fd));
     uint64_t taken = channel_restart_counters(channel);
     if (is_in_hand)
-        judge_in_hand(channel, &in_hand, received || taken + found >= in_hand.net);
+        judge_in_hand(channel, &in_hand, was_sent || taken + found >= in_hand.net);
 }
 
 /* Into a channel, whatever its worker does. */

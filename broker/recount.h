@@ -8,6 +8,10 @@
 
 #include "broker/channel.h"
 
+/* The connections that were open in the dead broker and are in no record; borrowed, until all of
+ * them have been rescued. Call first. */
+void recount_begin(const int *fds, int count);
+
 /* Empties this channel into our hands and sets its counters by what is left. */
 void recount_channel(struct channel *channel);
 

@@ -177,6 +177,7 @@ int resume_load(void)
 {
     struct listener *listener;
 
+    recount_begin(strays, stray_count);
     if (state_load(mapping_count ? mapped_fd : close_on_exec_again) < 0)
         return -1;
     for (int i = 0; i < stray_count; i++)

@@ -6,6 +6,7 @@
  *   server -w N -q blocking ADDRESS the shared queue: a parent accepts into one socketpair from
  *                                   which N children receive
  *   -x                              EPOLLEXCLUSIVE
+ *   -a                              writes a byte to its output as soon as it listens
  *
  * MODE: blocking    accept, serve to the end, accept
  *       epoll-one   event loop, one accept a wake-up
@@ -254,24 +255,28 @@ int main(int argc, char **argv)
 {
     int workers = 0;
     bool queue = false;
+    bool announces = false;
     int option;
 
-    while ((option = getopt(argc, argv, "w:qxf")) != -1) {
+    while ((option = getopt(argc, argv, "w:qxfa")) != -1) {
         switch (option) {
         case 'w': workers = atoi(optarg); break;
         case 'q': queue = true; break;
         case 'x': exclusive = true; break;
         case 'f': raise_fd_limit(); break;
+        case 'a': announces = true; break;
         default: return 2;
         }
     }
     if (argc - optind != 2) {
-        fprintf(stderr, "usage: server [-w N] [-q] [-x] [-f] MODE ADDRESS\n");
+        fprintf(stderr, "usage: server [-w N] [-q] [-x] [-f] [-a] MODE ADDRESS\n");
         return 2;
     }
     const char *mode = argv[optind];
     bool blocks = queue || strcmp(mode, "blocking") == 0;
     int listener_fd = open_listener(argv[optind + 1], blocks ? 0 : SOCK_NONBLOCK);
+    if (announces && write(STDOUT_FILENO, "l", 1) != 1)
+        fail("say that it listens");
     if (queue)
         run_queue(workers, listener_fd);
     if (workers == 0 || fork_children(workers))

@@ -197,3 +197,31 @@ class Pool:
         if self.process:
             self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Beside:
+    """A plain server under light load at the same time: what this machine does to one without any fault."""
+
+    def __init__(self, mode):
+        self.mode = mode
+
+    def __enter__(self):
+        host = "127.0.0.1"
+        address = f"{host}:{tools.free_port(host)}"
+        self.server = subprocess.Popen([SERVER, self.mode, address], stdin=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: tools.answers(address), "the plain server answers")
+        except BaseException:
+            self.__exit__()
+            raise
+        self.load = Load(address, rate=200)
+        return self
+
+    def finish(self):
+        return self.load.finish()
+
+    def __exit__(self, *_):
+        if getattr(self, "load", None) and self.load.is_running():
+            self.load.finish()
+        self.server.kill()
+        self.server.wait()

@@ -6,21 +6,17 @@ import time
 
 import tools
 from load import BUILD
-from pool import Pool
+from pool import Beside, Pool
 from row import row
 from tools import wait_for
 
 GAP_MS = 100
 
 
-def without_fault(pool, seconds):
-    """The longest gap that this machine has at the moment without any fault."""
-    return pool.load(clients=8, seconds=seconds).finish(wait=True)["longest_gap_ms"]
-
-
-def expect_gap(r, idle_gap_ms):
-    limit = GAP_MS + idle_gap_ms + r.pick(0, 3000)
-    r.expect(r.gap_ms <= limit, f"a gap of {r.gap_ms:.0f} ms, {idle_gap_ms:.0f} ms without a fault")
+def expect_gap(r, beside):
+    gap_ms = beside.finish()["longest_gap_ms"]
+    limit = GAP_MS + gap_ms + r.pick(0, 3000)
+    r.expect(r.gap_ms <= limit, f"a gap of {r.gap_ms:.0f} ms, {gap_ms:.0f} ms without a fault at the same time")
 
 
 def is_back(pool, old):
@@ -29,8 +25,7 @@ def is_back(pool, old):
 
 
 def kill_broker(r, mode):
-    with Pool(mode) as pool:
-        idle_gap = without_fault(pool, 1)
+    with Pool(mode) as pool, Beside(mode) as beside:
         pids, fds = pool.pids(), 0
         load = pool.load(clients=8, mix="f9l1")
         for _ in range(r.pick(50, 5)):
@@ -41,7 +36,7 @@ def kill_broker(r, mode):
             fds = fds or tools.count_fds(pool.broker_pid())  # now with a pidfd for each worker
             r.did()
         r.count(load.finish())
-        expect_gap(r, idle_gap)
+        expect_gap(r, beside)
         r.expect(pool.pids() == pids, f"other workers: {pids} became {pool.pids()}")
         r.expect(tools.count_fds(pool.broker_pid()) <= fds + 2, "fds leaked")
         r.expect(pool.keeper_pid(), "the new broker has no keeper")
@@ -195,8 +190,7 @@ def serve_in_turn(pool, r):
 
 def adopted(r, mode):
     """Broker and keeper are killed; the next run of the name goes on with the same workers."""
-    with Pool(mode) as pool:
-        idle_gap = without_fault(pool, 1)
+    with Pool(mode) as pool, Beside(mode) as beside:
         pids = pool.pids()
         for _ in range(r.pick(10, 2)):
             load = pool.load(clients=8)
@@ -211,7 +205,7 @@ def adopted(r, mode):
             r.expect(pool.pids() == pids, f"other workers: {pids} became {pool.pids()}")
             serve_in_turn(pool, r)
             r.did()
-        expect_gap(r, idle_gap)
+        expect_gap(r, beside)
         r.account(pool)
         load = pool.load(clients=4)
         answer = pool.sshim_says("restart")
@@ -251,8 +245,7 @@ def death_exit(r):
 
 @row("takeover", "sshim run of the same name takes over")
 def takeover(r):
-    with Pool("epoll-one") as pool:
-        idle_gap = without_fault(pool, 1)
+    with Pool("epoll-one") as pool, Beside("epoll-one") as beside:
         pids, load = pool.pids(), pool.load(clients=8)
         accepted = 0
         for _ in range(r.pick(20, 3)):
@@ -267,15 +260,14 @@ def takeover(r):
             accepted = now
             r.did()
         r.count(load.finish())
-        expect_gap(r, idle_gap)
+        expect_gap(r, beside)
         r.expect(pool.pids() == pids, "other workers")
         r.account(pool)
 
 
 @row("upgrade", "upgrade in place, by command and USR2")
 def upgrade(r):
-    with Pool("epoll-one") as pool:
-        idle_gap = without_fault(pool, 1)
+    with Pool("epoll-one") as pool, Beside("epoll-one") as beside:
         status, load = pool.status(), pool.load(clients=8)
         fds = tools.count_fds(status["pid"])
         for number in range(r.pick(20, 4)):
@@ -288,7 +280,7 @@ def upgrade(r):
             wait_for(lambda: pool.keeper_pid() not in (None, keeper), "the new program has a keeper", 10)
             r.did()
         r.count(load.finish())
-        expect_gap(r, idle_gap)
+        expect_gap(r, beside)
         after = pool.status()
         r.expect(after["pid"] == status["pid"], "the pid changed")
         r.expect({w["pid"] for w in after["workers"]} == {w["pid"] for w in status["workers"]}, "other workers")

@@ -180,6 +180,16 @@ def free_port(host):
         return sock.getsockname()[1]
 
 
+def answers(address):
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), 2) as client:
+            client.sendall(b"f")
+            return bool(client.recv(1))
+    except OSError:
+        return False
+
+
 def limit_fds(pid, soft):
     """Sets the soft RLIMIT_NOFILE of another process; returns the old one."""
     old_soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)

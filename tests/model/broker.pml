@@ -1,0 +1,251 @@
+/* broker.pml - the broker: whom it believes idle, starves and sates, what it hands to whom and takes back. Its
+ * variables are those of Broker in dispatch.pml, of which this is a part. */
+
+/* channel_set_starving() */
+inline set_starving(w, as)
+{
+    starves[w] = as
+}
+
+/* channel_untaken(); the counters may be wrong, so they are bounded */
+inline count_untaken(w)
+{
+    untaken = (taken[w] >= sent[w] -> 0 : sent[w] - taken[w])
+}
+
+/* channel_count_late(): taken before the broker before us died, and counted since */
+inline count_late(w)
+{
+    if
+    :: atomic { taken[w] > sent[w] -> sent[w] = taken[w] }
+    :: else
+    fi
+}
+
+/* channel_is_idle(). Its reads of the worker's line are three steps; what the broker alone knows is none. */
+inline look_at(w)
+{
+#if KILLS > 0 && !defined(MUTATE_NO_COUNT_LATE)
+    count_late(w);
+#endif
+    atomic {
+        count_untaken(w);
+        idle = false
+    };
+    if
+    :: closed[w] /* pick_is_eligible() */
+    :: atomic { !closed[w] && suspect[w] && !moved[w] -> idle = (untaken == 0 && late) }
+    :: atomic {
+        else ->
+        suspect[w] = false;
+        unseen = !waits[w];
+        blind[w] = unseen
+    };
+        idle = (unseen -> untaken == 0 : waiting[w] > untaken)
+    fi;
+    atomic {
+        picked = (idle -> w : NONE);
+        idle = false;
+        unseen = false;
+        untaken = 0
+    }
+}
+
+/* pick_idle(); which of several idle ones gets it does not matter here. is_worth_waiting() may pass over it. */
+inline pick_idle()
+{
+    if
+    :: look_at(0);
+        if
+        :: picked == NONE -> look_at(1)
+        :: else
+        fi
+    :: look_at(1);
+        if
+        :: picked == NONE -> look_at(0)
+        :: else
+        fi
+    fi;
+#if PATIENCE > 0
+    patient = false;
+    if
+    :: atomic { picked != NONE && patience < PATIENCE -> patience++; picked = NONE; patient = true }
+    :: true
+    fi
+#endif
+}
+
+/* watch_arm() on and off are `armed` */
+inline starve()
+{
+    atomic {
+        value = (held != NONE || stranded[0] || stranded[1] -> ASK : BACKLOG); /* starving_value() */
+        armed = false;
+        i = 0
+    };
+    do
+    :: i < WORKERS ->
+        if
+        :: !is_starving || starving_as != value || woken[i] -> set_starving(i, value)
+        :: else
+        fi;
+        atomic { woken[i] = false; i++ }
+    :: else -> break
+    od;
+    atomic { is_starving = true; starving_as = value; value = 0; i = 0 }
+}
+
+inline sate()
+{
+#ifdef ATTEND
+    atomic { is_told = is_told || !armed };
+#endif
+    if
+    :: is_starving -> set_starving(0, FED); set_starving(1, FED)
+    :: else
+    fi;
+    atomic { is_starving = false; woken[0] = false; woken[1] = false; armed = true }
+}
+
+/* channel_recall(), and take_stranded() for one channel */
+inline recall_from(w)
+{
+    if
+    :: stranded[w] && got == NONE ->
+        if
+        :: atomic { offers[w]?got -> IN_TABLE(got, true) }; sent[w]--
+        :: empty(offers[w]) -> stranded[w] = false
+        fi
+    :: else
+    fi
+}
+
+/* take_next(): held, stranded, take_from_backlog() */
+inline take_next()
+{
+    got = NONE;
+    if
+    :: held != NONE -> atomic { got = held; held = NONE }
+    :: else ->
+        recall_from(0);
+        recall_from(1);
+        if
+        :: got == NONE ->
+            if
+            :: atomic { backlog?got -> IN_TABLE(got, true) }
+            :: empty(backlog)
+            fi
+        :: else
+        fi
+    fi
+}
+
+/* hand(), channel_send(), journal_begin_send(), journal_end_send() */
+inline hand(w)
+{
+    sent[w]++;
+#if KILLS > 0
+    atomic { hand_fd = got; hand_copied = false; hand_closed = false; hand_channel = w; hand_net = sent[w] };
+    offers[w]!got;
+    atomic { in_table[got] = false; hand_closed = true }; /* close */
+    atomic { hand_fd = NONE; hand_closed = false; hand_channel = 0; hand_net = 0 }
+#else
+    offers[w]!got;
+    IN_TABLE(got, false)
+#endif
+}
+
+inline dispatch_pump()
+{
+    do
+    :: true ->
+        pick_idle();
+        if
+        :: picked == NONE -> /* pick_or_starve() */
+            starve();
+#ifndef MUTATE_NO_SECOND_LOOK
+            pick_idle()
+#endif
+        :: else
+        fi;
+        if
+        :: picked == NONE -> break
+        :: else -> take_next() /* get_connection() */
+        fi;
+        if
+        :: got == NONE -> sate(); break
+        :: else -> hand(picked)
+        fi;
+        if
+        :: armed && !stranded[0] && !stranded[1] -> break
+        :: else
+        fi
+    od;
+    atomic { picked = 0; got = NONE }
+}
+
+/* recall_on_check(), on_overdue(): what is outstanding is not taken in time */
+inline check()
+{
+    i = 0;
+    do
+    :: i < WORKERS ->
+        count_untaken(i);
+        if
+        :: untaken > 0 && !closed[i] ->
+            atomic { suspect[i] = true; moved[i] = false; stranded[i] = true } /* channel_suspect() */
+        :: else
+        fi;
+        i++
+    :: else -> break
+    od;
+    atomic { i = 0; untaken = 0 }
+}
+
+inline on_time()
+{
+    check();
+    if
+    :: is_starving || stranded[0] || stranded[1] -> dispatch_pump() /* on_tick(); recall_on_check() */
+#if defined(ATTEND) && !defined(MUTATE_NO_LOOKOUT)
+    :: may_attend && armed && len(backlog) > 0 -> dispatch_pump() /* on_lookout() */
+#endif
+    :: else
+    fi
+}
+
+inline on_event()
+{
+    if
+#ifdef ATTEND
+    :: armed && is_told && len(backlog) > 0 -> dispatch_pump() /* on_canonical_ready() */
+    :: atomic { armed && is_told && len(backlog) == 0 -> is_told = false }
+#ifdef SLOWER
+    :: atomic { may_attend -> may_attend = false; is_told = true } /* watch_set_brisk() */
+#endif
+#else
+    :: armed && nempty(backlog) -> dispatch_pump() /* on_canonical_ready() */
+#endif
+    :: atomic { wakes[0] > 0 -> wakes[0]--; woken[0] = true }; dispatch_pump() /* dispatch_wake() */
+    :: atomic { wakes[1] > 0 -> wakes[1]--; woken[1] = true }; dispatch_pump()
+#ifdef KILL_WORKER
+    :: atomic { dead[0] && !closed[0] -> closed[0] = true; woken[0] = false; stranded[0] = true };
+        dispatch_pump() /* dispatch_close_channel() */
+#endif
+#ifdef KILL_BOTH
+    :: atomic { listens[0] -> listens[0] = false; closed[0] = false }; start(0)
+    :: atomic { listens[1] -> listens[1] = false; closed[1] = false }; start(1)
+#endif
+#if PATIENCE > 0 && !defined(MUTATE_NO_TICK)
+    :: atomic { patient && is_starving -> patient = false }; dispatch_pump() /* on_tick() */
+#endif
+#if EARLY > 0
+    :: atomic { early < EARLY -> early++ }; on_time()
+#endif
+#ifdef TIMERS
+    :: atomic { timeout && rounds < ROUNDS -> rounds++; late = true }; on_time(); late = false
+#endif
+    fi
+}
+
+#include "resume.pml"

@@ -1,0 +1,195 @@
+/* shim.pml - a worker: how it waits, takes and attends. Part of dispatch.pml. */
+
+/* board_claim_wake(), vlisten_wake_broker() */
+inline claim_wake(w)
+{
+    if
+    :: starves[w] != FED ->
+        atomic { old = starves[w]; starves[w] = FED };
+        if
+        :: atomic { old != FED -> old = 0; wakes[w]++ }
+        :: old == FED
+        fi
+    :: else
+    fi
+}
+
+/* wait_begin(): board_raise(), then the look at `starving` */
+inline wait_begin(w)
+{
+#ifdef MUTATE_LOOK_FIRST
+    claim_wake(w);
+#endif
+    atomic { waits[w] = true; MOVE(w) };
+    waiting[w]++;
+#ifndef MUTATE_LOOK_FIRST
+    claim_wake(w)
+#endif
+}
+
+/* finish_take() */
+inline finish_take(w)
+{
+    atomic { taken[w]++; MOVE(w) };
+    if
+    :: blind[w] -> claim_wake(w)
+    :: else
+    fi
+}
+
+/* is_permitted() of direct.c, then try_directly(): somebody else may have been faster */
+inline take_directly(w)
+{
+    if
+    :: sent[w] == taken[w] ->
+        if
+        :: atomic { backlog?c -> take(w, c); MOVE(w) }; goto serve
+        :: empty(backlog)
+        fi
+    :: else
+    fi
+}
+
+/* take_offer() of a thread that blocks: direct_should_try(), receive_visibly() */
+inline accept_blocking(w)
+{
+    if
+    :: starves[w] == BACKLOG -> take_directly(w)
+#ifdef LOOK
+    :: starves[w] == FED && len(backlog) > 0 -> take_directly(w) /* look_once_less() */
+#endif
+    :: else
+    fi;
+    wait_begin(w);
+    resting[w] = true;
+    if
+    :: atomic { offers[w]?c -> take(w, c); resting[w] = false }
+#ifdef KILL_BOTH
+    :: atomic { gone[w] && len(offers[w]) == 0 -> resting[w] = false }; /* on_end_of_file() */
+        waiting[w]--;
+        fallen = true;
+        goto again
+#endif
+    fi;
+#ifdef MUTATE_LOWER_LAST
+    finish_take(w);
+    waiting[w]--
+#else
+    waiting[w]--; /* wait_end() */
+    finish_take(w)
+#endif
+}
+
+/* Before a wait: begin(), attend_end() or rest() */
+inline attend_consider(w)
+{
+    if
+    :: atomic { attends[w] && !may_attend -> attends[w] = false }
+    :: atomic { attends[w] && may_attend && starves[w] != FED -> attends[w] = false } /* not direct_is_free() */
+    :: atomic { !attends[w] && may_attend && !rests[w] && starves[w] == FED && sent[w] == taken[w] ->
+        attends[w] = true; rests[w] = true }
+    :: true
+    fi
+}
+
+/* wait_translate(): the kernel told of a connection. accept() then asks direct_should_try(), is_still_free(). */
+inline translate(w)
+{
+    if
+    :: attends[w] && len(backlog) > 0 ->
+        if
+        :: starves[w] != ASK && sent[w] == taken[w] -> take_directly(w)
+        :: true -> /* attend_yield(): it has connections, or an offer is on its way */
+            attends[w] = false;
+#ifndef MUTATE_YIELD_SILENTLY
+            wakes[w]++
+#endif
+        fi
+    :: else
+    fi
+}
+
+/* wait_take_turn(): nothing else to do, and connections wait; else epoll_wait or poll */
+inline wait_for_event(w)
+{
+    if
+    :: starves[w] == BACKLOG && sent[w] == taken[w] && len(backlog) > 0 -> /* direct_is_possible(), direct_is_ready() */
+        atomic { waits[w] = true; MOVE(w) }; /* note_visit() */
+        take_directly(w)
+    :: true ->
+        wait_begin(w);
+        atomic { resting[w] = (len(offers[w]) == 0 && !(attends[w] && len(backlog) > 0)) };
+        /* woken: by an offer, by the kernel for a connection, by the end of the channel */
+        atomic { len(offers[w]) > 0 || (attends[w] && !resting[w]) || gone[w] -> resting[w] = false };
+        waiting[w]--; /* wait_end() */
+#ifdef ATTEND
+        translate(w)
+#endif
+    fi
+}
+
+/* epoll_wait, then accept until there is nothing */
+inline accept_polling(w)
+{
+#ifdef ATTEND
+    attend_consider(w);
+#endif
+    wait_for_event(w);
+    if
+    :: atomic { offers[w]?c -> take(w, c) }; finish_take(w)
+    :: empty(offers[w]) -> /* recalled meanwhile: EAGAIN */
+#ifdef KILL_BOTH
+        fallen = gone[w];
+#endif
+        goto again
+    fi
+}
+
+/* prefork_accept(): the canonical socket is where the channel was; renew_if_due(), refit() */
+inline accept_alone(w)
+{
+    if
+    :: atomic {
+        both_killed ->
+        fallen = false;
+        gone[w] = false;
+        starves[w] = FED; waiting[w] = 0; taken[w] = 0; sent[w] = 0; waits[w] = false; blind[w] = true;
+        listens[w] = true /* claim_tell_listening() */
+    };
+        goto again
+    :: resting[w] = true;
+        atomic { backlog?c -> take(w, c); resting[w] = false };
+        goto serve
+    fi
+}
+
+proctype Worker(byte w; bool is_loop)
+{
+    byte c, old;
+#ifdef KILL_BOTH
+    bool fallen;
+#endif
+
+    {
+        skip;
+again:
+        if
+#ifdef KILL_BOTH
+        :: fallen -> accept_alone(w)
+        :: !fallen && is_loop -> accept_polling(w)
+        :: !fallen && !is_loop -> accept_blocking(w)
+#else
+        :: is_loop -> accept_polling(w)
+        :: else -> accept_blocking(w)
+#endif
+        fi;
+serve:
+        if
+        :: true
+#ifdef STUCK
+        :: w == 1 -> stuck[w] = true; false
+#endif
+        fi;
+        goto again
+    } unless { dead[w] }
+}
