@@ -278,22 +278,19 @@ static bool take_ready_fd(bool resumes)
     return true;
 }
 
-int run_broker(int argc, char **argv, char **program_argv)
+/* What is asked for, as whom and with what. -1, or an exit code after one line. */
+static int settle_options(void)
 {
-    int result = config_parse(&broker.config, argc, argv);
-
-    if (result >= 0)
-        return result;
-    log_init("sshim", broker.config.verbosity);
     if (!resolve_identity())
         return EXIT_USAGE;
     if (broker.config.command && !places_library(broker.library_path, sizeof broker.library_path))
         return EXIT_USAGE;
-    if (spawn_resolve_user(broker.config.user, broker.config.group) < 0)
-        return EXIT_USAGE;
-    spawn_init();
-    resume_init(program_argv);
-    bool resumes = resume_is_due();
+    return spawn_resolve_user(broker.config.user, broker.config.group) < 0 ? EXIT_USAGE : -1;
+}
+
+/* This process becomes a broker, of which nobody hears yet. -1, or an exit code after one line. */
+static int set_up(bool resumes)
+{
     if (!take_ready_fd(resumes))
         return EXIT_USAGE;
     pace_init(resumes);
@@ -307,8 +304,13 @@ int run_broker(int argc, char **argv, char **program_argv)
     }
     broker.started_ms = loop_now_ms();
     loop_set_before_wait(state_save);
-    if (!resumes && takeover_receive(broker.control_path))
-        resumes = true;
+    return -1;
+}
+
+/* Begins anew, or where another broker was. -1, or an exit code after one line. */
+static int begin(bool resumes)
+{
+    resumes = resumes || takeover_receive(broker.control_path);
     if (resumes)
         resume();
     else if (!open_abstract() || !open_control())
@@ -316,6 +318,23 @@ int run_broker(int argc, char **argv, char **program_argv)
     keeper_start();
     if (!resumes)
         start();
+    return -1;
+}
+
+int run_broker(int argc, char **argv, char **program_argv)
+{
+    int result = config_parse(&broker.config, argc, argv);
+
+    if (result >= 0)
+        return result;
+    log_init("sshim", broker.config.verbosity);
+    if ((result = settle_options()) >= 0)
+        return result;
+    spawn_init();
+    resume_init(program_argv);
+    bool resumes = resume_is_due();
+    if ((result = set_up(resumes)) >= 0 || (result = begin(resumes)) >= 0)
+        return result;
     loop_run();
     journal_mark_clean();
     keeper_stop();
