@@ -50,34 +50,40 @@ void claim_dress_channel(int channel_fd, int fd, int status_flags)
         NEXT(fcntl)(channel_fd, F_SETFL, status_flags & (O_NONBLOCK | O_ASYNC));
 }
 
-/* Puts what was granted in the place of the program's socket. */
-static enum claim_result install(int fd, int status_flags, struct link_grant *grant)
+bool claim_place(struct vlisten *listener, int fd, int status_flags, struct link_grant *grant)
 {
     int fds[RETARGET_MAX];
-    struct vlisten *listener = vlisten_create(grant);
 
-    if (!listener) {
-        errno = ENOMEM;
-        return CLAIM_FAILED;
-    }
-    /* It is hidden by now, and of the first claimant it is the same file as the program's own
-     * socket: retarget would take it for a dup that the program has made. */
+    /* It is hidden by now, and may be the same file as the program's socket: retarget would take it
+     * for a dup that the program has made. */
     NEXT(close)(grant->shadow_fd);
     grant->shadow_fd = -1;
-    atomic_store(&listener->own_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
     claim_dress_channel(grant->channel_fd, fd, status_flags);
     int count = retarget(fd, grant->channel_fd, fds);
     if (count < 0) {
-        vlisten_drop_ref(listener, -1);
-        errno = ENOMEM;
-        return CLAIM_FAILED;
+        vlisten_drop_ref(listener, grant->channel_fd);
+        return false;
     }
     for (int i = 0; i < count; i++)
         fdmap_set(fds[i], FDMAP_LISTENER, vlisten_index(listener));
     atomic_store(&listener->refs, count);
     atomic_store(&listener->fd, fd);
     vlisten_set_nonblock(listener, status_flags & O_NONBLOCK);
-    return CLAIM_DONE;
+    return true;
+}
+
+/* Puts what was granted in the place of the program's socket. */
+static enum claim_result install(int fd, int status_flags, struct link_grant *grant)
+{
+    struct vlisten *listener = vlisten_create(grant);
+
+    if (listener) {
+        atomic_store(&listener->own_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
+        if (claim_place(listener, fd, status_flags, grant))
+            return CLAIM_DONE;
+    }
+    errno = ENOMEM;
+    return CLAIM_FAILED;
 }
 
 static void init_claim(struct wire_claim *claim, const void *addr, size_t len, uint32_t flags)

@@ -66,6 +66,44 @@ void prefork_fall_back(struct vlisten *listener, int fd)
     errno = saved;
 }
 
+/* --handoff direct: the socket stays where it is, the channel is hidden. */
+static void keep_canonical(struct vlisten *listener, int fd, const struct link_grant *grant)
+{
+    atomic_store(&listener->direct, true);
+    vlisten_close_hidden(&listener->shadow_fd);
+    atomic_store(&listener->channel_fd,
+                 vlisten_hide_fd(grant->channel_fd, vlisten_index(listener)));
+    atomic_store(&listener->fd, fd);
+    fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
+}
+
+/*
+ * Else it is here because there was no broker when this program was executed or was given it. That
+ * it does not block is the broker's doing; what the program wants it has not said yet.
+ */
+static bool leave_canonical(struct vlisten *listener, int fd, struct link_grant *grant)
+{
+    int flags = status_flags(fd) & ~O_NONBLOCK;
+
+    return claim_place(listener, fd, flags | (vlisten_is_nonblock(listener) ? O_NONBLOCK : 0),
+                       grant);
+}
+
+static struct vlisten *make_record(int fd, struct link_grant *grant)
+{
+    struct vlisten *listener = vlisten_create(grant);
+
+    if (!listener)
+        return NULL;
+    if (board_has_flag(listener->board, BOARD_DIRECT))
+        keep_canonical(listener, fd, grant);
+    else if (!leave_canonical(listener, fd, grant))
+        return NULL;
+    if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))
+        claim_tell_listening(listener, SOMAXCONN);
+    return listener;
+}
+
 static struct vlisten *ask_for_record(int fd)
 {
     struct wire_attach request = {.auth = env.auth, .flags = WIRE_ATTACH_SOCKET};
@@ -77,17 +115,8 @@ static struct vlisten *ask_for_record(int fd)
         return NULL;
     wire_head_init(&request.head, WIRE_ATTACH);
     if (link_ask(link_fd, &request, sizeof request, fd, &grant) == 0 &&
-        grant.verdict == WIRE_SHARED && (listener = vlisten_create(&grant))) {
-        atomic_store(&listener->direct, true);
-        vlisten_close_hidden(&listener->shadow_fd);
-        if (grant.channel_fd >= 0)
-            atomic_store(&listener->channel_fd,
-                         vlisten_hide_fd(grant.channel_fd, vlisten_index(listener)));
-        atomic_store(&listener->fd, fd);
-        fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
-        if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))
-            claim_tell_listening(listener, SOMAXCONN);
-    }
+        grant.verdict == WIRE_SHARED && grant.channel_fd >= 0)
+        listener = make_record(fd, &grant);
     NEXT(close)(link_fd);
     link_grant_finish(&grant);
     return listener;

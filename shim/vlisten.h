@@ -141,6 +141,12 @@ int claim_listen(struct vlisten *listener, int fd, int backlog);
 /* Gives the channel what a program may have set on its socket and expects of the fd: status flags,
  * the time-out of accept, who gets SIGIO. Borrows both. */
 void claim_dress_channel(int channel_fd, int fd, int status_flags);
+/*
+ * Puts the channel of the grant (borrows it) in the place of fd and all its dups, for a record that
+ * was just made of the grant. False, with the errno of dup3(2): the record is gone again.
+ */
+bool claim_place(struct vlisten *listener, int fd, int status_flags, struct link_grant *grant);
+
 /* The program listens, whether it said so or was given a socket that does. */
 void claim_tell_listening(struct vlisten *listener, int backlog);
 

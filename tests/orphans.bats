@@ -221,3 +221,49 @@ PY
     wait_until is_gone "$worker"
     stop_broker
 }
+
+# Executes itself anew when told by SIGUSR1, with the listener that it has.
+executing_server() {
+    cat >"$TMP/executing.py" <<'PY'
+import os, signal, socket, sys
+if len(sys.argv) == 2:
+    host, port = sys.argv[1].rsplit(":", 1)
+    listener = socket.create_server((host, int(port)))
+    os.set_inheritable(listener.fileno(), True)
+else:
+    listener = socket.socket(fileno=int(sys.argv[2]))
+    print("executed", flush=True)
+def execute(*_):
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:3], str(listener.fileno())])
+signal.signal(signal.SIGUSR1, execute)
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(b"%d\n" % os.getpid())
+    connection.close()
+PY
+}
+
+is_answered_by() { # PID
+    local answer=
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    read -r -t 10 -u 7 answer || true
+    exec 7>&-
+    [[ $answer == "$1" ]]
+}
+
+@test "a worker that was taken in and executes another program before it asked is served by it" {
+    executing_server
+    start_broker -w 1 -- python3 "$TMP/executing.py" "$ADDR"
+    local worker i
+    worker=$(worker_pid 0)
+    orphan_them
+    is_answered_by "$worker" # so that it has noticed
+    start_broker -w 1 -- python3 "$TMP/executing.py" "$ADDR"
+    kill -USR1 "$worker"
+    wait_until grep -q executed "$TMP/out"
+    for i in {1..20}; do
+        is_answered_by "$worker"
+    done
+    status_is '.listeners[0].handed + .listeners[0].direct >= 20 and .listeners[0].untaken == 0'
+    stop_broker
+}
