@@ -77,7 +77,9 @@ static enum claim_result install(int fd, int status_flags, struct link_grant *gr
 {
     struct vlisten *listener = vlisten_create(grant);
 
-    if (listener) {
+    if (!listener) {
+        link_grant_refuse(grant, grant->channel_fd);
+    } else {
         atomic_store(&listener->own_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
         if (claim_place(listener, fd, status_flags, grant))
             return CLAIM_DONE;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -13,6 +14,7 @@
 #include "env.h"
 #include "next.h"
 #include "proto/fdpass.h"
+#include "proto/scoreboard.h"
 
 static const char abstract_prefix[] = "sshim:";
 
@@ -156,6 +158,22 @@ void link_grant_finish(struct link_grant *grant)
     close_kept(&grant->channel_fd);
     close_kept(&grant->shadow_fd);
     close_kept(&grant->board_fd);
+    errno = saved;
+}
+
+void link_grant_refuse(const struct link_grant *grant, int channel_fd)
+{
+    int saved = errno;
+    struct wire_head goodbye;
+    struct board *board =
+        mmap(NULL, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, grant->board_fd, 0);
+
+    if (board != MAP_FAILED) {
+        wire_head_init(&goodbye, WIRE_CLOSE);
+        if (atomic_fetch_sub(&board->worker.holders, 1) == 1 && channel_fd >= 0)
+            fdpass_send(channel_fd, &goodbye, sizeof goodbye, -1, MSG_DONTWAIT);
+        munmap(board, BOARD_SIZE);
+    }
     errno = saved;
 }
 

@@ -42,6 +42,13 @@ int link_open_within(int deadline_ms);
  */
 int link_ask(int link_fd, const void *request, size_t len_bytes, int fd, struct link_grant *grant);
 
+/*
+ * A WIRE_SHARED of which no record could be made: this process is none of those who hold the
+ * listener. The broker, which has counted it, is told on channel_fd (borrows; -1 tells nobody) when
+ * there is no other. Keeps the grant.
+ */
+void link_grant_refuse(const struct link_grant *grant, int channel_fd);
+
 /* Closes what a grant holds and has not been taken out (set to -1). */
 void link_grant_finish(struct link_grant *grant);
 

@@ -93,8 +93,10 @@ static struct vlisten *make_record(int fd, struct link_grant *grant)
 {
     struct vlisten *listener = vlisten_create(grant);
 
-    if (!listener)
+    if (!listener) {
+        link_grant_refuse(grant, grant->channel_fd);
         return NULL;
+    }
     if (board_has_flag(listener->board, BOARD_DIRECT))
         keep_canonical(listener, fd, grant);
     else if (!leave_canonical(listener, fd, grant))

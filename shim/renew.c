@@ -85,8 +85,9 @@ static bool take_board(struct vlisten *listener, int board_fd)
     return true;
 }
 
-/* The channel takes the place of the canonical socket, and only then calls act on it. */
-static void refit(struct vlisten *listener, int fd, const struct link_grant *grant)
+/* The channel takes the place of the canonical socket, and only then calls act on it. False: it
+ * could not be put there. */
+static bool refit(struct vlisten *listener, int fd, const struct link_grant *grant)
 {
     int backlog = listener->backlog;
     int fds[RETARGET_MAX];
@@ -95,12 +96,13 @@ static void refit(struct vlisten *listener, int fd, const struct link_grant *gra
     claim_dress_channel(grant->channel_fd, fd,
                         status_flags | (vlisten_is_nonblock(listener) ? O_NONBLOCK : 0));
     if (!take_board(listener, grant->board_fd) || retarget(fd, grant->channel_fd, fds) < 0)
-        return;
+        return false;
     listener->channel = grant->channel;
     listener->backlog = grant->backlog;
     atomic_store(&listener->fd, fd);
     atomic_store(&listener->direct, false);
     claim_tell_listening(listener, backlog);
+    return true;
 }
 
 void renew_if_due(struct vlisten *listener, int fd)
@@ -110,8 +112,8 @@ void renew_if_due(struct vlisten *listener, int fd)
 
     if (fd >= 0 && is_orphan(listener) && is_my_turn(listener) && vlisten_is_owner() &&
         ask(listener, &grant) == 0) {
-        if (grant.verdict == WIRE_SHARED && grant.channel_fd >= 0)
-            refit(listener, fd, &grant);
+        if (grant.verdict == WIRE_SHARED && grant.channel_fd >= 0 && !refit(listener, fd, &grant))
+            link_grant_refuse(&grant, grant.channel_fd);
         link_grant_finish(&grant);
     }
     errno = saved;

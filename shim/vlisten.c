@@ -334,13 +334,13 @@ static struct vlisten *attach(int fd, uint64_t channel)
     NEXT(close)(link_fd);
     if (result < 0)
         return NULL;
-    struct vlisten *listener = NULL;
-    if (grant.verdict == WIRE_SHARED)
-        listener = vlisten_create(&grant);
+    struct vlisten *listener = grant.verdict == WIRE_SHARED ? vlisten_create(&grant) : NULL;
     if (listener) {
         vlisten_set_nonblock(listener, NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK);
         atomic_store(&listener->fd, fd);
         fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
+    } else if (grant.verdict == WIRE_SHARED) {
+        link_grant_refuse(&grant, fd);
     }
     link_grant_finish(&grant);
     return listener;

@@ -74,3 +74,41 @@ END
     probe 2
     stop_broker
 }
+
+boards_are() { # COUNT of scoreboards, one a channel, that the broker has
+    [[ $(find "/proc/$BROKER/fd" -lname '*sshim-board*' | wc -l) == "$1" ]]
+}
+
+# A process that has as many listeners as the library has records for is given one more. Of worker 0 it and the
+# one that gave it close that.
+@test "a listener that was given to a process without room for a record is closed when the others close it" {
+    cat >"$TMP/server.py" <<'END'
+import os, signal, socket, sys
+
+def listen(name):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(f"\0{sys.argv[1]}:{name}")
+    s.listen()
+    return s
+
+giver, taker = socket.socketpair()
+if os.fork() == 0:
+    late = listen("late")
+    socket.send_fds(giver, [b"."], [late.fileno()])
+    giver.recv(1)
+    if os.environ["SSHIM_WORKER_ID"] == "0":
+        late.close()
+    print("closed", flush=True)
+    signal.pause()
+mine = [listen(i) for i in range(64)]
+given = socket.recv_fds(taker, 1, 1)[1][0]
+socket.socket(fileno=given).close()
+taker.send(b".")
+signal.pause()
+END
+    start_broker -w 2 -- python3 "$TMP/server.py" "$TMP"
+    closed_are() { [[ $(grep -c closed "$TMP/out") == 2 ]]; }
+    wait_until closed_are
+    wait_until boards_are 129
+    stop_broker
+}
