@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #ifdef __GLIBC__
 #include <sys/single_threaded.h>
@@ -124,11 +125,39 @@ static struct vlisten *ask_for_record(int fd)
     return listener;
 }
 
+static bool is_same_file(const struct stat *file, int fd)
+{
+    struct stat info;
+
+    return fstat(fd, &info) == 0 && info.st_dev == file->st_dev && info.st_ino == file->st_ino;
+}
+
+/* The record that another number of the same socket has: it may be inherited as 0, 1 and 2. */
+static struct vlisten *find_same(int fd)
+{
+    struct stat file;
+
+    if (fstat(fd, &file) < 0)
+        return NULL;
+    for (unsigned i = 0; i < VLISTEN_MAX; i++) {
+        struct vlisten *listener = &vlisten_table[i];
+        int known_fd = atomic_load(&listener->fd);
+        if (atomic_load(&listener->refs) > 0 && atomic_load(&listener->direct) &&
+            vlisten_has_fd(listener, known_fd) && is_same_file(&file, known_fd))
+            return listener;
+    }
+    return NULL;
+}
+
 struct vlisten *prefork_recognise(int fd)
 {
     if (shareable_option(fd, SO_ACCEPTCONN) != 1 || shareable_option(fd, SO_TYPE) != SOCK_STREAM)
         return NULL;
-    return ask_for_record(fd);
+    struct vlisten *known = find_same(fd);
+    if (!known)
+        return ask_for_record(fd);
+    vlisten_add_ref(known, fd);
+    return known;
 }
 
 /*

@@ -84,6 +84,35 @@ PY
     stop_clean
 }
 
+# Inherits its listener twice, and serves on the second after it has closed the first. What is hidden has high numbers.
+with_two() {
+    cat <<'PY'
+import os, socket, sys
+if len(sys.argv) == 2:
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+    numbers = [listener.fileno(), os.dup(listener.fileno())]
+    for number in numbers:
+        os.set_inheritable(number, True)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *map(str, numbers)])
+first, second = (socket.socket(fileno=int(n)) for n in sys.argv[2:])
+hidden = sum(int(n) >= 500 for n in os.listdir("/proc/self/fd"))
+first.close()
+while True:
+    connection, peer = second.accept()
+    connection.recv(100)
+    ok = b"ok" if hidden == 1 else b"%d hidden" % hidden
+    connection.sendall(b"%s %d %s\n" % (os.environ["SSHIM_WORKER_ID"].encode(), peer[1], ok))
+    connection.close()
+PY
+}
+
+@test "direct: a listener that is inherited twice is one listener" {
+    with_two >"$T/server.py"
+    start 2 -- /usr/bin/python3 "$T/server.py" "$PORT"
+    probe "$PORT" 2
+    stop_clean
+}
+
 @test "direct: one accept is all that a connection costs a copy that blocks" {
     start 3 -- strace -D -f -qq -e trace=accept,accept4,poll -o "$T/trace" "$PROGS/victim_fd" fd0 "$PORT"
     probe "$PORT" 3
