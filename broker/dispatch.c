@@ -52,7 +52,6 @@ static void starve(struct listener *listener)
         listener->starves++;
         listener->tick_ms = broker.config.recall_ms;
         listener->seen_progress = 0;
-        listener->at_rest = false;
         loop_start_timer(&listener->tick, listener->tick_ms);
         watch_arm(listener, false);
         watchdog_poke();
@@ -301,7 +300,6 @@ static void on_tick(struct loop_timer *timer)
     uint64_t progress = measure_progress(listener);
     bool moved = progress != listener->seen_progress;
 
-    listener->at_rest = !moved && listener->tick_ms == TICK_MAX_MS;
     dispatch_pump(listener);
     if (!listener->starving || loop_timer_runs(&listener->tick))
         return;

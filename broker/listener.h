@@ -32,8 +32,10 @@ struct listener {
     struct channel **channels;
     uint32_t channel_count;
     uint32_t channel_room;
-    uint32_t cursor; /* where the next search begins, so that ties rotate */
-    bool patient;    /* somebody is idle, but one with fewer connections is about to be */
+    uint32_t cursor;      /* where the next search begins, so that ties rotate */
+    bool patient;         /* somebody is idle, but one with fewer connections is about to be */
+    uint64_t seen_motion; /* pick.c: of those who have room */
+    int64_t moved_ms;     /* when it was seen to change */
 
     /* dispatch.c */
     struct loop_watch watch; /* canonical_fd */
@@ -49,8 +51,7 @@ struct listener {
     int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
     unsigned tick_ms;
     uint64_t seen_progress;
-    bool at_rest; /* starving, and nothing was accepted for a while */
-    int held_fd;  /* accepted or recalled, could not be sent; -1: none */
+    int held_fd; /* accepted or recalled, could not be sent; -1: none */
     struct wire_offer held;
     struct channel_queue outstanding, stranded, woken;
 

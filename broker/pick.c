@@ -46,7 +46,8 @@ static bool is_worth_waiting(const struct listener *listener, const struct chann
 struct search {
     enum config_balance balance;
     uint32_t found;
-    bool has_room; /* somebody, if only he were idle */
+    bool has_room;   /* somebody, if only he were idle */
+    uint64_t motion; /* of all who have room */
     struct channel *best;
     struct channel *crowded; /* the best of those that are */
 };
@@ -56,12 +57,25 @@ static void consider(struct search *search, struct channel *channel, int64_t now
     bool is_crowded = channel_is_crowded(channel);
     struct channel **best = is_crowded ? &search->crowded : &search->best;
 
-    search->has_room |= !is_crowded && !channel->worker->stuck;
+    if (!is_crowded && !channel->worker->stuck) {
+        search->has_room = true;
+        search->motion += channel_motion(channel);
+    }
     if (!channel_is_idle(channel, now_ms))
         return;
     search->found += !is_crowded;
     if (!*best || is_better(channel, *best, search->balance))
         *best = channel;
+}
+
+/* Whether nobody who has room has moved for a while; one who comes or goes is a move as well. */
+static bool is_at_rest(struct listener *listener, uint64_t motion, int64_t now_ms)
+{
+    if (listener->seen_motion != motion) {
+        listener->seen_motion = motion;
+        listener->moved_ms = now_ms;
+    }
+    return now_ms - listener->moved_ms >= PICK_REST_MS;
 }
 
 static struct channel *channel_from_cursor(const struct listener *listener, uint32_t i)
@@ -96,7 +110,8 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
         best && balance == BALANCE_LEASTCONN && is_worth_waiting(listener, best, now_ms);
     if (listener->patient)
         return NULL;
-    if (!best && (!search.has_room || listener->at_rest))
+    if (!best && search.crowded &&
+        (!search.has_room || is_at_rest(listener, search.motion, now_ms)))
         best = search.crowded;
     if (best)
         set_cursor_behind(listener, best);

@@ -20,10 +20,14 @@
  * should have. */
 #define PICK_PATIENCE_MS 5
 
+/* How long those with room may be busy before one whose fd table is nearly full gets what they
+ * should have. While they do not move it goes on to get it. */
+#define PICK_REST_MS 25
+
 /*
  * An idle channel by the policy, or NULL when nobody is idle; or, with listener->patient set, when
  * it is better to wait for somebody else, for PICK_PATIENCE_MS at most. A crowded one only where
- * all are crowded, or the others have not moved for a while (listener->at_rest).
+ * all are crowded, or the others have not moved for PICK_REST_MS.
  */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
 

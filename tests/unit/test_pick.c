@@ -45,6 +45,11 @@ static struct channel *idle(enum config_balance balance)
     return pick_idle(&listener, balance, 1000);
 }
 
+static struct channel *idle_at(int64_t now_ms)
+{
+    return pick_idle(&listener, BALANCE_LEASTCONN, now_ms);
+}
+
 /* This worker has accepted and closed so many. */
 static void set_load(unsigned i, uint64_t accepted, uint64_t closed)
 {
@@ -108,9 +113,13 @@ static void a_crowded_worker_waits_for_one_with_room(void)
     CHECK(idle(BALANCE_LEASTCONN) != &channels[2]);
     for (unsigned i = 0; i < COUNT; i++)
         boards[i].worker.waiting = i == 2;
-    CHECK(idle(BALANCE_LEASTCONN) == NULL);
-    listener.at_rest = true;
-    CHECK(idle(BALANCE_LEASTCONN) == &channels[2]);
+    CHECK(idle_at(1000) == NULL);
+    CHECK(idle_at(1000 + PICK_REST_MS - 1) == NULL);
+    CHECK(idle_at(1000 + PICK_REST_MS) == &channels[2]);
+    CHECK(idle_at(5000) == &channels[2] && idle_at(5001) == &channels[2]);
+    boards[1].worker.closed++; /* it moves */
+    CHECK(idle_at(5002) == NULL);
+    CHECK(idle_at(5002 + PICK_REST_MS) == &channels[2]);
 }
 
 static void where_all_are_crowded_nobody_waits(void)
