@@ -92,6 +92,7 @@ bool listener_guard_path(struct listener *listener)
 int listener_set_canonical(struct listener *listener, int canonical_fd)
 {
     listener->canonical_fd = canonical_fd;
+    dispatch_init(listener);
     /* Accepted from without waiting, by whoever shares it. Not where we never do: the copies'. */
     if (broker.config.handoff != HANDOFF_DIRECT &&
         fcntl(canonical_fd, F_SETFL, fcntl(canonical_fd, F_GETFL) | O_NONBLOCK) < 0)
@@ -102,7 +103,6 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
         return -1;
     if (listener->path.ino)
         path_watch(&listener->path);
-    dispatch_init(listener);
     return 0;
 }
 

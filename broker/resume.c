@@ -37,19 +37,26 @@ static void keep_over_exec(int fd, void *context)
     fcntl(fd, F_SETFD, 0);
 }
 
-/* A connection that was accepted and got no further: nothing else here is a connected stream
- * socket, whatever the snapshot says that this number was. */
+/* Other stream sockets here listen, are bound only as yet, or were shut down by a stop. But one
+ * that is being sent may have been reset, and is to be counted. */
+static bool is_connection(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0 || fd == journal_in_hand().fd;
+}
+
+/* A connection that was accepted and got no further, whatever the snapshot says that this number
+ * was. */
 static bool is_stray(int fd)
 {
     int type = 0;
-    int listening = 1;
     socklen_t len = sizeof type;
 
-    if (fd <= STDERR_FILENO || !(fcntl(fd, F_GETFD) & FD_CLOEXEC) ||
-        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || listening)
-        return false;
-    return true;
+    return fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+           is_connection(fd);
 }
 
 /* One that was being sent and has been taken back out of its channel is here twice. */

@@ -286,6 +286,35 @@ uptime_ms() { # of what a clock of ours says, and of what the broker says of wor
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "a broker that is killed between bind and listen of its workers goes on with their sockets" {
+    cat >"$TMP/server.py" <<'END'
+import os, socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind((host, int(port)))
+print("bound", flush=True)
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.02)
+listener.listen()
+while True:
+    c, peer = listener.accept()
+    c.sendall(b"slot=%s peer=%s:%d \n" % (os.environ["SSHIM_WORKER_ID"].encode(), peer[0].encode(), peer[1]))
+    c.close()
+END
+    launch_broker -w 2 -- python3 "$TMP/server.py" "$ADDR" "$TMP/go"
+    both_are_bound() { [[ $(grep -c bound "$TMP/out") == 2 ]]; }
+    wait_until both_are_bound
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.workers | length == 2'
+    touch "$TMP/go"
+    wait_until workers_ready 2
+    all_answer 2
+    [[ $(grep -c bound "$TMP/out") == 2 ]]
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "workers do not inherit a file descriptor, a blocked signal or the raised fd limit of the broker" {
     (
         ulimit -Sn 777
