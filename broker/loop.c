@@ -10,7 +10,7 @@
 #define LATE_MS 1000 /* later than that: not busy, but suspended */
 
 static int epoll_fd = -1;
-static bool running;
+static bool running = true;
 static int64_t now_ms;       /* without the time in which we were suspended */
 static int64_t suspended_ms; /* in all */
 
@@ -185,7 +185,6 @@ static void turn(void)
 
 void loop_run(void)
 {
-    running = true;
     while (running)
         turn();
 }

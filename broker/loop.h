@@ -55,7 +55,7 @@ int64_t loop_suspended_ms(void);
 /* Called at the end of every turn, before the loop waits. */
 void loop_set_before_wait(void (*before_wait)(void));
 
-/* Turns until loop_quit(). */
+/* Turns until loop_quit(), which may have been called already. */
 void loop_run(void);
 void loop_quit(void);
 

@@ -207,6 +207,8 @@ static void clean_up(void)
 /* Another broker was here before us, in this process or one that was killed. */
 static void resume(void)
 {
+    bool was_stopping = state_was_stopping();
+
     /* What is about to be taken out of the channels must survive us as well. */
     if (resume_keeps_numbers())
         keeper_start();
@@ -214,10 +216,11 @@ static void resume(void)
         log_error("cannot go on from where the last broker was: %s; stop its workers by hand and "
                   "start anew",
                   strerror(errno));
+        journal_mark_clean(); /* another one could not either */
         exit(EXIT_ADDRESS);
     }
     prctl(PR_SET_NAME, "sshim"); /* executed as /proc/self/exe it would be "exe" */
-    if (resume_after_crash() && broker.config.exit_on_broker_death) {
+    if (was_stopping || (resume_after_crash() && broker.config.exit_on_broker_death)) {
         log_info("ending the workers %s", resume_describe());
         stop_begin(EXIT_STOPPED);
     } else {

@@ -1,4 +1,4 @@
-/* state.c - see state.h. Records of fixed size, in the order of enum section. */
+/* state.c - see state.h. Records of fixed size (snapshot.h), slots first, channels last. */
 #include "state.h"
 
 #include <errno.h>
@@ -19,45 +19,9 @@
 #include "log.h"
 #include "recount.h"
 #include "session.h"
+#include "snapshot.h"
+#include "stop.h"
 #include "worker.h"
-
-struct state_head {
-    uint32_t slots, workers, listeners, channels;
-    int32_t rendezvous_fds[2];
-    uint32_t direct; /* --handoff direct */
-    uint32_t reserved;
-};
-
-struct state_slot {
-    uint32_t restarts, failures;
-    uint64_t accepted;
-};
-
-enum state_role { ROLE_CURRENT, ROLE_OTHER };
-
-struct state_worker {
-    uint32_t slot, state, role, joined, stopped, port_zero_claims;
-    int32_t pid;
-    uint32_t orphaned;
-    uint8_t token[WIRE_TOKEN_SIZE];
-    uint64_t accepted;
-    int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */
-};
-
-struct state_listener {
-    struct address key;
-    struct path path;
-    uint32_t ordinal, listening, backlog, counts;
-    int32_t canonical_fd;
-    uint32_t reserved;
-};
-
-struct state_channel {
-    uint64_t id;
-    uint32_t listener, worker; /* their numbers in the snapshot */
-    int32_t our_fd, their_fd, board_fd;
-    uint32_t listening, closed, blind;
-};
 
 /* --- writing --- */
 
@@ -132,8 +96,9 @@ static void put_channels(struct writer *writer, uint32_t *count)
     TAILQ_FOREACH(listener, &listeners, all)
         for (uint32_t i = 0; i < listener->channel_count; i++) {
             const struct channel *channel = listener->channels[i];
-            if (channel->their_fd < 0 && channel->closed)
-                continue; /* closed but for a reference on its way */
+            bool is_over = channel->their_fd < 0 && channel->closed; /* but for a reference */
+            if (is_over || listener->canonical_fd < 0)
+                continue;
             struct state_channel record = {
                 .id = channel->id,
                 .listener = listener->number,
@@ -175,6 +140,7 @@ void state_save(void)
     struct state_head head = {
         .rendezvous_fds = {session_rendezvous_fd(0), session_rendezvous_fd(1)},
         .direct = broker.config.handoff == HANDOFF_DIRECT,
+        .stopping = stop_is_under_way(),
     };
     size_t size;
 
@@ -363,6 +329,13 @@ static void settle_handoff(const struct state_head *head)
              "this instance and start it again",
              head->direct ? "direct" : "auto");
     broker.config.handoff = head->direct ? HANDOFF_DIRECT : HANDOFF_AUTO;
+}
+
+bool state_was_stopping(void)
+{
+    struct snapshot snapshot;
+
+    return open_snapshot(&snapshot) && snapshot.head->stopping;
 }
 
 int state_load(state_fd_map *map)

@@ -20,6 +20,9 @@ typedef int state_fd_map(int fd);
 /* Calls visit for every fd number in the valid snapshot. */
 void state_each_fd(void (*visit)(int fd, void *context), void *context);
 
+/* Whether the broker that wrote the valid snapshot was about to stop. */
+bool state_was_stopping(void);
+
 /*
  * Builds everything anew from the valid snapshot; the loop runs already. Offers that no worker has
  * taken are counted again. 0, or -1 with errno EPROTO when there is no snapshot that makes sense.

@@ -10,6 +10,7 @@
 #include "dispatch.h"
 #include "fleet.h"
 #include "heirs.h"
+#include "journal.h"
 #include "listener.h"
 #include "log.h"
 #include "procfs.h"
@@ -117,6 +118,7 @@ void stop_begin(int code)
         return;
     }
     stopping = true;
+    journal_touch();
     exit_code = code;
     shut_timer.on_time = on_shut_time;
     if (broker.config.handoff == HANDOFF_DIRECT)

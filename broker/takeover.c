@@ -15,6 +15,7 @@
 #include "proto/fdpass.h"
 #include "resume.h"
 #include "state.h"
+#include "stop.h"
 
 #define DEADLINE_S 5
 
@@ -70,7 +71,7 @@ static bool holds_connection(void)
 
 bool takeover_give(struct session *session)
 {
-    if (!resume_after_crash() || holds_connection())
+    if (!resume_after_crash() || stop_is_under_way() || holds_connection())
         return false;
     journal_touch();
     state_save();

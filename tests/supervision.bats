@@ -315,6 +315,21 @@ END
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "a stop that was under way when the broker is killed goes on" {
+    start_broker -w 2 --grace 600 -- "$VICTIM" accept --ignore-term "$ADDR"
+    local pid pids
+    pids=$(status_of '.workers[].pid')
+    kill -TERM "$BROKER"
+    wait_until status_is '[.workers[].state] == ["draining", "draining"]'
+    kill -KILL "$BROKER"
+    wait_for_broker
+    for pid in $pids; do
+        kill -KILL "$pid"
+    done
+    wait_until no_process_is_left
+    [[ ! -e $CONTROL ]]
+}
+
 @test "workers do not inherit a file descriptor, a blocked signal or the raised fd limit of the broker" {
     (
         ulimit -Sn 777
