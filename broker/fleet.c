@@ -314,6 +314,8 @@ static void on_respawn(struct loop_timer *timer)
 {
     struct fleet_slot *slot = loop_container(timer, struct fleet_slot, respawn);
 
+    if (stop_is_under_way())
+        return;
     slot->restarts++;
     fleet_fill(slot);
 }
@@ -356,10 +358,4 @@ int fleet_init(void)
     if (broker.config.workers == 0)
         tell_ready();
     return 0;
-}
-
-void fleet_cease(void)
-{
-    for (unsigned i = 0; i < slot_count; i++)
-        loop_stop_timer(&slots[i]->respawn);
 }

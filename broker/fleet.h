@@ -48,9 +48,6 @@ void fleet_fill(struct fleet_slot *slot);
 /* The workers are those of a broker before us: what it has said need not be said again. */
 void fleet_resume_readiness(void);
 
-/* Starts nothing any more. */
-void fleet_cease(void);
-
 unsigned fleet_slot_count(void);
 struct fleet_slot *fleet_slot(unsigned id);
 

@@ -14,10 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "journal.h"
 #include "log.h"
 #include "loop.h"
-#include "resume.h"
 
 #define RETRY_MS 1000
 
@@ -25,6 +23,12 @@ static pid_t pid;
 static struct loop_watch watch = {.fd = -1};
 static struct loop_timer retry;
 static bool failed; /* and it was said */
+static void (*rescue)(void);
+
+void keeper_init(void (*on_death)(void))
+{
+    rescue = on_death;
+}
 
 pid_t keeper_pid(void)
 {
@@ -54,8 +58,7 @@ static void keep(int broker_pidfd)
     setsid(); /* what is sent to the broker's process group does not concern it either */
     prctl(PR_SET_NAME, "sshim-keeper");
     wait_for_end_of(broker_pidfd);
-    if (!journal_is_clean())
-        resume_exec("/proc/self/exe", true);
+    rescue();
     _exit(0);
 }
 

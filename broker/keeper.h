@@ -11,6 +11,9 @@
 
 #include <sys/types.h>
 
+/* What the keeper does when the broker has died: in its process, with the broker's descriptors. */
+void keeper_init(void (*on_death)(void));
+
 /*
  * Starts it unless it runs, and another one whenever it is killed. When that fails one line says
  * so, and it is tried again until it works.

@@ -107,6 +107,12 @@ void resume_exec(const char *program, bool rescue)
     unsetenv("SSHIM_RESUME");
 }
 
+void resume_rescue(void)
+{
+    if (!journal_is_clean())
+        resume_exec("/proc/self/exe", true);
+}
+
 bool resume_is_due(void)
 {
     char *text = getenv("SSHIM_RESUME");

@@ -17,6 +17,9 @@ void resume_init(char **argv);
  */
 void resume_exec(const char *program, bool rescue);
 
+/* For keeper_init(): unless the broker has ended in order, executes its program. Returns else. */
+void resume_rescue(void);
+
 /* Whether this process was started by resume_exec; then the journal is adopted. */
 bool resume_is_due(void);
 

@@ -30,6 +30,7 @@
 #include "pace.h"
 #include "orphans.h"
 #include "places.h"
+#include "request.h"
 #include "session.h"
 #include "restart.h"
 #include "resume.h"
@@ -307,6 +308,8 @@ static int set_up(bool resumes)
     }
     broker.started_ms = loop_now_ms();
     loop_set_before_wait(state_save);
+    session_init(request_handle);
+    keeper_init(resume_rescue);
     return -1;
 }
 

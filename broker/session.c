@@ -1,4 +1,4 @@
-/* session.c - accepts peers, checks what they say, hands it to claim.c and control.c. */
+/* session.c - accepts peers and checks what they say; who answers it is given by session_init(). */
 #include "session.h"
 
 #include <errno.h>
@@ -7,10 +7,6 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "attach.h"
-#include "claim.h"
-#include "control.h"
-#include "log.h"
 #include "journal.h"
 #include "proto/fdpass.h"
 
@@ -26,6 +22,7 @@ struct rendezvous {
 static struct rendezvous rendezvous[2] = {{.max = SESSION_WORKERS_MAX},
                                           {.max = SESSION_OPERATORS_MAX}};
 static unsigned rendezvous_count;
+static session_handler *handle;
 static struct loop_timer shortage;
 
 #define SHORTAGE_PAUSE_MS 100 /* out of fds or memory: peers wait in the backlog meanwhile */
@@ -77,7 +74,7 @@ void session_retry_parked(void)
             int fd = session->claim_fd;
             session->parked = false;
             session->claim_fd = -1;
-            if (!claim_handle(session, &session->claim, fd))
+            if (!handle(session, &session->claim, WIRE_CLAIM, fd))
                 session_close(session);
         }
         session = next;
@@ -119,21 +116,6 @@ void session_send_text(struct session *session, char *text, size_t len, int exit
     session->exit_code = exit_code;
     if (!send_rest(session))
         session_close(session);
-}
-
-static bool handle(struct session *session, const void *message, int type, int fd)
-{
-    switch (type) {
-    case WIRE_CLAIM: return claim_handle(session, message, fd);
-    case WIRE_ATTACH: return attach_handle(session, message, fd);
-    case WIRE_COMMAND: return control_handle(session, message);
-    default:
-        log_debug("pid %d sent %s, which is not for it to send", (int)session->peer.pid,
-                  wire_type_name(type));
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
 }
 
 static void on_session_ready(struct loop_watch *watch, uint32_t events)
@@ -285,6 +267,11 @@ unsigned session_count_claims(unsigned slot)
 int session_rendezvous_fd(unsigned number)
 {
     return number < rendezvous_count ? rendezvous[number].watch.fd : -1;
+}
+
+void session_init(session_handler *handler)
+{
+    handle = handler;
 }
 
 int session_listen(int rendezvous_fd)

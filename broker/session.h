@@ -50,6 +50,13 @@ struct session {
 
 TAILQ_HEAD(session_queue, session);
 
+/* What a peer asks: a whole message of this type and its descriptor (takes, -1 for none). False:
+ * the session is over. */
+typedef bool session_handler(struct session *session, const void *message, int type, int fd);
+
+/* Who answers, from now on. */
+void session_init(session_handler *handler);
+
 /* Watches a listening SOCK_SEQPACKET socket (takes). 0, or -1 with the errno of epoll_ctl(2). */
 int session_listen(int rendezvous_fd);
 

@@ -8,7 +8,6 @@
 
 #include "broker.h"
 #include "dispatch.h"
-#include "fleet.h"
 #include "heirs.h"
 #include "journal.h"
 #include "listener.h"
@@ -125,7 +124,6 @@ void stop_begin(int code)
         loop_start_timer(&shut_timer, SHUT_AFTER_MS);
     else
         on_shut_time(&shut_timer);
-    fleet_cease();
     LIST_FOREACH(worker, &workers, all)
         if (worker->state != WORKER_GONE) {
             worker->state = WORKER_DRAINING;

@@ -28,6 +28,7 @@
 #include "broker/log.h"
 #include "broker/loop.h"
 #include "broker/restart.h"
+#include "broker/request.h"
 #include "broker/session.h"
 #include "broker/state.h"
 #include "broker/takeover.h"
@@ -141,6 +142,7 @@ static void open_rendezvous(void)
     rendezvous_len = sizeof rendezvous;
     MUST(bind(fd, (struct sockaddr *)&any, sizeof any.sun_family) == 0);
     MUST(getsockname(fd, (struct sockaddr *)&rendezvous, &rendezvous_len) == 0);
+    session_init(request_handle);
     MUST(listen(fd, 64) == 0 && session_listen(fd) == 0);
 }
 
