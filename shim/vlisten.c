@@ -25,6 +25,7 @@ struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
 
 _Atomic bool vlisten_any;
+_Atomic unsigned vlisten_refits;
 _Atomic int vlisten_newest_fd = -1;
 _Atomic int vlisten_careful_from = INT32_MAX;
 
@@ -101,15 +102,28 @@ void vlisten_learn_fd_limit(void)
 
 /* A record that is used keeps its page for ever: a thread may still sit in accept() on a listener
  * closed under it. */
+static void *map_page(struct board *at, int flags, int board_fd)
+{
+    int fixed = at ? MAP_FIXED : 0;
+    return mmap(at, BOARD_SIZE, PROT_READ | PROT_WRITE, flags | fixed, board_fd, 0);
+}
+
+/* Threads that have looked up the old one write into a page that is nobody's. refit and refitted
+ * are on either side of the change, so that wait.c can tell what it has raised where. */
 bool vlisten_map_board(struct vlisten *listener, int board_fd)
 {
-    int fixed = listener->board ? MAP_FIXED : 0;
-    void *page =
-        mmap(listener->board, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, board_fd, 0);
+    struct board *old = listener->board;
+    void *page = map_page(listener->spare, MAP_SHARED, board_fd);
 
     if (page == MAP_FAILED)
         return false;
-    listener->board = page;
+    unsigned refit = atomic_fetch_add(&vlisten_refits, 1) + 1;
+    atomic_store(&listener->refit, refit);
+    atomic_store(&listener->board, page);
+    atomic_store(&listener->refitted, refit);
+    if (old)
+        map_page(old, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    listener->spare = old;
     return true;
 }
 

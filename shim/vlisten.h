@@ -35,12 +35,14 @@ struct vlisten {
     _Atomic bool played;        /* then: O_NONBLOCK is known to be on */
     _Atomic int looks;          /* how often accept() may still look into the backlog in vain */
     _Atomic int64_t ask_at_s;   /* when renew.c may ask for a new broker next */
-    _Atomic unsigned refit;     /* vlisten_refits when it last got another board */
+    _Atomic unsigned refit;     /* vlisten_refits when its board began to be replaced last */
+    _Atomic unsigned refitted;  /* and when that was done */
     _Atomic bool told;          /* an event loop was told that the canonical socket is readable */
     _Atomic int attended_epoll; /* plus 1; 0: none; else see attend.c */
     _Atomic int attend_rest;    /* waits until it is tried again; while it is on, since it began */
     _Atomic int attend_next_rest;
-    struct board *board; /* never unmapped, only mapped over */
+    struct board *_Atomic board; /* never unmapped, only mapped over when it is of no more use */
+    struct board *spare;         /* where the next one is mapped */
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
     int backlog;           /* for listen(2), 0: as the program asks */
@@ -150,8 +152,7 @@ int claim_abandon(struct vlisten *listener, int fd);
 
 /* --- renew.c --- */
 
-/* How often a board was replaced under a listener; wait.c lowers only what it raised in the board
- * of now. */
+/* How often any listener got a board; wait.c lowers only what it raised in the board of now. */
 extern _Atomic unsigned vlisten_refits;
 
 /*
@@ -160,13 +161,17 @@ extern _Atomic unsigned vlisten_refits;
  * does not even accept. Else does nothing.
  */
 void renew_if_due(struct vlisten *listener, int fd);
+/* Whether it would. No system call. */
+bool renew_is_due_some_time(struct vlisten *listener);
+#define RENEW_EVERY_S 1
+
 /* Whom SIGIO is for, and which signal it is. Borrows both. */
 void claim_copy_async(int from_fd, int to_fd);
 
 /* --- vlisten.c --- */
 
-/* Maps it in the place of the one before. False: errno of mmap(2), nothing changed. Borrows
- * board_fd. */
+/* Replaces the one before, if there is any, by it. False: errno of mmap(2), nothing changed.
+ * Borrows board_fd. */
 bool vlisten_map_board(struct vlisten *listener, int board_fd);
 
 /* Whether there is no room for one more record: what is bound now stays native. */

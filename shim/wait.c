@@ -41,10 +41,24 @@ static void lower_all(void)
 {
     for (uint64_t rest = raised; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        if (atomic_load_explicit(&listener->refit, memory_order_relaxed) <= raised_at)
-            board_lower(listener->board);
+        struct board *board = listener->board; /* before the look at refit */
+        if (atomic_load(&listener->refit) <= raised_at)
+            board_lower(board);
     }
     raised = 0;
+}
+
+/* False: its board is being replaced, or was since raised_at, and this wait is not seen. */
+static bool raise_in(struct vlisten *listener)
+{
+    unsigned refitted = atomic_load(&listener->refitted);
+    struct board *board = listener->board;
+
+    board_raise(board);
+    if (refitted <= raised_at && atomic_load(&listener->refit) == refitted)
+        return true;
+    board_lower(board);
+    return false;
 }
 
 void wait_begin(uint64_t listeners)
@@ -56,11 +70,11 @@ void wait_begin(uint64_t listeners)
         if (atomic_load_explicit(&listener->direct, memory_order_relaxed))
             renew_if_due(listener, atomic_load(&listener->fd));
     }
-    raised = listeners;
-    raised_at = atomic_load_explicit(&vlisten_refits, memory_order_relaxed);
+    raised_at = atomic_load(&vlisten_refits);
     for (uint64_t rest = listeners; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        board_raise(listener->board);
+        if (raise_in(listener))
+            raised |= rest & -rest;
         if (board_claim_wake(listener->board))
             vlisten_wake_broker(listener);
     }

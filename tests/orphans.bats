@@ -87,6 +87,19 @@ all_idle() {
 @test "a server that waits in select is taken in" { is_taken_in_as select; }
 @test "a server that forks per connection is taken in" { is_taken_in_as fork-per; }
 
+channels_are_back() { # COUNT
+    (($(find "/proc/$BROKER/fd" -lname '*sshim-board*' | wc -l) == $1))
+}
+
+@test "who blocks in accept is taken in though nobody connects" {
+    start_broker -w 2 -- "$VICTIM" threads "$ADDR"
+    orphan_them
+    start_broker -w 2 -- "$VICTIM" threads "$ADDR"
+    wait_until channels_are_back 2
+    all_answer 2
+    stop_broker
+}
+
 @test "a socket file stays, and is gone with all that belongs to it when the new broker stops" {
     TO=$TMP/server.sock
     start_broker -w 2 -- "$VICTIM" accept "$TO"
