@@ -61,8 +61,9 @@ void prefork_fall_back(struct vlisten *listener, int fd)
     int saved = errno;
 
     attend_end(listener);
-    vlisten_set_nonblock(listener, status_flags(fd) & O_NONBLOCK);
-    show_canonical(listener, fd);
+    int flags = status_flags(fd); /* in another thread this may be the canonical socket already */
+    if (show_canonical(listener, fd))
+        vlisten_set_nonblock(listener, flags & O_NONBLOCK);
     errno = saved;
 }
 
