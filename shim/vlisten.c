@@ -298,26 +298,6 @@ int vlisten_shutdown(struct vlisten *listener, int fd, int how)
     return NEXT(shutdown)(fd, SHUT_RDWR);
 }
 
-/* By this thread, for a child that is not there yet. */
-static __thread uint64_t counted_ahead __attribute__((tls_model("initial-exec")));
-
-/* Counted before the child is there: the parent may close before the child runs. */
-void vlisten_before_fork(void)
-{
-    counted_ahead = 0;
-    for (unsigned i = 0; i < VLISTEN_MAX; i++)
-        if (atomic_load(&vlisten_table[i].refs) > 0) {
-            atomic_fetch_add(&vlisten_table[i].board->worker.holders, 1);
-            counted_ahead |= UINT64_C(1) << i;
-        }
-}
-
-void vlisten_on_fork_failure(void)
-{
-    for (; counted_ahead; counted_ahead &= counted_ahead - 1)
-        atomic_fetch_sub(&vlisten_table[__builtin_ctzll(counted_ahead)].board->worker.holders, 1);
-}
-
 void vlisten_on_fork(void)
 {
     atomic_store(&owner_pid, getpid());

@@ -21,7 +21,8 @@
 #include "proto/scoreboard.h"
 #include "shim/link.h"
 
-#define VLISTEN_MAX 64
+#define VLISTEN_MAX 256 /* fdmap.h has room for no more */
+#define VLISTEN_SEEN 64 /* records whose waiting is told; that of the others cannot be seen */
 
 struct vlisten {
     _Atomic int refs; /* fds of the program in this process that refer to it; 0: free; -1: being
@@ -126,6 +127,12 @@ static inline unsigned vlisten_index(const struct vlisten *listener)
     return (unsigned)(listener - vlisten_table);
 }
 
+/* The record in a set of listeners that are waited for: a bit, or 0. */
+static inline uint64_t vlisten_bit(unsigned index)
+{
+    return index < VLISTEN_SEEN ? UINT64_C(1) << index : 0;
+}
+
 /* --- claim.c: from bind to listen --- */
 
 enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED, CLAIM_UNANSWERED };
@@ -218,13 +225,17 @@ void vlisten_close_hidden(_Atomic int *hidden_fd);
  * another. */
 void vlisten_move_hidden(int fd, unsigned index);
 
-/* pthread_atfork: prepare, child. And when there is no child after all. */
-void vlisten_before_fork(void);
+/* pthread_atfork: child. */
 void vlisten_on_fork(void);
-void vlisten_on_fork_failure(void);
 
 /* Whether this is the process whose tables these are, not its vfork child. One system call. */
 bool vlisten_is_owner(void);
+
+/* --- hooks_fork.c --- */
+
+/* pthread_atfork: prepare. And when there is no child after all. */
+void vlisten_before_fork(void);
+void vlisten_on_fork_failure(void);
 
 /* --- accept.c --- */
 

@@ -92,7 +92,7 @@ static uint64_t listener_bit(int fd)
     if (entry.kind != FDMAP_LISTENER)
         return 0;
     atomic_store_explicit(&vlisten_table[entry.index].fd, fd, memory_order_relaxed);
-    return UINT64_C(1) << entry.index;
+    return vlisten_bit(entry.index);
 }
 
 uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count)
@@ -309,10 +309,10 @@ int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events,
 
 void wait_learn(struct vlisten *listener, int fd)
 {
-    uint64_t bit = UINT64_C(1) << vlisten_index(listener);
+    uint64_t bit = vlisten_bit(vlisten_index(listener));
     struct fdmap_entry entry = fdmap_get(last_epoll_fd);
 
-    if (last_epoll_fd < 0 ||
+    if (last_epoll_fd < 0 || !bit ||
         (entry.kind == FDMAP_EPOLL &&
          (atomic_load_explicit(&epoll_sets[entry.index], memory_order_relaxed) & bit)))
         return;
@@ -330,7 +330,7 @@ void wait_forget_listener(unsigned index)
 {
     for (int i = 0; i < EPOLL_SETS; i++)
         if (atomic_load_explicit(&epoll_sets[i], memory_order_relaxed))
-            atomic_fetch_and(&epoll_sets[i], ~(UINT64_C(1) << index));
+            atomic_fetch_and(&epoll_sets[i], ~vlisten_bit(index));
 }
 
 void wait_forget_epoll(unsigned index)
