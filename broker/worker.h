@@ -23,7 +23,7 @@
 
 /* Of one worker: as many as a server may have listeners (shim), and as many again that it has
  * closed and somebody still holds. */
-#define WORKER_CHANNELS_MAX 128
+#define WORKER_CHANNELS_MAX 512
 
 enum worker_state {
 #define X(name, text) WORKER_##name,

@@ -141,7 +141,7 @@ static ssize_t receive_visibly(struct vlisten *listener, int fd, struct wire_off
 {
     if (vlisten_is_nonblock(listener))
         return receive(listener, fd, offer, conn_fd, flags);
-    wait_begin(UINT64_C(1) << vlisten_index(listener));
+    wait_begin(vlisten_bit(vlisten_index(listener)));
     ssize_t got = receive(listener, fd, offer, conn_fd, flags);
     wait_end();
     return got;

@@ -270,8 +270,12 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
     int try = 0;
 
     len = shareable_address(fd, addr, len, &copy);
-    if (len == 0 || vlisten_is_full())
+    if (len == 0)
         return CLAIM_NATIVE;
+    if (vlisten_is_full()) {
+        link_complain_full();
+        return CLAIM_NATIVE;
+    }
     do
         result = claim_once(fd, &copy, len);
     while (result == CLAIM_UNANSWERED && is_worth_another_try(++try));

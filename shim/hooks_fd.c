@@ -93,12 +93,15 @@ SSHIM_EXPORT int fclose(FILE *stream)
 /* Forgets what lies in the range; the table ends long before UINT_MAX. */
 static void on_close_range(unsigned first, unsigned last)
 {
-    if (!vlisten_is_owner())
-        return;
+    bool is_owner = false;
+
     for (unsigned fd = first; fd <= last && fd < FDMAP_SIZE; fd++) {
         enum fdmap_kind kind = fdmap_get((int)fd).kind;
-        if (kind != FDMAP_UNKNOWN && kind != FDMAP_HIDDEN)
-            on_close((int)fd);
+        if (kind == FDMAP_UNKNOWN || kind == FDMAP_HIDDEN)
+            continue;
+        if (!is_owner && !(is_owner = vlisten_is_owner()))
+            return;
+        on_close((int)fd);
     }
 }
 
@@ -145,20 +148,44 @@ static bool is_in_vfork_child(void)
     return atomic_load_explicit(&vlisten_any, memory_order_relaxed) && !vlisten_is_owner();
 }
 
-/* new_fd refers to what fd refers to. lowest: the kernel chose the number. */
-static int on_dup(int fd, int new_fd, bool lowest)
+/* Neither fd nor what new_fd was is a matter of ours: only the cache may change, in which a vfork
+ * child does no harm by saying less. */
+static void on_plain_dup(struct fdmap_entry from, struct fdmap_entry to, int new_fd)
 {
-    if (new_fd < 0 || !env_managed() || is_in_vfork_child())
-        return new_fd;
-    struct fdmap_entry entry = fdmap_get(fd);
-    if (lowest)
-        vlisten_note_new_fd(new_fd);
-    if (entry.kind == FDMAP_LISTENER)
-        vlisten_add_ref(&vlisten_table[entry.index], new_fd);
-    else if (entry.kind == FDMAP_CONN || entry.kind == FDMAP_FOREIGN)
+    bool is_foreign = from.kind == FDMAP_CONN || from.kind == FDMAP_FOREIGN;
+
+    if (to.kind == FDMAP_FOREIGN && !is_foreign)
+        fdmap_clear(new_fd);
+    if (to.kind == FDMAP_UNKNOWN && is_foreign &&
+        !atomic_load_explicit(&vlisten_any, memory_order_relaxed))
+        fdmap_set(new_fd, FDMAP_FOREIGN, 0);
+}
+
+static void on_notable_dup(struct fdmap_entry from, struct fdmap_entry to, int new_fd)
+{
+    if (to.kind == FDMAP_CONN)
+        vlisten_note_connection_closed(&vlisten_table[to.index]);
+    if (from.kind == FDMAP_LISTENER)
+        vlisten_add_ref(&vlisten_table[from.index], new_fd);
+    else if (from.kind == FDMAP_CONN || from.kind == FDMAP_FOREIGN)
         fdmap_set(new_fd, FDMAP_FOREIGN, 0);
     else
         fdmap_clear(new_fd);
+}
+
+/* new_fd refers to what fd refers to. lowest: the kernel chose the number. */
+static int on_dup(int fd, int new_fd, bool lowest)
+{
+    if (new_fd < 0 || !env_managed())
+        return new_fd;
+    struct fdmap_entry from = fdmap_get(fd);
+    struct fdmap_entry to = fdmap_get(new_fd);
+    if (lowest && new_fd > atomic_load_explicit(&vlisten_newest_fd, memory_order_relaxed))
+        vlisten_note_new_fd(new_fd);
+    if (from.kind != FDMAP_LISTENER && (to.kind == FDMAP_UNKNOWN || to.kind == FDMAP_FOREIGN))
+        on_plain_dup(from, to, new_fd);
+    else if (!is_in_vfork_child())
+        on_notable_dup(from, to, new_fd);
     return new_fd;
 }
 
@@ -168,8 +195,10 @@ static bool before_overwrite(int fd, int new_fd)
 {
     int saved = errno;
     struct fdmap_entry entry = fdmap_get(new_fd);
+    bool is_ours =
+        entry.kind == FDMAP_LISTENER || entry.kind == FDMAP_EPOLL || entry.kind == FDMAP_HIDDEN;
 
-    if (fd == new_fd || entry.kind == FDMAP_UNKNOWN || is_in_vfork_child())
+    if (fd == new_fd || !is_ours || is_in_vfork_child())
         return true;
     if (NEXT(fcntl)(fd, F_GETFD) < 0)
         return false;
@@ -219,11 +248,18 @@ static int set_status_flags(struct vlisten *listener, int fd, unsigned long flag
     return result;
 }
 
-static int get_status_flags(struct vlisten *listener, int fd)
+/* flags are the kernel's. A socket is open for reading and writing: else it need not be asked what
+ * it is. */
+static int get_status_flags(int fd, int flags)
 {
-    int flags = NEXT(fcntl)(fd, F_GETFL);
-
-    if (flags < 0 || !atomic_load(&listener->direct))
+    if (flags < 0)
+        return flags;
+    if (fdmap_get(fd).kind == FDMAP_UNKNOWN && (flags & O_ACCMODE) != O_RDWR) {
+        fdmap_set(fd, FDMAP_FOREIGN, 0);
+        return flags;
+    }
+    struct vlisten *listener = vlisten_find(fd);
+    if (!listener || !atomic_load(&listener->direct))
         return flags;
     return (flags & ~O_NONBLOCK) | (vlisten_is_nonblock(listener) ? O_NONBLOCK : 0);
 }
@@ -235,13 +271,12 @@ static int managed_fcntl(int (*next)(int, int, ...), int fd, int command, unsign
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC: return on_dup(fd, next(fd, command, argument), argument == 0);
-    case F_SETFL:
-    case F_GETFL: {
+    case F_GETFL: return get_status_flags(fd, next(fd, command, argument));
+    case F_SETFL: {
         struct vlisten *listener = vlisten_find(fd);
         if (!listener)
             break;
-        return command == F_GETFL ? get_status_flags(listener, fd)
-                                  : set_status_flags(listener, fd, argument);
+        return set_status_flags(listener, fd, argument);
     }
     default: break;
     }

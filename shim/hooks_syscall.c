@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,11 +18,30 @@
 #include "hooks.h"
 #include "next.h"
 
-struct arguments {
-    long at[6];
-};
+/* Calls that only change how the program goes on. */
+static long other_by_name(long number, const struct raw_arguments *a, int *known)
+{
+    int fd = (int)a->at[0];
+    char *path = (char *)a->at[0];
 
-static long by_name(long number, const struct arguments *a, int *known)
+    *known = 1;
+    switch (number) {
+    case SYS_ioctl: return ioctl(fd, (unsigned)a->at[1], a->at[2]);
+    case SYS_epoll_ctl:
+        return epoll_ctl(fd, (int)a->at[1], (int)a->at[2], (struct epoll_event *)a->at[3]);
+    case SYS_unlinkat: return unlinkat(fd, (const char *)a->at[1], (int)a->at[2]);
+    case SYS_execve: return execve(path, (char *const *)a->at[1], (char *const *)a->at[2]);
+    case SYS_prlimit64:
+        return prlimit(fd, (int)a->at[1], (const struct rlimit *)a->at[2],
+                       (struct rlimit *)a->at[3]);
+#ifdef SYS_unlink
+    case SYS_unlink: return unlink(path);
+#endif
+    default: return wait_by_number(number, a, known);
+    }
+}
+
+static long by_name(long number, const struct raw_arguments *a, int *known)
 {
     int fd = (int)a->at[0];
     void *pointer = (void *)a->at[1];
@@ -49,13 +71,13 @@ static long by_name(long number, const struct arguments *a, int *known)
 #ifdef SYS_dup2
     case SYS_dup2: return dup2(fd, (int)a->at[1]);
 #endif
-    default: *known = 0; return -1;
+    default: return other_by_name(number, a, known);
     }
 }
 
 SSHIM_EXPORT long syscall(long number, ...)
 {
-    struct arguments a;
+    struct raw_arguments a;
     va_list list;
     int known = 0;
 
@@ -69,5 +91,5 @@ SSHIM_EXPORT long syscall(long number, ...)
         if (known)
             return result;
     }
-    return NEXT(syscall)(number, a.at[0], a.at[1], a.at[2], a.at[3], a.at[4], a.at[5]);
+    return raw_call(number, &a);
 }

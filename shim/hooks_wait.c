@@ -1,8 +1,10 @@
-/* hooks_wait.c - the exported waiting calls: two stores around the real call, for the hint. Only
- * epoll_wait(2) may tell of a connection by itself, see wait_take_turn() and attend.h. */
+/* hooks_wait.c - the exported waiting calls, by name and by number: two stores around the real
+ * call, for the hint. Only epoll_wait(2) may tell of a connection by itself, see wait_take_turn()
+ * and attend.h. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "hooks.h"
@@ -230,4 +232,63 @@ SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
     WAITING_EPOLL(
         matters() && has_time(timeout) ? wait_mask_epoll(epoll_fd) : 0, ns_of(timeout), mask,
         NEXT(epoll_pwait2)(epoll_fd, events, max, left_of(&rounds, timeout, &left), mask));
+}
+
+/* --- by number --- */
+
+static long poll_raw(long number, const struct raw_arguments *a, bool may_block)
+{
+    struct pollfd *fds = (struct pollfd *)a->at[0];
+    nfds_t count = (nfds_t)a->at[1];
+
+    POLLING(may_block, (int)raw_call(number, a));
+}
+
+static long select_raw(long number, const struct raw_arguments *a, bool may_block)
+{
+    int count = (int)a->at[0];
+    fd_set *readable = (fd_set *)a->at[1];
+
+    SELECTING(may_block, (int)raw_call(number, a));
+}
+
+/* timeout_ms or timeout is the fourth argument. */
+static long epoll_raw(long number, const struct raw_arguments *given, bool in_ms)
+{
+    struct rounds rounds = {0};
+    struct raw_arguments a = *given;
+    struct timespec left;
+    int epoll_fd = (int)a.at[0], max = (int)a.at[2], timeout_ms = (int)a.at[3];
+    struct epoll_event *events = (struct epoll_event *)a.at[1];
+    const struct timespec *timeout = in_ms ? NULL : (const struct timespec *)given->at[3];
+    bool waits = in_ms ? timeout_ms != 0 : has_time(timeout);
+
+    WAITING_EPOLL(
+        matters() && waits ? wait_mask_epoll(epoll_fd) : 0,
+        in_ms ? ns_of_ms(timeout_ms) : ns_of(timeout), NULL,
+        (a.at[3] = in_ms ? left_ms_of(&rounds, timeout_ms) : (long)left_of(&rounds, timeout, &left),
+         (int)raw_call(number, &a)));
+}
+
+long wait_by_number(long number, const struct raw_arguments *a, int *known)
+{
+    *known = matters();
+    switch (*known ? number : -1) {
+#ifdef SYS_poll
+    case SYS_poll: return poll_raw(number, a, (int)a->at[2] != 0);
+#endif
+    case SYS_ppoll: return poll_raw(number, a, has_time((const struct timespec *)a->at[2]));
+#ifdef SYS_select
+    case SYS_select:
+#endif
+    case SYS_pselect6: return select_raw(number, a, has_time((const struct timespec *)a->at[4]));
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+#endif
+    case SYS_epoll_pwait: return epoll_raw(number, a, true);
+#ifdef SYS_epoll_pwait2
+    case SYS_epoll_pwait2: return epoll_raw(number, a, false);
+#endif
+    default: *known = 0; return -1;
+    }
 }

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -193,9 +195,20 @@ static const char *reason(int error)
     }
 }
 
+static void say(const char *const *parts, int count)
+{
+    struct iovec lines[8];
+    int saved = errno;
+
+    for (int i = 0; i < count; i++)
+        lines[i] = (struct iovec){(void *)(uintptr_t)parts[i], strlen(parts[i])};
+    if (writev(STDERR_FILENO, lines, count) < 0)
+        errno = saved; /* nobody to tell */
+    errno = saved;
+}
+
 void link_complain(int error)
 {
-    int saved = errno;
     const char *parts[] = {
         "sshim: cannot join the broker at ",
         env.broker,
@@ -203,11 +216,17 @@ void link_complain(int error)
         reason(error),
         "; start one with 'sshim run -w 0 --control PATH' or unset SSHIM_BROKER\n",
     };
-    struct iovec lines[sizeof parts / sizeof parts[0]];
 
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        lines[i] = (struct iovec){(void *)(uintptr_t)parts[i], strlen(parts[i])};
-    if (writev(STDERR_FILENO, lines, sizeof parts / sizeof parts[0]) < 0)
-        errno = saved; /* nobody to tell */
-    errno = saved;
+    say(parts, sizeof parts / sizeof parts[0]);
+}
+
+void link_complain_full(void)
+{
+    static _Atomic bool said;
+    const char *text =
+        "sshim: this process shares as many listeners as it can; further ones are its "
+        "own, and their addresses are in use for other copies\n";
+
+    if (!atomic_exchange(&said, true))
+        say(&text, 1);
 }

@@ -62,8 +62,9 @@ void prefork_fall_back(struct vlisten *listener, int fd)
     int saved = errno;
 
     attend_end(listener);
-    vlisten_set_nonblock(listener, status_flags(fd) & O_NONBLOCK);
-    show_canonical(listener, fd);
+    int flags = status_flags(fd); /* in another thread this may be the canonical socket already */
+    if (show_canonical(listener, fd))
+        vlisten_set_nonblock(listener, flags & O_NONBLOCK);
     errno = saved;
 }
 
@@ -182,7 +183,7 @@ static void play(struct vlisten *listener, int fd)
     NEXT(fcntl)(fd, F_SETFL, status_flags(fd) | O_NONBLOCK);
 }
 
-/* False: errno is what accept gives. */
+/* False: errno is what accept gives. It may also be time to ask for a new broker. */
 static bool wait_for_connection(struct vlisten *listener, int fd, bool is_over)
 {
     struct pollfd fds[] = {
@@ -191,7 +192,11 @@ static bool wait_for_connection(struct vlisten *listener, int fd, bool is_over)
     };
 
     for (;;) {
-        int ready = NEXT(poll)(fds, 2, vlisten_accept_timeout_ms(fd));
+        int timeout_ms = vlisten_accept_timeout_ms(fd);
+        bool must_ask = timeout_ms < 0 && renew_is_due_some_time(listener);
+        int ready = NEXT(poll)(fds, 2, must_ask ? RENEW_EVERY_S * 1000 : timeout_ms);
+        if (ready == 0 && must_ask)
+            return true;
         if (ready == 0)
             errno = EAGAIN;
         if (ready <= 0)

@@ -13,13 +13,10 @@
 #include "retarget.h"
 #include "vlisten.h"
 
-#define ASK_EVERY_S 1
 #define ANSWER_MS 20 /* a broker that is about to start answers later; nobody waits for it here */
 
-_Atomic unsigned vlisten_refits;
-
 /* With --handoff direct the canonical socket is where it is to be. */
-static bool is_orphan(struct vlisten *listener)
+bool renew_is_due_some_time(struct vlisten *listener)
 {
     return atomic_load(&listener->direct) && !board_has_flag(listener->board, BOARD_DIRECT) &&
            (atomic_load(&listener->board->worker.flags) & BOARD_LISTENING);
@@ -33,7 +30,7 @@ static bool is_my_turn(struct vlisten *listener)
     clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t due_s = atomic_load(&listener->ask_at_s);
     return now.tv_sec >= due_s &&
-           atomic_compare_exchange_strong(&listener->ask_at_s, &due_s, now.tv_sec + ASK_EVERY_S);
+           atomic_compare_exchange_strong(&listener->ask_at_s, &due_s, now.tv_sec + RENEW_EVERY_S);
 }
 
 static int ask(struct vlisten *listener, struct link_grant *grant)
@@ -65,8 +62,8 @@ static unsigned count_connections(struct vlisten *listener)
 }
 
 /*
- * What is raised now was raised in the old page: wait.c compares the counters. The connections of
- * this process go over from one to the other, which its relatives may still have.
+ * What is raised now was raised in the old page (vlisten_map_board). The connections of this
+ * process go over from one to the other, which its relatives may still have.
  */
 static bool take_board(struct vlisten *listener, int board_fd)
 {
@@ -79,7 +76,6 @@ static bool take_board(struct vlisten *listener, int board_fd)
         return false;
     }
     vlisten_set_nonblock(listener, nonblock);
-    atomic_store(&listener->refit, atomic_fetch_add(&vlisten_refits, 1) + 1);
     atomic_fetch_add(&listener->board->worker.direct, connections);
     atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
     return true;
@@ -110,7 +106,7 @@ void renew_if_due(struct vlisten *listener, int fd)
     struct link_grant grant;
     int saved = errno;
 
-    if (fd >= 0 && is_orphan(listener) && is_my_turn(listener) && vlisten_is_owner() &&
+    if (fd >= 0 && renew_is_due_some_time(listener) && is_my_turn(listener) && vlisten_is_owner() &&
         ask(listener, &grant) == 0) {
         if (grant.verdict == WIRE_SHARED && grant.channel_fd >= 0 && !refit(listener, fd, &grant))
             link_grant_refuse(&grant, grant.channel_fd);

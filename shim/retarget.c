@@ -140,6 +140,8 @@ static void visit_epoll(int fd, void *context)
     size_t kept = 0;
 
     append_number(path + strlen(path), (unsigned)fd);
+    if (fdmap_get(fd).kind == FDMAP_LISTENER || fdmap_get(fd).kind == FDMAP_HIDDEN)
+        return; /* a server may have hundreds */
     ssize_t len = readlink(path, link, sizeof link - 1);
     if (len < 0)
         return;

@@ -2,6 +2,7 @@
 #include "userptr.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -12,8 +13,15 @@
 #endif
 
 /* No page yet: first_page above last_page. */
-__thread struct userptr_range userptr_known[USERPTR_USES]
-    __attribute__((tls_model("initial-exec"))) = {[0 ... USERPTR_USES - 1] = {1, 0}};
+__thread struct userptr_range userptr_known[USERPTR_USES][USERPTR_WAYS] __attribute__((
+    tls_model("initial-exec"))) = {[0 ... USERPTR_USES - 1] = {[0 ... USERPTR_WAYS - 1] = {1, 0}}};
+
+/* The latest first; the oldest is forgotten. */
+static void remember(enum userptr_use use, struct userptr_range range)
+{
+    memmove(&userptr_known[use][1], &userptr_known[use][0], (USERPTR_WAYS - 1) * sizeof range);
+    userptr_known[use][0] = range;
+}
 
 /* rt_sigprocmask(2) reads the mask before it rejects `how`. Like any access by the kernel it lets
  * the stack grow. */
@@ -52,7 +60,7 @@ static bool ask(const void *pointer, size_t len_bytes, enum userptr_use use,
     for (uintptr_t page = first; good && page <= last; page++)
         good = is_good(page);
     if (good)
-        userptr_known[use] = (struct userptr_range){first, last};
+        remember(use, (struct userptr_range){first, last});
     errno = saved;
     return good;
 }

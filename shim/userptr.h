@@ -3,7 +3,7 @@
  * with EFAULT, and so must a hook that looks behind it before, or instead of, the kernel.
  *
  * What was found good is remembered per thread and purpose, so that a loop which passes the same
- * variables again pays two comparisons. Thread-safe, async-signal-safe, keeps errno.
+ * few variables again pays some comparisons. Thread-safe, async-signal-safe, keeps errno.
  */
 #ifndef SSHIM_SHIM_USERPTR_H
 #define SSHIM_SHIM_USERPTR_H
@@ -28,7 +28,9 @@ struct userptr_range {
 
 #define USERPTR_PAGE 4096u
 
-extern __thread struct userptr_range userptr_known[USERPTR_USES]
+#define USERPTR_WAYS 4 /* ranges that are remembered for each use */
+
+extern __thread struct userptr_range userptr_known[USERPTR_USES][USERPTR_WAYS]
     __attribute__((tls_model("initial-exec")));
 
 /* The slow halves: ask the kernel, one or two system calls a page. */
@@ -40,7 +42,11 @@ static inline bool userptr_is_known(const void *pointer, size_t len_bytes, enum 
     uintptr_t first = (uintptr_t)pointer / USERPTR_PAGE;
     uintptr_t last = ((uintptr_t)pointer + len_bytes - 1) / USERPTR_PAGE;
 
-    return first >= userptr_known[use].first_page && last <= userptr_known[use].last_page;
+    for (const struct userptr_range *range = userptr_known[use];
+         range < userptr_known[use] + USERPTR_WAYS; range++)
+        if (first >= range->first_page && last <= range->last_page)
+            return true;
+    return false;
 }
 
 /* A use is asked about either reading or writing, never both. Nothing is behind a length of 0. */

@@ -25,6 +25,7 @@
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
 _Atomic bool vlisten_any;
+_Atomic unsigned vlisten_refits;
 _Atomic int vlisten_newest_fd = -1;
 _Atomic int vlisten_careful_from = INT32_MAX;
 
@@ -101,15 +102,28 @@ void vlisten_learn_fd_limit(void)
 
 /* A record that is used keeps its page for ever: a thread may still sit in accept() on a listener
  * closed under it. */
+static void *map_page(struct board *at, int flags, int board_fd)
+{
+    int fixed = at ? MAP_FIXED : 0;
+    return mmap(at, BOARD_SIZE, PROT_READ | PROT_WRITE, flags | fixed, board_fd, 0);
+}
+
+/* Threads that have looked up the old one write into a page that is nobody's. refit and refitted
+ * are on either side of the change, so that wait.c can tell what it has raised where. */
 bool vlisten_map_board(struct vlisten *listener, int board_fd)
 {
-    int fixed = listener->board ? MAP_FIXED : 0;
-    void *page =
-        mmap(listener->board, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, board_fd, 0);
+    struct board *old = listener->board;
+    void *page = map_page(listener->spare, MAP_SHARED, board_fd);
 
     if (page == MAP_FAILED)
         return false;
-    listener->board = page;
+    unsigned refit = atomic_fetch_add(&vlisten_refits, 1) + 1;
+    atomic_store(&listener->refit, refit);
+    atomic_store(&listener->board, page);
+    atomic_store(&listener->refitted, refit);
+    if (old)
+        map_page(old, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    listener->spare = old;
     sole_note(listener);
     return true;
 }
@@ -283,26 +297,6 @@ int vlisten_shutdown(struct vlisten *listener, int fd, int how)
     if (atomic_load(&listener->direct) && !prefork_end(listener, fd))
         return 0;
     return NEXT(shutdown)(fd, SHUT_RDWR);
-}
-
-/* By this thread, for a child that is not there yet. */
-static __thread uint64_t counted_ahead __attribute__((tls_model("initial-exec")));
-
-/* Counted before the child is there: the parent may close before the child runs. */
-void vlisten_before_fork(void)
-{
-    counted_ahead = 0;
-    for (unsigned i = 0; i < VLISTEN_MAX; i++)
-        if (atomic_load(&vlisten_table[i].refs) > 0) {
-            atomic_fetch_add(&vlisten_table[i].board->worker.holders, 1);
-            counted_ahead |= UINT64_C(1) << i;
-        }
-}
-
-void vlisten_on_fork_failure(void)
-{
-    for (; counted_ahead; counted_ahead &= counted_ahead - 1)
-        atomic_fetch_sub(&vlisten_table[__builtin_ctzll(counted_ahead)].board->worker.holders, 1);
 }
 
 void vlisten_on_fork(void)

@@ -21,7 +21,8 @@
 #include "proto/scoreboard.h"
 #include "shim/link.h"
 
-#define VLISTEN_MAX 64
+#define VLISTEN_MAX 256 /* fdmap.h has room for no more */
+#define VLISTEN_SEEN 64 /* records whose waiting is told; that of the others cannot be seen */
 
 struct vlisten {
     _Atomic int refs; /* fds of the program in this process that refer to it; 0: free; -1: being
@@ -35,12 +36,14 @@ struct vlisten {
     _Atomic bool played;        /* then: O_NONBLOCK is known to be on */
     _Atomic int looks;          /* how often accept() may still look into the backlog in vain */
     _Atomic int64_t ask_at_s;   /* when renew.c may ask for a new broker next */
-    _Atomic unsigned refit;     /* vlisten_refits when it last got another board */
+    _Atomic unsigned refit;     /* vlisten_refits when its board began to be replaced last */
+    _Atomic unsigned refitted;  /* and when that was done */
     _Atomic bool told;          /* an event loop was told that the canonical socket is readable */
     _Atomic int attended_epoll; /* plus 1; 0: none; else see attend.c */
     _Atomic int attend_rest;    /* waits until it is tried again; while it is on, since it began */
     _Atomic int attend_next_rest;
-    struct board *board; /* never unmapped, only mapped over */
+    struct board *_Atomic board; /* never unmapped, only mapped over when it is of no more use */
+    struct board *spare;         /* where the next one is mapped */
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
     int backlog;           /* for listen(2), 0: as the program asks */
@@ -124,6 +127,12 @@ static inline unsigned vlisten_index(const struct vlisten *listener)
     return (unsigned)(listener - vlisten_table);
 }
 
+/* The record in a set of listeners that are waited for: a bit, or 0. */
+static inline uint64_t vlisten_bit(unsigned index)
+{
+    return index < VLISTEN_SEEN ? UINT64_C(1) << index : 0;
+}
+
 /* --- claim.c: from bind to listen --- */
 
 enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED, CLAIM_UNANSWERED };
@@ -156,8 +165,7 @@ int claim_abandon(struct vlisten *listener, int fd);
 
 /* --- renew.c --- */
 
-/* How often a board was replaced under a listener; wait.c lowers only what it raised in the board
- * of now. */
+/* How often any listener got a board; wait.c lowers only what it raised in the board of now. */
 extern _Atomic unsigned vlisten_refits;
 
 /*
@@ -166,13 +174,17 @@ extern _Atomic unsigned vlisten_refits;
  * does not even accept. Else does nothing.
  */
 void renew_if_due(struct vlisten *listener, int fd);
+/* Whether it would. No system call. */
+bool renew_is_due_some_time(struct vlisten *listener);
+#define RENEW_EVERY_S 1
+
 /* Whom SIGIO is for, and which signal it is. Borrows both. */
 void claim_copy_async(int from_fd, int to_fd);
 
 /* --- vlisten.c --- */
 
-/* Maps it in the place of the one before. False: errno of mmap(2), nothing changed. Borrows
- * board_fd. */
+/* Replaces the one before, if there is any, by it. False: errno of mmap(2), nothing changed.
+ * Borrows board_fd. */
 bool vlisten_map_board(struct vlisten *listener, int board_fd);
 
 /* Whether there is no room for one more record: what is bound now stays native. */
@@ -219,13 +231,17 @@ void vlisten_close_hidden(_Atomic int *hidden_fd);
  * another. */
 void vlisten_move_hidden(int fd, unsigned index);
 
-/* pthread_atfork: prepare, child. And when there is no child after all. */
-void vlisten_before_fork(void);
+/* pthread_atfork: child. */
 void vlisten_on_fork(void);
-void vlisten_on_fork_failure(void);
 
 /* Whether this is the process whose tables these are, not its vfork child. One system call. */
 bool vlisten_is_owner(void);
+
+/* --- hooks_fork.c --- */
+
+/* pthread_atfork: prepare. And when there is no child after all. */
+void vlisten_before_fork(void);
+void vlisten_on_fork_failure(void);
 
 /* --- accept.c --- */
 

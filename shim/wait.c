@@ -42,10 +42,24 @@ static void lower_all(void)
 {
     for (uint64_t rest = raised; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        if (atomic_load_explicit(&listener->refit, memory_order_relaxed) <= raised_at)
-            board_lower(listener->board);
+        struct board *board = listener->board; /* before the look at refit */
+        if (atomic_load(&listener->refit) <= raised_at)
+            board_lower(board);
     }
     raised = 0;
+}
+
+/* False: its board is being replaced, or was since raised_at, and this wait is not seen. */
+static bool raise_in(struct vlisten *listener)
+{
+    unsigned refitted = atomic_load(&listener->refitted);
+    struct board *board = listener->board;
+
+    board_raise(board);
+    if (refitted <= raised_at && atomic_load(&listener->refit) == refitted)
+        return true;
+    board_lower(board);
+    return false;
 }
 
 void wait_begin(uint64_t listeners)
@@ -57,11 +71,11 @@ void wait_begin(uint64_t listeners)
         if (atomic_load_explicit(&listener->direct, memory_order_relaxed))
             renew_if_due(listener, atomic_load(&listener->fd));
     }
-    raised = listeners;
-    raised_at = atomic_load_explicit(&vlisten_refits, memory_order_relaxed);
+    raised_at = atomic_load(&vlisten_refits);
     for (uint64_t rest = listeners; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        board_raise(listener->board);
+        if (raise_in(listener))
+            raised |= rest & -rest;
         if (board_claim_wake(listener->board))
             vlisten_wake_broker(listener);
     }
@@ -79,7 +93,7 @@ static uint64_t listener_bit(int fd)
     if (entry.kind != FDMAP_LISTENER)
         return 0;
     atomic_store_explicit(&vlisten_table[entry.index].fd, fd, memory_order_relaxed);
-    return UINT64_C(1) << entry.index;
+    return vlisten_bit(entry.index);
 }
 
 uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count)
@@ -322,10 +336,10 @@ int wait_complete_epoll(int epoll_fd, struct epoll_event *events, int ready, int
 
 void wait_learn(struct vlisten *listener, int fd)
 {
-    uint64_t bit = UINT64_C(1) << vlisten_index(listener);
+    uint64_t bit = vlisten_bit(vlisten_index(listener));
     struct fdmap_entry entry = fdmap_get(last_epoll_fd);
 
-    if (last_epoll_fd < 0 ||
+    if (last_epoll_fd < 0 || !bit ||
         (entry.kind == FDMAP_EPOLL &&
          (atomic_load_explicit(&epoll_sets[entry.index], memory_order_relaxed) & bit)))
         return;
@@ -343,7 +357,7 @@ void wait_forget_listener(unsigned index)
 {
     for (int i = 0; i < EPOLL_SETS; i++)
         if (atomic_load_explicit(&epoll_sets[i], memory_order_relaxed))
-            atomic_fetch_and(&epoll_sets[i], ~(UINT64_C(1) << index));
+            atomic_fetch_and(&epoll_sets[i], ~vlisten_bit(index));
 }
 
 void wait_forget_epoll(unsigned index)

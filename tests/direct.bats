@@ -19,6 +19,7 @@ teardown() { victims_teardown; }
 @test "direct: a program that only accepts on what it inherited is served" { victim victim_proc reexec-accept; }
 @test "direct: a child that sets O_NONBLOCK sets it for the parent" { victim victim_wait nonblock-fork; }
 @test "direct: a listener switched between waiting and not waiting does what was said last" { victim victim_wait nonblock-toggled; }
+@test "direct: calls by number do what their names do" { victim victim_wait all-by-number; }
 @test "direct: SO_RCVTIMEO ends accept with EAGAIN" { victim victim_wait timeout after; }
 
 # Another copy, or an earlier moment of this one, made the shared socket non-blocking.

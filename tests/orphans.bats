@@ -87,6 +87,43 @@ all_idle() {
 @test "a server that waits in select is taken in" { is_taken_in_as select; }
 @test "a server that forks per connection is taken in" { is_taken_in_as fork-per; }
 
+# Ticks of a 100th of a second that these processes have run.
+ticks_of() { # PID...
+    local pid
+    for pid in "$@"; do awk '{ print $14 + $15 }' "/proc/$pid/stat"; done | awk '{ sum += $1 } END { print sum }'
+}
+
+@test "threads that block in accept sleep while there is no broker" {
+    start_broker -w 2 -- "$VICTIM" threads "$ADDR"
+    local pids before
+    pids=$(status_of '.workers[].pid')
+    orphan_them
+    probe 40
+    # shellcheck disable=SC2086
+    before=$(ticks_of $pids)
+    sleep 1 # that is what is measured
+    # shellcheck disable=SC2086
+    echo "ticks: $(($(ticks_of $pids) - before))"
+    # shellcheck disable=SC2086
+    (($(ticks_of $pids) - before < 20))
+    start_broker -w 2 -- "$VICTIM" threads "$ADDR"
+    all_answer 2
+    stop_broker
+}
+
+channels_are_back() { # COUNT
+    (($(find "/proc/$BROKER/fd" -lname '*sshim-board*' | wc -l) == $1))
+}
+
+@test "who blocks in accept is taken in though nobody connects" {
+    start_broker -w 2 -- "$VICTIM" threads "$ADDR"
+    orphan_them
+    start_broker -w 2 -- "$VICTIM" threads "$ADDR"
+    wait_until channels_are_back 2
+    all_answer 2
+    stop_broker
+}
+
 @test "a socket file stays, and is gone with all that belongs to it when the new broker stops" {
     TO=$TMP/server.sock
     start_broker -w 2 -- "$VICTIM" accept "$TO"

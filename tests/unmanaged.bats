@@ -75,3 +75,23 @@ os._exit(0)'
     start_other env SSHIM_BROKER= LD_PRELOAD="$LIB" "$VICTIM" accept "$ADDR"
     wait_until probe 1
 }
+
+# bystander_calls FILE [PORT [STRACE OPTION...]]: what that program calls between its marks "begin" and "end", the
+# first time of waiting apart.
+bystander_calls() {
+    local file=$1 port=${2:-0}
+    strace -qq -o "$file.raw" "${@:3}" "$BUILD/tests/progs/victim_calls" bystander "$port" 3>&-
+    awk -F '"' '/write\(-1, "/ { on = $2 != "asks" && (on || $2 == "begin" || $2 == "wait") && $2 != "end"; print $2; next }
+        on { sub(/\(.*/, ""); print }' "$file.raw" >"$file"
+    [[ $(grep -c . "$file") -gt 60 ]]
+}
+
+@test "a worker pays no system call for descriptors that are not shared listeners" {
+    bystander_calls "$TMP/native"
+    start_broker -w 0
+    bystander_calls "$TMP/managed" 0 -E LD_PRELOAD="$LIB" -E SSHIM_BROKER="$CONTROL"
+    diff "$TMP/native" "$TMP/managed"
+    bystander_calls "$TMP/listens" "$PORT" -E LD_PRELOAD="$LIB" -E SSHIM_BROKER="$CONTROL"
+    diff "$TMP/native" "$TMP/listens"
+    stop_broker
+}

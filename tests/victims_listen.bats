@@ -120,3 +120,28 @@ PY
     done
     stop_clean
 }
+
+all_listen() { # COPIES
+    [ "$(grep -c "all listen" "$T/out")" = "$1" ]
+}
+
+@test "a hundred listeners of one server are all served by all copies" {
+    start 2 -- "$PROGS/victim_listen" crowd "$PORT" 100
+    wait_for all_listen 2
+    for i in 1 64 65 100; do
+        probe "127.0.1.$i:$PORT" 2
+    done
+    stop_clean
+}
+
+@test "more listeners than can be shared are served by the copy alone, which says so" {
+    start 1 -- "$PROGS/victim_listen" crowd "$PORT" 270
+    PATIENCE=90 wait_for all_listen 1
+    probe "127.0.1.1:$PORT" 1
+    probe "127.0.1.255:$PORT" 1
+    probe "127.0.2.13:$PORT" 1
+    [ "$(grep -c "shares as many listeners as it can" "$T/err")" = 1 ]
+    "$SSHIM" stop --control "$CONTROL"
+    wait "$BROKER"
+    wait_for nothing_of_ours
+}

@@ -31,4 +31,5 @@ signalled() {
 @test "a signal chosen by F_SETSIG tells of connections" { signalled realtime; }
 @test "a hundred threads that accept on one listener are served" { victim victim_wait threads 100; }
 @test "a thread that polls and another that accepts are served" { victim victim_wait poll-apart; }
-@test "waiting that no hook sees is served" { victim victim_wait raw-epoll; }
+@test "a server that makes its calls by number is served" { victim victim_wait all-by-number; }
+@test "waiting that no hook sees is served" { victim victim_wait past-epoll; }

@@ -34,7 +34,7 @@ VICTIMS = [("victim_fd", "fd0"), ("victim_fd", "close-above-range"), ("victim_fd
            ("victim_accept", "interrupted"), ("victim_listen", "twice"), ("victim_listen", "shutdown"),
            ("victim_proc", "reexec"), ("victim_proc", "passed"), ("victim_proc", "daemon-between"),
            ("victim_proc", "vfork"), ("victim_proc", "prefork"), ("victim_wait", "epoll-edge-before-listen"),
-           ("victim_wait", "raw-epoll"), ("victim_wait", "threads"), ("victim_wait", "poll-apart")]
+           ("victim_wait", "past-epoll"), ("victim_wait", "threads"), ("victim_wait", "poll-apart")]
 
 CALL = re.compile(r"^(\d+) +(?:[\d.]+ )?(\w+)\((.*)\) += (-?\d+)(?:<([^>]*(?:->[^>]*)?)>)?(?: (E\w+))?")
 FIRST_FD = re.compile(r"^(\d+)<([A-Za-z0-9-]+):\[")

@@ -305,6 +305,34 @@ static void many(int port, const char *argument)
     }
 }
 
+/* So many addresses on one port, from 127.0.1.1 on. */
+static void crowd(int port, const char *argument)
+{
+    static struct pollfd fds[400];
+    struct sockaddr_in addr = loopback(port);
+    struct sockaddr_storage peer;
+    int count = atoi(argument);
+
+    CHECK(count <= 400);
+    for (int i = 0; i < count; i++) {
+        addr.sin_addr.s_addr = htonl(0x7f000101u + (unsigned)i);
+        fds[i] = (struct pollfd){.fd = make_socket(), .events = POLLIN};
+        MUST(bind(fds[i].fd, (struct sockaddr *)&addr, sizeof addr));
+        MUST(listen(fds[i].fd, 16));
+        MUST(fcntl(fds[i].fd, F_SETFL, O_NONBLOCK));
+    }
+    puts("all listen");
+    fflush(stdout);
+    for (;;) {
+        MUST(poll(fds, (nfds_t)count, -1));
+        for (int i = 0; i < count; i++) {
+            int conn_fd = fds[i].revents ? accept_one(fds[i].fd, &peer) : -1;
+            if (conn_fd >= 0)
+                answer(conn_fd, &peer);
+        }
+    }
+}
+
 /* TCP and UDP on one number: only the first is shared, so the other is switched to share natively.
  */
 static void with_udp(int port, const char *argument)
@@ -335,6 +363,7 @@ static const struct victim_mode modes[] = {
     {"path-in-use", unix_path_in_use},
     {"abstract", unix_abstract},
     {"many", many},
+    {"crowd", crowd},
     {"udp", with_udp},
     {NULL, NULL},
 };

@@ -1,4 +1,5 @@
 /* victim_wait.c - servers that wait for connections in uncommon ways. */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -186,6 +187,40 @@ static void nonblock_by_ioctl(int port, const char *argument)
     }
 }
 
+/* The same, and all else, by number. */
+static void all_by_number(int port, const char *argument)
+{
+    int fd = make_listener(port);
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    struct timespec second = {.tv_sec = 1};
+    int epoll_fd = MUST(epoll_create1(EPOLL_CLOEXEC));
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    (void)argument;
+    MUST((int)syscall(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_ADD, fd, &event));
+    for (int turn = 0;; turn++) {
+        int on = 1;
+        MUST((int)syscall(SYS_ioctl, fd, FIONBIO, &on));
+        CHECK((int)syscall(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK);
+        if (turn % 3 == 0)
+            MUST((int)syscall(SYS_epoll_pwait, epoll_fd, &event, 1, 1000, NULL, 8));
+        else if (turn % 3 == 1)
+            MUST((int)syscall(SYS_ppoll, &polled, 1, &second, NULL, 8));
+        else
+            MUST((int)syscall(SYS_fcntl, fd, F_SETFL, O_RDWR | O_NONBLOCK));
+        CHECK(event.data.fd == fd);
+        accept_until_empty(fd);
+        on = 0;
+        MUST((int)syscall(SYS_ioctl, fd, FIONBIO, &on));
+        CHECK(!((int)syscall(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK));
+        int conn_fd = (int)syscall(SYS_accept4, fd, NULL, NULL, SOCK_CLOEXEC);
+        if (conn_fd >= 0)
+            answer(conn_fd, NULL);
+        else
+            CHECK(errno == EINTR);
+    }
+}
+
 /* O_NONBLOCK belongs to the file: what the child sets holds for the parent. */
 static void nonblock_after_fork(int port, const char *argument)
 {
@@ -346,15 +381,18 @@ static void poll_apart(int port, const char *argument)
 }
 
 /* Waiting that no hook sees. */
-static void raw_epoll(int port, const char *argument)
+static void past_epoll(int port, const char *argument)
 {
     int fd = make_listener(port);
     (void)argument;
     set_nonblock(fd, true);
     int epoll_fd = add_epoll(fd, EPOLLIN);
+    int (*wait_past)(int, struct epoll_event *, int, int) = NULL;
+    *(void **)&wait_past = dlsym(dlopen("libc.so.6", RTLD_NOW), "epoll_wait");
+    CHECK(wait_past != NULL);
     for (;;) {
         struct epoll_event event;
-        syscall(SYS_epoll_pwait, epoll_fd, &event, 1, -1, NULL, 8);
+        wait_past(epoll_fd, &event, 1, -1);
         accept_until_empty(fd);
     }
 }
@@ -375,7 +413,8 @@ static const struct victim_mode modes[] = {
     {"sigio", by_signal},
     {"threads", threads},
     {"poll-apart", poll_apart},
-    {"raw-epoll", raw_epoll},
+    {"all-by-number", all_by_number},
+    {"past-epoll", past_epoll},
     {NULL, NULL},
 };
 
