@@ -58,3 +58,29 @@ time.sleep(100)' "$CONTROL"
     [[ $status == 1 ]]
     [[ $output == *"not within"* ]]
 }
+
+@test "a foreign suite leaves no broker behind that its keeper has revived" {
+    BUILD=$BUILD FOREIGN_OUT=$TMP PYTHONPATH=$BATS_TEST_DIRNAME/foreign run python3 - "$VICTIM" "$ADDR" <<'END'
+import os, sys, time
+import run
+
+class Suite:
+    unprivileged = False
+
+def kill_broker(process, end, deadline):
+    while run.ONBOARD not in run.read(folder + "/.log"):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+
+folder = os.environ["FOREIGN_OUT"]
+control = folder + "/.control"
+run.wait_for_end = kill_broker
+run.run_once(Suite, [sys.argv[1], "accept", sys.argv[2]], folder, True)
+print("left", run.find_processes(control))
+END
+    [[ $status == 0 ]]
+    [[ $output == "left []" ]]
+    rm -f "$TMP"/.[a-z]*
+}

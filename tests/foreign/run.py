@@ -8,6 +8,7 @@ a test differs. known.txt lists tests whose difference has a reason, and tests t
 import concurrent.futures
 import fnmatch
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,13 +53,55 @@ def wait_for_end(process, end, deadline):
         time.sleep(0.1)
 
 
+def read_bytes(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:  # it has ended
+        return b""
+
+
+def find_processes(control):
+    """The broker's, its keeper's, those that a keeper started after the broker's death, and their workers."""
+    name = os.fsencode(control)
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and
+            (name in read_bytes(f"/proc/{pid}/cmdline").split(b"\0") or
+             b"SSHIM_BROKER=" + name in read_bytes(f"/proc/{pid}/environ").split(b"\0"))]
+
+
+def send_all(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def end_all(control):
+    """Stopped first, or a keeper would start another broker in between. True: none was left."""
+    for _ in range(10):
+        pids = find_processes(control)
+        if not pids:
+            return True
+        send_all(pids, signal.SIGSTOP)
+        send_all(pids, signal.SIGKILL)
+        time.sleep(0.1)
+    return False
+
+
 def stop(process, control):
-    if control and process.poll() is None:
+    if control:
         subprocess.run([BUILD + "/sshim", "stop", "--control", control], timeout=60, check=False,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if process.poll() is None:
         process.terminate()
-    process.wait(60)
+    try:
+        process.wait(60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        if control and not end_all(control):
+            raise RuntimeError(f"processes of {control} do not end")
 
 
 def drop_root(suite, folder):
@@ -146,7 +189,7 @@ def report(result):
         for name in names:
             print(f"  {mark} {name}: native {native.get(name, ('absent', ''))[0]},"
                   f" shim {shim.get(name, ('absent', ''))[0]}", flush=True)
-            if VERBOSE and mark == "DIFFERS":
+            if VERBOSE and mark != "listed":
                 print(shim.get(name, ("", ""))[1] or native.get(name, ("", ""))[1], flush=True)
 
 
@@ -178,6 +221,9 @@ def main():
             report(result)
             _, _, native, shim, listed, bad, flaked = result
             failed += len(bad)
+            if not count(native):
+                print(f"  DIFFERS from what it should: no test of {suite.name}/{module} passes natively", flush=True)
+                failed += 1
             skipped += len(listed) + len(flaked)
             passed += sum(passes(native, name) and passes(shim, name) for name in native)
             skipped += sum(not passes(native, name) and not passes(shim, name) for name in native)
