@@ -262,8 +262,22 @@ void channel_count_late(struct channel *channel)
     publish_sent(channel);
 }
 
+/* The worker was only slow: it has counted after all what was forgiven. Else as many later offers
+ * would seem taken as soon as they are sent. */
+static void forgive_less(struct channel *channel)
+{
+    uint64_t pending = channel->sent - channel->recalled;
+    uint64_t taken = atomic_load(&channel->board->worker.taken);
+    uint64_t missing = taken < pending ? pending - taken : 0;
+
+    if (channel->forgiven > missing)
+        channel->forgiven = missing;
+}
+
 int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd)
 {
+    if (channel->forgiven > 0)
+        forgive_less(channel);
     /* Counted before it is there: a worker that sees it missing waits for it, one that has it
      * untold would not. */
     channel->sent++;

@@ -74,9 +74,9 @@ static int try_directly(struct vlisten *listener, int fd, struct sockaddr *addr,
 }
 
 static int try_as_sole(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                       int flags)
+                       int flags, bool *gave_way)
 {
-    if (!sole_begin_take(listener))
+    if (!sole_begin_take(listener, gave_way))
         return -1; /* EAGAIN, as errno says already */
     int conn_fd = try_directly(listener, fd, addr, len, flags);
     sole_end_take(listener);
@@ -195,6 +195,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
 {
     struct wire_offer offer;
     int conn_fd;
+    bool gave_way;
 
     for (;;) {
         if (direct_should_try(listener)) {
@@ -206,8 +207,8 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
         if (got < 0 && errno == ECONNRESET)
             continue; /* the broker died with mail unread; what it sent is still to come */
         if (got < 0 && errno == EAGAIN && sole_is_concerned(listener)) {
-            conn_fd = try_as_sole(listener, fd, addr, len, flags);
-            if (conn_fd >= 0 || errno != EAGAIN || !sole_await(listener, fd))
+            conn_fd = try_as_sole(listener, fd, addr, len, flags, &gave_way);
+            if (conn_fd >= 0 || errno != EAGAIN || !sole_await(listener, fd, gave_way))
                 return conn_fd;
             continue;
         }

@@ -24,17 +24,17 @@ bool sole_is_concerned(struct vlisten *listener)
            !vlisten_is_shut_down(listener);
 }
 
-static bool may_take(struct vlisten *listener)
+static bool may_take(struct vlisten *listener, bool *gave_way)
 {
-    return atomic_load(&listener->board->broker.taking) == 0 && direct_is_oldest(listener) &&
-           board_starving(listener->board) != BOARD_ASK;
+    *gave_way = atomic_load(&listener->board->broker.taking) != 0;
+    return !*gave_way && direct_is_oldest(listener) && board_starving(listener->board) != BOARD_ASK;
 }
 
 /* Each says what it does before it looks at the other: two may give way, never both go on. */
-bool sole_begin_take(struct vlisten *listener)
+bool sole_begin_take(struct vlisten *listener, bool *gave_way)
 {
     atomic_fetch_add(&listener->board->worker.takes, 1);
-    if (may_take(listener))
+    if (may_take(listener, gave_way))
         return true;
     sole_end_take(listener);
     return false;
@@ -55,10 +55,12 @@ static bool is_readable(int fd, int timeout_ms)
     return is;
 }
 
-bool sole_await(struct vlisten *listener, int fd)
+/* What the broker took before it says that it does not is there by now. But it may have given way
+ * as well, and then nobody has looked. */
+bool sole_await(struct vlisten *listener, int fd, bool gave_way)
 {
     if (atomic_load(&listener->board->broker.taking) == 0)
-        return is_readable(fd, 0); /* what it took before that is there by now */
+        return gave_way || is_readable(fd, 0);
     for (int turn = 0; turn < AWAIT_TURNS; turn++)
         if (is_readable(fd, 1) || atomic_load(&listener->board->broker.taking) == 0)
             return true;
@@ -67,15 +69,17 @@ bool sole_await(struct vlisten *listener, int fd)
 
 bool sole_has_connection(struct vlisten *listener, int fd)
 {
+    bool gave_way;
+
     if (atomic_load_explicit(&listener->direct, memory_order_relaxed) ||
         !board_has_flag(listener->board, BOARD_SOLE) ||
         !board_has_worker_flag(listener->board, BOARD_LISTENING) || vlisten_is_shut_down(listener))
         return false;
     do
         if (is_readable(fd, 0) ||
-            (may_take(listener) && is_readable(atomic_load(&listener->shadow_fd), 0)))
+            (may_take(listener, &gave_way) && is_readable(atomic_load(&listener->shadow_fd), 0)))
             return true;
-    while (sole_await(listener, fd));
+    while (sole_await(listener, fd, gave_way));
     return false;
 }
 

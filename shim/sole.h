@@ -30,13 +30,13 @@ void sole_note(struct vlisten *listener);
 bool sole_is_concerned(struct vlisten *listener);
 
 /* Around an accept4 on the canonical socket; the broker leaves it alone meanwhile. False: something
- * older is on its way. */
-bool sole_begin_take(struct vlisten *listener);
+ * older is on its way, or may be (*gave_way). */
+bool sole_begin_take(struct vlisten *listener, bool *gave_way);
 void sole_end_take(struct vlisten *listener);
 
 /* Nothing was there: whether to look once more. Waits for the broker, some milliseconds at most,
  * while that is about to send a connection. */
-bool sole_await(struct vlisten *listener, int fd);
+bool sole_await(struct vlisten *listener, int fd, bool gave_way);
 
 /* Whether accept() would find a connection though the channel was empty a moment ago. */
 bool sole_has_connection(struct vlisten *listener, int fd);

@@ -16,10 +16,7 @@ inline count_untaken(w)
 /* channel_count_late(): taken before the broker before us died, and counted since */
 inline count_late(w)
 {
-    if
-    :: atomic { taken[w] > sent[w] -> sent[w] = taken[w] }
-    :: else
-    fi
+    sent[w] = (taken[w] > sent[w] -> taken[w] : sent[w])
 }
 
 /* channel_is_idle(). Its reads of the worker's line are three steps; what the broker alone knows is none. */
@@ -181,11 +178,11 @@ inline dispatch_pump()
         :: else
         fi
     od;
-    atomic { picked = 0; got = NONE }
+    atomic { picked = 0; got = NONE; late = false; pumps = false }
 }
 
 /* recall_on_check(), on_overdue(): what is outstanding is not taken in time */
-inline check()
+inline model_check()
 {
     i = 0;
     do
@@ -202,48 +199,50 @@ inline check()
     atomic { i = 0; untaken = 0 }
 }
 
-inline on_time()
+inline model_on_time()
 {
-    check();
+    model_check();
     if
-    :: is_starving || stranded[0] || stranded[1] -> dispatch_pump() /* on_tick(); recall_on_check() */
+    :: is_starving || stranded[0] || stranded[1] -> pumps = true /* on_tick(); recall_on_check() */
 #if defined(ATTEND) && !defined(MUTATE_NO_LOOKOUT)
-    :: may_attend && armed && len(backlog) > 0 -> dispatch_pump() /* on_lookout() */
+    :: may_attend && armed && len(backlog) > 0 -> pumps = true /* on_lookout() */
 #endif
-    :: else
+    :: else -> late = false
     fi
 }
 
-inline on_event()
+/* What happens; dispatch_pump() is what the broker then does, in one place so that there are fewer states. */
+inline model_on_event()
 {
     if
 #ifdef ATTEND
-    :: armed && is_told && len(backlog) > 0 -> dispatch_pump() /* on_canonical_ready() */
+    :: atomic { armed && is_told && len(backlog) > 0 -> pumps = true } /* on_canonical_ready() */
     :: atomic { armed && is_told && len(backlog) == 0 -> is_told = false }
 #ifdef SLOWER
     :: atomic { may_attend -> may_attend = false; is_told = true } /* watch_set_brisk() */
 #endif
 #else
-    :: armed && nempty(backlog) -> dispatch_pump() /* on_canonical_ready() */
+    :: atomic { armed && nempty(backlog) -> pumps = true } /* on_canonical_ready() */
 #endif
-    :: atomic { wakes[0] > 0 -> wakes[0]--; woken[0] = true }; dispatch_pump() /* dispatch_wake() */
-    :: atomic { wakes[1] > 0 -> wakes[1]--; woken[1] = true }; dispatch_pump()
+    :: atomic { wakes[0] > 0 -> wakes[0]--; woken[0] = true; pumps = true } /* dispatch_wake() */
+    :: atomic { wakes[1] > 0 -> wakes[1]--; woken[1] = true; pumps = true }
 #ifdef KILL_WORKER
-    :: atomic { dead[0] && !closed[0] -> closed[0] = true; woken[0] = false; stranded[0] = true };
-        dispatch_pump() /* dispatch_close_channel() */
+    :: atomic {
+        dead[0] && !closed[0] -> closed[0] = true; woken[0] = false; stranded[0] = true; pumps = true
+    } /* dispatch_close_channel() */
 #endif
 #ifdef KILL_BOTH
-    :: atomic { listens[0] -> listens[0] = false; closed[0] = false }; start(0)
-    :: atomic { listens[1] -> listens[1] = false; closed[1] = false }; start(1)
+    :: atomic { listens[0] -> listens[0] = false; start(0) }
+    :: atomic { listens[1] -> listens[1] = false; start(1) }
 #endif
 #if PATIENCE > 0 && !defined(MUTATE_NO_TICK)
-    :: atomic { patient && is_starving -> patient = false }; dispatch_pump() /* on_tick() */
+    :: atomic { patient && is_starving -> patient = false; pumps = true } /* on_tick() */
 #endif
 #if EARLY > 0
-    :: atomic { early < EARLY -> early++ }; on_time()
+    :: atomic { early < EARLY -> early++ }; model_on_time()
 #endif
 #ifdef TIMERS
-    :: atomic { timeout && rounds < ROUNDS -> rounds++; late = true }; on_time(); late = false
+    :: atomic { timeout && rounds < ROUNDS -> rounds++; late = true }; model_on_time()
 #endif
     fi
 }

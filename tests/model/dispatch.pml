@@ -2,7 +2,7 @@
  * dispatch.pml - how a connection finds an idle worker: the board, `starving`, wake-ups, direct takes, offers,
  * recalls, loops that attend, and the death of a worker, of the broker, or of the broker and its keeper. One
  * listener, two workers. Steps are as fine as what another process can see between them. shim.pml is what a worker
- * does, broker.pml what the broker does, resume.pml what the next broker does. A name() in a comment is a function of
+ * does, broker.pml what the broker does, resume.pml what the next broker does. A a name with () in a comment is a function of
  * the code; run.sh looks whether there is one.
  *
  * Properties: never is a connection accepted twice (take), and when nothing can move any more none has been lost
@@ -42,6 +42,11 @@
 #ifndef PATIENCE
 #define PATIENCE 0
 #endif
+#ifdef ATTEND
+#define SEEN true /* connections come fast: they have waited before */
+#else
+#define SEEN false
+#endif
 #define WORKERS 2
 #define NONE 255
 #define ROUNDS 8 /* of timers when nothing else can happen; each must bring something about */
@@ -60,10 +65,10 @@ bool held_by[WORKERS * CONNECTIONS]; /* a worker's fd table does */
 
 /* struct board */
 byte waiting[WORKERS], taken[WORKERS];
-bool waits[WORKERS];
+bool waits[WORKERS] = SEEN;
 byte starves[WORKERS];
 byte sent[WORKERS]; /* as published; the broker's own count is the same */
-bool blind[WORKERS] = true;
+bool blind[WORKERS] = !SEEN;
 
 /* The journal's connection in hand. */
 byte hand_fd = NONE;
@@ -146,7 +151,7 @@ active proctype Clients()
 
 active proctype Broker()
 {
-    bool is_starving, idle, unseen, late, holds, stray, patient;
+    bool pumps, resumes, is_starving, idle, unseen, late, holds, stray, patient;
     bool woken[WORKERS], stranded[WORKERS], suspect[WORKERS], closed[WORKERS];
     byte starving_as, held = NONE, got = NONE, picked, untaken, value, i, k, early, found, patience;
     bool has_died;
@@ -157,10 +162,12 @@ active proctype Broker()
         if
 #if KILLS > 0
         :: has_died -> has_died = false; resume()
+        :: !has_died && resumes && !pumps -> model_rescue_next()
 #elif defined(KILL_BOTH)
-        :: has_died -> has_died = false; begin_anew()
+        :: has_died -> has_died = false; model_begin_anew()
 #endif
-        :: !has_died -> on_event()
+        :: !has_died && pumps -> dispatch_pump()
+        :: !has_died && !resumes && !pumps -> model_on_event()
         fi
     } unless { atomic { broker_killed -> broker_killed = false; has_died = true } }
     od

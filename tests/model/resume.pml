@@ -1,8 +1,8 @@
 /* resume.pml - the next broker: the keeper goes on as it, or one starts from nothing. Part of dispatch.pml. */
 
-inline forget_all()
+inline model_forget_all()
 {
-    is_starving = false; armed = false; held = NONE; got = NONE; holds = false; stray = false; idle = false;
+    is_starving = false; pumps = false; resumes = false; armed = false; held = NONE; got = NONE; holds = false; stray = false; idle = false;
     late = false; starving_as = FED; picked = 0; unseen = false; untaken = 0; value = 0; i = 0; found = 0;
     woken[0] = false; woken[1] = false; stranded[0] = false; stranded[1] = false;
     suspect[0] = false; suspect[1] = false; closed[0] = false; closed[1] = false;
@@ -12,7 +12,7 @@ inline forget_all()
 #if KILLS > 0
 
 /* find_strays(), is_known(): of two numbers of one connection one is passed on. Then in_table tells of the strays. */
-inline inherit()
+inline model_inherit()
 {
     do
     :: k < CONNECTIONS && copied[k] && in_table[k] ->
@@ -95,65 +95,55 @@ inline put_back(w)
     od
 }
 
-/* recount_rescue(), put_anywhere() */
-inline rescue(c)
-{
-    assert(held == NONE); /* there is room for one */
-    held = c;
-    dispatch_pump();
-    if
-    :: held != NONE -> atomic { got = held; held = NONE };
-        if
-        :: !closed[0] -> hand(0)
-        :: !closed[1] -> hand(1)
-        :: else -> held = got
-        fi;
-        got = NONE
-    :: else
-    fi
-}
-
 /* resume_load() in the keeper: nothing is known but the fd table, the journal and the boards */
 inline resume()
 {
     atomic {
-        forget_all();
+        model_forget_all();
         do
         :: back[0]?_
         :: back[1]?_
         :: len(back[0]) == 0 && len(back[1]) == 0 -> break
         od;
         k = 0;
-        inherit()
+        model_inherit()
     };
     recount_channel(0);
     recount_channel(1);
     put_back(0);
     put_back(1);
-    do
-    :: k < CONNECTIONS ->
+    resumes = true
+}
+
+/* recount_rescue() of stray k, then dispatch_pump(), then put_anywhere(): there is room for the next one */
+inline model_rescue_next()
+{
+    if
+    :: held != NONE ->
+        atomic { got = held; held = NONE };
         if
-        :: in_table[k] -> rescue(k)
-        :: else
+        :: !closed[0] -> hand(0)
+        :: !closed[1] -> hand(1)
         fi;
-        k++
-    :: else -> break
-    od;
-    atomic { /* journal_end_send() */
-        hand_fd = NONE; hand_copied = false; hand_closed = false; hand_channel = 0; hand_net = 0;
-        k = 0
-    };
-    dispatch_pump()
+        got = NONE
+    :: atomic { held == NONE && k < CONNECTIONS && in_table[k] -> held = k; k++; pumps = true }
+    :: atomic { held == NONE && k < CONNECTIONS && !in_table[k] -> k++ }
+    :: atomic {
+        held == NONE && k == CONNECTIONS ->
+        hand_fd = NONE; hand_copied = false; hand_closed = false; hand_channel = 0; hand_net = 0; /* journal_end_send() */
+        k = 0; resumes = false; pumps = true
+    }
+    fi
 }
 
 #endif
 #ifdef KILL_BOTH
 
 /* A new `sshim run`: it has taken the canonical socket from a worker (orphans.c), and no channel yet. */
-inline begin_anew()
+inline model_begin_anew()
 {
     atomic {
-        forget_all();
+        model_forget_all();
         closed[0] = true;
         closed[1] = true;
         both_killed = true
@@ -163,14 +153,11 @@ inline begin_anew()
 /* dispatch_start() */
 inline start(w)
 {
-#ifdef ATTEND
-    atomic { is_told = is_told || !armed };
-#endif
-    if
-    :: is_starving -> woken[w] = true
-    :: else -> armed = true
-    fi;
-    dispatch_pump()
+    closed[w] = false;
+    is_told = is_told || !armed;
+    woken[w] = is_starving;
+    armed = armed || !is_starving;
+    pumps = true
 }
 
 #endif

@@ -37,7 +37,7 @@ inline finish_take(w)
     fi
 }
 
-/* is_permitted() of direct.c, then try_directly(): somebody else may have been faster */
+/* direct_is_permitted(), then try_directly(): somebody else may have been faster */
 inline take_directly(w)
 {
     if

@@ -68,6 +68,7 @@ def rolling(r, mode, ways, times, connections=0):
         # so many that one in ten thousand would show; restarts go on meanwhile
         while answered(pool) < connections and time.monotonic() - begun < 300:
             restart_by_command(pool)
+            r.did()
         watch.finish()
         result = load.finish()
         r.count(result)

@@ -1,7 +1,10 @@
 /* test_pick.c - broker/pick.c and the counters of broker/channel.c, on channels made by hand. */
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/journal.h"
 #include "broker/pick.h"
 #include "broker/worker.h"
 #include "unit.h"
@@ -278,6 +281,26 @@ static void suspicion_grows_to_a_second(void)
     CHECK(last == 1000);
 }
 
+/* A worker that was stopped between receiving and counting. */
+static void what_is_counted_after_all_is_forgiven_no_more(void)
+{
+    struct wire_offer offer = {.addr_len = 16};
+
+    reset();
+    wire_head_init(&offer.head, WIRE_OFFER);
+    channels[0].sent = 1;
+    channel_forgive(&channels[0]);
+    CHECK(channel_untaken(&channels[0]) == 0);
+    boards[0].worker.taken = 1;
+    int pair[2];
+    CHECK(journal_init() == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+    channels[0].our_fd = pair[0];
+    CHECK(channel_send(&channels[0], &offer, pair[1]) == 0);
+    CHECK(channel_untaken(&channels[0]) == 1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void forgiven_offers_do_not_count(void)
 {
     reset();
@@ -362,6 +385,8 @@ int main(void)
     unit_run("channel: suspicion lasts longer each time, a second at most",
              suspicion_grows_to_a_second);
     unit_run("channel: what was forgiven is not untaken", forgiven_offers_do_not_count);
+    unit_run("channel: what is counted after all is forgiven no more",
+             what_is_counted_after_all_is_forgiven_no_more);
     unit_run("pick: a busy one to try, but not too soon", a_busy_one_to_try);
     unit_run("pick: a source always gets the same worker, sources are spread",
              a_source_stays_where_it_is);
