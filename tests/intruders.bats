@@ -64,8 +64,8 @@ fds_are_back() { # COUNT
     wait_until grep -q hoards "$TMP/out"
     local got
     got=$(grep -m 1 -o 'hoards [0-9]*' "$TMP/out" | cut -d' ' -f2)
-    ((got > 0 && got <= 128))
-    (($(find "/proc/$BROKER/fd" -lname '*sshim-board*' | wc -l) <= 256))
+    ((got > 0 && got <= 512))
+    (($(find "/proc/$BROKER/fd" -lname '*sshim-board*' | wc -l) <= 1024))
     all_answer 2
     stop_broker
 }
