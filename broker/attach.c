@@ -11,6 +11,7 @@
 #include "grant.h"
 #include "journal.h"
 #include "listener.h"
+#include "mail.h"
 #include "stop.h"
 #include "worker.h"
 
@@ -122,6 +123,14 @@ static bool answer_about_file(struct session *session, int fd)
                   : grant_answer(session, WIRE_PRIVATE, 0);
 }
 
+/* What was closed before the question is gone with the answer. epoll tells of links and channels in
+ * any order. */
+static void settle(struct worker *worker)
+{
+    mail_read_waiting(worker);
+    listener_retire_now();
+}
+
 bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
 {
     if (!claim_may_ask(session, &attach->auth)) { /* a stranger learns nothing */
@@ -135,6 +144,8 @@ bool attach_handle(struct session *session, const struct wire_attach *attach, in
     struct worker *worker = claim_identify(session, &attach->auth);
     struct channel *channel = NULL;
 
+    if (worker && config_is_exact(&broker.config))
+        settle(worker);
     if (worker)
         channel = find_channel(worker, attach->channel);
     if (worker && (attach->flags & WIRE_ATTACH_RENEW)) {

@@ -45,6 +45,20 @@ void listener_retire_if_unused(struct listener *listener)
         loop_start_timer(&listener->retire, 0);
 }
 
+void listener_retire_now(void)
+{
+    struct listener *listener = TAILQ_FIRST(&listeners);
+
+    while (listener) {
+        struct listener *next = TAILQ_NEXT(listener, all);
+        if (loop_timer_runs(&listener->retire)) {
+            loop_stop_timer(&listener->retire);
+            on_retire(&listener->retire);
+        }
+        listener = next;
+    }
+}
+
 struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd)
 {
     struct listener *listener = calloc(1, sizeof *listener);

@@ -111,6 +111,9 @@ void listener_destroy(struct listener *listener);
  */
 void listener_retire_if_unused(struct listener *listener);
 
+/* Those of which that is due, at once. The caller holds none. */
+void listener_retire_now(void);
+
 void listener_add_channel(struct listener *listener, struct channel *channel);
 
 /* Takes the channel out of all lists of the listener and adds its counts to the listener's. */

@@ -2,6 +2,8 @@
 #include "mail.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +14,8 @@
 #include "log.h"
 #include "proto/fdpass.h"
 #include "worker.h"
+
+#define LETTERS_MAX 64 /* read before one question is answered */
 
 static void on_listen(struct channel *channel, const struct wire_listen *message)
 {
@@ -78,6 +82,30 @@ static void on_channel_ready(struct loop_watch *watch, uint32_t events)
     case WIRE_LISTEN: on_listen(channel, &message.listen); break;
     case WIRE_CLOSE: on_close(channel); break;
     default: break; /* noise; a flood of it costs the flooder's own time on one core */
+    }
+}
+
+static struct channel *find_with_mail(struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
+        struct pollfd state = {.fd = channel->watch.fd, .events = POLLIN};
+        if (poll(&state, 1, 0) == 1)
+            return channel;
+    }
+    return NULL;
+}
+
+/* From the start each time: what a letter says may free any of them. */
+void mail_read_waiting(struct worker *worker)
+{
+    struct channel *channel;
+
+    for (int budget = LETTERS_MAX; budget > 0 && worker->state != WORKER_GONE; budget--) {
+        if (!(channel = find_with_mail(worker)))
+            return;
+        on_channel_ready(&channel->watch, EPOLLIN);
     }
 }
 

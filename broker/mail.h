@@ -8,4 +8,8 @@
  * with errno. */
 int mail_watch(struct channel *channel);
 
+/* Reads what the worker has said so far, before a later question of it is answered. Frees the
+ * channels that it has closed. */
+void mail_read_waiting(struct worker *worker);
+
 #endif

@@ -129,17 +129,20 @@ stop_cleanly() {
 }
 
 try_refused() {
-    await_end 120 || { fail "is not refused"; return 1; }
+    await_end 180 || { fail "is not refused"; return 1; }
     [ "$exit_code" != 0 ] || { fail "exit code 0"; return 1; }
     detail=$(grep -m1 -E 'static|without|preload|Go ' "$log") || fail "refused without a reason: $(tail -1 "$log")"
 }
 
 launch() {
-    local workers=$copies
-    case $class in C | D) workers=1 ;; esac
+    local workers=$copies timeout_s=20
+    case $class in
+    C) workers=1 ;;
+    D) workers=1 timeout_s=150 ;; # the recipe may have to compile it first
+    esac
     : >"$work/ready"
     TMPDIR="$work/tmp" SERVER_TRY="$work" HOME="$work/tmp" "$sshim" run -w "$workers" --control "$control" --grace "$grace_s" \
-        --start-timeout 20 --ready-fd 9 -v -- sh "$recipe" start "$port" \
+        --start-timeout "$timeout_s" --ready-fd 9 -v -- sh "$recipe" start "$port" \
         9>"$work/ready" >"$log" 2>&1 </dev/null 3>&- &
     run_pid=$!
 }

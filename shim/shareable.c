@@ -100,11 +100,13 @@ static bool is_too_late(const struct sockaddr_storage *addr, socklen_t len)
 
     if (!atomic_load(&vlisten_has_accepted))
         return false;
-    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+    for (unsigned i = 0; i < VLISTEN_MAX; i++) {
+        /* of a listener that is closed by now, too: the page stays mapped */
+        struct board *board = vlisten_table[i].board;
         if (vlisten_table[i].address_hash == hash ||
-            (atomic_load(&vlisten_table[i].refs) > 0 &&
-             board_has_flag(vlisten_table[i].board, BOARD_SHARE_LATE)))
+            (board && board_has_flag(board, BOARD_SHARE_LATE)))
             return false;
+    }
     return true;
 }
 

@@ -14,3 +14,11 @@ sole() { # WAY
 @test "an only copy that connects to itself finds it by poll" { sole poll; }
 @test "an only copy that connects to itself finds it by select" { sole select; }
 @test "an only copy that connects to itself finds it by epoll" { sole epoll; }
+
+@test "an only copy's late listeners are shared though none is open, and what it closes is free for all at once" {
+    start_broker -w 1 --share all -- /usr/bin/python3 "$BATS_TEST_DIRNAME/progs/late.py" "$ADDR"
+    wait_until grep -q taken "$TMP/out"
+    [[ $(<"$TMP/out") == "0 private, 0 taken" ]]
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
