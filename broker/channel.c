@@ -350,23 +350,6 @@ void channel_forgive(struct channel *channel)
     channel->forgiven += channel_untaken(channel);
 }
 
-/* Membership of a channel in one queue of its listener. */
-#define DEFINE_MEMBERSHIP(queue)                                                                   \
-    void channel_set_##queue(struct channel *channel, bool on)                                     \
-    {                                                                                              \
-        if (channel->on_##queue == on)                                                             \
-            return;                                                                                \
-        channel->on_##queue = on;                                                                  \
-        if (on)                                                                                    \
-            TAILQ_INSERT_TAIL(&channel->listener->queue, channel, queue);                          \
-        else                                                                                       \
-            TAILQ_REMOVE(&channel->listener->queue, channel, queue);                               \
-    }
-
-DEFINE_MEMBERSHIP(outstanding)
-DEFINE_MEMBERSHIP(stranded)
-DEFINE_MEMBERSHIP(woken)
-
 void channel_set_starving(struct channel *channel, enum board_starving value)
 {
     atomic_store_explicit(&channel->board->broker.starving, value, memory_order_relaxed);

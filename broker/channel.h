@@ -157,10 +157,20 @@ bool channel_is_empty(const struct channel *channel);
  * without it. */
 void channel_forgive(struct channel *channel);
 
+/* --- channel_queues.c --- */
+
 /* Puts it into, or takes it out of, that queue of its listener; idempotent. */
 void channel_set_outstanding(struct channel *channel, bool on);
 void channel_set_stranded(struct channel *channel, bool on);
 void channel_set_woken(struct channel *channel, bool on);
+
+/* Out of all of them: it leaves the listener. */
+void channel_leave_queues(struct channel *channel);
+
+/* Nothing more goes here; what is in it is stranded. Frees nothing. */
+void channel_disown(struct channel *channel);
+
+/* --- channel.c --- */
 
 /* The broker's line of the scoreboard. */
 void channel_set_starving(struct channel *channel, enum board_starving value);

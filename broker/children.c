@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "dispatch.h"
+#include "listener.h"
 #include "fleet.h"
 #include "log.h"
 #include "heirs.h"
@@ -121,7 +121,7 @@ static void on_child_stopped(pid_t pid, bool stopped)
     LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel->listening && !channel->closed)
             channel_set_woken(channel, true);
-    dispatch_pump_all();
+    listener_pump_all();
 }
 
 void children_on_signal(void)

@@ -134,7 +134,7 @@ static void hand(struct listener *listener, struct channel *channel,
     take_hold(listener, connection);
     journal_end_send();
     if (errno == EPIPE || errno == ECONNRESET)
-        dispatch_close_channel(channel);
+        worker_close_channel(channel);
     else
         pause_listener(listener, "pass on", errno);
 }
@@ -220,14 +220,6 @@ void dispatch_pump(struct listener *listener)
     }
     /* Out of budget and not watching: come back next turn. */
     loop_start_timer(&listener->tick, 0);
-}
-
-void dispatch_pump_all(void)
-{
-    struct listener *listener;
-
-    TAILQ_FOREACH(listener, &listeners, all)
-        dispatch_pump(listener);
 }
 
 /*
@@ -349,40 +341,6 @@ void dispatch_start(struct listener *listener, struct channel *channel)
     else if (!loop_timer_runs(&listener->pause))
         watch_arm(listener, true);
     dispatch_pump(listener);
-}
-
-/* Nothing was sent that others could take, or nobody else will ever come for it. */
-static bool is_over(const struct channel *channel)
-{
-    return !channel->listener->listening ||
-           (config_is_exact(&broker.config) && channel->listener->channel_count == 1 &&
-            channel->worker->state != WORKER_GONE);
-}
-
-void dispatch_disown_channel(struct channel *channel)
-{
-    channel->closed = true;
-    journal_touch();
-    channel_set_outstanding(channel, false);
-    channel_set_woken(channel, false);
-    /* The counter of a dead worker may lag behind what it took: ask the channel itself. */
-    channel_set_stranded(channel, true);
-}
-
-void dispatch_close_channel(struct channel *channel)
-{
-    dispatch_disown_channel(channel);
-    if (is_over(channel))
-        worker_on_channel_drained(channel);
-    else
-        dispatch_pump(channel->listener);
-}
-
-void dispatch_forget(struct channel *channel)
-{
-    channel_set_outstanding(channel, false);
-    channel_set_stranded(channel, false);
-    channel_set_woken(channel, false);
 }
 
 void dispatch_shut(struct listener *listener)

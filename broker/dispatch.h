@@ -11,7 +11,7 @@
 #include "broker/channel.h"
 #include "broker/listener.h"
 
-/* Called by listener_set_canonical and listener_destroy. */
+/* For listener_init(). */
 void dispatch_init(struct listener *listener);
 void dispatch_finish(struct listener *listener);
 
@@ -21,19 +21,8 @@ void dispatch_start(struct listener *listener, struct channel *channel);
 /* A worker says that it is idle while connections wait. */
 void dispatch_wake(struct channel *channel);
 
-/* Nothing more goes to this channel; what it has not taken goes to others. May free the channel,
- * others that were closed before, and their worker once it is gone. */
-void dispatch_close_channel(struct channel *channel);
-
-/* The same without the handing out, which is to follow: frees nothing, for use in a loop. */
-void dispatch_disown_channel(struct channel *channel);
-
-/* The channel leaves the listener: drops every reference to it. */
-void dispatch_forget(struct channel *channel);
-
-/* Hands out what can be handed out now. May free channels that are closed. */
+/* As listener_pump(). */
 void dispatch_pump(struct listener *listener);
-void dispatch_pump_all(void);
 
 /* Stops taking connections for good: serves what idle workers can take at once, then the address
  * refuses. */

@@ -4,7 +4,6 @@
 #include <signal.h>
 
 #include "broker.h"
-#include "dispatch.h"
 #include "log.h"
 #include "origin.h"
 #include "recall.h"

@@ -13,11 +13,38 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "dispatch.h"
 #include "log.h"
 #include "journal.h"
 
 struct listener_queue listeners = TAILQ_HEAD_INITIALIZER(listeners);
+
+static void do_nothing(struct listener *listener)
+{
+    (void)listener;
+}
+
+static void (*begin)(struct listener *listener) = do_nothing;
+static void (*end)(struct listener *listener) = do_nothing;
+
+void listener_init(void (*on_begin)(struct listener *), void (*on_end)(struct listener *))
+{
+    begin = on_begin;
+    end = on_end;
+}
+
+void listener_pump(struct listener *listener)
+{
+    if (listener->watch.on_ready)
+        listener->watch.on_ready(&listener->watch, 0);
+}
+
+void listener_pump_all(void)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        listener_pump(listener);
+}
 
 struct listener *listener_find(const struct address *key, unsigned ordinal)
 {
@@ -106,7 +133,7 @@ bool listener_guard_path(struct listener *listener)
 int listener_set_canonical(struct listener *listener, int canonical_fd)
 {
     listener->canonical_fd = canonical_fd;
-    dispatch_init(listener);
+    begin(listener);
     /* Accepted from without waiting, by whoever shares it. Not where we never do: the copies'. */
     if (broker.config.handoff != HANDOFF_DIRECT &&
         fcntl(canonical_fd, F_SETFL, fcntl(canonical_fd, F_GETFL) | O_NONBLOCK) < 0)
@@ -123,7 +150,7 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
 void listener_destroy(struct listener *listener)
 {
     loop_stop_timer(&listener->retire);
-    dispatch_finish(listener);
+    end(listener);
     path_finish(&listener->path, !config_is_exact(&broker.config));
     if (listener->canonical_fd >= 0)
         close(listener->canonical_fd);
@@ -158,7 +185,7 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
         listener->cursor = 0;
     journal_touch();
     channel_settle(channel, listener->counts);
-    dispatch_forget(channel);
+    channel_leave_queues(channel);
 }
 
 int listener_queued(const struct listener *listener, int *limit)

@@ -83,6 +83,15 @@ struct listener {
 TAILQ_HEAD(listener_queue, listener);
 extern struct listener_queue listeners;
 
+/* Who hands out: is told of each listener that gets its canonical socket, and before it ends. */
+void listener_init(void (*on_begin)(struct listener *listener),
+                   void (*on_end)(struct listener *listener));
+
+/* Hands out what can be handed out now: as if the canonical socket had become readable. May free
+ * channels that are closed, and their workers. */
+void listener_pump(struct listener *listener);
+void listener_pump_all(void);
+
 /* The listener of this address, or NULL. */
 struct listener *listener_find(const struct address *key, unsigned ordinal);
 

@@ -2,7 +2,6 @@
 #include "recall.h"
 
 #include "broker.h"
-#include "dispatch.h"
 #include "log.h"
 #include "watchdog.h"
 #include "worker.h"
@@ -81,7 +80,7 @@ void recall_on_check(struct loop_timer *timer)
         channel = next;
     }
     if (!TAILQ_EMPTY(&listener->stranded))
-        dispatch_pump(listener);
+        listener_pump(listener);
     if (TAILQ_EMPTY(&listener->outstanding) || loop_timer_runs(timer))
         return;
     /* The longer nobody takes them the more rarely we look: whoever goes idle tells us anyway. */
@@ -98,5 +97,5 @@ void recall_strand(struct worker *worker)
     LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel_untaken(channel) > 0)
             channel_set_stranded(channel, true);
-    dispatch_pump_all();
+    listener_pump_all();
 }

@@ -21,6 +21,7 @@
 #include "check.h"
 #include "children.h"
 #include "client.h"
+#include "dispatch.h"
 #include "fleet.h"
 #include "journal.h"
 #include "keeper.h"
@@ -308,6 +309,7 @@ static int set_up(bool resumes)
     }
     broker.started_ms = loop_now_ms();
     loop_set_before_wait(state_save);
+    listener_init(dispatch_init, dispatch_finish);
     session_init(request_handle);
     keeper_init(resume_rescue);
     return -1;

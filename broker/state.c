@@ -10,7 +10,6 @@
 #include "adopt.h"
 #include "broker.h"
 #include "mail.h"
-#include "dispatch.h"
 #include "drain.h"
 #include "fleet.h"
 #include "grant.h"

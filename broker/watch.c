@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
-#include "dispatch.h"
 #include "pace.h"
 
 #define RETRY_MS 20   /* when the kernel has no room for one more watch */
@@ -93,7 +92,7 @@ static void on_lookout(struct loop_timer *timer)
         return;
     loop_start_timer(timer, LOOKOUT_MS);
     if (listener->armed && poll(&canonical, 1, 0) == 1)
-        dispatch_pump(listener);
+        listener_pump(listener);
 }
 
 void watch_init(struct listener *listener)

@@ -8,7 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "dispatch.h"
+#include "broker.h"
 #include "listener.h"
 #include "journal.h"
 
@@ -95,15 +95,28 @@ void worker_bury(struct worker *worker)
     }
     LIST_FOREACH(channel, &worker->channels, of_worker) {
         path_restore(&channel->listener->path);
-        dispatch_disown_channel(channel);
+        channel_disown(channel);
     }
-    dispatch_pump_all(); /* frees the channels, and the worker with the last of them */
+    listener_pump_all(); /* frees the channels, and the worker with the last of them */
+}
+
+/* Nothing was sent that others could take, or nobody else will ever come for it. */
+static bool is_over(const struct channel *channel)
+{
+    return !channel->listener->listening ||
+           (config_is_exact(&broker.config) && channel->listener->channel_count == 1 &&
+            channel->worker->state != WORKER_GONE);
 }
 
 void worker_close_channel(struct channel *channel)
 {
-    if (!channel->closed)
-        dispatch_close_channel(channel);
+    if (channel->closed)
+        return;
+    channel_disown(channel);
+    if (is_over(channel))
+        worker_on_channel_drained(channel);
+    else
+        listener_pump(channel->listener);
 }
 
 void worker_on_channel_drained(struct channel *channel)

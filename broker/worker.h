@@ -81,10 +81,11 @@ void worker_signal(const struct worker *worker, int number);
 /* Its process has ended: gives its offers to others and frees it when the last one is given. */
 void worker_bury(struct worker *worker);
 
-/* dispatch: a closed channel is empty now. May free the channel and the worker. */
+/* take.h: a closed channel is empty now. May free the channel and the worker. */
 void worker_on_channel_drained(struct channel *channel);
 
-/* Closes one channel for good (the server closed its listener). */
+/* Closes one channel for good (the server closed its listener): what it has not taken goes to
+ * others. May free it, others that were closed before, and their worker once it is gone. */
 void worker_close_channel(struct channel *channel);
 
 /* Whether any process of it may get connections. */

@@ -174,3 +174,17 @@ quoted() { # REGEX FILE...
     (($(wc -l <"$TMP/source") >= 12))
     diff "$TMP/source" "$TMP/told"
 }
+
+# The two groups that ARCHITECTURE.md names are one each.
+include_pairs() { # FOLDER
+    grep -o '#include "[a-z_/]*\.h"' "$1"/*.[ch] | sed -E 's|^[^:]*/([a-z_]+)\.[ch]:#include "([a-z]+/)?([a-z_]+)\.h"|\1 \3|' |
+        sed -E 's/\<(channel|listener|path)\>/pool/g; s/\<(fleet|start|restart)\>/slots/g'
+}
+
+@test "the broker's includes go downward" {
+    include_pairs "$ROOT/broker" | tsort >"$TMP/order"
+    [[ $(wc -l <"$TMP/order") -gt 40 ]]
+    printf '#include "run.h"\n' >"$TMP/log.h" # the lowest includes the highest: it can fail
+    cp "$ROOT"/broker/*.c "$TMP"
+    include_pairs "$TMP" | tsort 2>&1 >/dev/null | grep -q loop
+}

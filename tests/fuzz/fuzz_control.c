@@ -23,6 +23,7 @@
 #include "broker/adopt.h"
 #include "broker/broker.h"
 #include "broker/client.h"
+#include "broker/dispatch.h"
 #include "broker/fleet.h"
 #include "broker/journal.h"
 #include "broker/log.h"
@@ -142,6 +143,7 @@ static void open_rendezvous(void)
     rendezvous_len = sizeof rendezvous;
     MUST(bind(fd, (struct sockaddr *)&any, sizeof any.sun_family) == 0);
     MUST(getsockname(fd, (struct sockaddr *)&rendezvous, &rendezvous_len) == 0);
+    listener_init(dispatch_init, dispatch_finish);
     session_init(request_handle);
     MUST(listen(fd, 64) == 0 && session_listen(fd) == 0);
 }

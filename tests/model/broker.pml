@@ -229,7 +229,7 @@ inline model_on_event()
 #ifdef KILL_WORKER
     :: atomic {
         dead[0] && !closed[0] -> closed[0] = true; woken[0] = false; stranded[0] = true; pumps = true
-    } /* dispatch_close_channel() */
+    } /* worker_close_channel() */
 #endif
 #ifdef KILL_BOTH
     :: atomic { listens[0] -> listens[0] = false; start(0) }
