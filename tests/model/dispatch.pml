@@ -21,7 +21,7 @@
  * may stop for ever while it serves; EARLY; LOOK: a worker that blocks may look by itself; PATIENCE: so often the
  * broker waits for somebody with fewer connections though one is idle; KILL_WORKER: once, at any moment; KILLS of the
  * broker, at any moments; KILL_BOTH: broker and keeper, then a broker that starts from nothing.
- * ATTEND: event loops may attend; SLOWER: until the broker says no more, at any moment.
+ * ALONE: worker 1 is busy for ever. ATTEND: event loops may attend; SLOWER: until the broker says no more, at any moment.
  * Mutations, of which each must be found: see run.sh.
  */
 #ifndef CONNECTIONS
@@ -230,5 +230,10 @@ active proctype Judge()
 
 init
 {
-    atomic { run Worker(0, LOOP0); run Worker(1, LOOP1) }
+    atomic {
+        run Worker(0, LOOP0);
+#ifndef ALONE
+        run Worker(1, LOOP1)
+#endif
+    }
 }

@@ -158,8 +158,10 @@ inline accept_alone(w)
     };
         goto again
     :: resting[w] = true;
-        atomic { backlog?c -> take(w, c); resting[w] = false };
-        goto serve
+        if
+        :: atomic { backlog?c -> take(w, c); resting[w] = false }; goto serve
+        :: atomic { both_killed -> resting[w] = false }; goto again /* renew_is_due_some_time() */
+        fi
     fi
 }
 

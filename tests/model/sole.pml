@@ -31,7 +31,7 @@ active proctype Clients()
     od
 }
 
-inline give_to_program()
+inline model_give()
 {
     assert(c == accepted);
     accepted++;
@@ -58,7 +58,7 @@ inline try_as_sole()
     if
     :: free ->
         if
-        :: atomic { backlog?c -> give_to_program() }; takes = false; goto over
+        :: atomic { backlog?c -> model_give() }; takes = false; goto over
         :: empty(backlog)
         fi
     :: else
@@ -75,7 +75,7 @@ active proctype Worker()
     :: before = arrived; /* accept() is called */
 again:
         if
-        :: atomic { offers?c -> give_to_program() }; taken++; goto over /* finish_take() */
+        :: atomic { offers?c -> model_give() }; taken++; goto over /* finish_take() */
         :: empty(offers) -> try_as_sole()
         fi;
         /* sole_await() */
