@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/un.h>
@@ -226,6 +225,7 @@ void vlisten_drop_ref(struct vlisten *listener, int fd)
         return;
     atomic_store(&listener->fd, fd);
     if (atomic_fetch_sub(&listener->board->worker.holders, 1) == 1) {
+        wait_forget_registration(fd);
         wire_head_init(&goodbye, WIRE_CLOSE);
         vlisten_tell(listener, &goodbye, sizeof goodbye);
     }

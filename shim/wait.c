@@ -360,6 +360,18 @@ void wait_forget_listener(unsigned index)
             atomic_fetch_and(&epoll_sets[i], ~vlisten_bit(index));
 }
 
+void wait_forget_registration(int fd)
+{
+    int saved = errno;
+
+    for (int i = 0; fd >= 0 && i < EPOLL_SETS; i++) {
+        int epoll_fd = atomic_load_explicit(&registrations[i].epoll_fd, memory_order_relaxed) - 1;
+        if (epoll_fd >= 0 && atomic_load(&registrations[i].fd) == fd)
+            NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    }
+    errno = saved;
+}
+
 void wait_forget_epoll(unsigned index)
 {
     struct fdmap_entry entry = fdmap_get(atomic_load(&registrations[index].fd));

@@ -52,6 +52,10 @@ void wait_learn(struct vlisten *listener, int fd);
 /* The listener's record is free: nobody waits for it. */
 void wait_forget_listener(unsigned index);
 
+/* The last fd of a listener is about to be closed. The broker holds the file for a while: closing
+ * alone would not take it out of the epoll fd, which might tell of it. */
+void wait_forget_registration(int fd);
+
 /* The epoll fd was closed. */
 void wait_forget_epoll(unsigned index);
 

@@ -43,6 +43,8 @@ attended() {
 @test "a child that shares the epoll fd and closes the listener harms nobody" { attended fork 3; }
 @test "a listener closed while connections come fast leaves nothing in epoll" { attended close 2; }
 
+@test "a listener closed while a connection is on its way tells nothing more" { attended close-told 2; }
+
 @test "a listener closed by another thread just while this one begins to attend leaves nothing in epoll" {
     # verify_asan_link_order: the second library comes before libasan
     export ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$PROGS/preload.so"

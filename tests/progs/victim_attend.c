@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -223,6 +224,32 @@ static void close_it(int port, const char *folder)
     pause();
 }
 
+/* A connection is on its way to the listener when it is closed, and the broker is slow to notice.
+ */
+static void close_told(int port, const char *folder)
+{
+    struct epoll_event event;
+    int epoll_fd = MUST(epoll_create1(EPOLL_CLOEXEC));
+    int fd = make_listener(port);
+
+    MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK));
+    watch(epoll_fd, fd);
+    if (strcmp(slot_name(), "2") != 0)
+        finish(epoll_fd, fd, folder);
+    do { /* else it was recalled before the broker was stopped */
+        MUST(kill(getppid(), SIGCONT));
+        while (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 1000) == 0)
+            ;
+        MUST(kill(getppid(), SIGSTOP));
+    } while (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) == 0);
+    close(fd);
+    int told = epoll_wait(epoll_fd, &event, 1, 50);
+    MUST(kill(getppid(), SIGCONT));
+    CHECK(told == 0);
+    leave_mark(folder);
+    pause();
+}
+
 /*
  * The listener is closed by another thread just while this one begins to attend: whichever comes
  * first, nothing stays in the epoll fd. The second library of tests/progs/preload.c holds them up.
@@ -344,10 +371,15 @@ static void hammer(int port, const char *argument)
 }
 
 static const struct victim_mode modes[] = {
-    {"del", del},         {"past-del", past_del},
-    {"fork", fork_child}, {"crowded-child", crowded_child},
-    {"close", close_it},  {"close-race", close_race},
-    {"nobodys", nobodys}, {"hammer", hammer},
+    {"del", del},
+    {"past-del", past_del},
+    {"fork", fork_child},
+    {"crowded-child", crowded_child},
+    {"close", close_it},
+    {"close-told", close_told},
+    {"close-race", close_race},
+    {"nobodys", nobodys},
+    {"hammer", hammer},
     {NULL, NULL},
 };
 
