@@ -111,6 +111,10 @@ void channel_count_late(struct channel *channel);
 /* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
 bool channel_is_idle(struct channel *channel, int64_t now_ms);
 
+/* For status: a suspect that may be tried again, but does not even say that it waits, is no idle
+ * one. */
+bool channel_is_busy(struct channel *channel, int64_t now_ms);
+
 /* Its fd table is nearly full: rather to somebody else. */
 bool channel_is_crowded(const struct channel *channel);
 

@@ -69,6 +69,11 @@ bool channel_is_idle(struct channel *channel, int64_t now_ms)
     return read_waiting(channel) > untaken;
 }
 
+bool channel_is_busy(struct channel *channel, int64_t now_ms)
+{
+    return !channel_is_idle(channel, now_ms) || (channel->suspect && read_waiting(channel) == 0);
+}
+
 void channel_begin_probe(struct channel *channel)
 {
     shows_life(channel);

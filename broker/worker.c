@@ -221,7 +221,7 @@ bool worker_is_busy(const struct worker *worker)
     struct channel *channel;
 
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (channel->listening && !channel->closed && !channel_is_idle(channel, loop_now_ms()))
+        if (channel->listening && !channel->closed && channel_is_busy(channel, loop_now_ms()))
             return true;
     return false;
 }

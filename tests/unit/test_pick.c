@@ -249,6 +249,17 @@ static void a_suspect_must_show_life(void)
     CHECK(!channels[0].suspect);
 }
 
+static void a_suspect_that_does_not_wait_is_busy(void)
+{
+    reset();
+    boards[0].worker.waiting = 0;
+    channel_suspect(&channels[0], 1000, 5);
+    CHECK(channel_is_idle(&channels[0], 100000)); /* an offer now and then */
+    CHECK(channel_is_busy(&channels[0], 100000));
+    boards[0].worker.waiting = 1;
+    CHECK(!channel_is_busy(&channels[0], 100000));
+}
+
 static void who_waits_and_never_accepts_is_left_out(void)
 {
     reset();
@@ -380,6 +391,8 @@ int main(void)
     unit_run("channel: what was accepted before a crash is counted later, and no more than that",
              only_what_is_missing_is_counted_late);
     unit_run("channel: a suspect is left out until it shows life", a_suspect_must_show_life);
+    unit_run("channel: a suspect that does not even say that it waits is shown as busy",
+             a_suspect_that_does_not_wait_is_busy);
     unit_run("channel: who waits and never accepts is left out",
              who_waits_and_never_accepts_is_left_out);
     unit_run("channel: suspicion lasts longer each time, a second at most",
