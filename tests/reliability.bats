@@ -39,6 +39,7 @@ row() { # NAME...
 @test "a killed broker loses nobody, its keeper goes on" { row broker-blocking broker-epoll broker-epoll-all; }
 @test "what was received and not counted when the broker is killed is counted later" { row broker-late-count; }
 @test "a broker that is killed while it resumes loses nobody" { row broker-twice; }
+@test "a broker that is killed before it knows that it has sent loses nobody" { row broker-sent; }
 @test "crashes, upgrades and restarts in turn lose nobody" { row broker-turns; }
 @test "without broker and keeper the workers serve by themselves" { row 'alone-*'; }
 @test "a new broker takes over from none: the workers that serve by themselves" { row 'adopted-*'; }

@@ -71,8 +71,8 @@ class Pool:
                                         pass_fds=self.pass_fds)
 
     def __enter__(self):
-        self.launch()
         try:
+            self.launch()
             self.wait_ready(self.ready)
         except BaseException:
             self.end_all()

@@ -1,5 +1,6 @@
 """One row of the table: a fault, how often it was done, what the clients saw, the verdict."""
 import random
+import subprocess
 import traceback
 
 import tools
@@ -63,7 +64,7 @@ class Row:
     def run(self, function):
         try:
             function(self)
-        except (tools.Broken, OSError, KeyError, TypeError, ValueError) as error:
+        except (tools.Broken, subprocess.SubprocessError, OSError, KeyError, TypeError, ValueError) as error:
             self.broken.append(f"{type(error).__name__}: {error}")
             if not isinstance(error, tools.Broken):
                 self.broken.append(traceback.format_exc(limit=-3))

@@ -105,6 +105,26 @@ def broker_twice(r):
         r.account(pool)
 
 
+@row("broker-sent", "kill -9 of the broker that has just closed what it sent")
+def broker_sent(r):
+    """The journal still names that number, which by then is that of an offer taken back to be counted."""
+    with Pool("blocking", options=["--recall", "10000", "--handoff", "broker"]) as pool:
+        for _ in range(r.pick(10, 2)):
+            frozen = [tools.Frozen(pid) for pid in pool.pids().values()]
+            pid = pool.broker_pid()
+            broker = tools.Frozen(pid)
+            load = pool.load(clients=4, more=["-n", "4"])
+            for _ in range(r.rng.randrange(2, 5)):
+                broker.run_until_sent()
+            broker.kill()
+            wait_for(lambda: is_back(pool, pid), "the keeper goes on as the broker", 10)
+            for worker in frozen:
+                worker.thaw()
+            r.count(load.finish(wait=True), gap=False)
+            r.did()
+        r.account(pool)
+
+
 @row("broker-turns", "crash, upgrade and HUP of the broker in turn")
 def broker_turns(r):
     """What one of them leaves behind must not mislead the next: file descriptors by number above all."""

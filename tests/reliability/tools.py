@@ -9,7 +9,7 @@ import time
 
 PTRACE_DETACH, PTRACE_SYSCALL, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 24, 0x4206, 0x4207
 PTRACE_GET_SYSCALL_INFO, SYSCALL_ENTRY, SYSCALL_EXIT, TRACESYSGOOD = 0x420e, 1, 2, 1
-SYS_RECVMSG = {"x86_64": 47, "aarch64": 212}[os.uname().machine]
+SYS_RECVMSG, SYS_SENDMSG, SYS_CLOSE = {"x86_64": (47, 46, 3), "aarch64": (212, 211, 57)}[os.uname().machine]
 OFFER_MIN = 32
 WALL = 0x40000000
 SYS_PIDFD_GETFD = 438
@@ -231,15 +231,23 @@ class Frozen:
         value = struct.unpack_from("q", info.raw, 24)[0]
         return {SYSCALL_ENTRY: (value, None), SYSCALL_EXIT: (None, value)}.get(info.raw[0], (None, None))
 
-    def run_until_received(self):
-        """Runs on, and is frozen again where recvmsg has just given an offer."""
+    def run_until_returned(self, call, least):
+        """Runs on, and is frozen again where this system call has just given so much."""
         number = None
         for _ in range(5000):
             begun, gave = self.next_call_stop()
-            if number == SYS_RECVMSG and gave is not None and gave >= OFFER_MIN:
+            if number == call and gave is not None and gave >= least:
                 return
             number = begun
-        raise Broken("it received nothing")
+        raise Broken(f"system call {call} did not give {least}")
+
+    def run_until_received(self):
+        self.run_until_returned(SYS_RECVMSG, OFFER_MIN)
+
+    def run_until_sent(self):
+        """An offer is in its channel, and the sender has closed its own copy."""
+        self.run_until_returned(SYS_SENDMSG, OFFER_MIN)
+        self.run_until_returned(SYS_CLOSE, 0)
 
     def kill(self):
         os.kill(self.pid, signal.SIGKILL)
