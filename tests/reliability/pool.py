@@ -183,9 +183,12 @@ class Pool:
         for name in os.listdir(self.folder):
             if not os.path.islink(self.path(name)) and name.endswith(".sock"):
                 raise tools.Broken(f"left behind: {name}")
+        # a process that ends has no environment any more a moment before its descriptors are closed
+        wait_for(lambda: not self.has_abstract_socket(), "no abstract socket is left", 5)
+
+    def has_abstract_socket(self):
         with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
-            if self.control in file.read():
-                raise tools.Broken("left behind: an abstract socket")
+            return self.control in file.read()
 
     def end_all(self):
         """Whatever happened: nothing of this instance goes on."""
