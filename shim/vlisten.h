@@ -183,9 +183,9 @@ void claim_copy_async(int from_fd, int to_fd);
 
 /* --- vlisten.c --- */
 
-/* Replaces the one before, if there is any, by it. False: errno of mmap(2), nothing changed.
- * Borrows board_fd. */
-bool vlisten_map_board(struct vlisten *listener, int board_fd);
+/* Replaces the one before, if there is any, by it, in which the worker's flags are set before
+ * another thread sees it. False: errno of mmap(2), nothing changed. Borrows board_fd. */
+bool vlisten_map_board(struct vlisten *listener, int board_fd, uint32_t flags);
 
 /* Whether there is no room for one more record: what is bound now stays native. */
 bool vlisten_is_full(void);
