@@ -250,7 +250,7 @@ void vlisten_settle(void)
 {
     struct wire_attach question = {.auth = env.auth};
     int saved = errno;
-    int link_fd = link_open();
+    int link_fd = link_open_within(SETTLE_MS);
 
     if (link_fd >= 0) {
         struct pollfd answer = {.fd = link_fd, .events = POLLIN};

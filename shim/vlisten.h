@@ -204,7 +204,7 @@ void vlisten_drop_ref(struct vlisten *listener, int fd);
 bool vlisten_has_fd(const struct vlisten *listener, int fd);
 
 /* After the close itself, where the broker promises that what is closed is gone: waits until it has
- * seen that, for 200 ms at most. */
+ * seen that, for 200 ms at most, or three times that if it does not even accept. */
 void vlisten_settle(void);
 
 /* Whether the fd that is about to be closed wants vlisten_settle() afterwards. */
