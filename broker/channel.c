@@ -96,7 +96,7 @@ static int map_board(struct channel *channel)
     atomic_store(&channel->board->broker.canonical_ino, inode_of(channel->listener->canonical_fd));
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     atomic_store(&channel->board->broker.taking, 0); /* a broker that was killed may have left 1 */
-    channel_set_flag(channel, BOARD_BLIND, true);
+    channel->flags = BOARD_BLIND; /* told with the others that grant_mark() knows */
     channel_set_allowance(channel, 0);
     return 0;
 }
@@ -376,13 +376,16 @@ void channel_end_taking(struct channel *channel)
         atomic_store(&channel->board->broker.taking, 0);
 }
 
+void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags)
+{
+    channel->flags = (channel->flags & ~mask) | flags;
+    atomic_store_explicit(&channel->board->broker.flags, channel->flags, memory_order_relaxed);
+}
+
 void channel_set_flag(struct channel *channel, uint32_t flag, bool on)
 {
-    uint32_t wanted = on ? channel->flags | flag : channel->flags & ~flag;
-
-    if (wanted != channel->flags)
-        atomic_store_explicit(&channel->board->broker.flags, wanted, memory_order_relaxed);
-    channel->flags = wanted;
+    if (on != ((channel->flags & flag) != 0))
+        channel_set_flags(channel, flag, on ? flag : 0);
 }
 
 void channel_set_allowance(struct channel *channel, uint32_t connections)

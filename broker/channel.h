@@ -186,6 +186,8 @@ void channel_set_starving(struct channel *channel, enum board_starving value);
 bool channel_begin_taking(struct channel *channel);
 void channel_end_taking(struct channel *channel);
 void channel_set_flag(struct channel *channel, uint32_t flag, bool on);
+/* Those in the mask, in one store. */
+void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags);
 void channel_set_allowance(struct channel *channel, uint32_t connections);
 
 #endif

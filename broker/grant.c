@@ -10,6 +10,8 @@
 #include "pace.h"
 #include "worker.h"
 
+#define MARKS (BOARD_DIRECT | BOARD_EXACT | BOARD_SOLE | BOARD_SHARE_LATE | BOARD_DRAINING)
+
 bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
 {
     struct wire_grant grant = {.verdict = verdict, .error = error};
@@ -41,13 +43,19 @@ bool grant_send(struct session *session, const struct channel *channel, int work
            send_with_fd(session, WIRE_BOARD, channel->board_fd);
 }
 
+/* At once: a worker that takes by itself goes to look for a new broker as soon as BOARD_DIRECT is
+ * not there, though it be for an instant only, in which we resume. */
 void grant_mark(struct channel *channel)
 {
-    channel_set_flag(channel, BOARD_DIRECT, broker.config.handoff == HANDOFF_DIRECT);
-    channel_set_flag(channel, BOARD_EXACT, config_is_exact(&broker.config));
-    channel_set_flag(channel, BOARD_SOLE, config_is_sole(&broker.config));
-    channel_set_flag(channel, BOARD_SHARE_LATE, broker.config.share.count > 0);
-    channel_set_flag(channel, BOARD_DRAINING, channel->worker->state == WORKER_DRAINING);
+    const struct config *config = &broker.config;
+    uint32_t flags = 0;
+
+    flags |= config->handoff == HANDOFF_DIRECT ? BOARD_DIRECT : 0;
+    flags |= config_is_exact(config) ? BOARD_EXACT : 0;
+    flags |= config_is_sole(config) ? BOARD_SOLE : 0;
+    flags |= config->share.count > 0 ? BOARD_SHARE_LATE : 0;
+    flags |= channel->worker->state == WORKER_DRAINING ? BOARD_DRAINING : 0;
+    channel_set_flags(channel, MARKS, flags);
 }
 
 bool grant_channel(struct session *session, struct listener *listener, struct worker *worker)

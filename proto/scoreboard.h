@@ -48,12 +48,11 @@ struct board_broker {
     _Atomic uint32_t starving;  /* enum board_starving */
     _Atomic uint32_t flags;     /* BOARD_BLIND, ... */
     _Atomic uint32_t allowance; /* open connections with which a worker may still take directly */
-    _Atomic uint32_t
-        taking; /* 1: it is about to take a connection and to send it, to a sole copy */
-    _Atomic uint32_t unused;
-    _Atomic uint64_t sent; /* offers sent and not recalled */
+    _Atomic uint64_t sent;      /* offers sent and not recalled */
     _Atomic uint64_t
         canonical_ino; /* by which the next broker finds the socket if this one is killed */
+    _Atomic uint32_t
+        taking; /* 1: it is about to take a connection and to send it, to a sole copy */
 };
 #define BOARD_BLIND                                                                                \
     1u                  /* waiting is not visible or not to be trusted: tell of every offer taken  \
@@ -62,7 +61,7 @@ struct board_broker {
 #define BOARD_EXACT                                                                                \
     32u /* what is closed is gone when close() returns: wait until the broker has seen it */
 #define BOARD_DRAINING 8u /* nothing new for this worker: not even directly */
-#define BOARD_LOOK 16u    /* much is taken directly: a worker without any connection may look */
+#define BOARD_LOOK 16u    /* much is taken directly: who has no more than the allowance may look */
 #define BOARD_ATTEND                                                                               \
     64u /* connections come fast: an event loop without any may wait at the canonical socket */
 #define BOARD_SOLE                                                                                 \

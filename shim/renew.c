@@ -67,17 +67,16 @@ static unsigned count_connections(struct vlisten *listener)
  */
 static bool take_board(struct vlisten *listener, int board_fd)
 {
-    bool nonblock = vlisten_is_nonblock(listener);
+    uint32_t nonblock = vlisten_is_nonblock(listener) ? BOARD_NONBLOCK : 0;
     unsigned connections = count_connections(listener);
 
     atomic_fetch_add(&listener->board->worker.closed, connections);
-    if (!vlisten_map_board(listener, board_fd)) {
+    /* or a thread that comes to accept meanwhile would hear that nobody listens, or wait */
+    if (!vlisten_map_board(listener, board_fd, BOARD_LISTENING | nonblock)) {
         atomic_fetch_sub(&listener->board->worker.closed, connections);
         return false;
     }
-    vlisten_set_nonblock(listener, nonblock);
     atomic_fetch_add(&listener->board->worker.direct, connections);
-    atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
     return true;
 }
 

@@ -109,13 +109,14 @@ static void *map_page(struct board *at, int flags, int board_fd)
 
 /* Threads that have looked up the old one write into a page that is nobody's. refit and refitted
  * are on either side of the change, so that wait.c can tell what it has raised where. */
-bool vlisten_map_board(struct vlisten *listener, int board_fd)
+bool vlisten_map_board(struct vlisten *listener, int board_fd, uint32_t flags)
 {
     struct board *old = listener->board;
-    void *page = map_page(listener->spare, MAP_SHARED, board_fd);
+    struct board *page = map_page(listener->spare, MAP_SHARED, board_fd);
 
     if (page == MAP_FAILED)
         return false;
+    atomic_fetch_or(&page->worker.flags, flags);
     unsigned refit = atomic_fetch_add(&vlisten_refits, 1) + 1;
     atomic_store(&listener->refit, refit);
     atomic_store(&listener->board, page);
@@ -159,7 +160,7 @@ struct vlisten *vlisten_create(struct link_grant *grant)
     atomic_store(&listener->channel_fd, -1);
     int shadow_fd = vlisten_hide_fd(grant->shadow_fd, vlisten_index(listener));
     atomic_store(&listener->shadow_fd, shadow_fd);
-    if (shadow_fd < 0 || !vlisten_map_board(listener, grant->board_fd)) {
+    if (shadow_fd < 0 || !vlisten_map_board(listener, grant->board_fd, 0)) {
         vlisten_close_hidden(&listener->shadow_fd);
         atomic_store(&listener->refs, 0);
         return NULL;
@@ -249,7 +250,7 @@ void vlisten_settle(void)
 {
     struct wire_attach question = {.auth = env.auth};
     int saved = errno;
-    int link_fd = link_open();
+    int link_fd = link_open_within(SETTLE_MS);
 
     if (link_fd >= 0) {
         struct pollfd answer = {.fd = link_fd, .events = POLLIN};
@@ -379,11 +380,8 @@ static struct vlisten *recognise(int fd)
 struct vlisten *vlisten_find_again(int fd)
 {
     int saved = errno;
-    struct vlisten *listener = NULL;
+    struct vlisten *listener = fdmap_get(fd).kind == FDMAP_HIDDEN ? NULL : recognise(fd);
 
-    if (fdmap_get(fd).kind == FDMAP_HIDDEN)
-        return NULL;
-    listener = recognise(fd);
     errno = saved;
     return listener;
 }

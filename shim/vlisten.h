@@ -183,9 +183,9 @@ void claim_copy_async(int from_fd, int to_fd);
 
 /* --- vlisten.c --- */
 
-/* Replaces the one before, if there is any, by it. False: errno of mmap(2), nothing changed.
- * Borrows board_fd. */
-bool vlisten_map_board(struct vlisten *listener, int board_fd);
+/* Replaces the one before, if there is any, by it, in which the worker's flags are set before
+ * another thread sees it. False: errno of mmap(2), nothing changed. Borrows board_fd. */
+bool vlisten_map_board(struct vlisten *listener, int board_fd, uint32_t flags);
 
 /* Whether there is no room for one more record: what is bound now stays native. */
 bool vlisten_is_full(void);
@@ -204,7 +204,7 @@ void vlisten_drop_ref(struct vlisten *listener, int fd);
 bool vlisten_has_fd(const struct vlisten *listener, int fd);
 
 /* After the close itself, where the broker promises that what is closed is gone: waits until it has
- * seen that, for 200 ms at most. */
+ * seen that, for 200 ms at most, or three times that if it does not even accept. */
 void vlisten_settle(void);
 
 /* Whether the fd that is about to be closed wants vlisten_settle() afterwards. */

@@ -112,10 +112,14 @@ uint64_t wait_mask_select(int count, const fd_set *readable)
 {
     uint64_t mask = 0;
 
+    /* getdtablesize() is passed as well, with sets of the usual size: the kernel reads no further
+     * than there are descriptors */
+    if (count > FD_SETSIZE)
+        count = FD_SETSIZE;
     if (!readable || count <= 0 ||
         !userptr_is_writable(readable, (size_t)(count + 63) / 64 * 8, USERPTR_WAIT))
         return 0;
-    for (int fd = 0; fd < count && fd < FD_SETSIZE; fd++)
+    for (int fd = 0; fd < count; fd++)
         if (FD_ISSET(fd, readable))
             mask |= listener_bit(fd);
     return mask;
@@ -320,7 +324,7 @@ int wait_complete_epoll(int epoll_fd, struct epoll_event *events, int ready, int
     struct vlisten *listener;
 
     if (ready < 0 || ready >= max || entry.kind != FDMAP_EPOLL ||
-        !userptr_is_writable(events, (size_t)max * sizeof *events, USERPTR_WAIT))
+        !userptr_is_writable(events, ((size_t)ready + 1) * sizeof *events, USERPTR_WAIT))
         return ready;
     struct epoll_event event = event_of(registration);
     for (int i = 0; i < ready; i++)
