@@ -15,7 +15,7 @@ GAP_MS = 100
 
 def expect_gap(r, beside):
     gap_ms = beside.finish()["longest_gap_ms"]
-    limit = GAP_MS + 2 * gap_ms + r.pick(0, 3000)
+    limit = GAP_MS + gap_ms + r.pick(0, 3000)
     r.expect(r.gap_ms <= limit, f"a gap of {r.gap_ms:.0f} ms, {gap_ms:.0f} ms without a fault at the same time")
 
 
