@@ -99,6 +99,11 @@ void fleet_on_unfit(struct worker *worker)
         stop_begin(EXIT_NEVER_READY);
 }
 
+void fleet_was_ready(void)
+{
+    ever_ready = true;
+}
+
 void fleet_resume_readiness(void)
 {
     for (unsigned i = 0; i < slot_count; i++)
@@ -164,7 +169,7 @@ static bool has_failed(void)
     if (ever_ready)
         return false;
     for (unsigned i = 0; i < broker.config.workers; i++)
-        if (slots[i]->failures < FAILURES_TO_GIVE_UP)
+        if (i >= slot_count || slots[i]->failures < FAILURES_TO_GIVE_UP)
             return false;
     return true;
 }

@@ -45,6 +45,9 @@ struct fleet_slot *fleet_add_slot(void);
 /* Starts a worker in it; when that fails, tries again later. */
 void fleet_fill(struct fleet_slot *slot);
 
+/* Under the broker before us a worker was ready: nobody gives up any more. */
+void fleet_was_ready(void);
+
 /* The workers are those of a broker before us: what it has said need not be said again. */
 void fleet_resume_readiness(void);
 

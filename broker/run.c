@@ -222,6 +222,10 @@ static void resume(void)
         exit(EXIT_ADDRESS);
     }
     prctl(PR_SET_NAME, "sshim"); /* executed as /proc/self/exe it would be "exe" */
+    if (stop_is_under_way()) {
+        children_on_signal(); /* given up: the last hope has ended meanwhile */
+        return;
+    }
     if (was_stopping || (resume_after_crash() && broker.config.exit_on_broker_death)) {
         log_info("ending the workers %s", resume_describe());
         stop_begin(EXIT_STOPPED);

@@ -356,8 +356,11 @@ int state_load(state_fd_map *map)
                    snapshot.slots[i].accepted);
     for (uint32_t i = 0; i < head->workers; i++)
         loaded_workers[i] = load_worker(&snapshot.workers[i]);
-    for (uint32_t i = 0; i < head->listeners; i++)
+    for (uint32_t i = 0; i < head->listeners; i++) {
         loaded_listeners[i] = load_listener(&snapshot.listeners[i], map);
+        if (loaded_listeners[i]->listening)
+            fleet_was_ready();
+    }
     for (uint32_t i = 0; i < head->channels; i++)
         load_channel(&snapshot.channels[i], loaded_listeners[snapshot.channels[i].listener],
                      loaded_workers[snapshot.channels[i].worker], map);

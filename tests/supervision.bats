@@ -351,3 +351,23 @@ END
     wait_until is_gone "$BROKER"
     BROKER=
 }
+
+@test "a pool that was ready once is not given up after an upgrade, however often its worker fails" {
+    cat >"$TMP/flaky" <<END
+#!/bin/sh
+[ -e "$TMP/broken" ] || exec "$VICTIM" accept "$ADDR"
+date +%s%3N >>"$TMP/starts"
+exit 7
+END
+    chmod +x "$TMP/flaky"
+    start_broker -w 1 -- "$TMP/flaky"
+    touch "$TMP/broken"
+    kill -KILL "$(worker_pid 0)"
+    wait_until started 3
+    timeout 60 "$SSHIM" upgrade --control "$CONTROL"
+    wait_until started 5
+    rm "$TMP/broken"
+    wait_until workers_ready 1
+    all_answer 1
+    stop_broker
+}
