@@ -95,9 +95,10 @@ static int map_board(struct channel *channel)
     channel->board = page;
     atomic_store(&channel->board->broker.canonical_ino, inode_of(channel->listener->canonical_fd));
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
-    atomic_store(&channel->board->broker.taking, 0); /* a broker that was killed may have left 1 */
+    /* what a broker that was killed may have left */
+    atomic_store(&channel->board->broker.taking, 0);
+    atomic_store(&channel->board->broker.allowance, 0);
     channel->flags = BOARD_BLIND; /* told with the others that grant_mark() knows */
-    channel_set_allowance(channel, 0);
     return 0;
 }
 
@@ -390,5 +391,7 @@ void channel_set_flag(struct channel *channel, uint32_t flag, bool on)
 
 void channel_set_allowance(struct channel *channel, uint32_t connections)
 {
-    atomic_store_explicit(&channel->board->broker.allowance, connections, memory_order_relaxed);
+    if (channel->allowance != connections)
+        atomic_store_explicit(&channel->board->broker.allowance, connections, memory_order_relaxed);
+    channel->allowance = connections;
 }

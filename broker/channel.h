@@ -44,7 +44,8 @@ struct channel {
     uint64_t
         forgiven;   /* offers that are gone from the channel though the worker never counted them */
     uint32_t flags; /* BOARD_BLIND, ... as published */
-    unsigned yields; /* how often in a row it was left to a sole copy to take a connection */
+    uint32_t allowance; /* as published */
+    unsigned yields;    /* how often in a row it was left to a sole copy to take a connection */
 
     /* Suspected of not accepting though it says it waits; cleared by any sign of life. */
     bool suspect;

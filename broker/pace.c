@@ -9,6 +9,7 @@
 #define BRISK_PER_S 1000     /* connections; below that they are spread evenly */
 #define BRISK_PER_STARVE 100 /* in a saturated pool it is cheaper to wake nobody who sleeps */
 #define ATTEND_MAX 16        /* workers: each makes the way to the next one longer */
+#define ACTIVE_MAX 10000     /* a worker that lies does not move the average without end */
 #define HURRY_PER_S 500      /* connections that had to wait for a worker; an idle pool has none */
 
 static bool may_change; /* nobody else has chosen a policy for us */
@@ -44,8 +45,9 @@ static void review_allowance(struct listener *listener, uint64_t accepted)
     uint64_t closed = 0, active = 0;
 
     for (uint32_t i = 0; i < listener->channel_count; i++) {
-        active += channel_active(listener->channels[i]);
-        closed += channel_accepted(listener->channels[i]) - channel_active(listener->channels[i]);
+        uint64_t open = channel_active(listener->channels[i]);
+        active += open < ACTIVE_MAX ? open : ACTIVE_MAX;
+        closed += channel_accepted(listener->channels[i]) - open;
     }
     /* Less than before, where a worker is gone: nothing is known then. */
     bool churns =

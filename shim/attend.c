@@ -25,7 +25,7 @@
 #define ENDED (-2)    /* while it began */
 #define RELEASED (-3) /* while it began, or before; never again with this record */
 
-/* False: another thread has ended it meanwhile, and it is as if it had never begun. */
+/* False: it failed, or another thread has ended it meanwhile, as if it had never begun. */
 static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
@@ -34,8 +34,11 @@ static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
     int state = BEGINNING;
 
     /* EEXIST: processes that share the epoll fd share the registration as well */
-    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, shadow_fd, &event) < 0 && errno != EEXIST)
+    bool is_new = NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, shadow_fd, &event) == 0;
+    if (!is_new && errno != EEXIST)
         return false;
+    if (is_new)
+        atomic_fetch_add_explicit(&listener->board->worker.attends, 1, memory_order_relaxed);
     if (atomic_compare_exchange_strong(&listener->attended_epoll, &state, epoll_fd + 1))
         return true;
     NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, shadow_fd, NULL);
@@ -51,7 +54,6 @@ static void begin(struct vlisten *listener, int epoll_fd, unsigned set, int stat
         return;
     if (add(listener, epoll_fd, set)) {
         atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
-        atomic_fetch_add_explicit(&listener->board->worker.attends, 1, memory_order_relaxed);
     } else {
         state = BEGINNING;
         while (state != RELEASED &&
