@@ -70,6 +70,7 @@ def many_open(_options):
                                    str(side.port)], stdout=subprocess.PIPE, text=True)
                  for _ in range(4)]  # 20,000 open files are a common hard limit
         wait_for_open(side, 50000, 80)
+        time.sleep(1)  # the last ones are accepted, and about to be answered
         grown = measure.resident_kib(broker) - before
         for process in loads:
             process.terminate()
