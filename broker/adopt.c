@@ -83,11 +83,6 @@ bool adopt_worker(struct worker *worker)
     return false;
 }
 
-void adopt_surplus(struct worker *worker)
-{
-    drain_begin(worker);
-}
-
 void adopt_finish(void)
 {
     for (unsigned i = 0; i < broker.config.workers; i++) {

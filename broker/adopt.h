@@ -22,9 +22,6 @@ struct worker *adopt_joiner(pid_t pid);
 void adopt_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t accepted);
 bool adopt_worker(struct worker *worker);
 
-/* Its slot has another one that goes on. */
-void adopt_surplus(struct worker *worker);
-
 /* After all of that: starts what is missing and drains what is too much. */
 void adopt_finish(void);
 

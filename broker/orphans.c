@@ -15,6 +15,7 @@
 
 #include "adopt.h"
 #include "broker.h"
+#include "drain.h"
 #include "fleet.h"
 #include "listener.h"
 #include "log.h"
@@ -172,7 +173,7 @@ static void adopt_one(const struct orphan *orphan)
     if (is_current)
         slot->worker = worker;
     if (adopt_worker(worker) && !is_current)
-        adopt_surplus(worker);
+        drain_begin(worker); /* its slot has another one that goes on */
 }
 
 static unsigned adopt_all(void)
