@@ -18,7 +18,6 @@
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 
-#define YIELDS_MAX 50 /* a copy that was killed in between may say for ever that it takes */
 #define DIRECT_MAX                                                                                 \
     (UINT64_C(1) << 48) /* nobody takes more in a lifetime; larger numbers are noise */
 
@@ -96,7 +95,6 @@ static int map_board(struct channel *channel)
     atomic_store(&channel->board->broker.canonical_ino, inode_of(channel->listener->canonical_fd));
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     /* what a broker that was killed may have left */
-    atomic_store(&channel->board->broker.taking, 0);
     atomic_store(&channel->board->broker.allowance, 0);
     channel->flags = BOARD_BLIND; /* told with the others that grant_mark() knows */
     return 0;
@@ -295,7 +293,6 @@ int channel_send(struct channel *channel, const struct wire_offer *offer, int co
         channel->sent--;
         publish_sent(channel);
     }
-    channel_end_taking(channel);
     return result;
 }
 
@@ -354,27 +351,6 @@ void channel_forgive(struct channel *channel)
 void channel_set_starving(struct channel *channel, enum board_starving value)
 {
     atomic_store_explicit(&channel->board->broker.starving, value, memory_order_relaxed);
-}
-
-bool channel_begin_taking(struct channel *channel)
-{
-    if (!(channel->flags & BOARD_SOLE))
-        return true;
-    atomic_store(&channel->board->broker.taking, 1);
-    if (atomic_load(&channel->board->worker.takes) == 0) {
-        channel->yields = 0;
-        return true;
-    }
-    if (++channel->yields > YIELDS_MAX)
-        return true; /* until it says that it does not */
-    channel_end_taking(channel);
-    return false;
-}
-
-void channel_end_taking(struct channel *channel)
-{
-    if (channel->flags & BOARD_SOLE)
-        atomic_store(&channel->board->broker.taking, 0);
 }
 
 void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags)

@@ -45,7 +45,6 @@ struct channel {
         forgiven;   /* offers that are gone from the channel though the worker never counted them */
     uint32_t flags; /* BOARD_BLIND, ... as published */
     uint32_t allowance; /* as published */
-    unsigned yields;    /* how often in a row it was left to a sole copy to take a connection */
 
     /* Suspected of not accepting though it says it waits; cleared by any sign of life. */
     bool suspect;
@@ -179,13 +178,6 @@ void channel_disown(struct channel *channel);
 
 /* The broker's line of the scoreboard. */
 void channel_set_starving(struct channel *channel, enum board_starving value);
-/*
- * Around what may be in our hands instead of in the backlog, of which a sole copy is told. False:
- * it takes one itself at this moment, so that ours would be the younger; it is believed only so
- * often in a row. Anybody else's channel: true.
- */
-bool channel_begin_taking(struct channel *channel);
-void channel_end_taking(struct channel *channel);
 void channel_set_flag(struct channel *channel, uint32_t flag, bool on);
 /* Those in the mask, in one store. */
 void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags);

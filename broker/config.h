@@ -70,13 +70,6 @@ static inline bool config_is_exact(const struct config *config)
     return config->share_all && config->workers <= 1;
 }
 
-/* Such a copy may also look into the backlog itself, if no policy needs to see each connection. */
-static inline bool config_is_sole(const struct config *config)
-{
-    return config_is_exact(config) && config->handoff == HANDOFF_AUTO &&
-           config->balance != BALANCE_SOURCE;
-}
-
 /*
  * Fills in config from the arguments behind `sshim run`; keeps pointers into argv. Returns -1 to go
  * on, else the exit code: 0 after --help, EXIT_USAGE after one line that says what is wrong.

@@ -107,13 +107,11 @@ static void on_pause_over(struct loop_timer *timer)
 /* --- from whom to whom --- */
 
 /* False: nothing waits, or the system is short of something. */
-static bool get_connection(struct listener *listener, struct channel *channel,
+static bool get_connection(struct listener *listener, const struct channel *channel,
                            struct take_connection *connection)
 {
     enum take took = take_next(listener, channel, connection);
 
-    if (took == TAKE_LATER)
-        loop_start_timer(&listener->pause, channel->yields > 8); /* in the next turn, or soon */
     if (took == TAKE_NONE)
         sate(listener);
     if (took == TAKE_SHORT)

@@ -10,7 +10,7 @@
 #include "pace.h"
 #include "worker.h"
 
-#define MARKS (BOARD_DIRECT | BOARD_EXACT | BOARD_SOLE | BOARD_SHARE_LATE | BOARD_DRAINING)
+#define MARKS (BOARD_DIRECT | BOARD_EXACT | BOARD_SHARE_LATE | BOARD_DRAINING)
 
 bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
 {
@@ -52,7 +52,6 @@ void grant_mark(struct channel *channel)
 
     flags |= config->handoff == HANDOFF_DIRECT ? BOARD_DIRECT : 0;
     flags |= config_is_exact(config) ? BOARD_EXACT : 0;
-    flags |= config_is_sole(config) ? BOARD_SOLE : 0;
     flags |= config->share.count > 0 ? BOARD_SHARE_LATE : 0;
     flags |= channel->worker->state == WORKER_DRAINING ? BOARD_DRAINING : 0;
     channel_set_flags(channel, MARKS, flags);

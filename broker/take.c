@@ -59,8 +59,8 @@ static enum take take_stranded(struct listener *listener, struct take_connection
     return TAKE_NONE;
 }
 
-static enum take take_oldest(struct listener *listener, const struct channel *channel,
-                             struct take_connection *connection)
+enum take take_next(struct listener *listener, const struct channel *channel,
+                    struct take_connection *connection)
 {
     uint32_t wishes = atomic_load_explicit(&channel->board->worker.flags, memory_order_relaxed);
 
@@ -73,17 +73,6 @@ static enum take take_oldest(struct listener *listener, const struct channel *ch
     if (take_stranded(listener, connection) == TAKE_DONE)
         return TAKE_DONE;
     return take_from_backlog(listener, (wishes & BOARD_WANTS_NONBLOCK) != 0, connection);
-}
-
-enum take take_next(struct listener *listener, struct channel *channel,
-                    struct take_connection *connection)
-{
-    if (!channel_begin_taking(channel))
-        return TAKE_LATER;
-    enum take took = take_oldest(listener, channel, connection);
-    if (took != TAKE_DONE)
-        channel_end_taking(channel);
-    return took;
 }
 
 void take_hold(struct listener *listener, const struct take_connection *connection)

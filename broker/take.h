@@ -13,7 +13,6 @@
 enum take {
     TAKE_NONE,  /* nothing waits */
     TAKE_DONE,  /* one connection was taken */
-    TAKE_LATER, /* the worker is taking one by itself at this moment */
     TAKE_SHORT, /* the system is short of something, told by errno; nothing is lost */
 };
 
@@ -23,8 +22,8 @@ struct take_connection {
 };
 
 /* Takes the oldest waiting connection, as the channel's worker wants it; gives connection->fd with
- * TAKE_DONE. channel_send() ends what channel_begin_taking() began. */
-enum take take_next(struct listener *listener, struct channel *channel,
+ * TAKE_DONE. */
+enum take take_next(struct listener *listener, const struct channel *channel,
                     struct take_connection *connection);
 
 /* Keeps a connection (takes its fd) that could not be passed on; it is the next one that take_next

@@ -32,7 +32,6 @@ struct board_worker {
     _Atomic uint64_t closed;  /* accepted connections that were closed again */
     _Atomic uint64_t lost;    /* offers that the kernel destroyed because the fd table was full */
     _Atomic uint32_t attends; /* how often it began to wait at the canonical socket itself */
-    _Atomic uint32_t takes;   /* threads of a sole copy that take from the canonical socket now */
 };
 #define BOARD_WANTS_NONBLOCK                                                                       \
     1u                /* the last accept4 asked for SOCK_NONBLOCK: accept the next one that way */
@@ -51,8 +50,6 @@ struct board_broker {
     _Atomic uint64_t sent;      /* offers sent and not recalled */
     _Atomic uint64_t
         canonical_ino; /* by which the next broker finds the socket if this one is killed */
-    _Atomic uint32_t
-        taking; /* 1: it is about to take a connection and to send it, to a sole copy */
 };
 #define BOARD_BLIND                                                                                \
     1u                  /* waiting is not visible or not to be trusted: tell of every offer taken  \
@@ -64,8 +61,6 @@ struct board_broker {
 #define BOARD_LOOK 16u    /* much is taken directly: who has no more than the allowance may look */
 #define BOARD_ATTEND                                                                               \
     64u /* connections come fast: an event loop without any may wait at the canonical socket */
-#define BOARD_SOLE                                                                                 \
-    128u /* no other copy comes for it: what is not in its channel it may take itself */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */
 
 enum board_starving {

@@ -14,7 +14,6 @@
 #include "shim/fdmap.h"
 #include "shim/next.h"
 #include "shim/prefork.h"
-#include "shim/sole.h"
 #include "shim/userptr.h"
 #include "shim/vlisten.h"
 #include "shim/wait.h"
@@ -70,16 +69,6 @@ static int try_directly(struct vlisten *listener, int fd, struct sockaddr *addr,
 
     if (conn_fd < 0 && errno == EINVAL && !vlisten_is_shut_down(listener))
         errno = EAGAIN;
-    return conn_fd;
-}
-
-static int try_as_sole(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                       int flags, bool *gave_way)
-{
-    if (!sole_begin_take(listener, gave_way))
-        return -1; /* EAGAIN, as errno says already */
-    int conn_fd = try_directly(listener, fd, addr, len, flags);
-    sole_end_take(listener);
     return conn_fd;
 }
 
@@ -195,7 +184,6 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
 {
     struct wire_offer offer;
     int conn_fd;
-    bool gave_way;
 
     for (;;) {
         if (direct_should_try(listener)) {
@@ -206,12 +194,6 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
         ssize_t got = receive_visibly(listener, fd, &offer, &conn_fd, flags);
         if (got < 0 && errno == ECONNRESET)
             continue; /* the broker died with mail unread; what it sent is still to come */
-        if (got < 0 && errno == EAGAIN && sole_is_concerned(listener)) {
-            conn_fd = try_as_sole(listener, fd, addr, len, flags, &gave_way);
-            if (conn_fd >= 0 || errno != EAGAIN || !sole_await(listener, fd, gave_way))
-                return conn_fd;
-            continue;
-        }
         if (got < 0)
             return -1;
         if (got > 0 && conn_fd >= 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {

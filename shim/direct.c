@@ -14,7 +14,8 @@ static bool has_flag(struct vlisten *listener, uint32_t flag)
     return board_has_flag(listener->board, flag);
 }
 
-bool direct_is_oldest(struct vlisten *listener)
+/* Whether no offer is on its way to this worker's channel, and it does not drain. */
+static bool is_oldest(struct vlisten *listener)
 {
     struct board *board = listener->board;
 
@@ -26,7 +27,7 @@ bool direct_is_oldest(struct vlisten *listener)
 /* A crowded worker leaves it to the others, if the broker finds any. */
 bool direct_is_permitted(struct vlisten *listener)
 {
-    return !board_has_worker_flag(listener->board, BOARD_CROWDED) && direct_is_oldest(listener);
+    return !board_has_worker_flag(listener->board, BOARD_CROWDED) && is_oldest(listener);
 }
 
 static uint64_t open_connections(struct vlisten *listener)

@@ -21,9 +21,6 @@ bool direct_is_permitted(struct vlisten *listener);
  * offers are not on their way, and it does not drain. No system call. */
 bool direct_is_free(struct vlisten *listener);
 
-/* Whether no offer is on its way to this worker's channel, and it does not drain. */
-bool direct_is_oldest(struct vlisten *listener);
-
 /* Whether it is worth while to find out what direct_is_ready says. No system call. */
 bool direct_is_possible(struct vlisten *listener);
 

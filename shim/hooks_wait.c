@@ -9,7 +9,6 @@
 
 #include "hooks.h"
 #include "next.h"
-#include "sole.h"
 #include "userptr.h"
 #include "vlisten.h"
 #include "wait.h"
@@ -35,27 +34,22 @@ static bool has_time(const struct timespec *timeout)
            (timeout->tv_sec != 0 || timeout->tv_nsec != 0);
 }
 
-/* complete makes what a sole copy is told of `ready`, what the call gave, and `waited`. */
-#define WAITING(may_block, listeners, call, complete)                                              \
+#define WAITING(listeners, call)                                                                   \
     do {                                                                                           \
-        bool visibly_ = matters() && (may_block);                                                  \
-        uint64_t waited = visibly_ || sole_is_possible() ? (listeners) : 0;                        \
-        if (!waited)                                                                               \
+        uint64_t mask_ = (listeners);                                                              \
+        if (!mask_)                                                                                \
             return (call);                                                                         \
-        if (visibly_)                                                                              \
-            wait_begin(waited);                                                                    \
-        int ready = (call);                                                                        \
-        if (visibly_)                                                                              \
-            wait_end();                                                                            \
-        return sole_is_possible() ? (complete) : ready;                                            \
+        wait_begin(mask_);                                                                         \
+        int result_ = (call);                                                                      \
+        wait_end();                                                                                \
+        return result_;                                                                            \
     } while (0)
 
 #define POLLING(may_block, call)                                                                   \
-    WAITING(may_block, wait_mask_poll(fds, count), call, sole_complete_poll(fds, count, ready))
+    WAITING(matters() && (may_block) ? wait_mask_poll(fds, count) : 0, call)
 
 #define SELECTING(may_block, call)                                                                 \
-    WAITING(may_block, wait_mask_select(count, readable), call,                                    \
-            sole_complete_select(waited, readable, ready))
+    WAITING(matters() && (may_block) ? wait_mask_select(count, readable) : 0, call)
 
 SSHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
@@ -194,7 +188,7 @@ static const struct timespec *left_of(const struct rounds *rounds, const struct 
                 wait_end();                                                                        \
         } while (result_ > 0 && (result_ = wait_translate(epoll_fd, events, result_)) == 0 &&      \
                  (result_ = begin_round(&rounds, (timeout_ns), (mask))) > 0);                      \
-        return sole_is_possible() ? wait_complete_epoll(epoll_fd, events, result_, max) : result_; \
+        return result_;                                                                            \
     } while (0)
 
 SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
@@ -258,7 +252,7 @@ static long epoll_raw(long number, const struct raw_arguments *given, bool in_ms
     struct rounds rounds = {0};
     struct raw_arguments a = *given;
     struct timespec left;
-    int epoll_fd = (int)a.at[0], max = (int)a.at[2], timeout_ms = (int)a.at[3];
+    int epoll_fd = (int)a.at[0], timeout_ms = (int)a.at[3];
     struct epoll_event *events = (struct epoll_event *)a.at[1];
     const struct timespec *timeout = in_ms ? NULL : (const struct timespec *)given->at[3];
     bool waits = in_ms ? timeout_ms != 0 : has_time(timeout);

@@ -18,7 +18,6 @@
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 #include "prefork.h"
-#include "sole.h"
 #include "wait.h"
 
 struct vlisten vlisten_table[VLISTEN_MAX];
@@ -124,7 +123,6 @@ bool vlisten_map_board(struct vlisten *listener, int board_fd, uint32_t flags)
     if (old)
         map_page(old, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     listener->spare = old;
-    sole_note(listener);
     return true;
 }
 

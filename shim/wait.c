@@ -13,7 +13,6 @@
 #include "direct.h"
 #include "fdmap.h"
 #include "next.h"
-#include "sole.h"
 #include "userptr.h"
 
 #define EPOLL_SETS 256
@@ -315,27 +314,6 @@ int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events,
     direct_tell(listener);
     events[0] = event_of(registration);
     return 1;
-}
-
-int wait_complete_epoll(int epoll_fd, struct epoll_event *events, int ready, int max)
-{
-    struct fdmap_entry entry = fdmap_get(epoll_fd);
-    struct registration *registration = &registrations[entry.index];
-    struct vlisten *listener;
-
-    if (ready < 0 || ready >= max || entry.kind != FDMAP_EPOLL ||
-        !userptr_is_writable(events, ((size_t)ready + 1) * sizeof *events, USERPTR_WAIT))
-        return ready;
-    struct epoll_event event = event_of(registration);
-    for (int i = 0; i < ready; i++)
-        if (events[i].data.u64 == event.data.u64)
-            return ready;
-    listener = find_registered(epoll_fd, registration);
-    if (!listener || !sole_has_connection(
-                         listener, atomic_load_explicit(&registration->fd, memory_order_relaxed)))
-        return ready;
-    events[ready] = event;
-    return ready + 1;
 }
 
 void wait_learn(struct vlisten *listener, int fd)

@@ -43,9 +43,6 @@ int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events,
  */
 int wait_translate(int epoll_fd, struct epoll_event *events, int count);
 
-/* What epoll_wait(epoll_fd, events, max, ...) gave, for a sole copy: see sole.h. */
-int wait_complete_epoll(int epoll_fd, struct epoll_event *events, int ready, int max);
-
 /* This thread accepted from the listener: is fd registered in the epoll fd it waited on last? */
 void wait_learn(struct vlisten *listener, int fd);
 

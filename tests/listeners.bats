@@ -279,6 +279,14 @@ says() { # TEXT: what the server at $ADDR answers
     stop_broker
 }
 
+@test "--share all with one copy: late listeners are shared though none is open, and what is closed is free at once" {
+    start_broker -w 1 --share all -- /usr/bin/python3 "$ROOT/tests/progs/late.py" "$ADDR"
+    wait_until grep -q taken "$TMP/out"
+    [[ $(<"$TMP/out") == "0 private, 0 taken" ]]
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
 # A child listens and exits while the broker is stopped, so that the broker learns of both at once, with a client waiting.
 short_listener() {
     cat <<'END'

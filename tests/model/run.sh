@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh - checks dispatch.pml and sole.pml with spin in each setting, and that each mutation is found. The last
+# run.sh - checks dispatch.pml with spin in each setting, and that each mutation is found. The last
 # line is the verdict. Needs spin and a C compiler. Every search is a full one (no bit-state hashing); about a quarter of
 # an hour and 3 GiB. MODEL_SECONDS (1200) and MODEL_MIB (6000) bound each search, ONLY="WORD" chooses by what it says.
 # shellcheck disable=SC2086 # lists of options
@@ -84,11 +84,6 @@ check found "mutation: only counters tell what was sent before the broker died" 
 check found "mutation: the number in the journal is closed whosever it is" $two -DKILLS=1 -DTIMERS \
     -DMUTATE_CLOSE_BLINDLY
 check found "mutation: what the journal named is closed and still in it" $two -DKILLS=2 -DTIMERS -DMUTATE_NO_END
-model=$PWD/sole.pml
-check holds "an only copy takes what is not in its channel"
-check found "mutation: an only copy looks before it says that it takes" -DMUTATE_WORKER_LOOKS_FIRST
-check found "mutation: the broker looks before it says that it takes" -DMUTATE_BROKER_LOOKS_FIRST
-check found "mutation: where both give way nobody looks again" -DMUTATE_NOBODY_LOOKS
 if [ "$failed" = 0 ]; then
     echo "model: all properties hold, every mutation is found"
 else
