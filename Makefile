@@ -1,6 +1,7 @@
 # make            builds build/sshim and build/libsshim.so
 # make demo       runs four copies of a real server and shows that each served
-# make check      everything that must pass before a landing; installs what the tests need
+# make check      everything that must pass before a landing
+# make deps       installs what make demo and make check need (Debian; both call it where something is missing)
 # make bats       the behaviour tests; BATS=tests/cli.bats runs one file
 # make unit       the unit tests; make fuzz-replay and make fuzz: hostile input, again and anew
 # make servers    runs real servers, each by its recipe, and tells which work
@@ -49,6 +50,11 @@ BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBDIR := $(DESTDIR)$(PREFIX)/lib/sshim
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
 
+# DEPS="parity bench": what other targets need, by the table scripts/deps.txt
+DEPS ?= demo check
+deps:
+	@scripts/deps.sh $(DEPS)
+
 demo: all
 	scripts/demo.sh $(BUILD)/sshim
 
@@ -69,7 +75,7 @@ uninstall:
 help:
 	@sed -n 's/^# \(make \)/\1/p' $(filter-out %.d,$(MAKEFILE_LIST))
 
-.PHONY: demo install uninstall help
+.PHONY: deps demo install uninstall help
 # --- end of for users
 # --- real servers
 servers: all

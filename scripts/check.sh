@@ -115,7 +115,7 @@ part_sanitized() {
     run_bats sanitized "$sanitized" "${files[@]}"
 }
 
-scripts/install-test-deps.sh || exit 1
+scripts/deps.sh check || exit 1
 for part in "${parts[@]}"; do
     "part_$part"
 done

@@ -54,25 +54,6 @@ clean_up() {
     exit "$code"
 }
 
-# --- what it needs
-
-as_root() {
-    if ((EUID == 0)); then
-        "$@"
-    else
-        command -v sudo >/dev/null || give_up "python3 is missing; install it as root: apt-get install python3"
-        sudo "$@"
-    fi
-}
-
-need_python() {
-    command -v python3 >/dev/null && return
-    command -v apt-get >/dev/null || give_up "python3 is missing; install it and run this again"
-    say "python3, the server of this demonstration, is missing: installing it with apt-get install python3"
-    as_root apt-get update -q || true
-    as_root apt-get install -y -q python3 || give_up "cannot install python3; install it and run this again"
-}
-
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
@@ -205,7 +186,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 [[ -x $sshim ]] || give_up "there is no $sshim; run make"
-need_python
+"$root/scripts/deps.sh" demo || exit 1
 folder=$(mktemp -d "${TMPDIR:-/tmp}/sshim-demo.XXXXXX")
 port=$(free_port)
 make_sites

@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -135,18 +134,9 @@ def describe_machine():
             "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
 
 
-PACKAGES = {"/usr/sbin/haproxy": "haproxy", "/usr/sbin/nginx": "nginx-light", "/usr/bin/node": "nodejs",
-            "/usr/sbin/lighttpd": "lighttpd", "/usr/bin/tclsh": "tcl",
-            "/usr/lib/nginx/modules/ngx_stream_module.so": "libnginx-mod-stream",
-            "/usr/bin/gnuplot": "gnuplot-nox"}
-
-
 def install_missing():
-    missing = [package for path, package in PACKAGES.items()
-               if not os.path.exists(path) and not shutil.which(os.path.basename(path))]
-    if missing and subprocess.run(["apt-get", "install", "-y", "-qq", *missing], check=False,
-                                  stdout=subprocess.DEVNULL).returncode:
-        print(f"bench.py: cannot install {' '.join(missing)}; sides that need them are left out")
+    if subprocess.run([os.path.join(sides.ROOT, "scripts/deps.sh"), "bench"], check=False).returncode:
+        print("bench.py: sides that need these packages are left out")
 
 
 def choose(options):

@@ -6,8 +6,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-command -v spin >/dev/null 2>&1 || apt-get install -y --no-install-recommends spin >/dev/null ||
-    { echo "cannot install spin; install it by hand" >&2; exit 1; }
+../../scripts/deps.sh model || exit 1
 work=$(mktemp -d "${TMPDIR:-/tmp}/sshim-model.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 failed=0
