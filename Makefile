@@ -21,8 +21,8 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 SHIMSAN := $(if $(findstring undefined,$(SAN)),-fsanitize=undefined -fsanitize-undefined-trap-on-error)
 
 PROTO   := $(wildcard proto/*.c)
-SHIM    := $(wildcard shim/*.c)
-BROKER  := $(wildcard broker/*.c)
+SHIM    := $(wildcard shim/*.c shim/*/*.c)
+BROKER  := $(wildcard broker/*.c broker/*/*.c)
 
 SHIM_OBJECTS   := $(patsubst %.c,$(BUILD)/pic/%.o,$(SHIM) $(PROTO))
 BROKER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(BROKER) $(PROTO))

@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "check.h"
-#include "client.h"
-#include "config.h"
-#include "log.h"
-#include "run.h"
+#include "broker/base/config.h"
+#include "broker/base/log.h"
+#include "broker/cli/client.h"
+#include "broker/diagnose/check.h"
+#include "broker/operate/run.h"
 
 #define SSHIM_VERSION "0.1.0"
 

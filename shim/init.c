@@ -2,10 +2,10 @@
  * could notice. */
 #include <pthread.h>
 
-#include "env.h"
-#include "next.h"
-#include "vlisten.h"
-#include "wait.h"
+#include "shim/base/env.h"
+#include "shim/base/next.h"
+#include "shim/record/vlisten.h"
+#include "shim/take/wait.h"
 
 static void on_fork_child(void)
 {

@@ -6,7 +6,7 @@ FUZZERS    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 
 # Unit tests and fuzz targets see the broker without its main() and the shim's parts that call nothing above them.
-UNIT_OBJECTS := $(filter-out $(BUILD)/obj/broker/main.o $(BUILD)/obj/broker/run.o,$(BROKER_OBJECTS))
+UNIT_OBJECTS := $(filter-out $(BUILD)/obj/broker/main.o $(BUILD)/obj/broker/operate/run.o,$(BROKER_OBJECTS))
 
 test-progs: $(TEST_PROGS)
 
@@ -15,9 +15,9 @@ $(BUILD)/tests/%: tests/progs/%.c tests/progs/netaddr.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread $(TEST_LDFLAGS) -o $@ $<
 
-$(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h tests/unit/stubs.c shim/fdmap.c $(UNIT_OBJECTS)
+$(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h shim/base/fdmap.c $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< tests/unit/stubs.c shim/fdmap.c $(UNIT_OBJECTS)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< shim/base/fdmap.c $(UNIT_OBJECTS)
 
 $(BUILD)/tests/static: TEST_LDFLAGS := -static
 
@@ -27,10 +27,10 @@ unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do $$test || exit 1; done
 
 # Every input of the corpus once, with any compiler.
-$(BUILD)/fuzz/replay-%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/unit/stubs.c $(UNIT_OBJECTS)
+$(BUILD)/fuzz/replay-%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(FUZZ_LDFLAGS) \
-		-o $@ $< tests/fuzz/replay.c tests/unit/stubs.c $(UNIT_OBJECTS)
+		-o $@ $< tests/fuzz/replay.c $(UNIT_OBJECTS)
 
 # What a command would do is played by the target.
 $(BUILD)/fuzz/replay-control $(BUILD)/fuzz/fuzz-control: FUZZ_LDFLAGS := \
@@ -40,10 +40,10 @@ fuzz-replay: $(FUZZERS:%=$(BUILD)/fuzz/replay-%)
 	@for name in $(FUZZERS); do $(BUILD)/fuzz/replay-$$name tests/fuzz/corpus/$$name/* || exit 1; done
 
 # libFuzzer builds everything once more with coverage.
-$(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz_%.c tests/unit/stubs.c $(BROKER) $(PROTO)
+$(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz_%.c $(BROKER) $(PROTO)
 	@mkdir -p $(@D)
 	clang -std=gnu11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(FUZZ_LDFLAGS) -o $@ \
-		$< tests/unit/stubs.c $(filter-out broker/main.c broker/run.c,$(BROKER)) $(PROTO)
+		$< $(filter-out broker/main.c broker/operate/run.c,$(BROKER)) $(PROTO)
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)
 	@for name in $(FUZZERS); do \

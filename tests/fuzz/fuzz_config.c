@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/config.h"
+#include "broker/base/config.h"
 #include "fuzz.h"
 
 #define ARGUMENTS_MAX 80

@@ -1,7 +1,7 @@
-/* fuzz_elf.c - broker/elf.c: any file may be named as the program of `sshim check`. */
+/* fuzz_elf.c - broker/diagnose/elf.c: any file may be named as the program of `sshim check`. */
 #include <string.h>
 
-#include "broker/elf.h"
+#include "broker/diagnose/elf.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -1,6 +1,6 @@
 /*
  * victim_attend.c - an event loop that does odd things to its listener while the library has made
- * it wait at the canonical socket as well (shim/attend.h).
+ * it wait at the canonical socket as well (shim/take/attend.h).
  *
  *   victim_attend MODE PORT FOLDER    serves; once it attends does what MODE says (the table at the
  *                                     end), and leaves FOLDER/done.SLOT when all was well

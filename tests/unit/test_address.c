@@ -1,11 +1,11 @@
-/* test_address.c - broker/address.c: normal forms, texts, patterns. */
+/* test_address.c - broker/base/address.c: normal forms, texts, patterns. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
 
-#include "broker/address.h"
+#include "broker/base/address.h"
 #include "unit.h"
 
 static struct wire_address wire;

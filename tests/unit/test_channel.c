@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/listener.h"
+#include "broker/pool/listener.h"
 #include "unit.h"
 
 static struct listener listener = {.canonical_fd = -1};

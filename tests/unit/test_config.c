@@ -1,10 +1,10 @@
-/* test_config.c - broker/config.c: every option, its default, its limits. */
+/* test_config.c - broker/base/config.c: every option, its default, its limits. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/config.h"
+#include "broker/base/config.h"
 #include "unit.h"
 
 static struct config config;

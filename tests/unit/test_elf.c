@@ -1,10 +1,11 @@
-/* test_elf.c - broker/elf.c: what real programs say, and that no damage leads it astray. */
+/* test_elf.c - broker/diagnose/elf.c: what real programs say, and that no damage leads it astray.
+ */
 #include <elf.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/elf.h"
+#include "broker/diagnose/elf.h"
 #include "unit.h"
 
 /* A program made by hand: its header, four segments, the dynamic section, notes and strings. */

@@ -1,8 +1,8 @@
-/* test_fdmap.c - shim/fdmap.h: entries come back as set, and numbers outside the table are
+/* test_fdmap.c - shim/base/fdmap.h: entries come back as set, and numbers outside the table are
  * harmless. */
 #include <limits.h>
 
-#include "shim/fdmap.h"
+#include "shim/base/fdmap.h"
 #include "unit.h"
 
 static void is_unknown_at_first(void)

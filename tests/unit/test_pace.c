@@ -1,11 +1,11 @@
 /*
- * test_pace.c - broker/pace.c: which workers may attend, and with how many open connections one may
- * take directly, on channels made by hand.
+ * test_pace.c - broker/handout/pace.c: which workers may attend, and with how many open connections
+ * one may take directly, on channels made by hand.
  */
-#include "broker/broker.h"
-#include "broker/loop.h"
-#include "broker/pace.h"
-#include "broker/worker.h"
+#include "broker/base/broker.h"
+#include "broker/base/loop.h"
+#include "broker/handout/pace.h"
+#include "broker/pool/worker.h"
 #include "unit.h"
 
 #define COUNT 18

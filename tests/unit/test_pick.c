@@ -1,12 +1,13 @@
-/* test_pick.c - broker/pick.c and the counters of broker/channel.c, on channels made by hand. */
+/* test_pick.c - broker/handout/pick.c and the counters of broker/pool/channel.c, on channels made
+ * by hand. */
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "broker/broker.h"
-#include "broker/journal.h"
-#include "broker/pick.h"
-#include "broker/worker.h"
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/handout/pick.h"
+#include "broker/pool/worker.h"
 #include "unit.h"
 
 #define COUNT 5

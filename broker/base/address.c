@@ -1,0 +1,214 @@
+/* address.c - see address.h. */
+#include "broker/base/address.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+static const struct sockaddr_in *as_in(const struct address *address)
+{
+    return (const struct sockaddr_in *)&address->storage;
+}
+
+static const struct sockaddr_in6 *as_in6(const struct address *address)
+{
+    return (const struct sockaddr_in6 *)&address->storage;
+}
+
+static const struct sockaddr_un *as_un(const struct address *address)
+{
+    return (const struct sockaddr_un *)&address->storage;
+}
+
+static socklen_t un_length(const struct address *address)
+{
+    return address->len - (socklen_t)offsetof(struct sockaddr_un, sun_path);
+}
+
+/* Brought to one form, so that equal addresses have equal bytes: fields that do not name the socket
+ * are cleared. */
+static bool normalise(struct address *address)
+{
+    switch (address->storage.ss_family) {
+    case AF_INET: {
+        struct sockaddr_in *in = (struct sockaddr_in *)&address->storage;
+        memset(in->sin_zero, 0, sizeof in->sin_zero);
+        return address->len >= sizeof *in && (address->len = sizeof *in);
+    }
+    case AF_INET6: {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address->storage;
+        if (address->len < offsetof(struct sockaddr_in6, sin6_scope_id))
+            return false;
+        if (address->len < sizeof *in6)
+            in6->sin6_scope_id = 0;
+        in6->sin6_flowinfo = 0;
+        address->len = sizeof *in6;
+        return true;
+    }
+    case AF_UNIX:
+        return address->len > offsetof(struct sockaddr_un, sun_path) &&
+               address->len <= sizeof(struct sockaddr_un);
+    default: return false;
+    }
+}
+
+bool address_from_wire(struct address *address, const struct wire_address *wire)
+{
+    memset(address, 0, sizeof *address);
+    if (wire->len_bytes < sizeof(sa_family_t) || wire->len_bytes > WIRE_ADDRESS_MAX)
+        return false;
+    memcpy(&address->storage, wire->bytes, wire->len_bytes);
+    address->len = wire->len_bytes;
+    return normalise(address);
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+    return a->len == b->len && memcmp(&a->storage, &b->storage, a->len) == 0;
+}
+
+static int port_of(const struct address *address)
+{
+    switch (address->storage.ss_family) {
+    case AF_INET: return ntohs(as_in(address)->sin_port);
+    case AF_INET6: return ntohs(as_in6(address)->sin6_port);
+    default: return -1;
+    }
+}
+
+bool address_has_port_zero(const struct address *address)
+{
+    return port_of(address) == 0;
+}
+
+bool address_is_path(const struct address *address)
+{
+    return address->storage.ss_family == AF_UNIX && as_un(address)->sun_path[0] != '\0';
+}
+
+static void format_un(const struct address *address, char text[ADDRESS_TEXT_MAX])
+{
+    socklen_t len = un_length(address);
+    bool abstract = !address_is_path(address);
+    char *end = text + snprintf(text, ADDRESS_TEXT_MAX, abstract ? "unix:@" : "unix:");
+
+    for (socklen_t i = abstract ? 1 : 0; i < len; i++) {
+        char c = as_un(address)->sun_path[i];
+        if (c == '\0' && !abstract)
+            break;
+        *end++ = isprint((unsigned char)c) ? c : '?';
+    }
+    *end = '\0';
+}
+
+const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
+{
+    char host[INET6_ADDRSTRLEN];
+
+    switch (address->storage.ss_family) {
+    case AF_INET:
+        inet_ntop(AF_INET, &as_in(address)->sin_addr, host, sizeof host);
+        snprintf(text, ADDRESS_TEXT_MAX, "%s:%d", host, port_of(address));
+        break;
+    case AF_INET6:
+        inet_ntop(AF_INET6, &as_in6(address)->sin6_addr, host, sizeof host);
+        snprintf(text, ADDRESS_TEXT_MAX, "[%s]:%d", host, port_of(address));
+        break;
+    case AF_UNIX: format_un(address, text); break;
+    default: snprintf(text, ADDRESS_TEXT_MAX, "?"); break;
+    }
+    return text;
+}
+
+uint32_t address_hash_host(const struct sockaddr_storage *peer)
+{
+    const uint8_t *bytes = (const uint8_t *)&((const struct sockaddr_in *)peer)->sin_addr;
+    size_t len = sizeof(struct in_addr);
+    uint32_t hash = 2166136261u; /* FNV-1a */
+
+    if (peer->ss_family == AF_INET6) {
+        bytes = ((const struct sockaddr_in6 *)peer)->sin6_addr.s6_addr;
+        len = sizeof(struct in6_addr);
+    } else if (peer->ss_family != AF_INET) {
+        len = 0;
+    }
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ bytes[i]) * 16777619u;
+    return hash;
+}
+
+static int parse_port(const char *text)
+{
+    char *end;
+    long port = strtol(text, &end, 10);
+    return isdigit((unsigned char)*text) && *end == '\0' && port <= 65535 ? (int)port : -1;
+}
+
+/* "HOST:PORT" or "[HOST]:PORT" as an address. */
+static bool parse_host_port(const char *pattern, struct address *address)
+{
+    char host[INET6_ADDRSTRLEN + 2];
+    const char *colon = strrchr(pattern, ':');
+    size_t len = colon ? (size_t)(colon - pattern) : 0;
+    int port = colon ? parse_port(colon + 1) : -1;
+
+    if (port < 0 || len == 0 || len >= sizeof host)
+        return false;
+    memset(address, 0, sizeof *address);
+    memcpy(host, pattern, len);
+    host[len] = '\0';
+    struct sockaddr_in *in = (struct sockaddr_in *)&address->storage;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address->storage;
+    if (host[0] == '[' && host[len - 1] == ']') {
+        host[len - 1] = '\0';
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons((uint16_t)port);
+        address->len = sizeof *in6;
+        return inet_pton(AF_INET6, host + 1, &in6->sin6_addr) == 1;
+    }
+    in->sin_family = AF_INET;
+    in->sin_port = htons((uint16_t)port);
+    address->len = sizeof *in;
+    return inet_pton(AF_INET, host, &in->sin_addr) == 1;
+}
+
+static bool matches_un(const struct address *address, const char *pattern)
+{
+    char text[ADDRESS_TEXT_MAX];
+    const char *name = address_format(address, text) + strlen("unix:");
+    const char *slash = strrchr(pattern, '/');
+
+    if (strncmp(pattern, "unix:", 5) == 0)
+        pattern += 5;
+    return strcmp(name, pattern) == 0 ||
+           (slash && address_is_path(address) && strcmp(name, slash + 1) == 0);
+}
+
+bool address_matches(const struct address *address, const char *pattern)
+{
+    struct address wanted;
+    int port = parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern);
+
+    if (strcmp(pattern, "all") == 0)
+        return true;
+    if (address->storage.ss_family == AF_UNIX)
+        return matches_un(address, pattern);
+    if (port >= 0)
+        return port == port_of(address);
+    return parse_host_port(pattern, &wanted) && address_equal(&wanted, address);
+}
+
+bool address_is_pattern(const char *pattern)
+{
+    struct address ignored;
+
+    return strcmp(pattern, "all") == 0 || strchr(pattern, '/') || pattern[0] == '@' ||
+           strncmp(pattern, "unix:", 5) == 0 ||
+           parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern) >= 0 ||
+           parse_host_port(pattern, &ignored);
+}

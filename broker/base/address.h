@@ -1,0 +1,47 @@
+/*
+ * address.h - socket addresses as the broker sees them: compared, printed, and matched against
+ * --share and --private. Pure functions.
+ */
+#ifndef SSHIM_BROKER_BASE_ADDRESS_H
+#define SSHIM_BROKER_BASE_ADDRESS_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "proto/wire.h"
+
+struct address {
+    socklen_t len;
+    struct sockaddr_storage storage;
+};
+
+/* Longest text address_format() makes, NUL included. */
+#define ADDRESS_TEXT_MAX 160
+
+/* From a message; false when the length does not fit its family, or the family is none of ours. */
+bool address_from_wire(struct address *address, const struct wire_address *wire);
+
+bool address_equal(const struct address *a, const struct address *b);
+bool address_has_port_zero(const struct address *address);
+/* A file name, as opposed to an abstract name. */
+bool address_is_path(const struct address *address);
+
+/* "127.0.0.1:80", "[::1]:80", "unix:/run/a.sock", "unix:@name". Unprintable bytes become '?'.
+ * Returns text. */
+const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX]);
+
+/* Hash of the peer's host, not its port, for --balance source. */
+uint32_t address_hash_host(const struct sockaddr_storage *peer);
+
+/*
+ * Whether --share or --private PATTERN means this address. PATTERN: "all", "PORT", "*:PORT",
+ * "HOST:PORT",
+ * "[IPV6]:PORT", "/PATH" (also relative, compared as text to what the server bound, or its last
+ * component), "@NAME".
+ */
+bool address_matches(const struct address *address, const char *pattern);
+
+/* Whether a pattern can mean anything. */
+bool address_is_pattern(const char *pattern);
+
+#endif

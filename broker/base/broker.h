@@ -1,0 +1,35 @@
+/*
+ * broker.h - what every part of the broker may look at: the configuration and the instance's
+ * identity in `broker`, and what changes while it runs in `runtime`. One broker a process.
+ */
+#ifndef SSHIM_BROKER_BASE_BROKER_H
+#define SSHIM_BROKER_BASE_BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "broker/base/config.h"
+
+/* Filled in before anything else runs, constant afterwards. */
+struct broker {
+    struct config config;
+    char name[64];
+    char control_path[108];
+    char library_path[4096]; /* libsshim.so */
+    uid_t uid;
+    int64_t started_ms;
+};
+
+extern struct broker broker;
+
+/* Begins as the configuration says. Each field names its only writer. */
+struct runtime {
+    enum config_handoff handoff; /* survive/state.c: a pool that is taken over keeps its own */
+    int ready_fd;                /* keeps, -1: none; life/fleet.c closes it when all are ready */
+    pid_t keeper_pid;            /* survive/keeper.c; 0: none */
+};
+
+extern struct runtime runtime;
+
+#endif

@@ -1,0 +1,172 @@
+/* journal.c - see journal.h. */
+#include "broker/base/journal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define JOURNAL_MAGIC 0x324a5353u /* "SSJ2": the layout of everything here and in state.c */
+#define COUNTS_MAX 256
+#define HALF_SIZE ((size_t)16 << 20) /* sparse: only what a snapshot fills becomes memory */
+
+struct journal {
+    uint32_t magic;
+    _Atomic uint32_t clean;
+    _Atomic int in_hand_fd;
+    struct journal_in_hand in_hand;
+    _Atomic uint64_t snapshot; /* length << 1 | half; 0: none */
+    uint8_t counts_used[COUNTS_MAX];
+    struct journal_counts counts[COUNTS_MAX];
+};
+
+#define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
+#define JOURNAL_SIZE (HEAD_SIZE + 2 * HALF_SIZE)
+
+static struct journal *journal;
+static int memory_fd = -1;
+static bool touched;
+
+/* NULL with the errno of mmap(2). */
+static struct journal *map(int fd)
+{
+    void *memory = mmap(NULL, JOURNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int journal_init(void)
+{
+    int fd = memfd_create("sshim-journal", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    if (ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 || !(journal = map(fd))) {
+        close(fd);
+        return -1;
+    }
+    memory_fd = fd;
+    journal->magic = JOURNAL_MAGIC;
+    journal->in_hand_fd = -1;
+    return 0;
+}
+
+int journal_adopt(int fd)
+{
+    struct journal *other;
+
+    if (lseek(fd, 0, SEEK_END) != (off_t)JOURNAL_SIZE) {
+        errno = EPROTO;
+        return -1;
+    }
+    if (!(other = map(fd)))
+        return -1;
+    if (other->magic != JOURNAL_MAGIC) {
+        munmap(other, JOURNAL_SIZE);
+        errno = EPROTO;
+        return -1;
+    }
+    if (journal)
+        munmap(journal, JOURNAL_SIZE);
+    if (memory_fd >= 0)
+        close(memory_fd);
+    journal = other;
+    memory_fd = fd;
+    return 0;
+}
+
+int journal_fd(void)
+{
+    return memory_fd;
+}
+
+struct journal_counts *journal_reserve_counts(uint32_t *number)
+{
+    for (uint32_t i = 0; i < COUNTS_MAX; i++) {
+        if (journal->counts_used[i])
+            continue;
+        journal->counts_used[i] = 1;
+        memset(&journal->counts[i], 0, sizeof journal->counts[i]);
+        *number = i;
+        return &journal->counts[i];
+    }
+    return NULL;
+}
+
+struct journal_counts *journal_counts_at(uint32_t number)
+{
+    return &journal->counts[number < COUNTS_MAX ? number : 0];
+}
+
+void journal_release_counts(uint32_t number)
+{
+    journal->counts_used[number] = 0;
+}
+
+void journal_begin_send(const struct journal_in_hand *in_hand)
+{
+    journal->in_hand = *in_hand;
+    atomic_store_explicit(&journal->in_hand_fd, in_hand->fd, memory_order_release);
+}
+
+void journal_end_send(void)
+{
+    atomic_store_explicit(&journal->in_hand_fd, -1, memory_order_release);
+}
+
+struct journal_in_hand journal_in_hand(void)
+{
+    struct journal_in_hand in_hand = journal->in_hand;
+
+    in_hand.fd = journal->in_hand_fd;
+    return in_hand;
+}
+
+static char *half(uint64_t number)
+{
+    return (char *)journal + HEAD_SIZE + number * HALF_SIZE;
+}
+
+void journal_touch(void)
+{
+    touched = true;
+}
+
+bool journal_take_touch(void)
+{
+    bool was = touched;
+
+    touched = false;
+    return was;
+}
+
+void *journal_snapshot_room(size_t *size)
+{
+    *size = HALF_SIZE;
+    return half(!(atomic_load(&journal->snapshot) & 1));
+}
+
+void journal_publish_snapshot(size_t len)
+{
+    uint64_t other = !(atomic_load(&journal->snapshot) & 1);
+    atomic_store(&journal->snapshot, (uint64_t)len << 1 | other);
+}
+
+const void *journal_snapshot(size_t *len)
+{
+    uint64_t valid = atomic_load(&journal->snapshot);
+
+    *len = (size_t)(valid >> 1);
+    return *len && *len <= HALF_SIZE ? half(valid & 1) : NULL;
+}
+
+void journal_mark_clean(void)
+{
+    atomic_store(&journal->clean, 1);
+}
+
+bool journal_is_clean(void)
+{
+    return atomic_load(&journal->clean) != 0;
+}

@@ -1,0 +1,69 @@
+/*
+ * journal.h - what of the broker must outlive it: shared memory that the keeper (keeper.h) maps as
+ * well. Counters and the connection in hand are written in place; everything else is a snapshot
+ * that state.h makes when something changed.
+ *
+ * A broker may be killed between any two instructions. Snapshots are written beside the valid one
+ * and switched over by one store; the in-hand record tells which connection may be both held and
+ * sent.
+ */
+#ifndef SSHIM_BROKER_BASE_JOURNAL_H
+#define SSHIM_BROKER_BASE_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Connections of one listener, by fate. */
+struct journal_counts {
+    uint64_t handed;   /* offers sent */
+    uint64_t recalled; /* of which taken back */
+    uint64_t taken;    /* of which accepted, by channels that are gone */
+    uint64_t lost;     /* of which destroyed with or by their worker, by channels that are gone */
+    uint64_t direct;   /* taken from the canonical socket by channels that are gone */
+};
+
+/* A connection that is being sent. */
+struct journal_in_hand {
+    int fd; /* -1: none */
+    uint64_t channel;
+    uint64_t net;    /* what the channel has sent and not recalled once this is done */
+    uint64_t handed; /* what the listener's count is then */
+};
+
+/* Makes the memory. 0, or -1 with the errno of memfd_create(2), ftruncate(2) or mmap(2). */
+int journal_init(void);
+
+/* Maps the memory of another broker instead; borrows fd. 0, or -1 with the errno of mmap(2) or
+ * EPROTO. */
+int journal_adopt(int fd);
+
+/* The memory's fd, to pass it on (keeps). */
+int journal_fd(void);
+
+/* A place for the counts of a new listener, zeroed, and its number; NULL when all are in use. */
+struct journal_counts *journal_reserve_counts(uint32_t *number);
+struct journal_counts *journal_counts_at(uint32_t number);
+void journal_release_counts(uint32_t number);
+
+/* Around sendmsg of an offer. */
+void journal_begin_send(const struct journal_in_hand *in_hand);
+void journal_end_send(void);
+struct journal_in_hand journal_in_hand(void);
+
+/* Something that the snapshot tells has changed: make a new one before the loop waits. Cheap. */
+void journal_touch(void);
+/* Whether that was said since the last call. */
+bool journal_take_touch(void);
+
+/* Room for the next snapshot; publish makes it the valid one. NULL and 0 bytes: there is none yet.
+ */
+void *journal_snapshot_room(size_t *size);
+void journal_publish_snapshot(size_t len);
+const void *journal_snapshot(size_t *len);
+
+/* The broker ends in order: nobody need take over. */
+void journal_mark_clean(void);
+bool journal_is_clean(void);
+
+#endif

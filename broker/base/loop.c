@@ -1,0 +1,195 @@
+/* loop.c - epoll and a binary heap of timers. */
+#include "broker/base/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define BATCH 64
+#define LATE_MS 1000 /* later than that: not busy, but suspended */
+
+static int epoll_fd = -1;
+static bool running = true;
+static int64_t now_ms;       /* without the time in which we were suspended */
+static int64_t suspended_ms; /* in all */
+
+/* The events of this turn: loop_remove blanks those of a watch that is gone. */
+static struct epoll_event batch[BATCH];
+static int batch_count;
+
+static struct loop_timer **heap; /* heap[1] is the earliest */
+static size_t heap_used;
+static size_t heap_room;
+
+static void read_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - suspended_ms;
+}
+
+int loop_init(void)
+{
+    read_clock();
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    return epoll_fd < 0 ? -1 : 0;
+}
+
+int loop_add(struct loop_watch *watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, watch->fd, &event);
+}
+
+void loop_modify(struct loop_watch *watch, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+    int result = epoll_ctl(epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
+    assert(result == 0);
+    (void)result;
+}
+
+void loop_remove(struct loop_watch *watch)
+{
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    for (int i = 0; i < batch_count; i++)
+        if (batch[i].data.ptr == watch)
+            batch[i].data.ptr = NULL;
+}
+
+static void heap_put(size_t position, struct loop_timer *timer)
+{
+    heap[position] = timer;
+    timer->position = position;
+}
+
+static void heap_lift(size_t position, struct loop_timer *timer)
+{
+    for (; position > 1 && heap[position / 2]->at_ms > timer->at_ms; position /= 2)
+        heap_put(position, heap[position / 2]);
+    heap_put(position, timer);
+}
+
+static void heap_sink(size_t position, struct loop_timer *timer)
+{
+    for (size_t child; (child = position * 2) <= heap_used; position = child) {
+        if (child < heap_used && heap[child + 1]->at_ms < heap[child]->at_ms)
+            child++;
+        if (heap[child]->at_ms >= timer->at_ms)
+            break;
+        heap_put(position, heap[child]);
+    }
+    heap_put(position, timer);
+}
+
+void loop_start_timer(struct loop_timer *timer, int64_t delay_ms)
+{
+    loop_stop_timer(timer);
+    timer->at_ms = now_ms + (delay_ms > 0 ? delay_ms : 0);
+    if (heap_used + 2 > heap_room) {
+        heap_room = heap_room ? heap_room * 2 : 64;
+        heap = realloc(heap, heap_room * sizeof(struct loop_timer *));
+        if (!heap)
+            abort();
+    }
+    heap_lift(++heap_used, timer);
+}
+
+void loop_stop_timer(struct loop_timer *timer)
+{
+    size_t position = timer->position;
+
+    if (!position)
+        return;
+    timer->position = 0;
+    struct loop_timer *last = heap[heap_used--];
+    if (last == timer)
+        return;
+    if (position > 1 && heap[position / 2]->at_ms > last->at_ms)
+        heap_lift(position, last);
+    else
+        heap_sink(position, last);
+}
+
+int64_t loop_now_ms(void)
+{
+    return now_ms;
+}
+
+int64_t loop_suspended_ms(void)
+{
+    return suspended_ms;
+}
+
+static void run_timers(void)
+{
+    while (heap_used && heap[1]->at_ms <= now_ms) {
+        struct loop_timer *timer = heap[1];
+        loop_stop_timer(timer);
+        timer->on_time(timer);
+    }
+}
+
+static int wait_ms(void)
+{
+    if (!heap_used)
+        return -1;
+    int64_t rest = heap[1]->at_ms - now_ms;
+    return rest < 0 ? 0 : rest > 3600000 ? 3600000 : (int)rest;
+}
+
+static void do_nothing(void)
+{
+}
+
+static void (*call_before_wait)(void) = do_nothing;
+
+void loop_set_before_wait(void (*before_wait)(void))
+{
+    call_before_wait = before_wait;
+}
+
+/*
+ * Stopped, or on a machine that slept: time stands still for us as well. Else all would be late at
+ * once, and workers, which stood still as we did, would be taken for stuck.
+ */
+static void skip_suspension(int64_t due_ms)
+{
+    if (now_ms <= due_ms + LATE_MS)
+        return;
+    suspended_ms += now_ms - due_ms;
+    now_ms = due_ms;
+}
+
+static void turn(void)
+{
+    call_before_wait();
+    int limit_ms = wait_ms();
+    int64_t due_ms = now_ms + limit_ms;
+    int count = epoll_wait(epoll_fd, batch, BATCH, limit_ms);
+
+    assert(count >= 0 || errno == EINTR);
+    read_clock();
+    if (limit_ms >= 0)
+        skip_suspension(due_ms);
+    batch_count = count > 0 ? count : 0;
+    for (int i = 0; i < batch_count; i++) {
+        struct loop_watch *watch = batch[i].data.ptr;
+        if (watch)
+            watch->on_ready(watch, batch[i].events);
+    }
+    batch_count = 0;
+    run_timers();
+}
+
+void loop_run(void)
+{
+    while (running)
+        turn();
+}
+
+void loop_quit(void)
+{
+    running = false;
+}

@@ -1,0 +1,62 @@
+/*
+ * loop.h - the broker's event loop: file descriptors and timers. The only place that knows epoll.
+ * One loop a process, one thread.
+ */
+#ifndef SSHIM_BROKER_BASE_LOOP_H
+#define SSHIM_BROKER_BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+/* Embedded in what owns the fd. The callback may remove and free any watch, its own included. */
+struct loop_watch {
+    int fd; /* borrowed: remove the watch before closing it */
+    void (*on_ready)(struct loop_watch *watch, uint32_t events);
+};
+
+/* Embedded in what waits; zero-initialised = not running. The callback may start it again, or free
+ * it. */
+struct loop_timer {
+    int64_t at_ms;
+    size_t position; /* in the heap, counted from 1; 0: not running */
+    void (*on_time)(struct loop_timer *timer);
+};
+
+#define loop_container(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+/* 0, or -1 with the errno of epoll_create1(2). */
+int loop_init(void);
+
+/* events as for epoll_ctl(2); 0 watches nothing but errors. 0, or -1 with the errno of
+ * epoll_ctl(2). */
+int loop_add(struct loop_watch *watch, uint32_t events);
+void loop_modify(struct loop_watch *watch, uint32_t events);
+void loop_remove(struct loop_watch *watch);
+
+/* Runs on_time once after delay_ms; a timer that runs is moved. Aborts when memory is out. */
+void loop_start_timer(struct loop_timer *timer, int64_t delay_ms);
+void loop_stop_timer(struct loop_timer *timer);
+
+static inline bool loop_timer_runs(const struct loop_timer *timer)
+{
+    return timer->position != 0;
+}
+
+/* CLOCK_MONOTONIC in milliseconds, read once per turn of the loop; less the time in which this
+ * process was suspended. */
+int64_t loop_now_ms(void);
+
+/* That time so far. What a moment of this clock is to another process: loop_now_ms() plus this,
+ * then, less its own. */
+int64_t loop_suspended_ms(void);
+
+/* Called at the end of every turn, before the loop waits. */
+void loop_set_before_wait(void (*before_wait)(void));
+
+/* Turns until loop_quit(), which may have been called already. */
+void loop_run(void);
+void loop_quit(void);
+
+#endif

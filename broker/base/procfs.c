@@ -1,0 +1,227 @@
+/* procfs.c - proc(5). */
+#include "broker/base/procfs.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+pid_t procfs_parent(pid_t pid)
+{
+    char path[32];
+    char text[512];
+    int parent = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    /* "PID (NAME) STATE PPID": the name may hold anything, so look from its end. An ended process
+     * has no parent. */
+    const char *end = strrchr(text, ')');
+    char state = 'Z';
+    if (!end || sscanf(end + 1, " %c %d", &state, &parent) != 2 || state == 'Z' || state == 'X')
+        return 0;
+    return parent;
+}
+
+void procfs_each(void (*visit)(pid_t pid, void *context), void *context)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+
+    if (!dir)
+        return;
+    while ((entry = readdir(dir)) != NULL)
+        if (isdigit((unsigned char)entry->d_name[0]))
+            visit((pid_t)atoi(entry->d_name), context);
+    closedir(dir);
+}
+
+struct child_search {
+    pid_t parent;
+    void (*visit)(pid_t pid, void *context);
+    void *context;
+};
+
+static void visit_if_child(pid_t pid, void *context)
+{
+    const struct child_search *search = context;
+
+    if (procfs_parent(pid) == search->parent)
+        search->visit(pid, search->context);
+}
+
+/* False: this kernel does not list children (proc(5), since Linux 3.5, if so configured). */
+static bool each_child_of_thread(const char *path, pid_t parent,
+                                 void (*visit)(pid_t pid, void *context), void *context)
+{
+    FILE *file = fopen(path, "re");
+    int pid;
+
+    if (!file)
+        return false;
+    while (fscanf(file, "%d", &pid) == 1)
+        if (procfs_parent(pid) == parent)
+            visit(pid, context);
+    fclose(file);
+    return true;
+}
+
+void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context)
+{
+    char path[320];
+    struct dirent *entry;
+    bool listed = true;
+
+    snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return;
+    while (listed && (entry = readdir(dir)) != NULL)
+        if (isdigit((unsigned char)entry->d_name[0])) {
+            snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)parent, entry->d_name);
+            listed = each_child_of_thread(path, parent, visit, context);
+        }
+    closedir(dir);
+    if (!listed)
+        procfs_each(visit_if_child, &(struct child_search){parent, visit, context});
+}
+
+bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size)
+{
+    char path[32];
+    char *line = NULL;
+    size_t room = 0;
+    size_t name_len = strlen(name);
+    bool found = false;
+
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && getdelim(&line, &room, '\0', file) > 0)
+        found = strncmp(line, name, name_len) == 0 && line[name_len] == '=';
+    if (found)
+        snprintf(value, size, "%s", line + name_len + 1);
+    free(line);
+    fclose(file);
+    return found;
+}
+
+bool procfs_find_mapping(pid_t pid, const char *file_name, bool (*match)(ino_t ino, void *context),
+                         void *context)
+{
+    unsigned long long ino;
+    char path[32];
+    char *line = NULL;
+    size_t room = 0;
+    bool found = false;
+
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && getline(&line, &room, file) > 0)
+        found = strstr(line, file_name) != NULL &&
+                sscanf(line, "%*s %*s %*s %*s %llu", &ino) == 1 && match((ino_t)ino, context);
+    free(line);
+    fclose(file);
+    return found;
+}
+
+bool procfs_get_uid(pid_t pid, uid_t *uid)
+{
+    char path[32];
+    char line[256];
+    unsigned real;
+    unsigned effective;
+    bool found = false;
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && fgets(line, sizeof line, file))
+        found = sscanf(line, "Uid: %u %u", &real, &effective) == 2 && real == effective;
+    fclose(file);
+    *uid = found ? real : (uid_t)-1;
+    return found;
+}
+
+static bool match_any(ino_t ino, void *context)
+{
+    (void)ino;
+    (void)context;
+    return true;
+}
+
+bool procfs_maps(pid_t pid, const char *file_name)
+{
+    return procfs_find_mapping(pid, file_name, match_any, NULL);
+}
+
+struct socket_search {
+    char link[48];
+    bool found;
+};
+
+/* The number of the first descriptor that links there, or -1. */
+static int find_link(pid_t pid, const char *wanted)
+{
+    char path[64];
+    char link[64];
+    struct dirent *entry;
+    int number = -1;
+
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return -1;
+    while (number < 0 && (entry = readdir(dir)) != NULL) {
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
+        link[len < 0 ? 0 : len] = '\0';
+        if (strcmp(link, wanted) == 0)
+            number = atoi(entry->d_name);
+    }
+    closedir(dir);
+    return number;
+}
+
+static void search_tree(pid_t pid, void *context)
+{
+    struct socket_search *search = context;
+
+    if (search->found)
+        return;
+    search->found = find_link(pid, search->link) >= 0;
+    if (!search->found)
+        procfs_each_child(pid, search_tree, search);
+}
+
+static void name_link(char *link, size_t size, ino_t ino)
+{
+    snprintf(link, size, "socket:[%llu]", (unsigned long long)ino);
+}
+
+int procfs_find_socket(pid_t pid, ino_t ino)
+{
+    char link[48];
+
+    name_link(link, sizeof link, ino);
+    return find_link(pid, link);
+}
+
+bool procfs_tree_holds_socket(pid_t root, ino_t ino)
+{
+    struct socket_search search = {.found = false};
+
+    name_link(search.link, sizeof search.link, ino);
+    search_tree(root, &search);
+    return search.found;
+}

@@ -1,0 +1,41 @@
+/*
+ * procfs.h - what /proc tells about processes that are not ours to trust. Snapshots: a process may
+ * be gone, or another one, when the call returns. Answers false or 0 when /proc cannot be read.
+ */
+#ifndef SSHIM_BROKER_BASE_PROCFS_H
+#define SSHIM_BROKER_BASE_PROCFS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* The parent, or 0. */
+pid_t procfs_parent(pid_t pid);
+
+/* Calls visit for each child of this process that has not ended; may miss one while others end:
+ * look again where it matters. */
+void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context);
+
+/* The same for every process. */
+void procfs_each(void (*visit)(pid_t pid, void *context), void *context);
+
+/* Its uid, real and effective; false where these are two. The owner of its files in /proc would not
+ * do: that is root for whoever is not dumpable. */
+bool procfs_get_uid(pid_t pid, uid_t *uid);
+
+/* Copies what NAME was in the environment it was started with, cut to size; false: it was not
+ * there. */
+bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size);
+
+/* Whether a file of this name is mapped into it. */
+bool procfs_maps(pid_t pid, const char *file_name);
+
+/* The number of one of its descriptors of the socket with this inode, or -1. */
+int procfs_find_socket(pid_t pid, ino_t ino);
+/* The same, of those files whose inode number matches. */
+bool procfs_find_mapping(pid_t pid, const char *file_name, bool (*match)(ino_t ino, void *context),
+                         void *context);
+
+/* Whether it, or a descendant, has an fd of the socket with this inode. */
+bool procfs_tree_holds_socket(pid_t root, ino_t ino);
+
+#endif

@@ -1,0 +1,157 @@
+/* client.c - see client.h. Finds the instance, sends one command, prints the answer. */
+#include "broker/cli/client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/base/log.h"
+#include "broker/cli/places.h"
+#include "proto/fdpass.h"
+
+#define SUFFIX ".sock"
+
+int client_connect(const char *control_path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control_path);
+    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+int client_probe(const char *control_path)
+{
+    int fd = client_connect(control_path);
+
+    if (fd >= 0) {
+        close(fd);
+        return 1;
+    }
+    return errno == ECONNREFUSED || errno == ENOENT ? 0 : -1;
+}
+
+struct instances {
+    int count;
+    char first[108];
+    char names[512];
+};
+
+/* Every socket in the run folder behind which somebody lives. */
+static void find_instances(struct instances *found)
+{
+    char folder[PATH_MAX];
+    char path[PATH_MAX + 300];
+    struct dirent *entry;
+
+    places_run_folder(folder, sizeof folder);
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    while ((entry = readdir(dir)) != NULL) {
+        size_t len = strlen(entry->d_name);
+        if (len <= strlen(SUFFIX) || strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX) != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (strlen(path) >= sizeof found->first || client_probe(path) != 1)
+            continue;
+        if (found->count++ == 0)
+            memcpy(found->first, path, strlen(path) + 1);
+        size_t used = strlen(found->names);
+        snprintf(found->names + used, sizeof found->names - used, " %.*s",
+                 (int)(len - strlen(SUFFIX)), entry->d_name);
+    }
+    closedir(dir);
+}
+
+static bool resolve(const struct config_target *target, char *path, size_t size)
+{
+    struct instances found = {0};
+
+    if (target->name && !places_is_name(target->name)) {
+        log_error("'%s' is no name of an instance; a name has letters, digits and ._- only",
+                  target->name);
+        return false;
+    }
+    if (target->name || target->control)
+        return places_control(target->control, target->name, path, size);
+    find_instances(&found);
+    if (found.count == 1) {
+        snprintf(path, size, "%s", found.first);
+        return true;
+    }
+    if (found.count == 0)
+        log_error("no instance is running; start one with 'sshim run -- COMMAND', or name it with "
+                  "--control");
+    else
+        log_error("%d instances are running:%s; choose one with --name", found.count, found.names);
+    return false;
+}
+
+/* Prints text until the result comes; the end of the connection is the result of stop. */
+static int receive_answer(int fd, enum wire_command_code code)
+{
+    union {
+        struct wire_head head;
+        struct wire_text text;
+        struct wire_result result;
+    } message;
+    int passed_fd;
+
+    for (;;) {
+        ssize_t got = fdpass_recv(fd, &message, sizeof message, &passed_fd, MSG_CMSG_CLOEXEC, NULL);
+        if (passed_fd >= 0)
+            close(passed_fd);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            if (code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_UPGRADE)
+                return EXIT_STOPPED;
+            log_error("the broker did not answer; it may belong to another user, see its log");
+            return 1;
+        }
+        switch (wire_check(&message, (size_t)got, false)) {
+        case WIRE_TEXT: fwrite(message.text.text, 1, (size_t)got - WIRE_TEXT_MIN, stdout); break;
+        case WIRE_RESULT: return message.result.exit_code;
+        default:
+            log_error(
+                "the broker speaks another version of the protocol; use the sshim that started it");
+            return 1;
+        }
+    }
+}
+
+int client_run(const struct config_target *target, enum wire_command_code code)
+{
+    struct wire_command command = {.code = code, .argument = target->parallel};
+    char path[108];
+
+    if (!resolve(target, path, sizeof path))
+        return 1;
+    int fd = client_connect(path);
+    if (fd < 0) {
+        log_error("cannot reach a broker at %s: %s; 'sshim status' without options lists what runs",
+                  path, strerror(errno));
+        return 1;
+    }
+    wire_head_init(&command.head, WIRE_COMMAND);
+    int exit_code = 1;
+    if (fdpass_send(fd, &command, sizeof command, -1, 0) == 0)
+        exit_code = receive_answer(fd, code);
+    else
+        log_error("cannot ask the broker at %s: %s; see whether it runs", path, strerror(errno));
+    close(fd);
+    return exit_code;
+}

@@ -1,0 +1,20 @@
+/* client.h - `sshim status`, `sshim stop`: the operator's side of the control socket. */
+#ifndef SSHIM_BROKER_CLI_CLIENT_H
+#define SSHIM_BROKER_CLI_CLIENT_H
+
+#include "broker/base/config.h"
+#include "proto/wire.h"
+
+/* Sends the command and prints what comes back. Returns the exit code. */
+int client_run(const struct config_target *target, enum wire_command_code code);
+
+/* Connects; the caller closes. -1 with the errno of connect(2). */
+int client_connect(const char *control_path);
+
+/*
+ * Whether a broker lives at this control path: 1 yes, 0 no, -1 with the errno of connect(2) when
+ * that cannot be told.
+ */
+int client_probe(const char *control_path);
+
+#endif

@@ -1,0 +1,147 @@
+/* places.c - see places.h. */
+#include "broker/cli/places.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/base/log.h"
+
+/* The abstract name "\0sshim:" + path must fit in sun_path as well. */
+#define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof "sshim:" - 1)
+
+void places_run_folder(char *path, size_t size)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (runtime && *runtime == '/')
+        snprintf(path, size, "%s/sshim", runtime);
+    else
+        snprintf(path, size, "/run/sshim");
+}
+
+void places_name_of(const char *command, char *name, size_t size)
+{
+    const char *slash = strrchr(command, '/');
+    size_t i = 0;
+
+    for (const char *c = slash ? slash + 1 : command; *c && i + 1 < size; c++, i++)
+        name[i] = isalnum((unsigned char)*c) || strchr("._-", *c) ? *c : '_';
+    name[i] = '\0';
+    if (name[0] == '.' || name[0] == '\0')
+        name[0] = '_';
+}
+
+bool places_is_name(const char *name)
+{
+    char clean[64];
+
+    if (strlen(name) >= sizeof clean)
+        return false;
+    places_name_of(name, clean, sizeof clean);
+    return *name && strcmp(name, clean) == 0;
+}
+
+bool places_control(const char *control, const char *name, char *path, size_t size)
+{
+    char full[PATH_MAX];
+    char folder[PATH_MAX];
+
+    if (!control) {
+        places_run_folder(folder, sizeof folder);
+        snprintf(full, sizeof full, "%.*s/%s.sock", PATH_MAX - 80, folder, name);
+    } else if (*control == '/') {
+        snprintf(full, sizeof full, "%s", control);
+    } else {
+        if (!getcwd(folder, sizeof folder))
+            folder[0] = '\0';
+        snprintf(full, sizeof full, "%.*s/%.*s", PATH_MAX / 2, folder, PATH_MAX / 2 - 2, control);
+    }
+    if (strlen(full) > CONTROL_PATH_MAX || strlen(full) >= size) {
+        log_error("cannot use the control socket %s: its path is longer than %zu bytes; give a "
+                  "shorter --control or "
+                  "--name",
+                  full, CONTROL_PATH_MAX);
+        return false;
+    }
+    snprintf(path, size, "%s", full);
+    return true;
+}
+
+static bool is_readable_file(const char *path)
+{
+    return access(path, R_OK) == 0;
+}
+
+bool places_library(char *path, size_t size)
+{
+    const char *given = getenv("SSHIM_LIB");
+    char program[PATH_MAX];
+    char candidate[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+
+    if (given && *given) {
+        if (realpath(given, candidate) && is_readable_file(candidate)) {
+            snprintf(path, size, "%s", candidate);
+            return true;
+        }
+        log_error("cannot use SSHIM_LIB=%s: %s; give the path of libsshim.so", given,
+                  strerror(errno));
+        return false;
+    }
+    program[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash)
+        *slash = '\0';
+    static const char *const places[] = {"libsshim.so", "../lib/sshim/libsshim.so"};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(candidate, sizeof candidate, "%.*s/%s", PATH_MAX - 40, program, places[i]);
+        if (realpath(candidate, path) && is_readable_file(path))
+            break;
+        path[0] = '\0';
+    }
+    if (!path[0]) {
+        log_error("cannot find libsshim.so beside %s or in ../lib/sshim; set SSHIM_LIB to its path",
+                  program);
+        return false;
+    }
+    if (strpbrk(path, " :")) {
+        log_error("cannot preload %s: the loader takes spaces and colons for separators; move it "
+                  "or set SSHIM_LIB",
+                  path);
+        return false;
+    }
+    return true;
+}
+
+bool places_musl_library(const char *library, char *path, size_t size)
+{
+    const char *given = getenv("SSHIM_LIB");
+    const char *slash = strrchr(library, '/');
+
+    if (given && *given)
+        return false;
+    snprintf(path, size, "%.*slibsshim-musl.so", slash ? (int)(slash + 1 - library) : 0, library);
+    return is_readable_file(path);
+}
+
+bool places_make_run_folder(const char *control_path)
+{
+    char folder[PATH_MAX];
+
+    places_run_folder(folder, sizeof folder);
+    size_t len = strlen(folder);
+    if (strncmp(control_path, folder, len) != 0 || control_path[len] != '/')
+        return true;
+    if (mkdir(folder, 0700) == 0 || errno == EEXIST)
+        return true;
+    log_error("cannot make the folder %s: %s; give a --control PATH in a folder of yours", folder,
+              strerror(errno));
+    return false;
+}

@@ -1,0 +1,166 @@
+/* aboard.c - see aboard.h. */
+#include "broker/diagnose/aboard.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/procfs.h"
+#include "broker/diagnose/sockets.h"
+
+#define PROCESSES_MAX 64 /* of one worker that are looked at */
+
+struct process {
+    pid_t pid;
+    int parent;   /* index, -1: the root */
+    bool mapped;  /* the library is in it */
+    bool listens; /* on a socket of its own */
+    bool cleared; /* its environment does not name the library */
+};
+
+struct tree {
+    struct process at[PROCESSES_MAX];
+    int count;
+};
+
+static bool maps_library(pid_t pid)
+{
+    const char *name = strrchr(broker.library_path, '/');
+
+    return procfs_maps(pid, "/libsshim") || (name && procfs_maps(pid, name));
+}
+
+static bool has_cleared(pid_t pid)
+{
+    char path[32];
+    char preload[sizeof broker.library_path];
+
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false; /* not known */
+    close(fd);
+    return !procfs_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) || !*preload;
+}
+
+struct branch {
+    struct tree *tree;
+    int parent; /* index in the tree; -1: it is the root */
+    struct aboard_report *report;
+};
+
+static void add_process(pid_t pid, void *context)
+{
+    const struct branch *branch = context;
+    struct tree *tree = branch->tree;
+    struct aboard_report *report = branch->report;
+    struct branch below = {tree, tree->count, report};
+
+    if (tree->count == PROCESSES_MAX)
+        return;
+    tree->at[tree->count++] = (struct process){
+        .pid = pid,
+        .parent = branch->parent,
+        .mapped = maps_library(pid),
+        .listens = sockets_find_listening(pid, report->listens_on, sizeof report->listens_on),
+        .cleared = has_cleared(pid),
+    };
+    procfs_each_child(pid, add_process, &below);
+}
+
+static bool is_ancestor(const struct tree *tree, int ancestor, int process)
+{
+    while (process >= 0 && process != ancestor)
+        process = tree->at[process].parent;
+    return process == ancestor;
+}
+
+/* Whether a process with the library, other than those that led to this one, may be the server. */
+static bool may_be_a_helper(const struct tree *tree, int process)
+{
+    for (int i = 0; i < tree->count; i++)
+        if (tree->at[i].mapped && !is_ancestor(tree, i, process))
+            return true;
+    return false;
+}
+
+static void format_exe(pid_t pid, char path[32])
+{
+    snprintf(path, 32, "/proc/%d/exe", (int)pid);
+}
+
+static bool bypasses_library(const struct process *process)
+{
+    char path[32];
+
+    format_exe(process->pid, path);
+    return !process->mapped || check_bypasses_libc(path);
+}
+
+/* Names the program's file, and the reason where the file itself is one. */
+static bool has_unfit_file(pid_t pid, struct check_report *check)
+{
+    char path[32];
+
+    format_exe(pid, path);
+    bool unfit = check_program(path, broker.library_path, check) == CHECK_REFUSED;
+    ssize_t len = readlink(path, check->program, sizeof check->program - 1);
+    if (len > 0)
+        check->program[len] = '\0';
+    return unfit;
+}
+
+static void explain(const struct process *process, struct aboard_report *report)
+{
+    struct check_report *check = &report->check;
+
+    report->pid = process->pid;
+    if (has_unfit_file(process->pid, check))
+        return;
+    if (process->cleared)
+        snprintf(check->reason, sizeof check->reason,
+                 "its environment was cleared; let what starts it keep LD_PRELOAD and the SSHIM_ "
+                 "variables (no env -i, sudo -E)");
+    else
+        snprintf(check->reason, sizeof check->reason,
+                 "its loader ignored LD_PRELOAD; LD_DEBUG=files in its environment shows why");
+}
+
+/* A process that listens by itself, without the library or around it. */
+static bool find_deserter(const struct tree *tree, bool last, struct aboard_report *report)
+{
+    for (int i = 0; i < tree->count; i++) {
+        const struct process *process = &tree->at[i];
+        if (!process->listens || !bypasses_library(process))
+            continue;
+        if (!last && may_be_a_helper(tree, i))
+            continue;
+        explain(process, report);
+        return true;
+    }
+    return false;
+}
+
+static bool is_nowhere(const struct tree *tree, bool last)
+{
+    for (int i = 0; i < tree->count; i++)
+        if (tree->at[i].mapped || (!last && !tree->at[i].cleared))
+            return false;
+    return true;
+}
+
+bool aboard_is_missing(pid_t root, bool last, struct aboard_report *report)
+{
+    struct tree tree = {.count = 0};
+
+    *report = (struct aboard_report){.pid = root};
+    add_process(root, &(struct branch){&tree, -1, report});
+    if (find_deserter(&tree, last, report))
+        return true;
+    if (!is_nowhere(&tree, last))
+        return false;
+    explain(&tree.at[0], report);
+    return true;
+}

@@ -1,0 +1,29 @@
+/*
+ * aboard.h - whether the library is in the processes of a worker that runs already: what check.h
+ * cannot know from a file. A snapshot of /proc; says what it saw, decides nothing.
+ */
+#ifndef SSHIM_BROKER_DIAGNOSE_ABOARD_H
+#define SSHIM_BROKER_DIAGNOSE_ABOARD_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "broker/diagnose/check.h"
+
+struct aboard_report {
+    char listens_on[256]; /* what the worker's processes listen on by themselves, "" = nothing */
+
+    /* When the library is missing: */
+    pid_t pid;                 /* of the process that lacks it */
+    struct check_report check; /* its program's file and the reason, with what to do */
+};
+
+/*
+ * Looks at a process and its descendants. True: one of them serves without the library, or none
+ * will ever have it. With `last` also where a process may still come that has it, and where nobody
+ * has.
+ */
+bool aboard_is_missing(pid_t root, bool last, struct aboard_report *report);
+
+#endif

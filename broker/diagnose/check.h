@@ -1,0 +1,45 @@
+/*
+ * check.h - whether the library can be preloaded into a program, told from its file before it runs.
+ * What only shows when it runs (a script that starts something else, a cleared environment) is
+ * aboard.h's business.
+ */
+#ifndef SSHIM_BROKER_DIAGNOSE_CHECK_H
+#define SSHIM_BROKER_DIAGNOSE_CHECK_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum check_result {
+    CHECK_LOADS,
+    CHECK_REFUSED, /* it cannot; reason says why and what to do */
+    CHECK_UNKNOWN, /* no such program, or it cannot be read; errno */
+};
+
+struct check_report {
+    char program[PATH_MAX]; /* the file that was judged at last: a script's interpreter */
+    char reason[512];       /* of CHECK_REFUSED: "it is ...; <remedy>" */
+};
+
+/* Programs are going to run as this user and group; without this call as ours. */
+void check_set_user(uid_t uid, gid_t gid);
+
+/* Judges what execvp(3) would run for this command. */
+enum check_result check_command(char *const *command, const char *library,
+                                struct check_report *report);
+
+/* The same; where the build for musl beside the library fits instead, replaces library by it. */
+enum check_result check_choose(char *const *command, char library[PATH_MAX],
+                               struct check_report *report);
+
+/* Judges one program file, no script; /proc/PID/exe will do. */
+enum check_result check_program(const char *path, const char *library, struct check_report *report);
+
+/* Whether a program makes its socket calls around a library that was preloaded into it. */
+bool check_bypasses_libc(const char *path);
+
+/* `sshim check`: prints the verdict; returns the exit code: 0 it can be preloaded, 1 it cannot, 2
+ * usage. */
+int check_run(int argc, char **argv);
+
+#endif

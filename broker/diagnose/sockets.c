@@ -1,0 +1,174 @@
+/*
+ * sockets.c - see sockets.h. The inodes behind /proc/PID/fd are looked up in the tables of
+ * /proc/PID/net, which put listening TCP sockets first.
+ */
+#include "broker/diagnose/sockets.h"
+
+#include <dirent.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/base/address.h"
+
+#define SOCKETS_MAX 256      /* of one process that are looked at */
+#define STATE_LISTEN 0x0a    /* TCP_LISTEN of the kernel */
+#define FLAG_ACCEPTS 0x10000 /* __SO_ACCEPTCON */
+
+struct sockets {
+    unsigned long inodes[SOCKETS_MAX];
+    int count;
+};
+
+struct list {
+    char *text;
+    size_t size;
+    bool found;
+};
+
+static void read_inodes(pid_t pid, struct sockets *sockets)
+{
+    char path[32];
+    char link[64];
+    struct dirent *entry;
+
+    sockets->count = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(path);
+    while (dir && sockets->count < SOCKETS_MAX && (entry = readdir(dir)) != NULL) {
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
+        link[len < 0 ? 0 : len] = '\0';
+        if (sscanf(link, "socket:[%lu]", &sockets->inodes[sockets->count]) == 1)
+            sockets->count++;
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static bool has_inode(const struct sockets *sockets, unsigned long inode)
+{
+    for (int i = 0; i < sockets->count; i++)
+        if (sockets->inodes[i] == inode)
+            return true;
+    return false;
+}
+
+static void append(struct list *list, const struct address *address)
+{
+    char name[ADDRESS_TEXT_MAX];
+    size_t used = strlen(list->text);
+
+    address_format(address, name);
+    list->found = true;
+    if (strstr(list->text, name) || used + sizeof "..." > list->size)
+        return;
+    if (used + strlen(name) + sizeof ", ..." > list->size)
+        strcpy(list->text + used, "...");
+    else
+        sprintf(list->text + used, "%s%s", used ? ", " : "", name);
+}
+
+/* "SLOT: IP:PORT PEER:PORT STATE QUEUES TIMER RETRANSMITS UID TIMEOUT INODE": an address is words
+ * of eight digits, each as it lies in memory here. */
+static bool parse_tcp(const char *line, struct address *address, unsigned *state,
+                      unsigned long *inode)
+{
+    char ip[33];
+    unsigned port;
+    uint32_t words[4] = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&address->storage;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address->storage;
+
+    if (sscanf(line, " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu", ip,
+               &port, state, inode) != 4)
+        return false;
+    size_t count = strlen(ip) / 8;
+    for (size_t i = 0; i < count; i++)
+        sscanf(ip + 8 * i, "%8x", &words[i]);
+    *address = (struct address){.len = count == 1 ? sizeof *v4 : sizeof *v6};
+    if (count == 1) {
+        *v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((in_port_t)port)};
+        memcpy(&v4->sin_addr, words, sizeof v4->sin_addr);
+    } else {
+        *v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((in_port_t)port)};
+        memcpy(&v6->sin6_addr, words, sizeof v6->sin6_addr);
+    }
+    return true;
+}
+
+static void read_tcp(FILE *file, const struct sockets *sockets, struct list *list)
+{
+    char line[256];
+    struct address address;
+    unsigned state = STATE_LISTEN;
+    unsigned long inode;
+
+    if (!fgets(line, sizeof line, file)) /* the heading */
+        return;
+    while (state == STATE_LISTEN && fgets(line, sizeof line, file))
+        if (parse_tcp(line, &address, &state, &inode) && state == STATE_LISTEN &&
+            has_inode(sockets, inode))
+            append(list, &address);
+}
+
+/* "NUMBER: REFERENCES PROTOCOL FLAGS TYPE STATE INODE PATH", '@' for the zero of an abstract name.
+ */
+static void read_unix(FILE *file, const struct sockets *sockets, struct list *list)
+{
+    char line[256];
+    unsigned flags;
+    unsigned long inode;
+    int at;
+
+    while (fgets(line, sizeof line, file)) {
+        struct address address = {.len = 0};
+        struct sockaddr_un *name = (struct sockaddr_un *)&address.storage;
+        at = 0;
+        if (sscanf(line, "%*[^:]: %*x %*x %x %*x %*x %lu %n", &flags, &inode, &at) != 2 || !at ||
+            !(flags & FLAG_ACCEPTS) || !has_inode(sockets, inode))
+            continue;
+        size_t len = strcspn(line + at, "\n");
+        if (len > sizeof name->sun_path - 1)
+            len = sizeof name->sun_path - 1;
+        name->sun_family = AF_UNIX;
+        memcpy(name->sun_path, line + at, len);
+        if (name->sun_path[0] == '@')
+            name->sun_path[0] = '\0';
+        address.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+        append(list, &address);
+    }
+}
+
+static void read_table(pid_t pid, const char *name, const struct sockets *sockets,
+                       struct list *list,
+                       void (*read_lines)(FILE *, const struct sockets *, struct list *))
+{
+    char path[48];
+
+    snprintf(path, sizeof path, "/proc/%d/net/%s", (int)pid, name);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return;
+    read_lines(file, sockets, list);
+    fclose(file);
+}
+
+bool sockets_find_listening(pid_t pid, char *text, size_t size)
+{
+    struct sockets sockets;
+    struct list list = {text, size, false};
+
+    read_inodes(pid, &sockets);
+    if (sockets.count == 0)
+        return false;
+    read_table(pid, "tcp", &sockets, &list, read_tcp);
+    read_table(pid, "tcp6", &sockets, &list, read_tcp);
+    read_table(pid, "unix", &sockets, &list, read_unix);
+    return list.found;
+}

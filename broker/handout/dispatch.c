@@ -1,0 +1,352 @@
+/*
+ * dispatch.c - see dispatch.h. ARCHITECTURE.md, "The life of a connection", follows these functions
+ * by name.
+ *
+ *   pump -> pick_idle -> take_next -> hand    somebody is idle
+ *   pump -> starve                            nobody is: stop watching, ask the workers to wake us
+ *   on_tick -> probe                          nobody moves either: try those that claim to be busy
+ *   recall_on_check -> pump                   an offer is not taken (recall.c)
+ */
+#include "broker/handout/dispatch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/handout/pace.h"
+#include "broker/handout/pick.h"
+#include "broker/handout/recall.h"
+#include "broker/handout/take.h"
+#include "broker/handout/watch.h"
+#include "broker/handout/watchdog.h"
+#include "broker/pool/worker.h"
+
+#define PUMP_BUDGET 64            /* connections handed out in one turn of the loop */
+#define PAUSE_MS 20               /* when the system is short of something */
+#define SHORTAGE_SILENCE_MS 60000 /* between two messages about that */
+#define TICK_MAX_MS 100           /* between looks at a pool that does not move */
+
+/* --- nobody is idle --- */
+
+/* Workers may take from the backlog themselves only while it is all that waits. */
+static enum board_starving starving_value(const struct listener *listener)
+{
+    bool in_our_care = listener->held_fd >= 0 || !TAILQ_EMPTY(&listener->stranded);
+    return runtime.handoff == HANDOFF_AUTO && !in_our_care ? BOARD_BACKLOG : BOARD_ASK;
+}
+
+/* Nobody is idle. Sets `starving`: whoever goes idle from now on wakes us, so look once more after
+ * this. */
+static void starve(struct listener *listener)
+{
+    enum board_starving value = starving_value(listener);
+    struct channel *channel;
+
+    if (!listener->starving) {
+        listener->starves++;
+        listener->tick_ms = broker.config.recall_ms;
+        listener->seen_progress = 0;
+        loop_start_timer(&listener->tick, listener->tick_ms);
+        watch_arm(listener, false);
+        watchdog_poke();
+    }
+    if (!listener->starving || listener->starving_as != value)
+        for (uint32_t i = 0; i < listener->channel_count; i++)
+            channel_set_starving(listener->channels[i], value);
+    listener->starving = true;
+    listener->starving_as = value;
+    while ((channel = TAILQ_FIRST(&listener->woken)) != NULL) {
+        channel_set_woken(channel, false);
+        channel_set_starving(channel, value);
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Nothing waits any more: watch the canonical socket again. */
+static void sate(struct listener *listener)
+{
+    if (listener->starving) {
+        listener->starving = false;
+        loop_stop_timer(&listener->tick);
+        for (uint32_t i = 0; i < listener->channel_count; i++)
+            channel_set_starving(listener->channels[i], BOARD_FED);
+    }
+    while (!TAILQ_EMPTY(&listener->woken))
+        channel_set_woken(TAILQ_FIRST(&listener->woken), false);
+    watch_arm(listener, true);
+}
+
+static void pause_listener(struct listener *listener, const char *what, int error)
+{
+    int64_t now_ms = loop_now_ms();
+
+    if (!listener->shortage_told_ms || now_ms - listener->shortage_told_ms >= SHORTAGE_SILENCE_MS) {
+        log_error("cannot %s a connection: %s; nothing is lost, but raise that limit", what,
+                  strerror(error));
+        listener->shortage_told_ms = now_ms;
+    }
+    watch_arm(listener, false);
+    loop_start_timer(&listener->pause, PAUSE_MS);
+}
+
+static void on_pause_over(struct loop_timer *timer)
+{
+    struct listener *listener = loop_container(timer, struct listener, pause);
+
+    if (!listener->starving)
+        watch_arm(listener, true);
+    dispatch_pump(listener);
+}
+
+/* --- from whom to whom --- */
+
+/* False: nothing waits, or the system is short of something. */
+static bool get_connection(struct listener *listener, const struct channel *channel,
+                           struct take_connection *connection)
+{
+    enum take took = take_next(listener, channel, connection);
+
+    if (took == TAKE_NONE)
+        sate(listener);
+    if (took == TAKE_SHORT)
+        pause_listener(listener, "accept", errno);
+    return took == TAKE_DONE;
+}
+
+static void hand(struct listener *listener, struct channel *channel,
+                 const struct take_connection *connection)
+{
+    if (channel_send(channel, &connection->offer, connection->fd) == 0) {
+        close(connection->fd); /* at once: a copy kept open holds back the client's FIN */
+        journal_end_send();
+        listener->counts->handed++;
+        recall_expect(channel);
+        return;
+    }
+    take_hold(listener, connection);
+    journal_end_send();
+    if (errno == EPIPE || errno == ECONNRESET)
+        worker_close_channel(channel);
+    else
+        pause_listener(listener, "pass on", errno);
+}
+
+/* A policy by peer needs the connection first; it may go to a busy worker, in whose channel it
+ * waits. */
+static void pump_by_source(struct listener *listener)
+{
+    struct take_connection connection;
+    struct sockaddr_storage peer = {0};
+    struct channel *channel = pick_by_source(listener, &peer);
+
+    for (int budget = PUMP_BUDGET; channel && budget > 0; budget--) {
+        if (loop_timer_runs(&listener->pause) || !get_connection(listener, channel, &connection))
+            return;
+        memset(&peer, 0, sizeof peer);
+        memcpy(&peer, connection.offer.addr, connection.offer.addr_len);
+        channel = pick_by_source(listener, &peer);
+        if (!channel) {
+            take_hold(listener, &connection);
+            break;
+        }
+        hand(listener, channel, &connection);
+        channel = pick_by_source(listener, &peer); /* a hand that fails may have freed it */
+    }
+    if (!channel)
+        watch_arm(listener, false); /* dispatch_start arms again */
+}
+
+static struct channel *pick_or_starve(struct listener *listener)
+{
+    enum config_balance balance = broker.config.balance;
+    struct channel *channel = pick_idle(listener, balance, loop_now_ms());
+
+    if (channel)
+        return channel;
+    starve(listener);
+    channel = pick_idle(listener, balance, loop_now_ms());
+    /* Who is idle already will not wake us. */
+    if (listener->patient && listener->tick.at_ms > loop_now_ms() + PICK_PATIENCE_MS)
+        loop_start_timer(&listener->tick, PICK_PATIENCE_MS);
+    return channel;
+}
+
+/* Where nothing is handed out nobody comes for what was closed: it goes as soon as it is empty. */
+static void bury_stranded(struct listener *listener)
+{
+    struct channel *channel = TAILQ_FIRST(&listener->stranded);
+
+    while (channel) {
+        struct channel *next = TAILQ_NEXT(channel, stranded);
+        if (channel->closed && (channel->their_fd < 0 || channel_is_empty(channel))) {
+            channel_set_stranded(channel, false);
+            worker_on_channel_drained(channel);
+        }
+        channel = next;
+    }
+}
+
+void dispatch_pump(struct listener *listener)
+{
+    struct take_connection connection;
+    struct channel *channel;
+
+    if (!listener->listening || runtime.handoff == HANDOFF_DIRECT) {
+        bury_stranded(listener);
+        return;
+    }
+    watch_set_brisk(listener, pace_review(listener));
+    if (broker.config.balance == BALANCE_SOURCE) {
+        pump_by_source(listener);
+        return;
+    }
+    for (int budget = PUMP_BUDGET; budget > 0; budget--) {
+        if (loop_timer_runs(&listener->pause) || !(channel = pick_or_starve(listener)) ||
+            !get_connection(listener, channel, &connection))
+            return;
+        watch_note_attends(listener, channel);
+        hand(listener, channel, &connection);
+        /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
+        if (listener->armed && TAILQ_EMPTY(&listener->stranded))
+            return;
+    }
+    /* Out of budget and not watching: come back next turn. */
+    loop_start_timer(&listener->tick, 0);
+}
+
+/*
+ * A worker that was broken into has shut the canonical socket down for all. TCP can listen again,
+ * unless connections exist and SO_REUSEADDR was never set; AF_UNIX cannot.
+ */
+static bool revive(struct listener *listener)
+{
+    char text[ADDRESS_TEXT_MAX];
+    int backlog = broker.config.backlog ? broker.config.backlog : listener->backlog;
+    struct pollfd state = {.fd = listener->canonical_fd};
+
+    if (listen(listener->canonical_fd, backlog) == 0 && poll(&state, 1, 0) == 0)
+        return true;
+    log_error("cannot listen on %s any more: a worker has shut the socket down; stop this instance "
+              "and start it again",
+              address_format(&listener->bound, text));
+    watch_end(listener); /* or its hang-up would be reported for ever */
+    listener->shut = true;
+    return false;
+}
+
+static void on_canonical_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct listener *listener = loop_container(watch, struct listener, watch);
+
+    if (!(events & EPOLLHUP) || revive(listener))
+        dispatch_pump(listener);
+}
+
+void dispatch_wake(struct channel *channel)
+{
+    channel_set_woken(channel, true);
+    channel->listener->wakes++;
+    if (channel->listener->starving)
+        channel->listener->cursor = channel->position; /* most likely the only one that is idle */
+    dispatch_pump(channel->listener);
+}
+
+/* --- nobody moves --- */
+
+static uint64_t measure_progress(const struct listener *listener)
+{
+    uint64_t sum = 1;
+
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        sum += channel_accepted(listener->channels[i]);
+    return sum;
+}
+
+/* One connection to each channel that claims to be busy: its waiting may be invisible to us. */
+static void probe(struct listener *listener)
+{
+    struct take_connection connection;
+    struct channel *channel;
+
+    while ((channel = pick_busy(listener, loop_now_ms())) != NULL) {
+        if (!get_connection(listener, channel, &connection))
+            return;
+        channel_begin_probe(channel);
+        hand(listener, channel, &connection);
+        if (loop_timer_runs(&listener->pause))
+            return;
+    }
+}
+
+static void on_tick(struct loop_timer *timer)
+{
+    struct listener *listener = loop_container(timer, struct listener, tick);
+    uint64_t progress = measure_progress(listener);
+    bool moved = progress != listener->seen_progress;
+
+    dispatch_pump(listener);
+    if (!listener->starving || loop_timer_runs(&listener->tick))
+        return;
+    if (moved) {
+        listener->seen_progress = progress;
+        listener->tick_ms = broker.config.recall_ms;
+    } else {
+        if (!loop_timer_runs(&listener->pause))
+            probe(listener);
+        listener->tick_ms =
+            listener->tick_ms * 2 < TICK_MAX_MS ? listener->tick_ms * 2 : TICK_MAX_MS;
+    }
+    if (listener->starving)
+        loop_start_timer(&listener->tick, listener->tick_ms);
+}
+
+/* --- life --- */
+
+void dispatch_init(struct listener *listener)
+{
+    listener->watch.on_ready = on_canonical_ready;
+    listener->tick.on_time = on_tick;
+    listener->check.on_time = recall_on_check;
+    listener->pause.on_time = on_pause_over;
+    watch_init(listener);
+}
+
+void dispatch_finish(struct listener *listener)
+{
+    watch_end(listener);
+    loop_stop_timer(&listener->tick);
+    loop_stop_timer(&listener->check);
+    loop_stop_timer(&listener->pause);
+    loop_stop_timer(&listener->lookout);
+    pace_forget(listener);
+    if (listener->held_fd >= 0)
+        close(listener->held_fd);
+}
+
+void dispatch_start(struct listener *listener, struct channel *channel)
+{
+    listener->listening = true;
+    if (runtime.handoff == HANDOFF_DIRECT)
+        return;
+    if (listener->starving)
+        channel_set_woken(channel, true);
+    else if (!loop_timer_runs(&listener->pause))
+        watch_arm(listener, true);
+    dispatch_pump(listener);
+}
+
+void dispatch_shut(struct listener *listener)
+{
+    if (!listener->listening || listener->shut)
+        return;
+    dispatch_pump(listener);
+    watch_end(listener); /* or its hang-up would be reported for ever */
+    listener->shut = true;
+    shutdown(listener->canonical_fd, SHUT_RDWR);
+}

@@ -1,0 +1,31 @@
+/*
+ * dispatch.h - the life of a connection in the broker: from the canonical socket, or from a channel
+ * whose worker does not take it, to an idle worker. Late binding: what nobody is free for stays in
+ * the kernel's backlog.
+ *
+ * Holds at most one connection per listener, and only while the kernel refuses to pass it on.
+ */
+#ifndef SSHIM_BROKER_HANDOUT_DISPATCH_H
+#define SSHIM_BROKER_HANDOUT_DISPATCH_H
+
+#include "broker/pool/channel.h"
+#include "broker/pool/listener.h"
+
+/* For listener_init(). */
+void dispatch_init(struct listener *listener);
+void dispatch_finish(struct listener *listener);
+
+/* A worker listens on this channel now, or its worker takes connections again. */
+void dispatch_start(struct listener *listener, struct channel *channel);
+
+/* A worker says that it is idle while connections wait. */
+void dispatch_wake(struct channel *channel);
+
+/* As listener_pump(). */
+void dispatch_pump(struct listener *listener);
+
+/* Stops taking connections for good: serves what idle workers can take at once, then the address
+ * refuses. */
+void dispatch_shut(struct listener *listener);
+
+#endif

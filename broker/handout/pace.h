@@ -1,0 +1,41 @@
+/*
+ * pace.h - whether the broker preempts who is running.
+ *
+ * Normally it does (SCHED_OTHER): a connection reaches an idle worker at once. While hundreds of
+ * connections a second had to wait until a worker came back for them, there is no core to spare,
+ * and each interruption by the broker costs more than it gives: then it waits until a core is free
+ * (SCHED_BATCH), and what has gathered is taken directly or given out in one go. Then, and only
+ * then, workers without a connection look into the backlog on their own: at a low rate the broker
+ * spreads evenly. While connections end as fast as they come (a churn) it matters little who has
+ * one more for a moment: then workers may take with about as many open connections as all have on
+ * average (the allowance), or an event loop that is slow to close would ask the broker each time.
+ */
+#ifndef SSHIM_BROKER_HANDOUT_PACE_H
+#define SSHIM_BROKER_HANDOUT_PACE_H
+
+#include <stdbool.h>
+
+#include "broker/pool/listener.h"
+
+/* Notes the policy we were started with; SCHED_BATCH after an exec of ourselves is our own doing.
+ */
+void pace_init(bool resumes);
+
+/*
+ * Looks at the rate of direct taking and of wake-ups, at most ten times a second. True: connections
+ * come so fast that event loops may attend the canonical socket themselves (shim/take/attend.h).
+ */
+bool pace_review(struct listener *listener);
+
+/* Tells a worker whether it may look into the backlog itself (BOARD_LOOK), or attend
+ * (BOARD_ATTEND), and with how many connections it may take directly. */
+void pace_publish(const struct listener *listener, struct channel *channel);
+void pace_publish_all(const struct listener *listener);
+
+/* The listener is no more. */
+void pace_forget(struct listener *listener);
+
+/* In a child that is to become a worker: as we were started. */
+void pace_restore(void);
+
+#endif

@@ -1,0 +1,101 @@
+/* recall.c - see recall.h. */
+#include "broker/handout/recall.h"
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/handout/watchdog.h"
+#include "broker/pool/worker.h"
+
+#define FORGIVE_MS 100 /* after which an empty channel with untaken offers has a wrong counter */
+#define CHECK_MAX_MS 500
+
+void recall_expect(struct channel *channel)
+{
+    channel->given_ms = loop_now_ms();
+    if (!channel->on_outstanding)
+        channel->sent_at_ms = channel->given_ms;
+    channel_set_outstanding(channel, true);
+    watchdog_poke();
+    if (!loop_timer_runs(&channel->listener->check))
+        loop_start_timer(&channel->listener->check, broker.config.recall_ms);
+}
+
+/* How long the oldest untaken offer has waited, at most. */
+static int64_t measure_age(struct channel *channel, int64_t now_ms)
+{
+    uint64_t accepted = channel_accepted(channel);
+
+    if (accepted != channel->checked_accepted) { /* it moves; what is untaken now is younger */
+        channel->checked_accepted = accepted;
+        channel->sent_at_ms = now_ms;
+    }
+    return now_ms - channel->sent_at_ms;
+}
+
+/* All its offers are taken. Was it one that had seemed busy, and never waited since? */
+static void on_taken(struct channel *channel)
+{
+    if (channel_ends_probe(channel))
+        log_debug("worker %u takes connections while it seems busy; its waiting cannot be seen",
+                  worker_slot(channel->worker));
+}
+
+static void on_overdue(struct channel *channel, int64_t now_ms, int64_t age_ms)
+{
+    if (!channel->suspect || now_ms >= channel->probe_at_ms)
+        channel_suspect(channel, now_ms, broker.config.recall_ms);
+    if (age_ms >= FORGIVE_MS && channel_is_empty(channel))
+        channel_forgive(channel);
+    else
+        channel_set_stranded(channel, true);
+}
+
+/* False: nothing more to look after here. */
+static bool check_channel(struct channel *channel, int64_t now_ms)
+{
+    if (channel_untaken(channel) == 0) {
+        on_taken(channel);
+        return false;
+    }
+    int64_t age_ms = measure_age(channel, now_ms);
+    /* A peer that sticks to its worker waits for it, however long. */
+    if (age_ms >= broker.config.recall_ms && broker.config.balance != BALANCE_SOURCE)
+        on_overdue(channel, now_ms, age_ms);
+    return true;
+}
+
+void recall_on_check(struct loop_timer *timer)
+{
+    struct listener *listener = loop_container(timer, struct listener, check);
+    struct channel *channel = TAILQ_FIRST(&listener->outstanding);
+    int64_t now_ms = loop_now_ms();
+    int64_t oldest_ms = now_ms;
+
+    while (channel) {
+        struct channel *next = TAILQ_NEXT(channel, outstanding);
+        if (!check_channel(channel, now_ms))
+            channel_set_outstanding(channel, false);
+        else if (channel->sent_at_ms < oldest_ms)
+            oldest_ms = channel->sent_at_ms;
+        channel = next;
+    }
+    if (!TAILQ_EMPTY(&listener->stranded))
+        listener_pump(listener);
+    if (TAILQ_EMPTY(&listener->outstanding) || loop_timer_runs(timer))
+        return;
+    /* The longer nobody takes them the more rarely we look: whoever goes idle tells us anyway. */
+    int64_t delay_ms = now_ms - oldest_ms;
+    if (delay_ms < broker.config.recall_ms)
+        delay_ms = broker.config.recall_ms;
+    loop_start_timer(timer, delay_ms < CHECK_MAX_MS ? delay_ms : CHECK_MAX_MS);
+}
+
+void recall_strand(struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel_untaken(channel) > 0)
+            channel_set_stranded(channel, true);
+    listener_pump_all();
+}

@@ -1,0 +1,23 @@
+/*
+ * recall.h - looks after offers until they are taken. What a worker does not take in time is
+ * stranded: take.h receives it back as soon as somebody else is idle.
+ */
+#ifndef SSHIM_BROKER_HANDOUT_RECALL_H
+#define SSHIM_BROKER_HANDOUT_RECALL_H
+
+#include "broker/pool/channel.h"
+#include "broker/pool/listener.h"
+
+struct worker;
+
+/* An offer was sent on this channel: look after it. */
+void recall_expect(struct channel *channel);
+
+/* What this worker has not taken should go to others, though it may come back (a stopped or stuck
+ * worker). */
+void recall_strand(struct worker *worker);
+
+/* listener->check: the callback of its timer. */
+void recall_on_check(struct loop_timer *timer);
+
+#endif

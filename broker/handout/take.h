@@ -1,0 +1,33 @@
+/*
+ * take.h - where the next connection to hand out comes from: the one that could not be sent, offers
+ * whose worker does not take them, the backlog.
+ */
+#ifndef SSHIM_BROKER_HANDOUT_TAKE_H
+#define SSHIM_BROKER_HANDOUT_TAKE_H
+
+#include <stdbool.h>
+
+#include "broker/pool/listener.h"
+#include "proto/wire.h"
+
+enum take {
+    TAKE_NONE,  /* nothing waits */
+    TAKE_DONE,  /* one connection was taken */
+    TAKE_SHORT, /* the system is short of something, told by errno; nothing is lost */
+};
+
+struct take_connection {
+    int fd;
+    struct wire_offer offer;
+};
+
+/* Takes the oldest waiting connection, as the channel's worker wants it; gives connection->fd with
+ * TAKE_DONE. */
+enum take take_next(struct listener *listener, const struct channel *channel,
+                    struct take_connection *connection);
+
+/* Keeps a connection (takes its fd) that could not be passed on; it is the next one that take_next
+ * gives. */
+void take_hold(struct listener *listener, const struct take_connection *connection);
+
+#endif

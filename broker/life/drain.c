@@ -1,0 +1,78 @@
+/* drain.c - see drain.h. */
+#include "broker/life/drain.h"
+
+#include <signal.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/handout/recall.h"
+#include "broker/survive/origin.h"
+
+#define LOOK_MS 10           /* between looks at the scoreboard */
+#define LOOK_FROM_AFAR_MS 50 /* the same where it is found in /proc first */
+#define LOOKS_AT_REST                                                                              \
+    3 /* as often nothing may be open before we believe it: counters lag behind the calls */
+#define KILL_AFTER_MS 5000 /* what does not end on TERM */
+
+static bool is_at_rest(const struct worker *worker)
+{
+    struct channel *channel;
+
+    if (worker->orphaned && !origin_is_at_rest(worker->pid))
+        return false;
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel_untaken(channel) > 0 || channel_active(channel) > 0)
+            return false;
+    return true;
+}
+
+static int64_t look_ms(const struct worker *worker)
+{
+    return worker->orphaned ? LOOK_FROM_AFAR_MS : LOOK_MS;
+}
+
+static void on_kill_time(struct loop_timer *timer)
+{
+    worker_signal(loop_container(timer, struct worker, start_timer), SIGKILL);
+}
+
+static void terminate(struct worker *worker)
+{
+    worker_signal(worker, SIGTERM);
+    worker->start_timer.on_time = on_kill_time;
+    loop_start_timer(&worker->start_timer, KILL_AFTER_MS);
+}
+
+static void on_look(struct loop_timer *timer)
+{
+    struct worker *worker = loop_container(timer, struct worker, start_timer);
+    bool is_late = loop_now_ms() - worker->drain_ms >= (int64_t)broker.config.grace_s * 1000;
+
+    worker->looks_at_rest = is_at_rest(worker) ? worker->looks_at_rest + 1 : 0;
+    if (is_late)
+        log_info("worker %u (pid %d) still has connections after %u s; ending it", worker->slot,
+                 (int)worker->pid, broker.config.grace_s);
+    if (is_late || worker->looks_at_rest >= LOOKS_AT_REST)
+        terminate(worker);
+    else
+        loop_start_timer(timer, look_ms(worker));
+}
+
+void drain_begin(struct worker *worker)
+{
+    struct channel *channel;
+
+    log_debug("worker %u (pid %d) drains", worker->slot, (int)worker->pid);
+    worker->state = WORKER_DRAINING;
+    journal_touch();
+    worker->drain_ms = loop_now_ms();
+    worker->looks_at_rest = 0;
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
+        channel_set_flag(channel, BOARD_DRAINING, true);
+        channel_set_starving(channel, BOARD_FED);
+    }
+    recall_strand(worker);
+    worker->start_timer.on_time = on_look;
+    loop_start_timer(&worker->start_timer, look_ms(worker));
+}

@@ -1,0 +1,218 @@
+/* spawn.c - see spawn.h. */
+#include "broker/life/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/handout/pace.h"
+#include "broker/pool/listener.h"
+
+static sigset_t original_mask;
+static struct rlimit original_files;
+static bool has_user, has_group;
+static const char *user_name;
+static uid_t run_uid;
+static gid_t run_gid;
+
+void spawn_init(void)
+{
+    sigprocmask(SIG_SETMASK, NULL, &original_mask);
+    getrlimit(RLIMIT_NOFILE, &original_files);
+}
+
+struct spawn_original spawn_get_original(void)
+{
+    struct spawn_original original = {.file_limit = original_files.rlim_cur};
+
+    for (int number = 1; number <= 64; number++)
+        if (sigismember(&original_mask, number) == 1)
+            original.signal_mask |= UINT64_C(1) << (number - 1);
+    return original;
+}
+
+void spawn_set_original(const struct spawn_original *original)
+{
+    original_files.rlim_cur = original->file_limit;
+    sigemptyset(&original_mask);
+    for (int number = 1; number <= 64; number++)
+        if (original->signal_mask >> (number - 1) & 1)
+            sigaddset(&original_mask, number);
+}
+
+void spawn_block_signals(const sigset_t *signals)
+{
+    sigprocmask(SIG_SETMASK, &original_mask, NULL);
+    sigprocmask(SIG_BLOCK, signals, NULL);
+}
+
+int spawn_resolve_user(const char *user, const char *group)
+{
+    const struct passwd *entry = user ? getpwnam(user) : NULL;
+    const struct group *group_entry = group ? getgrnam(group) : NULL;
+
+    if ((user && !entry) || (group && !group_entry)) {
+        log_error("there is no %s '%s'; give the name of one that exists",
+                  user && !entry ? "user" : "group", user && !entry ? user : group);
+        return -1;
+    }
+    has_user = user != NULL;
+    has_group = group != NULL;
+    user_name = user;
+    run_uid = entry ? entry->pw_uid : geteuid();
+    run_gid = group_entry ? group_entry->gr_gid : entry ? entry->pw_gid : getegid();
+    return 0;
+}
+
+uid_t spawn_uid(void)
+{
+    return run_uid;
+}
+
+gid_t spawn_gid(void)
+{
+    return run_gid;
+}
+
+/* All of these run in the child, where leaking is fine. */
+
+static _Noreturn void fail(int error_fd, int error)
+{
+    ssize_t told = write(error_fd, &error, sizeof error);
+    _exit(told < 0 || error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}
+
+static char *replace_id(const char *argument, unsigned slot)
+{
+    size_t room = strlen(argument) * 4 + 16;
+    char *result = malloc(room);
+    char *end = result;
+
+    if (!result)
+        _exit(EXIT_NOT_EXECUTABLE);
+    while (*argument) {
+        if (strncmp(argument, "{id}", 4) == 0) {
+            end += sprintf(end, "%u", slot);
+            argument += 4;
+        } else {
+            *end++ = *argument++;
+        }
+    }
+    *end = '\0';
+    return result;
+}
+
+/* The socket files that are shared already: a copy that unlinks one must not cut off the others. */
+static void name_socket_files(void)
+{
+    const struct listener *listener;
+    char text[16 * 36] = "";
+    size_t used = 0;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->path.ino && used + 36 < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%llx:%llx ",
+                                     (unsigned long long)listener->path.dev,
+                                     (unsigned long long)listener->path.ino);
+    if (used)
+        setenv("SSHIM_PATHS", text, 1);
+    else
+        unsetenv("SSHIM_PATHS");
+}
+
+static void set_environment(const struct spawn_identity *identity)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    char text[sizeof broker.library_path + 4096];
+    char *end = text;
+
+    snprintf(text, sizeof text, "%s%s%s", broker.library_path, preload && *preload ? ":" : "",
+             preload ? preload : "");
+    setenv("LD_PRELOAD", text, 1);
+    setenv("SSHIM_BROKER", broker.control_path, 1);
+    snprintf(text, sizeof text, "%u", identity->slot);
+    setenv("SSHIM_WORKER_ID", text, 1);
+    snprintf(text, sizeof text, "%u", (unsigned)broker.uid);
+    setenv("SSHIM_OWNER", text, 1);
+    for (int i = 0; i < WIRE_TOKEN_SIZE; i++)
+        end += sprintf(end, "%02x", identity->token[i]);
+    setenv("SSHIM_TOKEN", text, 1);
+    if (broker.config.share_all)
+        setenv("SSHIM_SHARE", "all", 1);
+    else
+        unsetenv("SSHIM_SHARE");
+    name_socket_files();
+}
+
+/* A terminal cannot be read by several copies in the background: it would stop them (SIGTTIN). */
+static void detach_terminal(void)
+{
+    if (!isatty(STDIN_FILENO))
+        return;
+    int null_fd = open("/dev/null", O_RDONLY);
+    if (null_fd > STDIN_FILENO) {
+        dup2(null_fd, STDIN_FILENO);
+        close(null_fd);
+    }
+}
+
+/* The workers' user: only root may change it, see setuid(2). Capabilities go with it; ambient ones
+ * are dropped for all. */
+static void drop_rights(int error_fd)
+{
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (!has_user && !has_group)
+        return;
+    if ((has_user && initgroups(user_name, run_gid) < 0) || (!has_user && setgroups(0, NULL) < 0) ||
+        setgid(run_gid) < 0 || (has_user && setuid(run_uid) < 0))
+        fail(error_fd, errno);
+    if (access(broker.library_path, R_OK) < 0)
+        fail(error_fd, -errno);
+}
+
+static void run_child(char **command, const struct spawn_identity *identity, int error_fd)
+{
+    for (int i = 1; command[i]; i++)
+        if (strstr(command[i], "{id}"))
+            command[i] = replace_id(command[i], identity->slot);
+    setpgid(0, 0);
+    detach_terminal();
+    signal(SIGPIPE, SIG_DFL);
+    setrlimit(RLIMIT_NOFILE, &original_files);
+    pace_restore();
+    set_environment(identity);
+    sigprocmask(SIG_SETMASK, &original_mask, NULL);
+    drop_rights(error_fd);
+    execvp(command[0], command);
+    fail(error_fd, errno);
+}
+
+pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0)
+        run_child(command, identity, ends[1]);
+    int saved = errno;
+    close(ends[1]);
+    if (pid < 0)
+        close(ends[0]);
+    else
+        *error_fd = ends[0];
+    errno = saved;
+    return pid;
+}

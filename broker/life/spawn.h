@@ -1,0 +1,50 @@
+/*
+ * spawn.h - starts a process as a worker. The only caller of fork and exec.
+ */
+#ifndef SSHIM_BROKER_LIFE_SPAWN_H
+#define SSHIM_BROKER_LIFE_SPAWN_H
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/wire.h"
+
+struct spawn_identity {
+    unsigned slot;
+    const uint8_t *token; /* WIRE_TOKEN_SIZE bytes */
+};
+
+/* Remembers what children must get back: the signal mask and RLIMIT_NOFILE. Call before changing
+ * either. */
+void spawn_init(void);
+
+/* The same as one number each, so that they survive an exec of the broker itself. */
+struct spawn_original {
+    uint64_t signal_mask; /* bit n - 1: signal n is blocked */
+    uint64_t file_limit;
+};
+struct spawn_original spawn_get_original(void);
+void spawn_set_original(const struct spawn_original *original);
+
+/* Blocks these signals and no others than the original ones. */
+void spawn_block_signals(const sigset_t *signals);
+
+/* Who the workers are to be. resolve: 0, or -1 after one line when there is no such user or group.
+ */
+int spawn_resolve_user(const char *user, const char *group);
+
+/* Whom it found; call it first. */
+uid_t spawn_uid(void);
+gid_t spawn_gid(void);
+
+/*
+ * Forks and executes command (found as by execvp(3)), with {id} in its arguments replaced, the
+ * library preloaded and the identity in the environment, as leader of a process group of its own.
+ * Gives *error_fd: it reads the errno of exec as an int (negative: that of reading the library as
+ * the workers' user), or end of file when the program runs.
+ * Returns the pid, or -1 with the errno of fork(2) or pipe2(2).
+ */
+pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd);
+
+#endif

@@ -1,0 +1,82 @@
+/* start.c - see start.h. */
+#include "broker/life/start.h"
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/diagnose/aboard.h"
+#include "broker/life/fleet.h"
+
+#define FIRST_LOOK_MS 1000
+#define LOOK_MS 5000   /* between the looks after that */
+#define CONFIRM_MS 200 /* a process in the middle of exec looks as if it lacked the library */
+
+static void refuse(struct worker *worker, const struct aboard_report *report)
+{
+    if (report->listens_on[0])
+        log_error("worker %u (pid %d, %s) listens on %s without the library: %s", worker->slot,
+                  (int)report->pid, report->check.program, report->listens_on,
+                  report->check.reason);
+    else
+        log_error("worker %u (pid %d, %s) runs without the library: %s", worker->slot,
+                  (int)report->pid, report->check.program, report->check.reason);
+    fleet_on_unfit(worker);
+}
+
+/* The library is there, and yet nobody has asked to share an address. */
+static void on_time_over(struct worker *worker, const struct aboard_report *report)
+{
+    unsigned timeout_s = broker.config.start_timeout_s;
+
+    if (fleet_slot(worker->slot)->successor == worker) {
+        log_error("worker %u does not listen after %u s", worker->slot, timeout_s);
+        worker_signal(worker, SIGKILL);
+        return;
+    }
+    if (report->listens_on[0])
+        log_info("worker %u listens on nothing that is shared after %u s, only on %s, which is "
+                 "private to it; see --share",
+                 worker->slot, timeout_s, report->listens_on);
+    else
+        log_info("worker %u listens on nothing that is shared after %u s: it has no listening "
+                 "stream socket at all",
+                 worker->slot, timeout_s);
+    fleet_on_listen(worker);
+}
+
+static bool runs_the_command(const struct worker *worker)
+{
+    return worker->exec_watch.fd < 0;
+}
+
+static void on_look(struct loop_timer *timer)
+{
+    struct worker *worker = loop_container(timer, struct worker, start_timer);
+    struct aboard_report report;
+    int64_t left_ms =
+        worker->started_ms + (int64_t)broker.config.start_timeout_s * 1000 - loop_now_ms();
+    int64_t next_ms = LOOK_MS;
+    bool last = left_ms <= 0;
+
+    if (aboard_is_missing(worker->pid, last, &report) && (last || runs_the_command(worker))) {
+        if (last || worker->missed_looks++ > 0) {
+            refuse(worker, &report);
+            return;
+        }
+        next_ms = CONFIRM_MS;
+    } else {
+        worker->missed_looks = 0;
+    }
+    if (last)
+        on_time_over(worker, &report);
+    else
+        loop_start_timer(timer, next_ms < left_ms ? next_ms : left_ms);
+}
+
+void start_watch(struct worker *worker)
+{
+    int64_t timeout_ms = (int64_t)broker.config.start_timeout_s * 1000;
+
+    worker->start_timer.on_time = on_look;
+    worker->missed_looks = 0;
+    loop_start_timer(&worker->start_timer, timeout_ms < FIRST_LOOK_MS ? timeout_ms : FIRST_LOOK_MS);
+}

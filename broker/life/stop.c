@@ -1,0 +1,136 @@
+/* stop.c - see stop.h. */
+#include "broker/life/stop.h"
+
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/base/procfs.h"
+#include "broker/handout/dispatch.h"
+#include "broker/life/heirs.h"
+#include "broker/pool/listener.h"
+#include "broker/pool/worker.h"
+
+#define REAP_MS 50 /* between rounds of KILL: what was a grandchild is a child then */
+
+static bool stopping;
+static bool killing;
+static int exit_code;
+static struct loop_timer grace_timer;
+static struct loop_timer shut_timer;
+
+/* --handoff direct: the workers hear of TERM first. A thread that the shutting wakes out of its
+ * wait just when TERM comes would go back to waiting and never act on it. */
+#define SHUT_AFTER_MS 100
+
+bool stop_is_under_way(void)
+{
+    return stopping;
+}
+
+int stop_exit_code(void)
+{
+    return exit_code;
+}
+
+static void visit_signal(pid_t pid, void *context)
+{
+    if (!heirs_is_known(pid))
+        kill(pid, *(const int *)context);
+}
+
+/* The children first: those of a process that is not our child go to somebody else when it ends. */
+static void signal_tree(pid_t pid, void *context)
+{
+    procfs_each_child(pid, signal_tree, context);
+    kill(pid, *(const int *)context);
+}
+
+static void signal_everyone(int number)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all) {
+        if (worker->state == WORKER_GONE)
+            continue;
+        if (worker->pidfd_watch.fd >= 0)
+            signal_tree(worker->pid, &number);
+        else
+            worker_signal(worker, number);
+    }
+    /* orphans that were given to us */
+    procfs_each_child(getpid(), visit_signal, &number);
+}
+
+static bool has_children(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static bool has_other_workers(void)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->pidfd_watch.fd >= 0 && worker->state != WORKER_GONE)
+            return true;
+    return false;
+}
+
+void stop_check(void)
+{
+    if (stopping && !has_children() && !has_other_workers())
+        loop_quit();
+}
+
+static void on_grace_over(struct loop_timer *timer)
+{
+    if (!killing)
+        log_info("workers did not end in %u s; killing them", broker.config.grace_s);
+    killing = true;
+    signal_everyone(SIGKILL);
+    loop_start_timer(timer, REAP_MS);
+    stop_check();
+}
+
+static void on_shut_time(struct loop_timer *timer)
+{
+    struct listener *listener;
+
+    (void)timer;
+    TAILQ_FOREACH(listener, &listeners, all)
+        dispatch_shut(listener);
+}
+
+void stop_begin(int code)
+{
+    struct worker *worker;
+
+    if (stopping) {
+        killing = true;
+        on_grace_over(&grace_timer);
+        return;
+    }
+    stopping = true;
+    journal_touch();
+    exit_code = code;
+    shut_timer.on_time = on_shut_time;
+    if (runtime.handoff == HANDOFF_DIRECT)
+        loop_start_timer(&shut_timer, SHUT_AFTER_MS);
+    else
+        on_shut_time(&shut_timer);
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->state != WORKER_GONE) {
+            worker->state = WORKER_DRAINING;
+            loop_stop_timer(&worker->start_timer);
+        }
+    signal_everyone(SIGTERM);
+    grace_timer.on_time = on_grace_over;
+    loop_start_timer(&grace_timer, (int64_t)broker.config.grace_s * 1000);
+    stop_check();
+}

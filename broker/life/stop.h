@@ -1,0 +1,19 @@
+/* stop.h - the end of the broker: no new connections, TERM, grace, KILL, gone. */
+#ifndef SSHIM_BROKER_LIFE_STOP_H
+#define SSHIM_BROKER_LIFE_STOP_H
+
+#include <stdbool.h>
+
+/*
+ * TERM to all workers, KILL after --grace; the loop ends when nothing is left. Called again it
+ * kills at once. exit_code is what the process will return; the first call decides.
+ */
+void stop_begin(int exit_code);
+
+bool stop_is_under_way(void);
+int stop_exit_code(void);
+
+/* Some process has ended: perhaps it was the last one. */
+void stop_check(void);
+
+#endif

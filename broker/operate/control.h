@@ -1,0 +1,12 @@
+/* control.h - what an operator asks: status, stop. Only the broker's user and root may. */
+#ifndef SSHIM_BROKER_OPERATE_CONTROL_H
+#define SSHIM_BROKER_OPERATE_CONTROL_H
+
+#include <stdbool.h>
+
+#include "broker/pool/session.h"
+
+/* False: the session is over. */
+bool control_handle(struct session *session, const struct wire_command *command);
+
+#endif

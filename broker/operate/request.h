@@ -1,0 +1,10 @@
+/* request.h - what workers and operators may ask, and who answers. */
+#ifndef SSHIM_BROKER_OPERATE_REQUEST_H
+#define SSHIM_BROKER_OPERATE_REQUEST_H
+
+#include "broker/pool/session.h"
+
+/* For session_init(). */
+bool request_handle(struct session *session, const void *message, int type, int fd);
+
+#endif

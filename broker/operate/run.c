@@ -1,0 +1,354 @@
+/* run.c - see run.h. */
+#include "broker/operate/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/base/loop.h"
+#include "broker/cli/client.h"
+#include "broker/cli/places.h"
+#include "broker/diagnose/check.h"
+#include "broker/handout/dispatch.h"
+#include "broker/handout/pace.h"
+#include "broker/life/children.h"
+#include "broker/life/fleet.h"
+#include "broker/life/restart.h"
+#include "broker/life/spawn.h"
+#include "broker/life/stop.h"
+#include "broker/operate/request.h"
+#include "broker/operate/takeover.h"
+#include "broker/operate/upgrade.h"
+#include "broker/pool/listener.h"
+#include "broker/pool/session.h"
+#include "broker/share/adopt.h"
+#include "broker/survive/keeper.h"
+#include "broker/survive/orphans.h"
+#include "broker/survive/resume.h"
+#include "broker/survive/state.h"
+
+static bool left_over; /* a control socket of a broker that was killed: its workers may live */
+
+static bool resolve_identity(void)
+{
+    const struct config *config = &broker.config;
+
+    if (config->name && !places_is_name(config->name)) {
+        log_error("--name '%s' makes no sense: use letters, digits and ._- only, at most 63",
+                  config->name);
+        return false;
+    }
+    if (config->name)
+        snprintf(broker.name, sizeof broker.name, "%s", config->name);
+    else
+        places_name_of(config->command ? config->command[0] : "sshim", broker.name,
+                       sizeof broker.name);
+    broker.uid = geteuid();
+    return places_control(config->control, broker.name, broker.control_path,
+                          sizeof broker.control_path);
+}
+
+/* Listens on one name. -1 with errno; the caller tells. */
+static int listen_on(const struct sockaddr_un *addr, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, SOMAXCONN) == 0 &&
+        session_listen(fd) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* For workers: reachable after chroot and for any uid, guarded by the token and SO_PEERCRED. */
+static bool open_abstract(void)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int used =
+        snprintf(addr.sun_path + 1, sizeof addr.sun_path - 1, "sshim:%s", broker.control_path);
+
+    if (listen_on(&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)used)) >=
+        0)
+        return true;
+    if (errno == EADDRINUSE)
+        log_error("another broker already runs at %s; stop it with 'sshim stop --control %s' or "
+                  "give --name or "
+                  "--control",
+                  broker.control_path, broker.control_path);
+    else
+        log_error("cannot open the workers' socket: %s; check the limits of this process",
+                  strerror(errno));
+    return false;
+}
+
+/* A socket file without a broker behind it was left by one that was killed. */
+static bool remove_stale(const char *path)
+{
+    struct stat info;
+
+    if (lstat(path, &info) < 0)
+        return true;
+    if (!S_ISSOCK(info.st_mode)) {
+        log_error("cannot use %s as control socket: it is a file of another kind; remove it or "
+                  "give --control",
+                  path);
+        return false;
+    }
+    left_over = true;
+    int lives = client_probe(path);
+    if (lives == 0 && unlink(path) == 0)
+        return true;
+    if (lives == 1)
+        log_error("another broker already runs at %s; stop it with 'sshim stop --control %s' or "
+                  "give --name or "
+                  "--control",
+                  path, path);
+    else
+        log_error("cannot remove the old control socket %s: %s; remove it or give --control", path,
+                  strerror(errno));
+    return false;
+}
+
+static bool open_control(void)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    if (!places_make_run_folder(broker.control_path) || !remove_stale(broker.control_path))
+        return false;
+    memcpy(addr.sun_path, broker.control_path, strlen(broker.control_path));
+    mode_t old_mask = umask(0177);
+    int fd = listen_on(&addr, sizeof addr);
+    int saved = errno;
+    umask(old_mask);
+    if (fd >= 0)
+        return true;
+    log_error("cannot open the control socket %s: %s; give a --control PATH in a folder of yours",
+              broker.control_path, strerror(saved));
+    return false;
+}
+
+static void on_signal(struct loop_watch *watch, uint32_t events)
+{
+    struct signalfd_siginfo info;
+
+    (void)events;
+    while (read(watch->fd, &info, sizeof info) == sizeof info) {
+        switch (info.ssi_signo) {
+        case SIGCHLD: children_on_signal(); break;
+        case SIGTERM:
+        case SIGINT:
+            if (!stop_is_under_way())
+                log_debug("signal %u: stopping", info.ssi_signo);
+            stop_begin(EXIT_STOPPED);
+            break;
+        case SIGHUP: restart_begin(1, NULL); break;
+        case SIGUSR2: upgrade_begin(NULL); break;
+        default: break;
+        }
+    }
+}
+
+static bool watch_signals(void)
+{
+    static struct loop_watch watch;
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR2);
+    spawn_block_signals(&signals);
+    signal(SIGPIPE, SIG_IGN);
+    watch = (struct loop_watch){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
+    return watch.fd >= 0 && loop_add(&watch, EPOLLIN) == 0;
+}
+
+/* Three descriptors a channel, and more: take all that is allowed. Workers get the old limit back.
+ */
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void clean_up(void)
+{
+    struct listener *listener;
+
+    while ((listener = TAILQ_FIRST(&listeners)) != NULL)
+        listener_destroy(listener);
+    unlink(broker.control_path);
+}
+
+/* Another broker was here before us, in this process or one that was killed. */
+static void resume(void)
+{
+    bool was_stopping = state_was_stopping();
+
+    /* What is about to be taken out of the channels must survive us as well. */
+    if (resume_keeps_numbers())
+        keeper_start();
+    if (resume_load() < 0) {
+        log_error("cannot go on from where the last broker was: %s; stop its workers by hand and "
+                  "start anew",
+                  strerror(errno));
+        journal_mark_clean(); /* another one could not either */
+        exit(EXIT_ADDRESS);
+    }
+    prctl(PR_SET_NAME, "sshim"); /* executed as /proc/self/exe it would be "exe" */
+    if (stop_is_under_way()) {
+        children_on_signal(); /* given up: the last hope has ended meanwhile */
+        return;
+    }
+    if (was_stopping || (resume_after_crash() && broker.config.exit_on_broker_death)) {
+        log_info("ending the workers %s", resume_describe());
+        stop_begin(EXIT_STOPPED);
+    } else {
+        log_info("going on with %u workers %s", fleet_slot_count(), resume_describe());
+        adopt_finish();
+    }
+    children_on_signal(); /* those that ended meanwhile */
+}
+
+static void start(void)
+{
+    unsigned orphans = left_over ? orphans_adopt() : 0;
+
+    log_debug("control socket is %s", broker.control_path);
+    if (orphans > 0) {
+        log_info("going on with %u workers of a broker that was killed", orphans);
+        adopt_finish();
+    } else if (fleet_init() < 0) {
+        log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
+        stop_begin(EXIT_NEVER_READY);
+    }
+}
+
+/* A command that does not exist is left to exec, which tells the same for every cause. */
+static bool can_preload(void)
+{
+    struct check_report report;
+
+    check_set_user(spawn_uid(), spawn_gid());
+    if (!broker.config.command ||
+        check_choose(broker.config.command, broker.library_path, &report) != CHECK_REFUSED)
+        return true;
+    log_error("cannot preload the library into '%s' (%s): %s", broker.config.command[0],
+              report.program, report.reason);
+    return false;
+}
+
+/*
+ * Moves --ready-fd out of the way of workers and of a resumed broker: its reader may wait for the
+ * end of file as well, and after a crash its number may be that of another file.
+ */
+static bool take_ready_fd(bool resumes)
+{
+    int fd = broker.config.ready_fd;
+
+    if (fd < 0 || resumes)
+        return true;
+    runtime.ready_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (runtime.ready_fd < 0) {
+        log_error("--ready-fd '%d' makes no sense: that file descriptor is not open; see sshim "
+                  "--help",
+                  fd);
+        return false;
+    }
+    if (fd > STDERR_FILENO)
+        close(fd);
+    return true;
+}
+
+/* What is asked for, as whom and with what. -1, or an exit code after one line. */
+static int settle_options(void)
+{
+    if (!resolve_identity())
+        return EXIT_USAGE;
+    if (broker.config.command && !places_library(broker.library_path, sizeof broker.library_path))
+        return EXIT_USAGE;
+    return spawn_resolve_user(broker.config.user, broker.config.group) < 0 ? EXIT_USAGE : -1;
+}
+
+/* This process becomes a broker, of which nobody hears yet. -1, or an exit code after one line. */
+static int set_up(bool resumes)
+{
+    runtime.handoff = broker.config.handoff;
+    if (!take_ready_fd(resumes))
+        return EXIT_USAGE;
+    pace_init(resumes);
+    if (!resumes && !can_preload())
+        return EXIT_NOT_EXECUTABLE;
+    raise_fd_limit();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (loop_init() < 0 || !watch_signals() || (!resumes && journal_init() < 0)) {
+        log_error("cannot start: %s; check the limits of this process", strerror(errno));
+        return EXIT_USAGE;
+    }
+    broker.started_ms = loop_now_ms();
+    loop_set_before_wait(state_save);
+    children_init(upgrade_on_child_end);
+    listener_init(dispatch_init, dispatch_finish);
+    session_init(request_handle);
+    keeper_init(resume_rescue);
+    return -1;
+}
+
+/* Begins anew, or where another broker was. -1, or an exit code after one line. */
+static int begin(bool resumes)
+{
+    resumes = resumes || takeover_receive(broker.control_path);
+    if (resumes)
+        resume();
+    else if (!open_abstract() || !open_control())
+        return EXIT_ADDRESS;
+    keeper_start();
+    if (!resumes)
+        start();
+    return -1;
+}
+
+int run_broker(int argc, char **argv, char **program_argv)
+{
+    int result = config_parse(&broker.config, argc, argv);
+
+    if (result >= 0)
+        return result;
+    log_init("sshim", broker.config.verbosity);
+    if ((result = settle_options()) >= 0)
+        return result;
+    spawn_init();
+    resume_init(program_argv);
+    bool resumes = resume_is_due();
+    if ((result = set_up(resumes)) >= 0 || (result = begin(resumes)) >= 0)
+        return result;
+    loop_run();
+    journal_mark_clean();
+    keeper_stop();
+    clean_up();
+    return stop_exit_code();
+}

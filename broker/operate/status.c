@@ -1,0 +1,211 @@
+/* status.c - one view of slots and listeners, rendered twice. */
+#include "broker/operate/status.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/life/fleet.h"
+#include "broker/life/stop.h"
+#include "broker/pool/listener.h"
+
+struct worker_view {
+    unsigned slot;
+    int pid; /* 0: none */
+    const char *state;
+    uint64_t accepted;
+    uint64_t active;
+    unsigned restarts;
+    int64_t uptime_s;
+};
+
+static const char *state_of(const struct worker *worker)
+{
+    if (worker->state == WORKER_READY || worker->state == WORKER_STARTING) {
+        if (worker_is_stuck(worker))
+            return "stuck";
+        if (worker_has_left(worker))
+            return worker_state_name(WORKER_DRAINING);
+        if (worker->state == WORKER_READY && worker_is_busy(worker))
+            return "busy";
+    }
+    return worker_state_name(worker->state);
+}
+
+static struct worker_view view_worker(const struct worker *worker)
+{
+    return (struct worker_view){
+        .slot = worker->slot,
+        .pid = (int)worker->pid,
+        .state = state_of(worker),
+        .accepted = worker_accepted(worker),
+        .active = worker_active(worker),
+        .uptime_s = (loop_now_ms() - worker->started_ms) / 1000,
+    };
+}
+
+static struct worker_view view_slot(const struct fleet_slot *slot)
+{
+    struct worker_view view = {.slot = slot->id, .state = "backoff"};
+
+    if (slot->worker)
+        view = view_worker(slot->worker);
+    view.accepted += slot->accepted;
+    view.restarts = slot->restarts;
+    return view;
+}
+
+/* A slot beyond those of -w that nobody fills any more is no news. */
+static bool is_shown(unsigned id)
+{
+    return id < broker.config.workers || fleet_slot(id)->worker;
+}
+
+/* One view for each slot, then one for each worker that is not the slot's own: old ones that drain,
+ * new ones. */
+static void each_worker(void (*print)(FILE *out, const struct worker_view *view), FILE *out)
+{
+    const struct worker *worker;
+
+    for (unsigned i = 0; i < fleet_slot_count(); i++) {
+        struct worker_view view = view_slot(fleet_slot(i));
+        if (is_shown(i))
+            print(out, &view);
+    }
+    LIST_FOREACH(worker, &workers, all) {
+        struct worker_view view = view_worker(worker);
+        if (worker->state != WORKER_GONE && fleet_slot(worker->slot)->worker != worker)
+            print(out, &view);
+    }
+}
+
+struct listener_view {
+    char address[ADDRESS_TEXT_MAX];
+    int backlog;
+    int queued;
+    struct listener_totals totals;
+};
+
+static struct listener_view view_listener(const struct listener *listener)
+{
+    struct listener_view view = {.totals = listener_totals(listener)};
+
+    address_format(&listener->bound, view.address);
+    view.queued = listener_queued(listener, &view.backlog);
+    if (view.backlog < 0)
+        view.backlog = listener->backlog;
+    view.queued = view.queued < 0 ? 0 : view.queued;
+    return view;
+}
+
+static const char *broker_state(void)
+{
+    if (stop_is_under_way())
+        return "draining";
+    for (unsigned i = 0; i < broker.config.workers; i++)
+        if (fleet_slot(i)->worker && fleet_slot(i)->worker->state == WORKER_READY)
+            return "ready";
+    return broker.config.workers == 0 ? "ready" : "starting";
+}
+
+static void print_worker_row(FILE *out, const struct worker_view *view)
+{
+    fprintf(out, "%4u %8d  %-9s %10" PRIu64 " %7" PRIu64 " %9u %9" PRId64 "s\n", view->slot,
+            view->pid, view->state, view->accepted, view->active, view->restarts, view->uptime_s);
+}
+
+char *status_render_table(size_t *len)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, len);
+    struct listener *listener;
+
+    if (!out)
+        return NULL;
+    fprintf(out, "%s (pid %d) is %s\n\n", broker.name, (int)getpid(), broker_state());
+    fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s %6s\n", "LISTENER", "BACKLOG", "QUEUED",
+            "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
+    TAILQ_FOREACH(listener, &listeners, all) {
+        struct listener_view view = view_listener(listener);
+        fprintf(out,
+                "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64
+                "\n",
+                view.address, view.backlog, view.queued, view.totals.accepted, view.totals.handed,
+                view.totals.direct, view.totals.recalled, view.totals.lost);
+    }
+    fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s\n", "SLOT", "PID", "STATE", "ACCEPTED", "OPEN",
+            "RESTARTS", "UPTIME");
+    each_worker(print_worker_row, out);
+    fclose(out);
+    return text;
+}
+
+static void print_json_string(FILE *out, const char *text)
+{
+    putc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putc('\\', out);
+        if ((unsigned char)*text < 0x20)
+            fprintf(out, "\\u%04x", *text);
+        else
+            putc(*text, out);
+    }
+    putc('"', out);
+}
+
+static const char *json_comma; /* between the elements of the array being printed */
+
+static void print_json_worker(FILE *out, const struct worker_view *view)
+{
+    fprintf(out,
+            "%s{\"slot\":%u,\"pid\":%d,\"state\":\"%s\",\"accepted\":%" PRIu64
+            ",\"active\":%" PRIu64 ",\"restarts\":%u,\"uptime_s\":%" PRId64 "}",
+            json_comma, view->slot, view->pid, view->state, view->accepted, view->active,
+            view->restarts, view->uptime_s);
+    json_comma = ",";
+}
+
+static void print_json_listener(FILE *out, const struct listener_view *view)
+{
+    fputs("{\"address\":", out);
+    print_json_string(out, view->address);
+    fprintf(out,
+            ",\"backlog\":%d,\"queued\":%d,\"accepted\":%" PRIu64 ",\"handed\":%" PRIu64
+            ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 ",\"taken\":%" PRIu64
+            ",\"lost\":%" PRIu64 ",\"untaken\":%" PRIu64 ",\"connections\":%" PRIu64 "}",
+            view->backlog, view->queued, view->totals.accepted, view->totals.handed,
+            view->totals.direct, view->totals.recalled, view->totals.taken, view->totals.lost,
+            view->totals.untaken, view->totals.connections);
+}
+
+char *status_render_json(size_t *len)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, len);
+    struct listener *listener;
+    const char *comma = "";
+
+    if (!out)
+        return NULL;
+    fputs("{\"name\":", out);
+    print_json_string(out, broker.name);
+    fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"workers\":[", (int)getpid(), broker_state());
+    json_comma = "";
+    each_worker(print_json_worker, out);
+    fputs("],\"listeners\":[", out);
+    comma = "";
+    TAILQ_FOREACH(listener, &listeners, all) {
+        struct listener_view view = view_listener(listener);
+        fputs(comma, out);
+        print_json_listener(out, &view);
+        comma = ",";
+    }
+    fputs("]}\n", out);
+    fclose(out);
+    return text;
+}

@@ -1,0 +1,373 @@
+/* channel.c - see channel.h. */
+#include "broker/pool/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/base/journal.h"
+#include "broker/pool/listener.h"
+#include "proto/channel_name.h"
+#include "proto/fdpass.h"
+
+#define DIRECT_MAX                                                                                 \
+    (UINT64_C(1) << 48) /* nobody takes more in a lifetime; larger numbers are noise */
+
+/* The name by which the worker's end is recognised, see proto/channel_name.h. */
+static int name_our_end(struct channel *channel)
+{
+    struct sockaddr_un name;
+
+    for (;;) {
+        if (getrandom(&channel->id, sizeof channel->id, 0) != sizeof channel->id)
+            return -1;
+        socklen_t len = channel_name_format(&name, channel->id);
+        if (bind(channel->our_fd, (struct sockaddr *)&name, len) == 0)
+            return 0;
+        if (errno != EADDRINUSE)
+            return -1;
+    }
+}
+
+static ino_t inode_of(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 ? info.st_ino : 0;
+}
+
+static void note_their_end(struct channel *channel)
+{
+    struct stat info;
+
+    if (fstat(channel->their_fd, &info) < 0)
+        return;
+    channel->their_dev = info.st_dev;
+    channel->their_ino = info.st_ino;
+}
+
+bool channel_is_end(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
+/* Inode numbers repeat from one file system to another. */
+static bool is_their_end(const struct channel *channel, int fd)
+{
+    struct stat info;
+
+    return fstat(fd, &info) == 0 && info.st_dev == channel->their_dev &&
+           info.st_ino == channel->their_ino && channel_is_end(fd);
+}
+
+static int open_pair(struct channel *channel, int *worker_fd)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    channel->our_fd = pair[0];
+    *worker_fd = pair[1];
+    channel->their_fd = fcntl(pair[1], F_DUPFD_CLOEXEC, 0);
+    if (channel->their_fd < 0)
+        return -1;
+    note_their_end(channel);
+    channel->watch.fd = channel->our_fd;
+    return name_our_end(channel);
+}
+
+static int map_board(struct channel *channel)
+{
+    void *page = mmap(NULL, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, channel->board_fd, 0);
+    if (page == MAP_FAILED)
+        return -1;
+    channel->board = page;
+    atomic_store(&channel->board->broker.canonical_ino, inode_of(channel->listener->canonical_fd));
+    atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
+    /* what a broker that was killed may have left */
+    atomic_store(&channel->board->broker.allowance, 0);
+    channel->flags = BOARD_BLIND; /* told with the others that grant_mark() knows */
+    return 0;
+}
+
+static int open_board(struct channel *channel)
+{
+    channel->board_fd = memfd_create(CHANNEL_BOARD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (channel->board_fd < 0 || ftruncate(channel->board_fd, BOARD_SIZE) < 0)
+        return -1;
+    /* A worker that shrinks the file would kill us by SIGBUS. */
+    fcntl(channel->board_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    return map_board(channel);
+}
+static void publish_sent(struct channel *channel)
+{
+    atomic_store(&channel->board->broker.sent, channel->sent - channel->recalled);
+}
+
+struct channel *channel_create(struct listener *listener, struct worker *worker, int *worker_fd)
+{
+    struct channel *channel = calloc(1, sizeof *channel);
+
+    if (!channel)
+        return NULL;
+    *channel = (struct channel){.listener = listener,
+                                .worker = worker,
+                                .our_fd = -1,
+                                .their_fd = -1,
+                                .board_fd = -1,
+                                .watch.fd = -1};
+    *worker_fd = -1;
+    if (open_pair(channel, worker_fd) == 0 && open_board(channel) == 0) {
+        atomic_store(&channel->board->worker.holders, 1);
+        return channel;
+    }
+    int saved = errno;
+    if (*worker_fd >= 0)
+        close(*worker_fd);
+    *worker_fd = -1;
+    channel_destroy(channel);
+    errno = saved;
+    return NULL;
+}
+
+struct channel *channel_restore(struct listener *listener, struct worker *worker, uint64_t id,
+                                int our_fd, int their_fd, int board_fd)
+{
+    struct channel *channel = calloc(1, sizeof *channel);
+
+    if (!channel) {
+        close(our_fd);
+        close(their_fd);
+        close(board_fd);
+        return NULL;
+    }
+    *channel = (struct channel){.id = id,
+                                .listener = listener,
+                                .worker = worker,
+                                .our_fd = our_fd,
+                                .their_fd = their_fd,
+                                .board_fd = board_fd,
+                                .watch.fd = our_fd};
+    note_their_end(channel);
+    if (map_board(channel) == 0) {
+        channel_set_starving(channel, BOARD_FED);
+        return channel;
+    }
+    int saved = errno;
+    channel_destroy(channel);
+    errno = saved;
+    return NULL;
+}
+
+uint64_t channel_restart_counters(struct channel *channel)
+{
+    channel->sent = atomic_load(&channel->board->worker.taken);
+    channel->recalled = 0;
+    channel->forgiven = 0;
+    publish_sent(channel);
+    return channel->sent;
+}
+
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void channel_destroy(struct channel *channel)
+{
+    if (channel->board)
+        munmap(channel->board, BOARD_SIZE);
+    close_if_open(channel->our_fd);
+    close_if_open(channel->their_fd);
+    close_if_open(channel->board_fd);
+    free(channel);
+}
+
+static uint64_t read_taken(const struct channel *channel)
+{
+    uint64_t pending = channel->sent - channel->recalled;
+    uint64_t taken = atomic_load(&channel->board->worker.taken) + channel->forgiven;
+    return taken < pending ? taken : pending;
+}
+
+uint32_t channel_untaken(const struct channel *channel)
+{
+    return (uint32_t)(channel->sent - channel->recalled - read_taken(channel));
+}
+
+static uint64_t read_direct(const struct channel *channel)
+{
+    uint64_t direct = atomic_load_explicit(&channel->board->worker.direct, memory_order_relaxed);
+    return direct <= DIRECT_MAX ? direct : 0;
+}
+
+uint64_t channel_accepted(const struct channel *channel)
+{
+    return read_taken(channel) + read_direct(channel);
+}
+
+uint64_t channel_active(const struct channel *channel)
+{
+    uint64_t accepted = channel_accepted(channel);
+    uint64_t closed = atomic_load_explicit(&channel->board->worker.closed, memory_order_relaxed);
+    return closed < accepted ? accepted - closed : 0;
+}
+
+uint64_t channel_motion(const struct channel *channel)
+{
+    const struct board_worker *line = &channel->board->worker;
+
+    return atomic_load(&line->waits) + atomic_load(&line->taken) + atomic_load(&line->direct) +
+           atomic_load(&line->closed);
+}
+
+void channel_settle(const struct channel *channel, struct journal_counts *counts)
+{
+    uint64_t net = channel->sent - channel->recalled;
+    uint64_t taken = atomic_load(&channel->board->worker.taken);
+    uint64_t lost = atomic_load(&channel->board->worker.lost);
+
+    taken = taken < net ? taken : net;
+    lost = lost < taken ? lost : taken;
+    counts->taken += taken - lost;
+    counts->lost += net - taken + lost;
+    counts->direct += read_direct(channel);
+}
+
+void channel_count_late(struct channel *channel)
+{
+    if (channel->listener->unaccounted == 0)
+        return;
+    uint64_t net = channel->sent - channel->recalled;
+    uint64_t taken = atomic_load(&channel->board->worker.taken);
+    uint64_t late = taken > net ? taken - net : 0;
+
+    if (late > channel->listener->unaccounted)
+        late = channel->listener->unaccounted;
+    channel->listener->unaccounted -= late;
+    channel->listener->counts->recalled -= late;
+    channel->sent += late;
+    publish_sent(channel);
+}
+
+/* The worker was only slow: it has counted after all what was forgiven. Else as many later offers
+ * would seem taken as soon as they are sent. */
+static void forgive_less(struct channel *channel)
+{
+    uint64_t pending = channel->sent - channel->recalled;
+    uint64_t taken = atomic_load(&channel->board->worker.taken);
+    uint64_t missing = taken < pending ? pending - taken : 0;
+
+    if (channel->forgiven > missing)
+        channel->forgiven = missing;
+}
+
+int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd)
+{
+    if (channel->forgiven > 0)
+        forgive_less(channel);
+    /* Counted before it is there: a worker that sees it missing waits for it, one that has it
+     * untold would not. */
+    channel->sent++;
+    publish_sent(channel);
+    journal_begin_send(&(struct journal_in_hand){
+        .fd = conn_fd,
+        .channel = channel->id,
+        .net = channel->sent - channel->recalled,
+        .handed = channel->listener->counts->handed + 1,
+    });
+    int result = fdpass_send(channel->our_fd, offer, WIRE_OFFER_MIN + offer->addr_len, conn_fd,
+                             MSG_DONTWAIT);
+    if (result < 0) {
+        channel->sent--;
+        publish_sent(channel);
+    }
+    return result;
+}
+
+int channel_recall(struct channel *channel, struct wire_offer *offer)
+{
+    int conn_fd;
+    ssize_t got = fdpass_recv(channel->their_fd, offer, sizeof *offer, &conn_fd,
+                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+
+    if (got <= 0 || conn_fd < 0)
+        return -1;
+    channel->recalled++;
+    publish_sent(channel);
+    return conn_fd;
+}
+
+static bool is_hung_up(const struct channel *channel)
+{
+    struct pollfd us = {.fd = channel->our_fd};
+    return poll(&us, 1, 0) == 1 && (us.revents & POLLHUP);
+}
+
+bool channel_let_go(struct channel *channel)
+{
+    channel_stop_recall(channel);
+    return !is_hung_up(channel);
+}
+
+void channel_stop_recall(struct channel *channel)
+{
+    close_if_open(channel->their_fd);
+    channel->their_fd = -1;
+}
+
+bool channel_take_back(struct channel *channel, int fd)
+{
+    if (is_hung_up(channel) || !is_their_end(channel, fd))
+        return false;
+    if (channel->their_fd < 0)
+        channel->their_fd = fd;
+    channel->closed = false;
+    return true;
+}
+
+bool channel_is_empty(const struct channel *channel)
+{
+    int bytes = 0;
+    return ioctl(channel->their_fd, SIOCINQ, &bytes) == 0 && bytes == 0;
+}
+
+void channel_forgive(struct channel *channel)
+{
+    channel->forgiven += channel_untaken(channel);
+}
+
+void channel_set_starving(struct channel *channel, enum board_starving value)
+{
+    atomic_store_explicit(&channel->board->broker.starving, value, memory_order_relaxed);
+}
+
+void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags)
+{
+    channel->flags = (channel->flags & ~mask) | flags;
+    atomic_store_explicit(&channel->board->broker.flags, channel->flags, memory_order_relaxed);
+}
+
+void channel_set_flag(struct channel *channel, uint32_t flag, bool on)
+{
+    if (on != ((channel->flags & flag) != 0))
+        channel_set_flags(channel, flag, on ? flag : 0);
+}
+
+void channel_set_allowance(struct channel *channel, uint32_t connections)
+{
+    if (channel->allowance != connections)
+        atomic_store_explicit(&channel->board->broker.allowance, connections, memory_order_relaxed);
+    channel->allowance = connections;
+}

@@ -1,0 +1,186 @@
+/*
+ * channel.h - the broker's record of one worker's share in one listener: both ends of a
+ * SOCK_SEQPACKET pair, the scoreboard page, and what was sent and taken. Trusts nothing that the
+ * worker wrote.
+ */
+#ifndef SSHIM_BROKER_POOL_CHANNEL_H
+#define SSHIM_BROKER_POOL_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "broker/base/journal.h"
+#include "broker/base/loop.h"
+#include "proto/scoreboard.h"
+#include "proto/wire.h"
+
+struct listener;
+struct worker;
+
+/* By which its memory is found among what a process has mapped. */
+#define CHANNEL_BOARD_NAME "sshim-board"
+
+struct channel {
+    uint64_t id;
+    struct listener *listener;
+    struct worker *worker;
+    int our_fd;   /* keeps */
+    int their_fd; /* keeps: a dup of the worker's end, by which offers are recalled; -1: let go */
+    dev_t their_dev; /* of the worker's end, to know it again */
+    ino_t their_ino;
+    int board_fd; /* keeps: for processes that attach later */
+    struct board *board;
+    struct loop_watch watch; /* our_fd */
+
+    bool listening; /* the worker said so */
+    bool closed;    /* the worker closed it, or is gone: no offer goes here any more */
+    bool blind; /* this server's waiting is not to be believed: idle is who has no untaken offer */
+    uint32_t position; /* in listener->channels */
+
+    uint64_t sent;     /* offers, recalled ones included */
+    uint64_t recalled; /* offers taken back */
+    uint64_t
+        forgiven;   /* offers that are gone from the channel though the worker never counted them */
+    uint32_t flags; /* BOARD_BLIND, ... as published */
+    uint32_t allowance; /* as published */
+
+    /* Suspected of not accepting though it says it waits; cleared by any sign of life. */
+    bool suspect;
+    unsigned misses;
+    unsigned unheard; /* times that it went on waiting and accepted nothing of what was sent */
+    int64_t probe_at_ms;
+    uint32_t seen_waits;
+    uint64_t seen_accepted;
+    bool probing; /* an offer was sent although it seemed busy */
+    uint64_t checked_accepted;
+    int64_t sent_at_ms; /* when the oldest untaken offer may have been sent */
+    int64_t given_ms;   /* when the newest offer was sent */
+    uint32_t seen_attends;
+
+    bool on_outstanding, on_stranded, on_woken;
+    LIST_ENTRY(channel) of_worker;
+    TAILQ_ENTRY(channel) outstanding; /* listener: has offers that are not known to be taken */
+    TAILQ_ENTRY(channel) stranded;    /* listener: has offers that should go to somebody else */
+    TAILQ_ENTRY(channel) woken;       /* listener: `starving` is to be set again */
+};
+
+LIST_HEAD(channel_list, channel);
+TAILQ_HEAD(channel_queue, channel);
+
+/*
+ * Makes the pair and the page; *worker_fd is the worker's end, given to the caller. The channel is
+ * in no list yet. Returns NULL with the errno of socketpair(2), memfd_create(2), mmap(2) or EMFILE.
+ */
+struct channel *channel_create(struct listener *listener, struct worker *worker, int *worker_fd);
+
+/* The same from what another broker left (takes the fds). NULL with the errno of mmap(2) or ENOMEM;
+ * the fds are closed. */
+struct channel *channel_restore(struct listener *listener, struct worker *worker, uint64_t id,
+                                int our_fd, int their_fd, int board_fd);
+
+/* The channel is empty: counts from what the worker has taken. Returns that. */
+uint64_t channel_restart_counters(struct channel *channel);
+
+/* Closes and frees it; it must be in no list any more. */
+void channel_destroy(struct channel *channel);
+
+/* Offers that the worker has not taken, bounded by what was sent. */
+uint32_t channel_untaken(const struct channel *channel);
+
+/* Accepted and still open connections, as far as the worker can be believed. */
+uint64_t channel_accepted(const struct channel *channel);
+uint64_t channel_active(const struct channel *channel);
+
+/* Changes whenever the worker waits, accepts or closes something. */
+uint64_t channel_motion(const struct channel *channel);
+
+/* The channel is gone and empty: adds what became of its offers. What nobody counted was lost with
+ * the worker. */
+void channel_settle(const struct channel *channel, struct journal_counts *counts);
+
+/*
+ * When the broker before us was killed the worker had accepted an offer and not counted it, so that
+ * counting began one too low. No worker can claim more than what is missing in the sums.
+ */
+void channel_count_late(struct channel *channel);
+
+/* --- channel_idle.c --- */
+
+/* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
+bool channel_is_idle(struct channel *channel, int64_t now_ms);
+
+/* For status: a suspect that may be tried again, but does not even say that it waits, is no idle
+ * one. */
+bool channel_is_busy(struct channel *channel, int64_t now_ms);
+
+/* Its fd table is nearly full: rather to somebody else. */
+bool channel_is_crowded(const struct channel *channel);
+
+/* It says that it waits, over and over, and accepts nothing: only an offer now and then goes there.
+ */
+bool channel_is_deaf(const struct channel *channel);
+
+/* An offer is sent although it seems busy; and whether the end of that shows its waiting cannot be
+ * seen. */
+void channel_begin_probe(struct channel *channel);
+bool channel_ends_probe(struct channel *channel);
+
+/* It did not accept in time: believe it less, and not before long. */
+void channel_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms);
+
+/* Sends an offer with conn_fd (borrowed). 0, or -1 with the errno of fdpass_send(). */
+int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd);
+
+/* Takes the oldest untaken offer back. Gives the connection, or -1 when there is none left. */
+int channel_recall(struct channel *channel, struct wire_offer *offer);
+
+/*
+ * The worker closed it and it is empty: closes their_fd. True when somebody holds the worker's end
+ * all the same, which may be on its way to another process (SCM_RIGHTS); end of file will tell when
+ * not.
+ */
+bool channel_let_go(struct channel *channel);
+
+/* Nothing will be recalled: from now on the end of the last process that holds the worker's end is
+ * seen as end of file. */
+void channel_stop_recall(struct channel *channel);
+
+/* Somebody who holds the worker's end (fd) asks for it: takes fd if it is that end and their_fd was
+ * closed. False: it is over. */
+bool channel_take_back(struct channel *channel, int fd);
+
+/* Whether a descriptor (-1: no) is one end of a channel, of whichever. */
+bool channel_is_end(int fd);
+
+/* Whether no datagram waits in it. */
+bool channel_is_empty(const struct channel *channel);
+
+/* The channel is empty and yet offers count as untaken: the worker's counter is wrong, go on
+ * without it. */
+void channel_forgive(struct channel *channel);
+
+/* --- channel_queues.c --- */
+
+/* Puts it into, or takes it out of, that queue of its listener; idempotent. */
+void channel_set_outstanding(struct channel *channel, bool on);
+void channel_set_stranded(struct channel *channel, bool on);
+void channel_set_woken(struct channel *channel, bool on);
+
+/* Out of all of them: it leaves the listener. */
+void channel_leave_queues(struct channel *channel);
+
+/* Nothing more goes here; what is in it is stranded. Frees nothing. */
+void channel_disown(struct channel *channel);
+
+/* --- channel.c --- */
+
+/* The broker's line of the scoreboard. */
+void channel_set_starving(struct channel *channel, enum board_starving value);
+void channel_set_flag(struct channel *channel, uint32_t flag, bool on);
+/* Those in the mask, in one store. */
+void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags);
+void channel_set_allowance(struct channel *channel, uint32_t connections);
+
+#endif

@@ -1,0 +1,230 @@
+/* listener.c - see listener.h. */
+#include "broker/pool/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+
+struct listener_queue listeners = TAILQ_HEAD_INITIALIZER(listeners);
+
+static void do_nothing(struct listener *listener)
+{
+    (void)listener;
+}
+
+static void (*begin)(struct listener *listener) = do_nothing;
+static void (*end)(struct listener *listener) = do_nothing;
+
+void listener_init(void (*on_begin)(struct listener *), void (*on_end)(struct listener *))
+{
+    begin = on_begin;
+    end = on_end;
+}
+
+void listener_pump(struct listener *listener)
+{
+    if (listener->watch.on_ready)
+        listener->watch.on_ready(&listener->watch, 0);
+}
+
+void listener_pump_all(void)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        listener_pump(listener);
+}
+
+struct listener *listener_find(const struct address *key, unsigned ordinal)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->path.folder_fd < 0 && listener->ordinal == ordinal &&
+            address_equal(&listener->key, key))
+            return listener;
+    return NULL;
+}
+
+/* By the time that this runs another may have claimed it. */
+static void on_retire(struct loop_timer *timer)
+{
+    struct listener *listener = loop_container(timer, struct listener, retire);
+
+    if (listener->channel_count == 0 && !listener->reserved_by)
+        listener_destroy(listener);
+}
+
+void listener_retire_if_unused(struct listener *listener)
+{
+    if (listener->channel_count == 0 && (!listener->listening || config_is_exact(&broker.config)))
+        loop_start_timer(&listener->retire, 0);
+}
+
+void listener_retire_now(void)
+{
+    struct listener *listener = TAILQ_FIRST(&listeners);
+
+    while (listener) {
+        struct listener *next = TAILQ_NEXT(listener, all);
+        if (loop_timer_runs(&listener->retire)) {
+            loop_stop_timer(&listener->retire);
+            on_retire(&listener->retire);
+        }
+        listener = next;
+    }
+}
+
+struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd)
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+
+    if (listener && !(listener->counts = journal_reserve_counts(&listener->counts_number))) {
+        free(listener);
+        listener = NULL;
+        errno = ENOMEM;
+    }
+    if (!listener) {
+        if (folder_fd >= 0)
+            close(folder_fd);
+        return NULL;
+    }
+    listener->key = *key;
+    listener->bound = *key;
+    listener->ordinal = ordinal;
+    listener->canonical_fd = -1;
+    listener->retire.on_time = on_retire;
+    listener->held_fd = -1;
+    listener->path.folder_fd = folder_fd;
+    TAILQ_INIT(&listener->outstanding);
+    TAILQ_INIT(&listener->stranded);
+    TAILQ_INIT(&listener->woken);
+    TAILQ_INSERT_TAIL(&listeners, listener, all);
+    return listener;
+}
+
+void listener_adopt_counts(struct listener *listener, uint32_t number)
+{
+    journal_release_counts(listener->counts_number);
+    listener->counts_number = number;
+    listener->counts = journal_counts_at(number);
+}
+
+bool listener_guard_path(struct listener *listener)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&listener->key.storage;
+    char name[sizeof un->sun_path + 1] = {0};
+
+    memcpy(name, un->sun_path, sizeof un->sun_path);
+    return path_guard(&listener->path, name, !config_is_exact(&broker.config));
+}
+
+int listener_set_canonical(struct listener *listener, int canonical_fd)
+{
+    listener->canonical_fd = canonical_fd;
+    begin(listener);
+    /* Accepted from without waiting, by whoever shares it. Not where we never do: the copies'. */
+    if (runtime.handoff != HANDOFF_DIRECT &&
+        fcntl(canonical_fd, F_SETFL, fcntl(canonical_fd, F_GETFL) | O_NONBLOCK) < 0)
+        return -1;
+    listener->bound.len = sizeof listener->bound.storage;
+    if (getsockname(canonical_fd, (struct sockaddr *)&listener->bound.storage,
+                    &listener->bound.len) < 0)
+        return -1;
+    if (listener->path.ino)
+        path_watch(&listener->path);
+    return 0;
+}
+
+void listener_destroy(struct listener *listener)
+{
+    loop_stop_timer(&listener->retire);
+    end(listener);
+    path_finish(&listener->path, !config_is_exact(&broker.config));
+    if (listener->canonical_fd >= 0)
+        close(listener->canonical_fd);
+    TAILQ_REMOVE(&listeners, listener, all);
+    journal_release_counts(listener->counts_number);
+    journal_touch();
+    free(listener->channels);
+    free(listener);
+}
+
+void listener_add_channel(struct listener *listener, struct channel *channel)
+{
+    if (listener->channel_count == listener->channel_room) {
+        listener->channel_room = listener->channel_room ? listener->channel_room * 2 : 8;
+        listener->channels =
+            realloc(listener->channels, listener->channel_room * sizeof(struct channel *));
+        if (!listener->channels)
+            abort();
+    }
+    journal_touch();
+    channel->position = listener->channel_count;
+    listener->channels[listener->channel_count++] = channel;
+}
+
+void listener_remove_channel(struct listener *listener, struct channel *channel)
+{
+    struct channel *last = listener->channels[--listener->channel_count];
+
+    listener->channels[channel->position] = last;
+    last->position = channel->position;
+    if (listener->cursor >= listener->channel_count)
+        listener->cursor = 0;
+    journal_touch();
+    channel_settle(channel, listener->counts);
+    channel_leave_queues(channel);
+}
+
+int listener_queued(const struct listener *listener, int *limit)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
+    *limit = -1;
+    if (!listener->listening ||
+        getsockopt(listener->canonical_fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+        return -1;
+    *limit = (int)info.tcpi_sacked;
+    return (int)info.tcpi_unacked;
+}
+
+struct listener_totals listener_totals(const struct listener *listener)
+{
+    const struct journal_counts *gone = listener->counts;
+    struct journal_counts counts = *gone;
+    struct listener_totals totals = {.handed = gone->handed, .recalled = gone->recalled};
+
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        channel_settle(listener->channels[i], &counts);
+        totals.untaken += channel_untaken(listener->channels[i]);
+    }
+    totals.taken = counts.taken;
+    totals.direct = counts.direct;
+    totals.lost = counts.lost > totals.untaken ? counts.lost - totals.untaken : 0;
+    totals.accepted = totals.handed + totals.direct;
+    totals.connections = totals.accepted - totals.recalled;
+    return totals;
+}
+
+void listener_repair_counts(struct listener *listener)
+{
+    struct listener_totals totals = listener_totals(listener);
+    uint64_t known = totals.taken + totals.lost + totals.untaken;
+
+    uint64_t recalled = totals.handed > known ? totals.handed - known : 0;
+    listener->unaccounted = recalled > totals.recalled ? recalled - totals.recalled : 0;
+    listener->counts->recalled = recalled;
+}

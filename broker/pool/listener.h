@@ -1,0 +1,149 @@
+/*
+ * listener.h - the broker's record of one shared address: the canonical socket, the channels of the
+ * workers that share it, and the queue of what waits. Lookup and life; who gets a connection is
+ * dispatch.h's business.
+ */
+#ifndef SSHIM_BROKER_POOL_LISTENER_H
+#define SSHIM_BROKER_POOL_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "broker/base/address.h"
+#include "broker/base/journal.h"
+#include "broker/base/loop.h"
+#include "broker/pool/channel.h"
+#include "broker/pool/path.h"
+
+struct session;
+
+struct listener {
+    struct address key;   /* as claimed */
+    unsigned ordinal;     /* --share all: the n-th port 0 of each worker */
+    struct address bound; /* as getsockname(2) tells */
+    struct path path;
+    int canonical_fd; /* keeps; -1: reserved, the claimant is about to bind a path */
+    bool listening;   /* some worker called listen() */
+    int backlog;      /* what the program asked for */
+    struct session *reserved_by;
+
+    struct channel **channels;
+    uint32_t channel_count;
+    uint32_t channel_room;
+    uint32_t cursor;      /* where the next search begins, so that ties rotate */
+    bool patient;         /* somebody is idle, but one with fewer connections is about to be */
+    uint64_t seen_motion; /* pick.c: of those who have room */
+    int64_t moved_ms;     /* when it was seen to change */
+
+    /* dispatch.c */
+    struct loop_watch watch; /* canonical_fd */
+    struct loop_timer tick;  /* starving: somebody may be idle unseen */
+    struct loop_timer check; /* offers are out: are they taken? */
+    struct loop_timer pause; /* short of something */
+    bool watched;            /* the loop knows the canonical socket */
+    bool armed;              /* it tells when a connection is there */
+    bool exclusive;          /* unless somebody else is woken for it */
+    bool shut;               /* nothing is accepted any more */
+    bool starving;           /* connections wait and nobody is idle */
+    enum board_starving starving_as;
+    int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
+    unsigned tick_ms;
+    uint64_t seen_progress;
+    int held_fd; /* accepted or recalled, could not be sent; -1: none */
+    struct wire_offer held;
+    struct channel_queue outstanding, stranded, woken;
+
+    struct loop_timer retire; /* the last channel was closed */
+
+    bool brisk; /* event loops may attend the canonical socket: we come behind them */
+    struct loop_timer lookout; /* brisk: does a connection wait that nobody took? */
+
+    /* pace.c */
+    bool hurried;     /* workers come back to connections that wait, many a second */
+    uint64_t wakes;   /* how often one told that it came back */
+    uint64_t starves; /* how often nobody was idle */
+    int64_t paced_ms;
+    uint64_t paced_late; /* how many were taken late until then */
+    uint64_t paced_all;  /* how many were taken at all */
+    uint64_t paced_starves;
+    uint64_t paced_closed;
+    uint32_t allowance; /* see pace.h */
+
+    struct journal_counts *counts; /* in the journal; survives us */
+    uint64_t unaccounted; /* offers of a broker that was killed: they count as recalled, but a
+                             worker may have accepted one and not counted it yet */
+    uint32_t counts_number;
+    uint32_t number; /* in the snapshot being written, see state.c */
+
+    TAILQ_ENTRY(listener) all;
+};
+
+TAILQ_HEAD(listener_queue, listener);
+extern struct listener_queue listeners;
+
+/* Who hands out: is told of each listener that gets its canonical socket, and before it ends. */
+void listener_init(void (*on_begin)(struct listener *listener),
+                   void (*on_end)(struct listener *listener));
+
+/* Hands out what can be handed out now: as if the canonical socket had become readable. May free
+ * channels that are closed, and their workers. */
+void listener_pump(struct listener *listener);
+void listener_pump_all(void);
+
+/* The listener of this address, or NULL. */
+struct listener *listener_find(const struct address *key, unsigned ordinal);
+
+/*
+ * A new listener without a canonical socket. Takes folder_fd (-1 unless the address is a path).
+ * Returns NULL with errno ENOMEM.
+ */
+struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd);
+
+/* Goes on with the counts of a listener that another broker had. */
+void listener_adopt_counts(struct listener *listener, uint32_t number);
+
+/* Before listener_set_canonical(), for a path that was just bound: as path_guard(). */
+bool listener_guard_path(struct listener *listener);
+
+/* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2).
+ */
+int listener_set_canonical(struct listener *listener, int canonical_fd);
+
+/* Closes, unlinks and frees it. It must have no channels left. */
+void listener_destroy(struct listener *listener);
+
+/*
+ * A worker closed a channel of it and lives on. Where nobody else has one the address is given back
+ * soon, unless connections may wait there for the next copy. Not at once: the caller may hold it.
+ */
+void listener_retire_if_unused(struct listener *listener);
+
+/* Those of which that is due, at once. The caller holds none. */
+void listener_retire_now(void);
+
+void listener_add_channel(struct listener *listener, struct channel *channel);
+
+/* Takes the channel out of all lists of the listener and adds its counts to the listener's. */
+void listener_remove_channel(struct listener *listener, struct channel *channel);
+
+/* Length of the accept queue and its limit (tcp(7), TCP_INFO of a listening socket); -1 where
+ * unknown. */
+int listener_queued(const struct listener *listener, int *limit);
+
+/*
+ * Connections by fate, those of channels that are gone included:
+ * accepted = handed + direct, handed = taken + recalled + lost + untaken. A recalled connection is
+ * handed again and counts again; connections counts each once.
+ */
+struct listener_totals {
+    uint64_t connections, accepted, handed, direct, taken, recalled, lost, untaken;
+};
+struct listener_totals listener_totals(const struct listener *listener);
+
+/* A broker that was killed may have taken an offer back without counting it: makes the sums right
+ * again. */
+void listener_repair_counts(struct listener *listener);
+
+#endif

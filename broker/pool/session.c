@@ -1,0 +1,284 @@
+/* session.c - accepts peers and checks what they say; who answers it is given by session_init(). */
+#include "broker/pool/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "proto/fdpass.h"
+
+static struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
+
+struct rendezvous {
+    struct loop_watch watch;
+    unsigned sessions;
+    unsigned max;
+    bool paused; /* all of its sessions are at work */
+};
+
+static struct rendezvous rendezvous[2] = {{.max = SESSION_WORKERS_MAX},
+                                          {.max = SESSION_OPERATORS_MAX}};
+static unsigned rendezvous_count;
+static session_handler *handle;
+static struct loop_timer shortage;
+
+#define SHORTAGE_PAUSE_MS 100 /* out of fds or memory: peers wait in the backlog meanwhile */
+
+/* The backlog stays readable: watching it when nothing can be accepted would be a busy loop. */
+static void review_rendezvous(void)
+{
+    for (unsigned i = 0; i < rendezvous_count; i++)
+        loop_modify(&rendezvous[i].watch,
+                    rendezvous[i].paused || loop_timer_runs(&shortage) ? 0 : EPOLLIN);
+}
+
+static void pause_rendezvous(struct rendezvous *from, bool on)
+{
+    if (from->paused == on)
+        return;
+    from->paused = on;
+    review_rendezvous();
+}
+
+void session_close(struct session *session)
+{
+    if (session->on_close)
+        session->on_close(session);
+    loop_remove(&session->watch);
+    loop_stop_timer(&session->deadline);
+    close(session->watch.fd);
+    if (session->claim_fd >= 0)
+        close(session->claim_fd);
+    free(session->text);
+    TAILQ_REMOVE(&sessions, session, all);
+    struct listener *reserved = session->reserved;
+    session->from->sessions--;
+    pause_rendezvous(session->from, false);
+    free(session);
+    if (reserved) {
+        listener_destroy(reserved);
+        session_retry_parked();
+    }
+}
+
+void session_retry_parked(void)
+{
+    struct session *session = TAILQ_FIRST(&sessions);
+
+    while (session) {
+        struct session *next = TAILQ_NEXT(session, all);
+        if (session->parked) {
+            int fd = session->claim_fd;
+            session->parked = false;
+            session->claim_fd = -1;
+            if (!handle(session, &session->claim, WIRE_CLAIM, fd))
+                session_close(session);
+        }
+        session = next;
+    }
+}
+
+bool session_send(struct session *session, const void *message, size_t len_bytes, int fd)
+{
+    return fdpass_send(session->watch.fd, message, len_bytes, fd, MSG_DONTWAIT) == 0;
+}
+
+/* False: the session is to be closed. */
+static bool send_rest(struct session *session)
+{
+    struct wire_text piece;
+    struct wire_result result = {.exit_code = session->exit_code};
+
+    while (session->text_sent < session->text_len) {
+        size_t len = session->text_len - session->text_sent;
+        if (len > sizeof piece.text)
+            len = sizeof piece.text;
+        wire_head_init(&piece.head, WIRE_TEXT);
+        memcpy(piece.text, session->text + session->text_sent, len);
+        if (!session_send(session, &piece, WIRE_TEXT_MIN + len, -1)) {
+            loop_modify(&session->watch, EPOLLOUT);
+            return errno == EAGAIN;
+        }
+        session->text_sent += len;
+    }
+    wire_head_init(&result.head, WIRE_RESULT);
+    session_send(session, &result, sizeof result, -1);
+    return false;
+}
+
+void session_send_text(struct session *session, char *text, size_t len, int exit_code)
+{
+    session->text = text;
+    session->text_len = len;
+    session->exit_code = exit_code;
+    if (!send_rest(session))
+        session_close(session);
+}
+
+static void on_session_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct session *session = loop_container(watch, struct session, watch);
+    union {
+        struct wire_head head;
+        char bytes[sizeof(struct wire_claim)];
+    } message;
+    int fd;
+    int truncated;
+
+    if (session->text) {
+        if ((events & (EPOLLHUP | EPOLLERR)) || !send_rest(session))
+            session_close(session);
+        return;
+    }
+    ssize_t got = fdpass_recv(watch->fd, &message, sizeof message, &fd,
+                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
+    if (got < 0 && errno == EAGAIN)
+        return;
+    session->has_spoken = true;
+    int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
+    bool is_unwanted = type < 0 || session->parked || session->on_close || session->waits_for_end;
+    if (is_unwanted && fd >= 0)
+        close(fd);
+    if (is_unwanted || !handle(session, &message, type, fd))
+        session_close(session);
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+    session_close(loop_container(timer, struct session, deadline));
+}
+
+static void on_shortage_over(struct loop_timer *timer)
+{
+    (void)timer;
+    review_rendezvous();
+}
+
+/* Out of descriptors or memory. */
+static void rest(void)
+{
+    shortage.on_time = on_shortage_over;
+    loop_start_timer(&shortage, SHORTAGE_PAUSE_MS);
+    review_rendezvous();
+}
+
+static bool is_stranger(const struct session *session)
+{
+    return session->peer.uid != 0 && session->peer.uid != broker.uid;
+}
+
+/* Nothing was read from it and nothing waits to be. */
+static bool is_silent(const struct session *session)
+{
+    char byte;
+
+    return !session->has_spoken && recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+/*
+ * Whoever has a request sends it at once, and it is read as soon as the link is accepted. So the
+ * silent ones make room: strangers first, the oldest first. NULL: all have spoken.
+ */
+static struct session *find_silent(const struct rendezvous *from)
+{
+    struct session *session;
+    struct session *silent = NULL;
+
+    TAILQ_FOREACH(session, &sessions, all) {
+        bool wanted = is_stranger(session) || !silent;
+        if (session->from != from || !wanted || !is_silent(session))
+            continue;
+        if (is_stranger(session))
+            return session;
+        silent = session;
+    }
+    return silent;
+}
+
+/* False: there is no room for one more. */
+static bool make_room(struct rendezvous *from)
+{
+    struct session *silent;
+
+    if (from->sessions < from->max)
+        return true;
+    silent = find_silent(from);
+    if (silent)
+        session_close(silent);
+    else
+        pause_rendezvous(from, true);
+    return silent != NULL;
+}
+
+/* Takes fd. NULL with the errno of getsockopt(2) or epoll_ctl(2), or ENOMEM. */
+static struct session *open_session(struct rendezvous *from, int fd)
+{
+    struct session *session = calloc(1, sizeof *session);
+    socklen_t len = sizeof session->peer;
+
+    if (session)
+        session->watch = (struct loop_watch){fd, on_session_ready};
+    if (!session || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &session->peer, &len) < 0 ||
+        loop_add(&session->watch, EPOLLIN) < 0) {
+        free(session);
+        close(fd);
+        return NULL;
+    }
+    session->deadline.on_time = on_deadline;
+    session->claim_fd = -1;
+    session->from = from;
+    from->sessions++;
+    loop_start_timer(&session->deadline, SESSION_DEADLINE_MS);
+    TAILQ_INSERT_TAIL(&sessions, session, all);
+    return session;
+}
+
+static void on_rendezvous_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct rendezvous *from = loop_container(watch, struct rendezvous, watch);
+
+    (void)events;
+    if (!make_room(from))
+        return;
+    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+            rest();
+        return;
+    }
+    struct session *session = open_session(from, fd);
+    if (session)
+        on_session_ready(&session->watch, EPOLLIN);
+}
+
+unsigned session_count_claims(unsigned slot)
+{
+    const struct session *session;
+    unsigned count = 0;
+
+    TAILQ_FOREACH(session, &sessions, all)
+        count += (session->reserved || session->parked) && session->claim_slot == slot;
+    return count;
+}
+
+int session_rendezvous_fd(unsigned number)
+{
+    return number < rendezvous_count ? rendezvous[number].watch.fd : -1;
+}
+
+void session_init(session_handler *handler)
+{
+    handle = handler;
+}
+
+int session_listen(int rendezvous_fd)
+{
+    struct loop_watch *watch = &rendezvous[rendezvous_count++].watch;
+
+    *watch = (struct loop_watch){rendezvous_fd, on_rendezvous_ready};
+    journal_touch();
+    return loop_add(watch, EPOLLIN);
+}

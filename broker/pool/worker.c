@@ -1,0 +1,251 @@
+/* worker.c - see worker.h. */
+#include "broker/pool/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/pool/listener.h"
+
+#define STUCK_MS 200 /* offers untaken for this long: the worker is stuck */
+
+struct worker_list workers = LIST_HEAD_INITIALIZER(workers);
+
+const char *worker_state_name(enum worker_state state)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        WORKER_STATES(X)
+#undef X
+    };
+    return names[state];
+}
+
+struct worker *worker_create(unsigned slot)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+
+    if (!worker)
+        return NULL;
+    worker->slot = slot;
+    worker->started_ms = loop_now_ms();
+    worker->pidfd_watch.fd = -1;
+    worker->exec_watch.fd = -1;
+    LIST_INIT(&worker->channels);
+    if (getrandom(worker->token, sizeof worker->token, 0) != sizeof worker->token) {
+        free(worker);
+        return NULL;
+    }
+    LIST_INSERT_HEAD(&workers, worker, all);
+    journal_touch();
+    return worker;
+}
+
+int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_watch *, uint32_t))
+{
+    int pid_fd = pidfd_open(worker->pid, 0);
+
+    if (pid_fd < 0)
+        return -1;
+    worker->pidfd_watch = (struct loop_watch){pid_fd, on_end};
+    return loop_add(&worker->pidfd_watch, EPOLLIN);
+}
+
+void worker_signal(const struct worker *worker, int number)
+{
+    if (worker->pid > 0)
+        kill(worker->pid, number);
+}
+
+static void unwatch(struct loop_watch *watch)
+{
+    if (watch->fd < 0)
+        return;
+    loop_remove(watch);
+    close(watch->fd);
+    watch->fd = -1;
+}
+
+static void free_if_done(struct worker *worker)
+{
+    if (worker->state != WORKER_GONE || !LIST_EMPTY(&worker->channels))
+        return;
+    LIST_REMOVE(worker, all);
+    journal_touch();
+    free(worker);
+}
+
+void worker_bury(struct worker *worker)
+{
+    struct channel *channel;
+
+    worker->state = WORKER_GONE;
+    journal_touch();
+    loop_stop_timer(&worker->start_timer);
+    unwatch(&worker->pidfd_watch);
+    unwatch(&worker->exec_watch);
+    if (LIST_EMPTY(&worker->channels)) {
+        free_if_done(worker);
+        return;
+    }
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
+        path_restore(&channel->listener->path);
+        channel_disown(channel);
+    }
+    listener_pump_all(); /* frees the channels, and the worker with the last of them */
+}
+
+/* Nothing was sent that others could take, or nobody else will ever come for it. */
+static bool is_over(const struct channel *channel)
+{
+    return !channel->listener->listening ||
+           (config_is_exact(&broker.config) && channel->listener->channel_count == 1 &&
+            channel->worker->state != WORKER_GONE);
+}
+
+void worker_close_channel(struct channel *channel)
+{
+    if (channel->closed)
+        return;
+    channel_disown(channel);
+    if (is_over(channel))
+        worker_on_channel_drained(channel);
+    else
+        listener_pump(channel->listener);
+}
+
+void worker_on_channel_drained(struct channel *channel)
+{
+    struct worker *worker = channel->worker;
+
+    if (!channel->closed)
+        return;
+    journal_touch(); /* their_fd is closed in any case: its number must not be taken for it again */
+    if (worker->state != WORKER_GONE && channel_let_go(channel))
+        return;
+    struct listener *listener = channel->listener;
+    worker->accepted += channel_accepted(channel);
+    if (channel->watch.fd >= 0)
+        loop_remove(&channel->watch);
+    listener_remove_channel(channel->listener, channel);
+    LIST_REMOVE(channel, of_worker);
+    channel_destroy(channel);
+    if (worker->state != WORKER_GONE)
+        listener_retire_if_unused(listener);
+    free_if_done(worker);
+}
+
+static bool is_same_token(const uint8_t *a, const uint8_t *b)
+{
+    uint8_t difference = 0;
+
+    for (size_t i = 0; i < WIRE_TOKEN_SIZE; i++)
+        difference |= a[i] ^ b[i];
+    return difference == 0;
+}
+
+struct worker *worker_find_by_token(const struct wire_auth *auth)
+{
+    struct worker *found = NULL;
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+        if (is_same_token(worker->token, auth->token) && !worker->joined &&
+            worker->slot == auth->slot && worker->state != WORKER_GONE)
+            found = worker;
+    return found;
+}
+
+struct worker *worker_find_by_pid(pid_t pid)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->pid == pid && worker->state != WORKER_GONE)
+            return worker;
+    return NULL;
+}
+
+struct channel *worker_find_channel(const struct worker *worker, const struct listener *listener)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->listener == listener && !channel->closed)
+            return channel;
+    return NULL;
+}
+
+unsigned worker_count_channels(const struct worker *worker)
+{
+    struct channel *channel;
+    unsigned count = 0;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        count++;
+    return count;
+}
+
+static uint64_t sum_channels(const struct worker *worker, uint64_t count(const struct channel *))
+{
+    uint64_t sum = 0;
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        sum += count(channel);
+    return sum;
+}
+
+uint64_t worker_accepted(const struct worker *worker)
+{
+    return worker->accepted + sum_channels(worker, channel_accepted);
+}
+
+uint64_t worker_active(const struct worker *worker)
+{
+    return sum_channels(worker, channel_active);
+}
+
+uint64_t worker_motion(const struct worker *worker)
+{
+    return sum_channels(worker, channel_motion);
+}
+
+bool worker_is_busy(const struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->listening && !channel->closed && channel_is_busy(channel, loop_now_ms()))
+            return true;
+    return false;
+}
+
+bool worker_has_left(const struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (!channel->closed)
+            return false;
+    return worker->has_listened;
+}
+
+bool worker_is_stuck(const struct worker *worker)
+{
+    struct channel *channel;
+
+    if (worker->stopped || worker->stuck)
+        return true;
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (!channel->closed && channel->suspect &&
+            (channel_is_deaf(channel) || (loop_now_ms() - channel->sent_at_ms >= STUCK_MS &&
+                                          (channel_untaken(channel) > 0 || channel->misses > 2))))
+            return true;
+    return false;
+}

@@ -1,0 +1,126 @@
+/*
+ * worker.h - one copy of the server: a process tree that fills a slot, from its start to its end.
+ * What happens to the slot afterwards is fleet.h's business.
+ */
+#ifndef SSHIM_BROKER_POOL_WORKER_H
+#define SSHIM_BROKER_POOL_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "broker/base/address.h"
+#include "broker/base/loop.h"
+#include "broker/pool/channel.h"
+#include "proto/wire.h"
+
+#define WORKER_STATES(X)                                                                           \
+    X(STARTING, "starting") /* runs, listens on nothing that is shared yet */                      \
+    X(READY, "ready")       /* takes connections */                                                \
+    X(DRAINING, "draining") /* is to end: no new connections */                                    \
+    X(GONE, "gone") /* its process has ended; what it had not taken is still to be given out */
+
+/* Of one worker: as many as a server may have listeners (shim), and as many again that it has
+ * closed and somebody still holds. */
+#define WORKER_CHANNELS_MAX 512
+
+enum worker_state {
+#define X(name, text) WORKER_##name,
+    WORKER_STATES(X)
+#undef X
+};
+
+struct worker {
+    unsigned slot;
+    enum worker_state state;
+    pid_t pid;         /* the process that counts; moves on when a server daemonises */
+    bool joined;       /* started by somebody else: it has no token */
+    bool stopped;      /* by SIGSTOP or a debugger */
+    bool has_listened; /* on something that is shared */
+    uint8_t token[WIRE_TOKEN_SIZE];
+    int64_t started_ms;
+    int64_t ready_ms;
+    int exec_error; /* errno of exec(2), see spawn_worker; 0: it ran */
+    int bind_error; /* errno of the last bind(2) that failed, 0: none */
+    struct address bind_address;
+    unsigned port_zero_claims; /* so far, for listener.ordinal */
+    struct channel_list channels;
+    uint64_t accepted;             /* by channels that are gone */
+    struct loop_timer start_timer; /* until it is ready; drain.c's afterwards */
+    unsigned missed_looks;         /* in a row at which it lacked the library, see start.c */
+    int64_t drain_ms;              /* when it began to drain */
+    unsigned looks_at_rest;
+    bool orphaned;    /* taken in without its channels, see orphans.h: what it has open may stand in
+                         scoreboards that only it has, until it asks for each */
+    bool stuck;       /* watchdog.c has said so */
+    int64_t moved_ms; /* when it last showed a sign of life, as far as watchdog.c has looked */
+    uint64_t seen_motion;          /* worker_motion() then */
+    uint32_t number;               /* in the snapshot being written, see state.c */
+    struct loop_watch pidfd_watch; /* of a process that is not our child; .fd keeps */
+    struct loop_watch exec_watch;  /* the pipe on which exec's failure is told; .fd keeps */
+    LIST_ENTRY(worker) all;
+};
+
+LIST_HEAD(worker_list, worker);
+extern struct worker_list workers;
+
+const char *worker_state_name(enum worker_state state);
+
+/* A new worker for this slot, with a token of its own, in no process yet. NULL with errno ENOMEM.
+ */
+struct worker *worker_create(unsigned slot);
+
+/* Watches the end of a process that is not our child. 0, or -1 with the errno of pidfd_open(2). */
+int worker_watch_pid(struct worker *worker,
+                     void (*on_end)(struct loop_watch *watch, uint32_t events));
+
+/* Sends a signal to its process, if it has one. */
+void worker_signal(const struct worker *worker, int number);
+
+/* Its process has ended: gives its offers to others and frees it when the last one is given. */
+void worker_bury(struct worker *worker);
+
+/* take.h: a closed channel is empty now. May free the channel and the worker. */
+void worker_on_channel_drained(struct channel *channel);
+
+/* Closes one channel for good (the server closed its listener): what it has not taken goes to
+ * others. May free it, others that were closed before, and their worker once it is gone. */
+void worker_close_channel(struct channel *channel);
+
+/* Whether any process of it may get connections. */
+static inline bool worker_takes_connections(const struct worker *worker)
+{
+    return worker->state <= WORKER_READY && !worker->stopped;
+}
+
+static inline unsigned worker_slot(const struct worker *worker)
+{
+    return worker->slot;
+}
+
+/* The worker whose token and slot these are, or NULL. Takes the same time for any token. */
+struct worker *worker_find_by_token(const struct wire_auth *auth);
+struct worker *worker_find_by_pid(pid_t pid);
+
+/* Its channel on this listener that is not closed, or NULL. */
+struct channel *worker_find_channel(const struct worker *worker, const struct listener *listener);
+
+/* Closed ones included. */
+unsigned worker_count_channels(const struct worker *worker);
+
+/* Sums over its channels, and of those that are gone. */
+uint64_t worker_accepted(const struct worker *worker);
+uint64_t worker_active(const struct worker *worker);
+
+/* Changes whenever it waits, accepts or closes something. */
+uint64_t worker_motion(const struct worker *worker);
+
+/* Whether it has closed every listener that it had. */
+bool worker_has_left(const struct worker *worker);
+
+/* Whether all its threads seem busy, or it holds offers that it does not take. */
+bool worker_is_busy(const struct worker *worker);
+bool worker_is_stuck(const struct worker *worker);
+
+#endif

@@ -1,0 +1,167 @@
+/* attach.c - see attach.h. */
+#include "broker/share/attach.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/handout/dispatch.h"
+#include "broker/life/stop.h"
+#include "broker/pool/listener.h"
+#include "broker/pool/worker.h"
+#include "broker/share/claim.h"
+#include "broker/share/grant.h"
+#include "broker/share/mail.h"
+
+/* The listener whose canonical socket this is. */
+static struct listener *find_by_socket(int fd)
+{
+    struct listener *listener;
+
+    if (fd < 0)
+        return NULL;
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->canonical_fd >= 0 && claim_is_same_file(listener->canonical_fd, fd))
+            break;
+    return listener;
+}
+
+/* One more process has it. Counted here and not by that process: the one that gave it away may
+ * close it before the answer is there, and must not be the last. */
+static void share(struct session *session, struct channel *channel, int worker_fd)
+{
+    atomic_fetch_add(&channel->board->worker.holders, 1);
+    if (!grant_send(session, channel, worker_fd))
+        atomic_fetch_sub(&channel->board->worker.holders, 1);
+}
+
+/*
+ * shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. Or
+ * the old broker is over, and one process of the worker after the other asks: they share the first
+ * one's channel.
+ */
+static bool renew(struct session *session, struct worker *worker, struct channel *channel,
+                  struct listener *listener)
+{
+    struct channel *shared = channel ? NULL : worker_find_channel(worker, listener);
+
+    if (!listener || stop_is_under_way())
+        return grant_answer(session, WIRE_FAILED, EINVAL);
+    if (channel)
+        worker_close_channel(channel);
+    if (!shared || shared->their_fd < 0)
+        return grant_channel(session, listener, worker);
+    share(session, shared, shared->their_fd);
+    return false;
+}
+
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Closed ones included. */
+static struct channel *find_channel(const struct worker *worker, uint64_t id)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->id == id)
+            break;
+    return channel;
+}
+
+/* The worker has closed it, and yet somebody had it still. */
+static bool reopen(struct channel *channel, int fd)
+{
+    if (fd < 0 || !channel_take_back(channel, fd))
+        return false;
+    channel_set_stranded(channel, false);
+    if (channel->listening)
+        dispatch_start(channel->listener, channel);
+    journal_touch();
+    return true;
+}
+
+/* A program that was given the canonical socket, over exec or by SCM_RIGHTS: it shares the channel
+ * of its worker, or gets one where those who had it before have closed it. */
+static bool attach_by_socket(struct session *session, const struct wire_attach *attach, int fd)
+{
+    struct listener *listener = find_by_socket(fd);
+    struct worker *worker = NULL;
+    struct channel *channel = NULL;
+
+    close_if_open(fd);
+    if (listener && !stop_is_under_way())
+        worker = claim_identify(session, &attach->auth);
+    if (worker)
+        channel = worker_find_channel(worker, listener);
+    if (!worker)
+        return grant_answer(session, WIRE_FAILED, EINVAL);
+    if (!channel || channel->their_fd < 0) /* let go of: no copy of it is left to be given */
+        return grant_channel(session, listener, worker);
+    share(session, channel, channel->their_fd);
+    return false;
+}
+
+/* Whether a copy that starts may remove this file, as servers do before they bind. */
+static bool answer_about_file(struct session *session, int fd)
+{
+    struct listener *listener;
+    struct stat info;
+    bool shared = false;
+
+    if (fd >= 0 && !config_is_exact(&broker.config) && fstat(fd, &info) == 0)
+        TAILQ_FOREACH(listener, &listeners, all)
+            shared |= listener->path.folder_fd >= 0 && listener->path.ino == info.st_ino &&
+                      listener->path.dev == info.st_dev;
+    close_if_open(fd);
+    return shared ? grant_answer(session, WIRE_FAILED, EBUSY)
+                  : grant_answer(session, WIRE_PRIVATE, 0);
+}
+
+/* What was closed before the question is gone with the answer. epoll tells of links and channels in
+ * any order. */
+static void settle(struct worker *worker)
+{
+    mail_read_waiting(worker);
+    listener_retire_now();
+}
+
+bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
+{
+    if (!claim_may_ask(session, &attach->auth)) { /* a stranger learns nothing */
+        close_if_open(fd);
+        return false;
+    }
+    if (attach->flags & WIRE_ATTACH_FILE)
+        return answer_about_file(session, fd);
+    if (attach->flags & WIRE_ATTACH_SOCKET)
+        return attach_by_socket(session, attach, fd);
+    struct worker *worker = claim_identify(session, &attach->auth);
+    struct channel *channel = NULL;
+
+    if (worker && config_is_exact(&broker.config))
+        settle(worker);
+    if (worker)
+        channel = find_channel(worker, attach->channel);
+    if (worker && (attach->flags & WIRE_ATTACH_RENEW)) {
+        struct listener *listener = find_by_socket(fd);
+        close_if_open(fd);
+        return renew(session, worker, channel, listener);
+    }
+    bool is_open = channel && (!channel->closed || reopen(channel, fd));
+    if (!channel || channel->their_fd != fd)
+        close_if_open(fd);
+    if (channel && config_is_exact(&broker.config))
+        channel_stop_recall(channel);
+    if (!worker)
+        return false;
+    if (!is_open)
+        return grant_answer(session, WIRE_FAILED, EINVAL);
+    share(session, channel, -1);
+    return false;
+}

@@ -1,0 +1,84 @@
+/* grant.c - see grant.h. */
+#include "broker/share/grant.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/handout/pace.h"
+#include "broker/pool/listener.h"
+#include "broker/pool/worker.h"
+#include "broker/share/mail.h"
+
+#define MARKS (BOARD_DIRECT | BOARD_EXACT | BOARD_SHARE_LATE | BOARD_DRAINING)
+
+bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
+{
+    struct wire_grant grant = {.verdict = verdict, .error = error};
+
+    wire_head_init(&grant.head, WIRE_GRANT);
+    session_send(session, &grant, sizeof grant, -1);
+    return verdict == WIRE_VACANT;
+}
+
+static bool send_with_fd(struct session *session, enum wire_type type, int fd)
+{
+    struct wire_head head;
+
+    wire_head_init(&head, type);
+    return session_send(session, &head, sizeof head, fd);
+}
+
+bool grant_send(struct session *session, const struct channel *channel, int worker_fd)
+{
+    struct wire_grant grant = {
+        .verdict = WIRE_SHARED,
+        .channel = channel->id,
+        .backlog = (uint32_t)broker.config.backlog,
+    };
+
+    wire_head_init(&grant.head, WIRE_GRANT);
+    return session_send(session, &grant, sizeof grant, worker_fd) &&
+           send_with_fd(session, WIRE_SHADOW, channel->listener->canonical_fd) &&
+           send_with_fd(session, WIRE_BOARD, channel->board_fd);
+}
+
+/* At once: a worker that takes by itself goes to look for a new broker as soon as BOARD_DIRECT is
+ * not there, though it be for an instant only, in which we resume. */
+void grant_mark(struct channel *channel)
+{
+    const struct config *config = &broker.config;
+    uint32_t flags = 0;
+
+    flags |= config->handoff == HANDOFF_DIRECT ? BOARD_DIRECT : 0;
+    flags |= config_is_exact(config) ? BOARD_EXACT : 0;
+    flags |= config->share.count > 0 ? BOARD_SHARE_LATE : 0;
+    flags |= channel->worker->state == WORKER_DRAINING ? BOARD_DRAINING : 0;
+    channel_set_flags(channel, MARKS, flags);
+}
+
+bool grant_channel(struct session *session, struct listener *listener, struct worker *worker)
+{
+    int worker_fd;
+    struct channel *channel = NULL;
+
+    if (worker_count_channels(worker) < WORKER_CHANNELS_MAX)
+        channel = channel_create(listener, worker, &worker_fd);
+    if (channel && mail_watch(channel) < 0) {
+        close(worker_fd);
+        channel_destroy(channel);
+        channel = NULL;
+    }
+    if (!channel) {
+        listener_retire_if_unused(listener); /* it may have been made for this */
+        return grant_answer(session, WIRE_FAILED, ENOMEM);
+    }
+    grant_mark(channel);
+    pace_publish(listener, channel);
+    if (!grant_send(session, channel, worker_fd))
+        worker_close_channel(channel);
+    else if (config_is_exact(&broker.config))
+        channel_stop_recall(channel); /* nobody else could take what is recalled */
+    close(worker_fd);
+    return false;
+}

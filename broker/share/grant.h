@@ -1,0 +1,22 @@
+/* grant.h - the broker's answers to a worker's request. */
+#ifndef SSHIM_BROKER_SHARE_GRANT_H
+#define SSHIM_BROKER_SHARE_GRANT_H
+
+#include <stdbool.h>
+
+#include "broker/pool/session.h"
+
+/* A verdict without a channel. Whether the session goes on: only after WIRE_VACANT. */
+bool grant_answer(struct session *session, enum wire_verdict verdict, int error);
+
+/* Everything that belongs to a channel; worker_fd (borrowed) is -1 when the worker has its end.
+ * False: not sent. */
+bool grant_send(struct session *session, const struct channel *channel, int worker_fd);
+
+/* Writes into its scoreboard what holds for every channel of this broker. */
+void grant_mark(struct channel *channel);
+
+/* Makes a channel for this worker and gives it. False: the session is over. */
+bool grant_channel(struct session *session, struct listener *listener, struct worker *worker);
+
+#endif

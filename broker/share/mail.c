@@ -1,0 +1,120 @@
+/* mail.c - see mail.h. Every byte is treated as hostile. */
+#include "broker/share/mail.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/handout/dispatch.h"
+#include "broker/life/fleet.h"
+#include "broker/pool/listener.h"
+#include "broker/pool/worker.h"
+#include "proto/fdpass.h"
+
+#define LETTERS_MAX 64 /* read before one question is answered */
+
+static void on_listen(struct channel *channel, const struct wire_listen *message)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct worker *worker = channel->worker;
+    bool lives = worker->state != WORKER_GONE;
+
+    channel->listening = true;
+    worker->has_listened = true;
+    journal_touch();
+    channel->listener->backlog = message->backlog;
+    log_debug("worker %u listens on %s", worker->slot,
+              address_format(&channel->listener->bound, text));
+    /* Frees the channel if it was closed since, and with it a worker that is gone. */
+    dispatch_start(channel->listener, channel);
+    if (lives)
+        fleet_on_listen(worker);
+}
+
+/* Unless another process of the worker has attached to it since, or it was shut down for all. */
+static void on_close(struct channel *channel)
+{
+    const struct board_worker *line = &channel->board->worker;
+
+    if (atomic_load(&line->holders) == 0 || board_has_worker_flag(channel->board, BOARD_SHUT))
+        worker_close_channel(channel);
+}
+
+/* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */
+static void on_end_of_file(struct channel *channel)
+{
+    loop_remove(&channel->watch); /* or its hang-up would be reported for ever */
+    channel->watch.fd = -1;
+    if (channel->their_fd < 0 && channel->closed)
+        worker_on_channel_drained(channel);
+    else
+        worker_close_channel(channel);
+}
+
+static void on_channel_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct channel *channel = loop_container(watch, struct channel, watch);
+    union {
+        struct wire_head head;
+        struct wire_listen listen;
+    } message;
+    int fd;
+    int truncated;
+
+    (void)events;
+    ssize_t got = fdpass_recv(watch->fd, &message, sizeof message, &fd,
+                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
+    if (got < 0 && errno == EAGAIN)
+        return;
+    if (got == 0) {
+        on_end_of_file(channel);
+        return;
+    }
+    int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
+    if (fd >= 0)
+        close(fd);
+    switch (type) {
+    case WIRE_WAKE: dispatch_wake(channel); break;
+    case WIRE_LISTEN: on_listen(channel, &message.listen); break;
+    case WIRE_CLOSE: on_close(channel); break;
+    default: break; /* noise; a flood of it costs the flooder's own time on one core */
+    }
+}
+
+static struct channel *find_with_mail(struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
+        struct pollfd state = {.fd = channel->watch.fd, .events = POLLIN};
+        if (poll(&state, 1, 0) == 1)
+            return channel;
+    }
+    return NULL;
+}
+
+/* From the start each time: what a letter says may free any of them. */
+void mail_read_waiting(struct worker *worker)
+{
+    struct channel *channel;
+
+    for (int budget = LETTERS_MAX; budget > 0 && worker->state != WORKER_GONE; budget--) {
+        if (!(channel = find_with_mail(worker)))
+            return;
+        on_channel_ready(&channel->watch, EPOLLIN);
+    }
+}
+
+int mail_watch(struct channel *channel)
+{
+    channel->watch.on_ready = on_channel_ready;
+    if (loop_add(&channel->watch, EPOLLIN) < 0)
+        return -1;
+    listener_add_channel(channel->listener, channel);
+    LIST_INSERT_HEAD(&channel->worker->channels, channel, of_worker);
+    return 0;
+}

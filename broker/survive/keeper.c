@@ -1,0 +1,136 @@
+/* keeper.c - see keeper.h. */
+#include "broker/survive/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/base/loop.h"
+
+#define RETRY_MS 1000
+
+static struct loop_watch watch = {.fd = -1};
+static struct loop_timer retry;
+static bool failed; /* and it was said */
+static void (*rescue)(void);
+
+void keeper_init(void (*on_death)(void))
+{
+    rescue = on_death;
+}
+
+/* Nothing but the broker's death concerns the keeper: not Ctrl-C, not a TERM to the whole group. */
+static void block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+static void wait_for_end_of(int broker_pidfd)
+{
+    struct pollfd ended = {.fd = broker_pidfd, .events = POLLIN};
+
+    while (poll(&ended, 1, -1) < 0 && errno == EINTR)
+        ;
+}
+
+static void keep(int broker_pidfd)
+{
+    block_signals();
+    setsid(); /* what is sent to the broker's process group does not concern it either */
+    prctl(PR_SET_NAME, "sshim-keeper");
+    wait_for_end_of(broker_pidfd);
+    rescue();
+    _exit(0);
+}
+
+static void end_keeper(void)
+{
+    if (!runtime.keeper_pid)
+        return;
+    kill(runtime.keeper_pid, SIGKILL);
+    while (waitpid(runtime.keeper_pid, NULL, __WCLONE) < 0 && errno == EINTR)
+        ;
+    if (watch.fd >= 0) {
+        loop_remove(&watch);
+        close(watch.fd);
+        watch.fd = -1;
+    }
+    runtime.keeper_pid = 0;
+}
+
+static void on_keeper_end(struct loop_watch *ended, uint32_t events)
+{
+    (void)ended;
+    (void)events;
+    end_keeper();
+    keeper_start();
+}
+
+/* -1 with the errno of pidfd_open(2), clone(2) or epoll_ctl(2); there is none then. */
+static int try_to_start(void)
+{
+    static int broker_pidfd = -1; /* in the table that both use */
+
+    if (broker_pidfd < 0 && (broker_pidfd = pidfd_open(getpid(), 0)) < 0)
+        return -1;
+    /* No SIGCHLD at its end: it is not one of the children that are waited for. */
+    runtime.keeper_pid = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
+    if (runtime.keeper_pid == 0)
+        keep(broker_pidfd);
+    if (runtime.keeper_pid < 0) {
+        runtime.keeper_pid = 0;
+        return -1;
+    }
+    watch = (struct loop_watch){pidfd_open(runtime.keeper_pid, 0), on_keeper_end};
+    if (watch.fd >= 0 && loop_add(&watch, EPOLLIN) == 0)
+        return 0;
+    int saved = errno;
+    end_keeper();
+    errno = saved;
+    return -1;
+}
+
+static void on_retry(struct loop_timer *timer)
+{
+    (void)timer;
+    keeper_start();
+}
+
+void keeper_start(void)
+{
+    if (runtime.keeper_pid)
+        return;
+    if (try_to_start() == 0) {
+        if (failed)
+            log_info("the keeper runs again");
+        failed = false;
+        return;
+    }
+    if (!failed)
+        log_error("cannot start the keeper: %s; a crash of the broker would lose connections; it "
+                  "is tried again",
+                  strerror(errno));
+    failed = true;
+    retry.on_time = on_retry;
+    loop_start_timer(&retry, RETRY_MS);
+}
+
+void keeper_stop(void)
+{
+    loop_stop_timer(&retry);
+    end_keeper();
+}

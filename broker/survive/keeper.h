@@ -1,0 +1,25 @@
+/*
+ * keeper.h - a process that does nothing but share the broker's fd table (clone(2), CLONE_FILES)
+ * and wait for its death.
+ *
+ * Because of it, nothing that the broker held is closed when the broker is killed: listening
+ * sockets, channels, offers in them, and the connection that it had just accepted. The keeper then
+ * executes the broker's program, which resumes.
+ */
+#ifndef SSHIM_BROKER_SURVIVE_KEEPER_H
+#define SSHIM_BROKER_SURVIVE_KEEPER_H
+
+/* What the keeper does when the broker has died: in its process, with the broker's descriptors. */
+void keeper_init(void (*on_death)(void));
+
+/*
+ * Starts it unless it runs (runtime.keeper_pid; no wait for SIGCHLD's children sees it), and
+ * another one whenever it is killed. When that fails one line says so, and it is tried again until
+ * it works.
+ */
+void keeper_start(void);
+
+/* Ends it, or the trying: the broker is about to end in order, or to execute another program. */
+void keeper_stop(void);
+
+#endif

@@ -1,0 +1,182 @@
+/* recount.c - see recount.h. */
+#include "broker/survive/recount.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/base/procfs.h"
+#include "broker/handout/dispatch.h"
+#include "broker/handout/recall.h"
+#include "broker/handout/take.h"
+#include "broker/pool/listener.h"
+#include "broker/pool/worker.h"
+
+struct offer {
+    struct channel *channel;
+    struct take_connection connection;
+    struct offer *next;
+};
+
+static struct offer *offers;
+static struct offer **last_offer = &offers;
+static const int *strays; /* numbers; see recount_begin */
+static int stray_count;
+static int sent_fd =
+    -1; /* the stray that was the connection in hand, when it had been sent already */
+
+void recount_begin(const int *fds, int count)
+{
+    strays = fds;
+    stray_count = count;
+}
+
+/* What the journal names may be closed already, and the number somebody else's by now: an offer's.
+ */
+static bool is_stray(int fd)
+{
+    for (int i = 0; i < stray_count; i++)
+        if (strays[i] == fd)
+            return true;
+    return false;
+}
+
+/* Whether the worker has received this connection, be it counted or not. */
+static bool has_received(const struct channel *channel, int fd)
+{
+    struct stat info;
+
+    return fstat(fd, &info) == 0 && procfs_tree_holds_socket(channel->worker->pid, info.st_ino);
+}
+
+/* Closed and forgotten at once: were we killed, the next one would take it for one to be sent, or
+ * the number for that of another connection. */
+static void judge_in_hand(struct channel *channel, const struct journal_in_hand *in_hand,
+                          bool was_sent)
+{
+    channel->listener->counts->handed = in_hand->handed - !was_sent;
+    if (!was_sent)
+        return;
+    if (is_stray(in_hand->fd)) {
+        close(in_hand->fd);
+        sent_fd = in_hand->fd;
+    }
+    journal_end_send();
+}
+
+void recount_channel(struct channel *channel)
+{
+    struct journal_in_hand in_hand = journal_in_hand();
+    bool is_in_hand = in_hand.fd >= 0 && in_hand.channel == channel->id;
+    struct take_connection connection;
+    uint64_t found = 0;
+
+    while ((connection.fd = channel_recall(channel, &connection.offer)) >= 0) {
+        struct offer *offer = calloc(1, sizeof *offer);
+        if (!offer)
+            abort();
+        offer->channel = channel;
+        offer->connection = connection;
+        *last_offer = offer;
+        last_offer = &offer->next;
+        channel->listener->counts->recalled++;
+        found++;
+    }
+    /* A worker counts after it has received and before it closes: look at its fds, then count.
+     * Closed are only those that were sent. */
+    bool was_sent = is_in_hand && (!is_stray(in_hand.fd) || has_received(channel, in_hand.fd));
+    uint64_t taken = channel_restart_counters(channel);
+    if (is_in_hand)
+        judge_in_hand(channel, &in_hand, was_sent || taken + found >= in_hand.net);
+}
+
+/* Into a channel, whatever its worker does. */
+static bool put(struct channel *channel, const struct take_connection *connection)
+{
+    if (channel_send(channel, &connection->offer, connection->fd) < 0)
+        return false;
+    close(connection->fd);
+    journal_end_send();
+    channel->listener->counts->handed++;
+    recall_expect(channel);
+    return true;
+}
+
+void recount_finish(void)
+{
+    while (offers) {
+        struct offer *offer = offers;
+        offers = offer->next;
+        /* It came out of this channel, so there is room in it. */
+        if (!put(offer->channel, &offer->connection)) {
+            log_error("a connection could not be put back; it is lost");
+            close(offer->connection.fd);
+        }
+        free(offer);
+    }
+    last_offer = &offers;
+}
+
+static in_port_t port_of(const struct sockaddr_storage *address)
+{
+    return address->ss_family == AF_INET ? ((const struct sockaddr_in *)address)->sin_port
+                                         : ((const struct sockaddr_in6 *)address)->sin6_port;
+}
+
+/* The listener that a connection was accepted from: the same local address, else the same port on a
+ * wildcard. */
+static struct listener *find_origin(int fd)
+{
+    struct address local = {.len = sizeof local.storage};
+    struct listener *listener;
+    struct listener *same_port = NULL;
+
+    if (getsockname(fd, (struct sockaddr *)&local.storage, &local.len) < 0)
+        return NULL;
+    TAILQ_FOREACH(listener, &listeners, all) {
+        if (address_equal(&listener->bound, &local))
+            return listener;
+        if (local.storage.ss_family != AF_UNIX && listener->bound.storage.ss_family != AF_UNIX &&
+            port_of(&listener->bound.storage) == port_of(&local.storage))
+            same_port = listener;
+    }
+    return same_port;
+}
+
+/* Nobody is idle: it waits in a channel, from which it is recalled as soon as somebody is. */
+static bool put_anywhere(struct listener *listener, const struct take_connection *connection)
+{
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        struct channel *channel = listener->channels[i];
+        if (channel->listening && !channel->closed && put(channel, connection))
+            return true;
+    }
+    return false;
+}
+
+void recount_rescue(int fd)
+{
+    struct take_connection connection = {.fd = fd};
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    if (fd == sent_fd)
+        return;
+    struct listener *listener = find_origin(fd);
+    if (!listener || listener->held_fd >= 0 ||
+        getpeername(fd, (struct sockaddr *)&peer, &len) < 0) {
+        close(fd);
+        return;
+    }
+    wire_head_init(&connection.offer.head, WIRE_OFFER);
+    connection.offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
+    memcpy(connection.offer.addr, &peer, connection.offer.addr_len);
+    take_hold(listener, &connection);
+    dispatch_pump(listener);
+    if (listener->held_fd >= 0 && put_anywhere(listener, &connection))
+        listener->held_fd = -1; /* there is room for the next one */
+}

@@ -1,0 +1,222 @@
+/* resume.c - see resume.h. $SSHIM_RESUME is "JOURNAL_FD crash|upgrade MASK LIMIT [FD...]". */
+#include "broker/survive/resume.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/base/journal.h"
+#include "broker/handout/dispatch.h"
+#include "broker/life/spawn.h"
+#include "broker/pool/listener.h"
+#include "broker/survive/recount.h"
+#include "broker/survive/state.h"
+
+#define STRAYS_MAX 1024
+
+static char **program_argv;
+static bool after_crash;
+static int strays[STRAYS_MAX];
+static int stray_count;
+
+void resume_init(char **argv)
+{
+    program_argv = argv;
+}
+
+static void keep_over_exec(int fd, void *context)
+{
+    (void)context;
+    fcntl(fd, F_SETFD, 0);
+}
+
+/* Other stream sockets here listen, are bound only as yet, or were shut down by a stop. But one
+ * that is being sent may have been reset, and is to be counted. */
+static bool is_connection(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0 || fd == journal_in_hand().fd;
+}
+
+/* A connection that was accepted and got no further, whatever the snapshot says that this number
+ * was. */
+static bool is_stray(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+           is_connection(fd);
+}
+
+/* One that was being sent and has been taken back out of its channel is here twice. */
+static bool is_known(int fd)
+{
+    struct stat info;
+    struct stat known;
+
+    if (fstat(fd, &info) < 0)
+        return true;
+    for (int i = 0; i < stray_count; i++)
+        if (fstat(strays[i], &known) == 0 && known.st_ino == info.st_ino)
+            return true;
+    return false;
+}
+
+static void find_strays(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)) != NULL)
+        if (stray_count < STRAYS_MAX && is_stray(atoi(entry->d_name)) &&
+            !is_known(atoi(entry->d_name)))
+            strays[stray_count++] = atoi(entry->d_name);
+    if (dir)
+        closedir(dir);
+}
+
+void resume_exec(const char *program, bool rescue)
+{
+    char text[96 + STRAYS_MAX * 12];
+    struct spawn_original original = spawn_get_original();
+    int used = snprintf(text, sizeof text, "%d %s %" PRIx64 " %" PRIu64, journal_fd(),
+                        rescue ? "crash" : "upgrade", original.signal_mask, original.file_limit);
+
+    stray_count = 0; /* those that were passed to us are among what is found, or are over */
+    if (rescue)
+        find_strays();
+    for (int i = 0; i < stray_count; i++) {
+        used += snprintf(text + used, sizeof text - (size_t)used, " %d", strays[i]);
+        keep_over_exec(strays[i], NULL);
+    }
+    keep_over_exec(journal_fd(), NULL);
+    state_each_fd(keep_over_exec, NULL);
+    setenv("SSHIM_RESUME", text, 1);
+    execv(program, program_argv);
+    unsetenv("SSHIM_RESUME");
+}
+
+void resume_rescue(void)
+{
+    if (!journal_is_clean())
+        resume_exec("/proc/self/exe", true);
+}
+
+bool resume_is_due(void)
+{
+    char *text = getenv("SSHIM_RESUME");
+    int used = 0;
+    int fd;
+    char cause[16];
+    struct spawn_original original;
+
+    if (!text ||
+        sscanf(text, "%d %15s %" SCNx64 " %" SCNu64 "%n", &fd, cause, &original.signal_mask,
+               &original.file_limit, &used) < 4 ||
+        journal_adopt(fd) < 0)
+        return false;
+    spawn_set_original(&original);
+    after_crash = strcmp(cause, "crash") == 0;
+    for (char *rest = text + used; *rest && stray_count < STRAYS_MAX;) {
+        strays[stray_count] = (int)strtol(rest, &rest, 10);
+        fcntl(strays[stray_count++], F_SETFD, FD_CLOEXEC); /* found again by the next keeper */
+    }
+    unsetenv("SSHIM_RESUME");
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return true;
+}
+
+/* -1: the broker before has closed it after its last snapshot. Then the number may be one of ours
+ * by now, which alone are closed on exec: what is inherited is not. */
+static int close_on_exec_again(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+
+    if (flags < 0 || (flags & FD_CLOEXEC))
+        return -1;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+}
+
+struct mapping {
+    int number;
+    int fd;
+};
+
+static struct mapping *mappings;
+static size_t mapping_count;
+
+void resume_map_fd(int number, int fd)
+{
+    struct mapping *more = realloc(mappings, (mapping_count + 1) * sizeof *mappings);
+
+    if (!more)
+        abort();
+    mappings = more;
+    mappings[mapping_count++] = (struct mapping){number, fd};
+}
+
+void resume_forget_fds(void)
+{
+    while (mapping_count)
+        close(mappings[--mapping_count].fd);
+}
+
+/* They come and are asked for in the same order, but for a few: look on from the last one. */
+static int mapped_fd(int number)
+{
+    static size_t last;
+
+    for (size_t i = 0; i < mapping_count; i++) {
+        last = last + 1 < mapping_count ? last + 1 : 0;
+        if (mappings[last].number == number)
+            return mappings[last].fd;
+    }
+    return -1;
+}
+
+int resume_load(void)
+{
+    struct listener *listener;
+
+    recount_begin(strays, stray_count);
+    if (state_load(mapping_count ? mapped_fd : close_on_exec_again) < 0)
+        return -1;
+    for (int i = 0; i < stray_count; i++)
+        recount_rescue(strays[i]);
+    stray_count = 0; /* done with: by the next upgrade or crash these numbers are others' */
+    journal_end_send();
+    TAILQ_FOREACH(listener, &listeners, all) {
+        listener_repair_counts(listener);
+        dispatch_pump(listener);
+    }
+    return 0;
+}
+
+const char *resume_describe(void)
+{
+    if (mapping_count)
+        return "of the broker before";
+    return after_crash ? "after a crash of the broker" : "after an upgrade";
+}
+
+bool resume_keeps_numbers(void)
+{
+    return mapping_count == 0;
+}
+
+bool resume_after_crash(void)
+{
+    return after_crash;
+}

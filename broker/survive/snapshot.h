@@ -1,0 +1,53 @@
+/*
+ * snapshot.h - the records of the snapshot in the journal, in the order in which they are there:
+ * one head, then so many of each. Another program may have written them: whoever changes what they
+ * mean changes JOURNAL_MAGIC. A field that was 0 so far may get a meaning for which 0 is right.
+ */
+#ifndef SSHIM_BROKER_SURVIVE_SNAPSHOT_H
+#define SSHIM_BROKER_SURVIVE_SNAPSHOT_H
+
+#include <stdint.h>
+
+#include "broker/base/address.h"
+#include "broker/pool/path.h"
+#include "proto/wire.h"
+
+struct state_head {
+    uint32_t slots, workers, listeners, channels;
+    int32_t rendezvous_fds[2];
+    uint32_t direct; /* --handoff direct */
+    uint32_t stopping;
+};
+
+struct state_slot {
+    uint32_t restarts, failures;
+    uint64_t accepted;
+};
+
+enum state_role { ROLE_CURRENT, ROLE_OTHER };
+
+struct state_worker {
+    uint32_t slot, state, role, joined, stopped, port_zero_claims;
+    int32_t pid;
+    uint32_t orphaned;
+    uint8_t token[WIRE_TOKEN_SIZE];
+    uint64_t accepted;
+    int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */
+};
+
+struct state_listener {
+    struct address key;
+    struct path path;
+    uint32_t ordinal, listening, backlog, counts;
+    int32_t canonical_fd;
+    uint32_t reserved;
+};
+
+struct state_channel {
+    uint64_t id;
+    uint32_t listener, worker; /* their numbers in the snapshot */
+    int32_t our_fd, their_fd, board_fd;
+    uint32_t listening, closed, blind;
+};
+
+#endif

@@ -1,0 +1,375 @@
+/* state.c - see state.h. Records of fixed size (snapshot.h), slots first, channels last. */
+#include "broker/survive/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/life/drain.h"
+#include "broker/life/fleet.h"
+#include "broker/life/stop.h"
+#include "broker/pool/listener.h"
+#include "broker/pool/session.h"
+#include "broker/pool/worker.h"
+#include "broker/share/adopt.h"
+#include "broker/share/grant.h"
+#include "broker/share/mail.h"
+#include "broker/survive/recount.h"
+#include "broker/survive/snapshot.h"
+
+/* --- writing --- */
+
+struct writer {
+    char *at;
+    size_t room;
+};
+
+static void put(struct writer *writer, const void *record, size_t size)
+{
+    if (writer->room < size) {
+        writer->room = 0;
+        return;
+    }
+    memcpy(writer->at, record, size);
+    writer->at += size;
+    writer->room -= size;
+}
+
+static void put_workers(struct writer *writer, uint32_t *count)
+{
+    struct worker *worker;
+
+    *count = 0;
+    LIST_FOREACH(worker, &workers, all) {
+        struct state_worker record = {
+            .slot = worker->slot,
+            .state = worker->state,
+            .role = fleet_slot(worker->slot)->worker == worker ? ROLE_CURRENT : ROLE_OTHER,
+            .joined = worker->joined,
+            .stopped = worker->stopped,
+            .port_zero_claims = worker->port_zero_claims,
+            .pid = worker->pid,
+            .orphaned = worker->orphaned,
+            .accepted = worker->accepted,
+            .started_ms = worker->started_ms + loop_suspended_ms(),
+            .ready_ms = worker->ready_ms + loop_suspended_ms(),
+        };
+        memcpy(record.token, worker->token, sizeof record.token);
+        worker->number = (*count)++;
+        put(writer, &record, sizeof record);
+    }
+}
+
+static void put_listeners(struct writer *writer, uint32_t *count)
+{
+    struct listener *listener;
+
+    *count = 0;
+    TAILQ_FOREACH(listener, &listeners, all) {
+        if (listener->canonical_fd < 0)
+            continue; /* reserved: its claimant will ask again */
+        struct state_listener record = {
+            .key = listener->key,
+            .path = listener->path,
+            .ordinal = listener->ordinal,
+            .listening = listener->listening,
+            .backlog = (uint32_t)listener->backlog,
+            .counts = listener->counts_number,
+            .canonical_fd = listener->canonical_fd,
+        };
+        listener->number = (*count)++;
+        put(writer, &record, sizeof record);
+    }
+}
+
+static void put_channels(struct writer *writer, uint32_t *count)
+{
+    struct listener *listener;
+
+    *count = 0;
+    TAILQ_FOREACH(listener, &listeners, all)
+        for (uint32_t i = 0; i < listener->channel_count; i++) {
+            const struct channel *channel = listener->channels[i];
+            bool is_over = channel->their_fd < 0 && channel->closed; /* but for a reference */
+            if (is_over || listener->canonical_fd < 0)
+                continue;
+            struct state_channel record = {
+                .id = channel->id,
+                .listener = listener->number,
+                .worker = channel->worker->number,
+                .our_fd = channel->our_fd,
+                .their_fd = channel->their_fd,
+                .board_fd = channel->board_fd,
+                .listening = channel->listening,
+                .closed = channel->closed,
+                .blind = channel->blind,
+            };
+            (*count)++;
+            put(writer, &record, sizeof record);
+        }
+}
+
+static void put_slots(struct writer *writer, uint32_t *count)
+{
+    *count = fleet_slot_count();
+    for (uint32_t i = 0; i < *count; i++) {
+        const struct fleet_slot *slot = fleet_slot(i);
+        struct state_slot record = {slot->restarts, slot->failures, slot->accepted};
+        put(writer, &record, sizeof record);
+    }
+}
+
+/* The times in it are true until we are suspended. */
+static bool is_out_of_date(void)
+{
+    static int64_t noted_ms;
+    bool was_suspended = loop_suspended_ms() != noted_ms;
+
+    noted_ms = loop_suspended_ms();
+    return journal_take_touch() || was_suspended;
+}
+
+void state_save(void)
+{
+    struct state_head head = {
+        .rendezvous_fds = {session_rendezvous_fd(0), session_rendezvous_fd(1)},
+        .direct = runtime.handoff == HANDOFF_DIRECT,
+        .stopping = stop_is_under_way(),
+    };
+    size_t size;
+
+    if (!is_out_of_date())
+        return;
+    char *room = journal_snapshot_room(&size);
+    struct writer writer = {room + sizeof head, size - sizeof head};
+    put_slots(&writer, &head.slots);
+    put_workers(&writer, &head.workers);
+    put_listeners(&writer, &head.listeners);
+    put_channels(&writer, &head.channels);
+    if (writer.room == 0) {
+        log_error("cannot note the state of so many workers: a crash of the broker loses them; "
+                  "start fewer");
+        return;
+    }
+    memcpy(room, &head, sizeof head);
+    journal_publish_snapshot((size_t)(writer.at - room));
+}
+
+/* --- reading --- */
+
+struct snapshot {
+    const struct state_head *head;
+    const struct state_slot *slots;
+    const struct state_worker *workers;
+    const struct state_listener *listeners;
+    const struct state_channel *channels;
+};
+
+/* What another version, or a bug, may have written must not lead outside. */
+static bool is_sound(const struct snapshot *snapshot)
+{
+    const struct state_head *head = snapshot->head;
+
+    if (head->slots > CONFIG_WORKERS_MAX)
+        return false;
+    for (uint32_t i = 0; i < head->workers; i++)
+        if (snapshot->workers[i].slot >= head->slots || snapshot->workers[i].state > WORKER_GONE)
+            return false;
+    for (uint32_t i = 0; i < head->listeners; i++)
+        if (snapshot->listeners[i].key.len > sizeof snapshot->listeners[i].key.storage)
+            return false;
+    for (uint32_t i = 0; i < head->channels; i++)
+        if (snapshot->channels[i].listener >= head->listeners ||
+            snapshot->channels[i].worker >= head->workers)
+            return false;
+    return true;
+}
+
+static bool open_snapshot(struct snapshot *snapshot)
+{
+    size_t len;
+    const char *at = journal_snapshot(&len);
+
+    if (!at || len < sizeof *snapshot->head)
+        return false;
+    const struct state_head *head = (const void *)at;
+    snapshot->head = head;
+    snapshot->slots = (const void *)(at + sizeof *head);
+    snapshot->workers = (const void *)(snapshot->slots + head->slots);
+    snapshot->listeners = (const void *)(snapshot->workers + head->workers);
+    snapshot->channels = (const void *)(snapshot->listeners + head->listeners);
+    return (const char *)(snapshot->channels + head->channels) == at + len && is_sound(snapshot);
+}
+
+void state_each_fd(void (*visit)(int fd, void *context), void *context)
+{
+    struct snapshot snapshot;
+
+    if (!open_snapshot(&snapshot))
+        return;
+    for (int i = 0; i < 2; i++)
+        visit(snapshot.head->rendezvous_fds[i], context);
+    for (uint32_t i = 0; i < snapshot.head->listeners; i++) {
+        visit(snapshot.listeners[i].canonical_fd, context);
+        if (snapshot.listeners[i].path.folder_fd >= 0)
+            visit(snapshot.listeners[i].path.folder_fd, context);
+    }
+    for (uint32_t i = 0; i < snapshot.head->channels; i++) {
+        visit(snapshot.channels[i].our_fd, context);
+        if (snapshot.channels[i].their_fd >= 0)
+            visit(snapshot.channels[i].their_fd, context);
+        visit(snapshot.channels[i].board_fd, context);
+    }
+}
+
+static struct worker *load_worker(const struct state_worker *record)
+{
+    struct worker *worker = worker_create(record->slot);
+
+    if (!worker)
+        abort();
+    memcpy(worker->token, record->token, sizeof worker->token);
+    worker->state = (enum worker_state)record->state;
+    worker->pid = record->pid;
+    worker->joined = record->joined;
+    worker->orphaned = record->orphaned;
+    worker->stopped = record->stopped;
+    worker->port_zero_claims = record->port_zero_claims;
+    worker->accepted = record->accepted;
+    worker->started_ms = record->started_ms - loop_suspended_ms();
+    worker->ready_ms = record->ready_ms - loop_suspended_ms();
+    return worker;
+}
+
+static struct listener *load_listener(const struct state_listener *record, state_fd_map *map)
+{
+    int folder_fd = record->path.folder_fd;
+    struct listener *listener =
+        listener_create(&record->key, record->ordinal, folder_fd < 0 ? -1 : map(folder_fd));
+
+    if (!listener)
+        abort();
+    folder_fd = listener->path.folder_fd;
+    listener->path = record->path;
+    listener->path.folder_fd = folder_fd;
+    listener->backlog = (int)record->backlog;
+    listener->listening = record->listening;
+    listener_adopt_counts(listener, record->counts);
+    if (listener_set_canonical(listener, map(record->canonical_fd)) < 0)
+        log_error("cannot watch a listener again: %s; restart the server", strerror(errno));
+    return listener;
+}
+
+/* A crash in the turn in which the channel was closed: the snapshot is older than that. */
+static bool was_closed(int our_fd, int their_fd, int board_fd, bool keeps_theirs)
+{
+    if (channel_is_end(our_fd) && channel_is_end(their_fd) == keeps_theirs && board_fd >= 0)
+        return false;
+    if (channel_is_end(our_fd))
+        close(our_fd);
+    if (channel_is_end(their_fd))
+        close(their_fd);
+    return true;
+}
+
+static void load_channel(const struct state_channel *record, struct listener *listener,
+                         struct worker *worker, state_fd_map *map)
+{
+    int our_fd = map(record->our_fd);
+    int their_fd = record->their_fd < 0 ? -1 : map(record->their_fd);
+    int board_fd = map(record->board_fd);
+
+    if (was_closed(our_fd, their_fd, board_fd, record->their_fd >= 0))
+        return;
+    struct channel *channel =
+        channel_restore(listener, worker, record->id, our_fd, their_fd, board_fd);
+    if (!channel) {
+        log_error("cannot take over a channel of worker %u: %s; it will be recalled from",
+                  worker->slot, strerror(errno));
+        return;
+    }
+    channel->listening = record->listening;
+    worker->has_listened |= record->listening;
+    channel->closed = record->closed;
+    channel->blind = record->blind;
+    grant_mark(channel);
+    mail_watch(channel);
+    recount_channel(channel);
+}
+
+/* What goes on from here: watch the process, or go through the motions of its end. */
+static void resume_worker(struct worker *worker, uint32_t role)
+{
+    struct fleet_slot *slot = fleet_slot(worker->slot);
+
+    if (role == ROLE_CURRENT)
+        slot->worker = worker;
+    if (worker->state == WORKER_GONE) {
+        worker_bury(worker);
+        return;
+    }
+    if (adopt_worker(worker) && role != ROLE_CURRENT)
+        drain_begin(worker);
+}
+
+/* Workers that take by themselves read no channel, the others nothing else: as it was it stays. */
+static void settle_handoff(const struct state_head *head)
+{
+    bool direct = runtime.handoff == HANDOFF_DIRECT;
+
+    if (head->workers == 0 || direct == (head->direct != 0))
+        return;
+    log_info("--handoff stays %s, as the workers of the broker before have it; to change it, stop "
+             "this instance and start it again",
+             head->direct ? "direct" : "auto");
+    runtime.handoff = head->direct ? HANDOFF_DIRECT : HANDOFF_AUTO;
+}
+
+bool state_was_stopping(void)
+{
+    struct snapshot snapshot;
+
+    return open_snapshot(&snapshot) && snapshot.head->stopping;
+}
+
+int state_load(state_fd_map *map)
+{
+    struct snapshot snapshot;
+
+    if (!open_snapshot(&snapshot)) {
+        errno = EPROTO;
+        return -1;
+    }
+    const struct state_head *head = snapshot.head;
+    struct worker **loaded_workers = calloc(head->workers + 1, sizeof(struct worker *));
+    struct listener **loaded_listeners = calloc(head->listeners + 1, sizeof(struct listener *));
+    if (!loaded_workers || !loaded_listeners)
+        abort();
+    settle_handoff(head);
+    for (uint32_t i = 0; i < head->slots; i++)
+        adopt_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,
+                   snapshot.slots[i].accepted);
+    for (uint32_t i = 0; i < head->workers; i++)
+        loaded_workers[i] = load_worker(&snapshot.workers[i]);
+    for (uint32_t i = 0; i < head->listeners; i++) {
+        loaded_listeners[i] = load_listener(&snapshot.listeners[i], map);
+        if (loaded_listeners[i]->listening)
+            fleet_was_ready();
+    }
+    for (uint32_t i = 0; i < head->channels; i++)
+        load_channel(&snapshot.channels[i], loaded_listeners[snapshot.channels[i].listener],
+                     loaded_workers[snapshot.channels[i].worker], map);
+    for (uint32_t i = 0; i < head->workers; i++)
+        resume_worker(loaded_workers[i], snapshot.workers[i].role);
+    for (uint32_t i = 0; i < 2; i++)
+        session_listen(map(head->rendezvous_fds[i]));
+    free(loaded_workers);
+    free(loaded_listeners);
+    recount_finish();
+    return 0;
+}

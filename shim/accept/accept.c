@@ -1,0 +1,258 @@
+/*
+ * accept.c - accept() on a shared listener: one recvmsg on the channel, or, where connections wait
+ * and this thread would block anyway, one accept4 on the canonical socket.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "proto/fdpass.h"
+#include "shim/accept/prefork.h"
+#include "shim/base/fdmap.h"
+#include "shim/base/next.h"
+#include "shim/base/userptr.h"
+#include "shim/record/vlisten.h"
+#include "shim/take/direct.h"
+#include "shim/take/wait.h"
+
+/* accept(2): the address is cut to the room given, *len becomes what it would have needed. */
+static void copy_peer(const struct wire_offer *offer, struct sockaddr *addr, socklen_t *len)
+{
+    if (!addr)
+        return;
+    memcpy(addr, offer->addr, *len < offer->addr_len ? *len : offer->addr_len);
+    *len = offer->addr_len;
+}
+
+static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flags)
+{
+    bool have = (offer->flags & WIRE_OFFER_NONBLOCK) != 0;
+    bool want = (flags & SOCK_NONBLOCK) != 0;
+
+    if (have != want)
+        NEXT(fcntl)
+    (conn_fd, F_SETFL, (NEXT(fcntl)(conn_fd, F_GETFL) & ~O_NONBLOCK) | (want ? O_NONBLOCK : 0));
+}
+
+static int adopt_connection(struct vlisten *listener, int fd, int conn_fd)
+{
+    fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
+    vlisten_note_new_fd(conn_fd);
+    board_set_worker_flag(listener->board, BOARD_CROWDED, vlisten_is_table_nearly_full());
+    if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
+        atomic_store(&vlisten_has_accepted, true);
+    wait_learn(listener, fd);
+    return conn_fd;
+}
+
+int vlisten_take_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                          int flags)
+{
+    int conn_fd = NEXT(accept4)(vlisten_real_fd(listener, fd), addr, len, flags);
+
+    if (conn_fd < 0)
+        return -1;
+    atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
+    direct_note_success(listener);
+    return adopt_connection(listener, fd, conn_fd);
+}
+
+/* The canonical socket never blocks here. The broker shuts it for all when the pool stops: to this
+ * program nobody connects any more. */
+static int try_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                        int flags)
+{
+    int conn_fd = vlisten_take_directly(listener, fd, addr, len, flags);
+
+    if (conn_fd < 0 && errno == EINVAL && !vlisten_is_shut_down(listener))
+        errno = EAGAIN;
+    return conn_fd;
+}
+
+int vlisten_accept_timeout_ms(int fd)
+{
+    struct timeval timeout = {0};
+    socklen_t len = sizeof timeout;
+
+    NEXT(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &len);
+    if (timeout.tv_sec == 0 && timeout.tv_usec == 0)
+        return -1;
+    if (timeout.tv_sec >= INT_MAX / 1000)
+        return INT_MAX; /* 24 days are as long as poll can wait */
+    return (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000);
+}
+
+/*
+ * Near the end of the fd table recvmsg would destroy the connection (unix(7): no room, MSG_CTRUNC).
+ * Prove that there is room while nothing is received yet, then receive without waiting.
+ */
+static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_offer *offer,
+                                 int *conn_fd, int flags)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+    for (;;) {
+        int proof_fd = NEXT(fcntl)(atomic_load(&listener->shadow_fd), F_DUPFD_CLOEXEC, 0);
+        if (proof_fd < 0) {
+            errno = EMFILE;
+            return -1;
+        }
+        int ready = 1;
+        if (!vlisten_is_nonblock(listener))
+            ready = NEXT(poll)(&readable, 1, vlisten_accept_timeout_ms(fd));
+        int saved = errno;
+        NEXT(close)(proof_fd);
+        errno = ready == 0 ? EAGAIN : saved;
+        if (ready <= 0)
+            return -1;
+        ssize_t got = fdpass_recv(fd, offer, sizeof *offer, conn_fd, flags | MSG_DONTWAIT, NULL);
+        if (got >= 0 || errno != EAGAIN || vlisten_is_nonblock(listener))
+            return got;
+    }
+}
+
+static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offer, int *conn_fd,
+                       int flags)
+{
+    int receive_flags = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0;
+
+    if (vlisten_is_table_nearly_full())
+        return receive_carefully(listener, fd, offer, conn_fd, receive_flags);
+    return fdpass_recv(fd, offer, sizeof *offer, conn_fd, receive_flags, NULL);
+}
+
+/* Waits on the channel as recvmsg does, and says so meanwhile when this may block. */
+static ssize_t receive_visibly(struct vlisten *listener, int fd, struct wire_offer *offer,
+                               int *conn_fd, int flags)
+{
+    if (vlisten_is_nonblock(listener))
+        return receive(listener, fd, offer, conn_fd, flags);
+    wait_begin(vlisten_bit(vlisten_index(listener)));
+    ssize_t got = receive(listener, fd, offer, conn_fd, flags);
+    wait_end();
+    return got;
+}
+
+static int finish_take(struct vlisten *listener, int fd, const struct wire_offer *offer,
+                       int conn_fd, int flags)
+{
+    struct board *board = listener->board;
+
+    atomic_fetch_add(&board->worker.taken, 1);
+    if (board_has_flag(board, BOARD_BLIND) && board_claim_wake(board))
+        vlisten_wake_broker(listener);
+    match_nonblock(conn_fd, offer, flags);
+    return adopt_connection(listener, fd, conn_fd);
+}
+
+/* The program shut it down or closed it, or the broker died. */
+static int on_end_of_file(struct vlisten *listener, int fd)
+{
+    if (vlisten_is_shut_down(listener)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!vlisten_has_fd(listener, fd)) {
+        errno = EBADF;
+        return -1;
+    }
+    prefork_fall_back(listener, fd);
+    if (atomic_load(&listener->direct))
+        return PREFORK_OVER; /* take the other way */
+    errno = EMFILE;          /* the canonical socket could not be put there */
+    return -1;
+}
+
+/* A datagram that brought no connection for the program. */
+static void discard(struct vlisten *listener, const struct wire_offer *offer, size_t got,
+                    int conn_fd)
+{
+    if (conn_fd >= 0) {
+        NEXT(close)(conn_fd);
+    } else if (wire_check(offer, got, true) == WIRE_OFFER) {
+        atomic_fetch_add(&listener->board->worker.taken, 1);
+        atomic_fetch_add(&listener->board->worker.lost, 1);
+        vlisten_learn_fd_limit(); /* prlimit(1) has lowered it from outside: once is enough */
+    }
+}
+
+static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                      int flags)
+{
+    struct wire_offer offer;
+    int conn_fd;
+
+    for (;;) {
+        if (direct_should_try(listener)) {
+            conn_fd = try_directly(listener, fd, addr, len, flags);
+            if (conn_fd >= 0 || errno != EAGAIN)
+                return conn_fd;
+        }
+        ssize_t got = receive_visibly(listener, fd, &offer, &conn_fd, flags);
+        if (got < 0 && errno == ECONNRESET)
+            continue; /* the broker died with mail unread; what it sent is still to come */
+        if (got < 0)
+            return -1;
+        if (got > 0 && conn_fd >= 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
+            copy_peer(&offer, addr, len);
+            return finish_take(listener, fd, &offer, conn_fd, flags);
+        }
+        if (got == 0)
+            return on_end_of_file(listener, fd);
+        discard(listener, &offer, (size_t)got, conn_fd);
+    }
+}
+
+/* An argument that accept(2) refuses only once a connection is there; ours stays queued. */
+static int refuse(struct vlisten *listener, int fd, int error)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    int timeout_ms = vlisten_is_nonblock(listener) ? 0 : vlisten_accept_timeout_ms(fd);
+    int ready = NEXT(poll)(&readable, 1, timeout_ms);
+
+    if (ready >= 0)
+        errno = ready == 0 ? EAGAIN : error;
+    return -1;
+}
+
+/* 0, or the errno for these places to put the peer's address. */
+static int check_room(const struct sockaddr *addr, const socklen_t *len)
+{
+    if (!addr)
+        return 0;
+    if (!userptr_is_writable(len, sizeof *len, USERPTR_LEN))
+        return EFAULT;
+    if ((int)*len < 0)
+        return EINVAL;
+    size_t used = *len < WIRE_ADDRESS_MAX ? *len : WIRE_ADDRESS_MAX;
+    return userptr_is_writable(addr, used, USERPTR_ADDR) ? 0 : EFAULT;
+}
+
+int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                   int flags)
+{
+    int saved = errno;
+    uint32_t state = atomic_load_explicit(&listener->board->worker.flags, memory_order_relaxed);
+
+    if ((flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !(state & BOARD_LISTENING)) {
+        errno = EINVAL;
+        return -1;
+    }
+    int bad = check_room(addr, len);
+    if (bad)
+        return refuse(listener, fd, bad);
+    atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
+    /* so that the next connection comes the way it is wanted */
+    board_set_worker_flag(listener->board, BOARD_WANTS_NONBLOCK, (flags & SOCK_NONBLOCK) != 0);
+    int conn_fd;
+    do
+        conn_fd = atomic_load(&listener->direct) ? prefork_accept(listener, fd, addr, len, flags)
+                                                 : take_offer(listener, fd, addr, len, flags);
+    while (conn_fd == PREFORK_OVER);
+    if (conn_fd >= 0)
+        errno = saved;
+    return conn_fd;
+}

@@ -1,0 +1,39 @@
+/*
+ * prefork.h - a listener whose fd is the canonical socket itself, shared by all copies as in
+ * classic pre-forking: --handoff direct, and what is left when the broker has died.
+ *
+ * O_NONBLOCK belongs to the open socket, which all copies share. It is off until one of them asks
+ * for it, and then stays on: who still wants to block has that played by poll(2). The channel is
+ * kept hidden meanwhile. Lock-free, errno and thread-safety as in vlisten.h.
+ */
+#ifndef SSHIM_SHIM_ACCEPT_PREFORK_H
+#define SSHIM_SHIM_ACCEPT_PREFORK_H
+
+#include <stdbool.h>
+
+#include "shim/record/vlisten.h"
+
+/* After listen(2), under --handoff direct: swaps the channel behind the program's fd and the hidden
+ * canonical socket. */
+void prefork_begin(struct vlisten *listener, int fd);
+
+/* The broker has died: the canonical socket replaces the channel, which is of no more use. */
+void prefork_fall_back(struct vlisten *listener, int fd);
+
+/* After exec: fd is a canonical socket that this process was given. The record of it, or NULL. */
+struct vlisten *prefork_recognise(int fd);
+
+/* accept4(2), with addr and len already checked. PREFORK_OVER: a new broker has given a channel,
+ * which is there instead now. */
+#define PREFORK_OVER (-2)
+int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                   int flags);
+
+/* shutdown(2): puts the channel back, on which the others' connections cannot be seen. False: there
+ * is none. */
+bool prefork_end(struct vlisten *listener, int fd);
+
+/* The program sets O_NONBLOCK, among these status flags or by FIONBIO; 0, or -1 as fcntl(2). */
+int prefork_set_flags(struct vlisten *listener, int fd, unsigned long flags);
+
+#endif

@@ -1,0 +1,119 @@
+/* env.c - reads SSHIM_* once. Hooks run before our constructor (other libraries' constructors open
+ * sockets), so the first caller reads. */
+#include "shim/base/env.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct env env;
+_Atomic int env_state;
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+static bool parse_token(const char *text, uint8_t token[WIRE_TOKEN_SIZE])
+{
+    for (size_t i = 0; i < WIRE_TOKEN_SIZE; i++) {
+        int high = hex_digit(text[2 * i]);
+        int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+        if (low < 0)
+            return false;
+        token[i] = (uint8_t)(high << 4 | low);
+    }
+    return text[(size_t)2 * WIRE_TOKEN_SIZE] == '\0';
+}
+
+/* UINT32_MAX for anything but a decimal number below it. */
+static uint32_t parse_u32(const char *text)
+{
+    uint64_t value = 0;
+
+    if (!text || !*text)
+        return UINT32_MAX;
+    for (; *text >= '0' && *text <= '9' && value < UINT32_MAX; text++)
+        value = value * 10 + (uint64_t)(*text - '0');
+    return *text || value >= UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+/* "DEV:INO DEV:INO ...", hexadecimal; what makes no sense ends the list. */
+static void parse_files(const char *text)
+{
+    while (text && *text && env.file_count < ENV_FILES_MAX) {
+        uint64_t numbers[2] = {0, 0};
+        for (int i = 0; i < 2; i++) {
+            if (hex_digit(*text) < 0)
+                return;
+            for (; hex_digit(*text) >= 0; text++)
+                numbers[i] = numbers[i] << 4 | (uint64_t)hex_digit(*text);
+            if (*text != (i == 0 ? ':' : ' '))
+                return;
+            text++;
+        }
+        env.files[env.file_count++] = (struct env_file){numbers[0], numbers[1]};
+    }
+}
+
+/* "NAME=value" one after the other, each with its end. */
+static char kept_text[ENV_KEPT_SIZE];
+static const char *kept[ENV_KEPT_MAX];
+
+static size_t keep(unsigned i, const char *name, size_t used)
+{
+    const char *value = getenv(name);
+    size_t name_len = strlen(name);
+    size_t value_len = value ? strlen(value) : 0;
+
+    if (!value || used + name_len + value_len + 2 > sizeof kept_text)
+        return used;
+    memcpy(kept_text + used, name, name_len);
+    kept_text[used + name_len] = '=';
+    memcpy(kept_text + used + name_len + 1, value, value_len + 1);
+    kept[i] = kept_text + used;
+    return used + name_len + value_len + 2;
+}
+
+static void keep_all(void)
+{
+    static const char *const names[] = {"SSHIM_BROKER", "SSHIM_TOKEN", "SSHIM_WORKER_ID",
+                                        "SSHIM_OWNER",  "SSHIM_SHARE", "SSHIM_PATHS",
+                                        "LD_PRELOAD"};
+    static_assert(sizeof names / sizeof names[0] == ENV_KEPT_MAX, "each has its place");
+    size_t used = 0;
+
+    for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
+        used = keep(i, names[i], used);
+}
+
+const char *env_get_kept(unsigned i)
+{
+    return kept[i];
+}
+
+void env_read(void)
+{
+    const char *broker = getenv("SSHIM_BROKER");
+    const char *token = getenv("SSHIM_TOKEN");
+    const char *share = getenv("SSHIM_SHARE");
+
+    if (!broker || !*broker) {
+        atomic_store_explicit(&env_state, 1, memory_order_release);
+        return;
+    }
+    size_t len = strlen(broker);
+    env.broken = len >= sizeof env.broker;
+    memcpy(env.broker, broker, env.broken ? sizeof env.broker - 1 : len);
+    env.auth.slot = WIRE_SLOT_NONE;
+    if (token && parse_token(token, env.auth.token))
+        env.auth.slot = parse_u32(getenv("SSHIM_WORKER_ID"));
+    env.owner_uid = parse_u32(getenv("SSHIM_OWNER"));
+    parse_files(getenv("SSHIM_PATHS"));
+    env.share_all = share && strcmp(share, "all") == 0;
+    keep_all();
+    atomic_store_explicit(&env_state, 2, memory_order_release);
+}

@@ -1,0 +1,59 @@
+/*
+ * env.h - what the environment told this process. The only caller of getenv in the shim.
+ *
+ * Copied once: setproctitle(3) overwrites the memory that getenv(3) points into, and servers clear
+ * their environment.
+ */
+#ifndef SSHIM_SHIM_BASE_ENV_H
+#define SSHIM_SHIM_BASE_ENV_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/wire.h"
+
+#define ENV_BROKER_MAX 108 /* sun_path */
+#define ENV_FILES_MAX 16
+
+struct env_file {
+    uint64_t dev, ino;
+};
+
+struct env {
+    char broker[ENV_BROKER_MAX]; /* $SSHIM_BROKER: the path of the broker's control socket */
+    struct wire_auth auth; /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; slot WIRE_SLOT_NONE for a joiner */
+    uint32_t owner_uid;    /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
+    struct env_file files[ENV_FILES_MAX]; /* $SSHIM_PATHS: socket files that the broker had */
+    unsigned file_count;
+    bool share_all; /* $SSHIM_SHARE=all: port 0 is shared as well */
+    bool broken;    /* $SSHIM_BROKER cannot be a path of a socket */
+};
+
+extern struct env env;
+extern _Atomic int env_state; /* 0 not read yet, 1 inert, 2 managed */
+
+/* Reads the environment; idempotent, thread-safe (all threads would write the same),
+ * async-signal-safe. */
+void env_read(void);
+
+#define ENV_KEPT_MAX 7
+#define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
+
+/* What made this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX; NULL: it was not
+ * set. */
+const char *env_get_kept(unsigned i);
+
+/* Whether a broker was named. Hooks ask this first: where it is false they do nothing but call the
+ * next function. */
+static inline bool env_managed(void)
+{
+    int state = atomic_load_explicit(&env_state, memory_order_acquire);
+    if (__builtin_expect(state == 0, 0)) {
+        env_read();
+        state = atomic_load_explicit(&env_state, memory_order_acquire);
+    }
+    return __builtin_expect(state == 2, 0);
+}
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * fdmap.h - what this process knows about each of its fd numbers. A cache: identity lives in the
+ * kernel (vlisten.h), a missing or stale entry costs a look-up, never correctness.
+ *
+ * All functions are lock-free, thread-safe and async-signal-safe.
+ */
+#ifndef SSHIM_SHIM_BASE_FDMAP_H
+#define SSHIM_SHIM_BASE_FDMAP_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define FDMAP_SIZE                                                                                 \
+    (1 << 20) /* numbers above are always unknown; untouched pages cost no memory                  \
+               */
+
+enum fdmap_kind {
+    FDMAP_UNKNOWN,  /* not looked at, or closed */
+    FDMAP_FOREIGN,  /* not ours */
+    FDMAP_LISTENER, /* worker's end of a channel; index of its vlisten */
+    FDMAP_CONN,     /* an accepted connection; index of the vlisten it came by */
+    FDMAP_EPOLL,    /* an epoll fd that a listener is registered in; index of its wait set */
+    FDMAP_HIDDEN,   /* an fd of the shim's own that the program must not touch; index of its vlisten
+                     */
+};
+
+struct fdmap_entry {
+    enum fdmap_kind kind;
+    unsigned index;
+};
+
+extern _Atomic uint16_t fdmap_table[FDMAP_SIZE];
+extern _Atomic int fdmap_last_conn; /* no number above it is marked FDMAP_CONN */
+
+static inline struct fdmap_entry fdmap_unpack(uint16_t raw)
+{
+    return (struct fdmap_entry){(enum fdmap_kind)(raw >> 8), raw & 0xffu};
+}
+
+static inline struct fdmap_entry fdmap_get(int fd)
+{
+    if (fd < 0 || fd >= FDMAP_SIZE)
+        return (struct fdmap_entry){FDMAP_UNKNOWN, 0};
+    return fdmap_unpack(atomic_load_explicit(&fdmap_table[fd], memory_order_relaxed));
+}
+
+/* Sets the entry and returns the one that was there. */
+static inline struct fdmap_entry fdmap_set(int fd, enum fdmap_kind kind, unsigned index)
+{
+    if (fd < 0 || fd >= FDMAP_SIZE)
+        return (struct fdmap_entry){FDMAP_UNKNOWN, 0};
+    uint16_t raw = (uint16_t)((unsigned)kind << 8 | index);
+    if (kind == FDMAP_CONN && fd > atomic_load_explicit(&fdmap_last_conn, memory_order_relaxed))
+        atomic_store_explicit(&fdmap_last_conn, fd, memory_order_relaxed);
+    return fdmap_unpack(atomic_exchange_explicit(&fdmap_table[fd], raw, memory_order_relaxed));
+}
+
+static inline struct fdmap_entry fdmap_clear(int fd)
+{
+    if (fdmap_get(fd).kind == FDMAP_UNKNOWN)
+        return (struct fdmap_entry){FDMAP_UNKNOWN, 0};
+    return fdmap_set(fd, FDMAP_UNKNOWN, 0);
+}
+
+/* In a forked child: the connections are the parent's to count. */
+void fdmap_forget_connections(void);
+
+/* The first fd at or after fd that has this kind, or -1. */
+int fdmap_find(int fd, enum fdmap_kind kind);
+
+#endif

@@ -1,0 +1,232 @@
+/* link.c - the shim's side of a link. Knows the messages, not what they are for. */
+#include "shim/base/link.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proto/fdpass.h"
+#include "proto/scoreboard.h"
+#include "shim/base/env.h"
+#include "shim/base/next.h"
+
+static const char abstract_prefix[] = "sshim:";
+
+/* A stranger may have bound the abstract name while no broker lived: only the broker's own user
+ * gets our token. */
+static bool peer_is_broker(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    if (NEXT(getsockopt)(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid() || peer.uid == env.owner_uid;
+}
+
+static int connect_once(const struct sockaddr_un *addr, socklen_t len, int deadline_ms)
+{
+    struct timeval deadline = {deadline_ms / 1000, deadline_ms % 1000 * 1000};
+    int fd = NEXT(socket)(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    NEXT(setsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+    NEXT(setsockopt)(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
+    int result;
+    do
+        result = NEXT(connect)(fd, (const struct sockaddr *)addr, len);
+    while (result < 0 && errno == EINTR);
+    if (result == 0 && !peer_is_broker(fd)) {
+        errno = EPERM;
+        result = -1;
+    }
+    if (result == 0)
+        return fd;
+    int saved = errno;
+    NEXT(close)(fd);
+    errno = saved;
+    return -1;
+}
+
+int link_open(void)
+{
+    return link_open_within(LINK_DEADLINE_S * 1000);
+}
+
+int link_open_within(int deadline_ms)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    size_t name_len = strlen(env.broker);
+    size_t prefix_len = sizeof abstract_prefix - 1;
+    int old_state;
+    int fd = -1;
+
+    if (env.broken || name_len + prefix_len + 1 > sizeof addr.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
+    memcpy(addr.sun_path + 1, abstract_prefix, prefix_len);
+    memcpy(addr.sun_path + 1 + prefix_len, env.broker, name_len);
+    fd = connect_once(
+        &addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + prefix_len + name_len),
+        deadline_ms);
+    if (fd < 0) {
+        memset(&addr.sun_path, 0, sizeof addr.sun_path);
+        memcpy(addr.sun_path, env.broker, name_len);
+        fd = connect_once(&addr, sizeof addr, deadline_ms);
+    }
+    pthread_setcancelstate(old_state, NULL);
+    return fd;
+}
+
+/* Receives one message of this type; *fd as it came. */
+static int receive(int link_fd, enum wire_type type, void *bytes, size_t size_bytes, int *fd)
+{
+    ssize_t got;
+
+    do
+        got = fdpass_recv(link_fd, bytes, size_bytes, fd, MSG_CMSG_CLOEXEC, NULL);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        if (errno == EAGAIN)
+            errno = ETIMEDOUT;
+        return -1;
+    }
+    if (wire_check(bytes, (size_t)got, *fd >= 0) == (int)type)
+        return 0;
+    if (*fd >= 0)
+        NEXT(close)(*fd);
+    *fd = -1;
+    errno = got == 0 ? ECONNRESET : EPROTO;
+    return -1;
+}
+
+static int receive_grant(int link_fd, struct link_grant *grant)
+{
+    struct wire_grant answer;
+    struct wire_head head;
+
+    if (receive(link_fd, WIRE_GRANT, &answer, sizeof answer, &grant->channel_fd) < 0)
+        return -1;
+    grant->verdict = (enum wire_verdict)answer.verdict;
+    grant->error = answer.error;
+    grant->channel = answer.channel;
+    grant->backlog = (int)answer.backlog;
+    if (grant->verdict != WIRE_SHARED)
+        return 0;
+    if (receive(link_fd, WIRE_SHADOW, &head, sizeof head, &grant->shadow_fd) < 0)
+        return -1;
+    return receive(link_fd, WIRE_BOARD, &head, sizeof head, &grant->board_fd);
+}
+
+int link_ask(int link_fd, const void *request, size_t len_bytes, int fd, struct link_grant *grant)
+{
+    int old_state;
+    int result;
+
+    *grant = (struct link_grant){.channel_fd = -1, .shadow_fd = -1, .board_fd = -1};
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
+    do
+        result = fdpass_send(link_fd, request, len_bytes, fd, 0);
+    while (result < 0 && errno == EINTR);
+    if (result == 0)
+        result = receive_grant(link_fd, grant);
+    pthread_setcancelstate(old_state, NULL);
+    if (result < 0)
+        link_grant_finish(grant);
+    return result;
+}
+
+static void close_kept(int *fd)
+{
+    if (*fd >= 0)
+        NEXT(close)(*fd);
+    *fd = -1;
+}
+
+void link_grant_finish(struct link_grant *grant)
+{
+    int saved = errno;
+    close_kept(&grant->channel_fd);
+    close_kept(&grant->shadow_fd);
+    close_kept(&grant->board_fd);
+    errno = saved;
+}
+
+void link_grant_refuse(const struct link_grant *grant, int channel_fd)
+{
+    int saved = errno;
+    struct wire_head goodbye;
+    struct board *board =
+        mmap(NULL, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, grant->board_fd, 0);
+
+    if (board != MAP_FAILED) {
+        wire_head_init(&goodbye, WIRE_CLOSE);
+        if (atomic_fetch_sub(&board->worker.holders, 1) == 1 && channel_fd >= 0)
+            fdpass_send(channel_fd, &goodbye, sizeof goodbye, -1, MSG_DONTWAIT);
+        munmap(board, BOARD_SIZE);
+    }
+    errno = saved;
+}
+
+static const char *reason(int error)
+{
+    switch (error) {
+    case ECONNREFUSED: return "no broker listens there";
+    case ENOENT: return "no such socket";
+    case EACCES: return "permission denied";
+    case EPERM: return "the process that listens there is not the broker's user";
+    case ETIMEDOUT: return "it does not answer";
+    case ECONNRESET: return "it refused this process";
+    case ENAMETOOLONG: return "the path is too long for a socket";
+    case ENOTDIR: return "a component of the path is not a folder";
+    case EPROTO: return "it is of another version";
+    default: return "the connection failed";
+    }
+}
+
+static void say(const char *const *parts, int count)
+{
+    struct iovec lines[8];
+    int saved = errno;
+
+    for (int i = 0; i < count; i++)
+        lines[i] = (struct iovec){(void *)(uintptr_t)parts[i], strlen(parts[i])};
+    if (writev(STDERR_FILENO, lines, count) < 0)
+        errno = saved; /* nobody to tell */
+    errno = saved;
+}
+
+void link_complain(int error)
+{
+    const char *parts[] = {
+        "sshim: cannot join the broker at ",
+        env.broker,
+        ": ",
+        reason(error),
+        "; start one with 'sshim run -w 0 --control PATH' or unset SSHIM_BROKER\n",
+    };
+
+    say(parts, sizeof parts / sizeof parts[0]);
+}
+
+void link_complain_full(void)
+{
+    static _Atomic bool said;
+    const char *text =
+        "sshim: this process shares as many listeners as it can; further ones are its "
+        "own, and their addresses are in use for other copies\n";
+
+    if (!atomic_exchange(&said, true))
+        say(&text, 1);
+}

@@ -1,0 +1,62 @@
+/*
+ * link.h - one request to the broker: connect, ask, answer, close. Nothing is kept open between
+ * requests, so a server that closes every fd, forks or execs loses nothing.
+ *
+ * Blocks for at most LINK_DEADLINE_S; not a cancellation point; leaves no fd behind on failure.
+ */
+#ifndef SSHIM_SHIM_BASE_LINK_H
+#define SSHIM_SHIM_BASE_LINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/wire.h"
+
+#define LINK_DEADLINE_S 20
+
+struct link_grant {
+    enum wire_verdict verdict;
+    int error;
+    uint64_t channel;
+    int backlog;
+    int channel_fd; /* -1 unless given */
+    int shadow_fd;  /* -1 unless given */
+    int board_fd;   /* -1 unless given */
+};
+
+/*
+ * Connects to the broker named by the environment: by the abstract name derived from its path (it
+ * works after chroot and for other uids), else by the path. Returns a close-on-exec fd that the
+ * caller closes, or -1 with the errno of connect(2), EPERM when the process that answers is not the
+ * broker's user, or ENAMETOOLONG.
+ */
+int link_open(void);
+
+/* The same with another deadline, for all that is done with that fd. */
+int link_open_within(int deadline_ms);
+
+/*
+ * Sends a request with fd (borrowed, -1 for none) and receives the answer; gives every descriptor
+ * in *grant to the caller. Returns 0, or -1 with the errno of sendmsg(2) or recvmsg(2), ETIMEDOUT,
+ * or EPROTO.
+ */
+int link_ask(int link_fd, const void *request, size_t len_bytes, int fd, struct link_grant *grant);
+
+/*
+ * A WIRE_SHARED of which no record could be made: this process is none of those who hold the
+ * listener. The broker, which has counted it, is told on channel_fd (borrows; -1 tells nobody) when
+ * there is no other. Keeps the grant.
+ */
+void link_grant_refuse(const struct link_grant *grant, int channel_fd);
+
+/* Closes what a grant holds and has not been taken out (set to -1). */
+void link_grant_finish(struct link_grant *grant);
+
+/* Says on fd 2, in one line, why the broker cannot be reached. This and the next are all that the
+ * shim ever says; errno is kept. */
+void link_complain(int error);
+
+/* Says, once, that no more listeners can be shared. */
+void link_complain_full(void);
+
+#endif

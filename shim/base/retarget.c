@@ -1,0 +1,218 @@
+/* retarget.c - finds dups and epoll registrations in /proc/self (see proc(5), fdinfo) and moves
+ * them. */
+#include "shim/base/retarget.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "shim/base/fdmap.h"
+#include "shim/base/next.h"
+
+struct registration {
+    int epoll_fd;
+    int fd;
+    struct epoll_event event;
+};
+
+struct plan {
+    int fds[RETARGET_MAX];
+    int fd_count;
+    struct registration registrations[RETARGET_MAX];
+    int registration_count;
+};
+
+static bool plan_has(const struct plan *plan, int fd)
+{
+    for (int i = 0; i < plan->fd_count; i++)
+        if (plan->fds[i] == fd)
+            return true;
+    return false;
+}
+
+/* Skips spaces, reads a number of this base and moves *text behind it. */
+static uint64_t parse_number(const char **text, int base)
+{
+    uint64_t value = 0;
+
+    while (**text == ' ' || **text == '\t')
+        (*text)++;
+    for (;; (*text)++) {
+        char c = **text;
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+        if (digit >= base)
+            return value;
+        value = value * (uint64_t)base + (uint64_t)digit;
+    }
+}
+
+static void append_number(char *end, unsigned value)
+{
+    char digits[12];
+    int n = 0;
+
+    do
+        digits[n++] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    while (n > 0)
+        *end++ = digits[--n];
+    *end = '\0';
+}
+
+/* Calls visit for every fd number of this process that is open. */
+static void each_open_fd(void (*visit)(int fd, void *context), void *context)
+{
+    alignas(8) char buffer[2048];
+    int dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir_fd < 0)
+        return;
+    for (;;) {
+        long got = NEXT(syscall)(SYS_getdents64, (long)dir_fd, buffer, sizeof buffer);
+        if (got <= 0)
+            break;
+        for (long at = 0; at < got;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(buffer + at);
+            const char *name = entry->d_name;
+            at += entry->d_reclen;
+            if (name[0] >= '0' && name[0] <= '9')
+                visit((int)parse_number(&name, 10), context);
+        }
+    }
+    NEXT(close)(dir_fd);
+}
+
+struct dup_search {
+    struct plan *plan;
+    dev_t dev;
+    ino_t ino;
+};
+
+static void visit_dup(int fd, void *context)
+{
+    struct dup_search *search = context;
+    struct stat info;
+
+    if (search->plan->fd_count == RETARGET_MAX || plan_has(search->plan, fd) ||
+        fdmap_get(fd).kind == FDMAP_HIDDEN)
+        return;
+    if (fstat(fd, &info) == 0 && info.st_ino == search->ino && info.st_dev == search->dev)
+        search->plan->fds[search->plan->fd_count++] = fd;
+}
+
+/* One line of fdinfo: "tfd:        4 events: 80000019 data:     7f0000000004  pos:0 ino:1c sdev:8"
+ */
+static void parse_registration(struct plan *plan, int epoll_fd, const char *line)
+{
+    static const char head[] = "tfd:";
+
+    if (strncmp(line, head, sizeof head - 1) != 0 || plan->registration_count == RETARGET_MAX)
+        return;
+    line += sizeof head - 1;
+    int fd = (int)parse_number(&line, 10);
+    const char *events = strstr(line, "events:");
+    const char *data = strstr(line, "data:");
+    if (!events || !data || !plan_has(plan, fd))
+        return;
+    events += sizeof "events:" - 1;
+    data += sizeof "data:" - 1;
+    struct registration *registration = &plan->registrations[plan->registration_count++];
+    registration->epoll_fd = epoll_fd;
+    registration->fd = fd;
+    registration->event.events = (uint32_t)parse_number(&events, 16);
+    registration->event.data.u64 = parse_number(&data, 16);
+}
+
+static void visit_epoll(int fd, void *context)
+{
+    struct plan *plan = context;
+    char path[48] = "/proc/self/fd/";
+    char link[32];
+    char text[1024];
+    size_t kept = 0;
+
+    append_number(path + strlen(path), (unsigned)fd);
+    if (fdmap_get(fd).kind == FDMAP_LISTENER || fdmap_get(fd).kind == FDMAP_HIDDEN)
+        return; /* a server may have hundreds */
+    ssize_t len = readlink(path, link, sizeof link - 1);
+    if (len < 0)
+        return;
+    link[len] = '\0';
+    if (strcmp(link, "anon_inode:[eventpoll]") != 0)
+        return;
+    memcpy(path, "/proc/self/fdinfo/", sizeof "/proc/self/fdinfo/");
+    append_number(path + strlen(path), (unsigned)fd);
+    int info_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (info_fd < 0)
+        return;
+    for (;;) {
+        ssize_t got = read(info_fd, text + kept, sizeof text - 1 - kept);
+        if (got <= 0)
+            break;
+        kept += (size_t)got;
+        text[kept] = '\0';
+        char *line = text;
+        for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+            *end = '\0';
+            parse_registration(plan, fd, line);
+        }
+        kept = strlen(line);
+        memmove(text, line, kept);
+        if (kept == sizeof text - 1)
+            break; /* no line of fdinfo is that long */
+    }
+    NEXT(close)(info_fd);
+}
+
+static void make_plan(struct plan *plan, int fd)
+{
+    struct stat info;
+
+    plan->fds[0] = fd;
+    plan->fd_count = 1;
+    plan->registration_count = 0;
+    if (fstat(fd, &info) < 0)
+        return;
+    each_open_fd(visit_dup, &(struct dup_search){plan, info.st_dev, info.st_ino});
+    each_open_fd(visit_epoll, plan);
+}
+
+static void each_registration(const struct plan *plan, int operation)
+{
+    for (int i = 0; i < plan->registration_count; i++) {
+        struct registration registration = plan->registrations[i];
+        epoll_ctl(registration.epoll_fd, operation, registration.fd, &registration.event);
+    }
+}
+
+static int replace(int fd, int new_fd)
+{
+    int flags = NEXT(fcntl)(fd, F_GETFD);
+    return NEXT(dup3)(new_fd, fd, flags >= 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+}
+
+int retarget(int fd, int new_fd, int *fds)
+{
+    struct plan plan;
+
+    make_plan(&plan, fd);
+    each_registration(&plan, EPOLL_CTL_DEL);
+    int result = 0;
+    for (int i = 0; i < plan.fd_count && result >= 0; i++)
+        result = replace(plan.fds[i], new_fd);
+    int saved = errno;
+    each_registration(&plan, EPOLL_CTL_ADD);
+    errno = saved;
+    if (result < 0)
+        return -1;
+    memcpy(fds, plan.fds, sizeof(int) * (size_t)plan.fd_count);
+    return plan.fd_count;
+}

@@ -1,0 +1,189 @@
+/*
+ * hooks_exec.c - the exported calls that run another program. A listener that survives exec is a
+ * channel, which only the shim can accept from; masters that clean the environment of what they
+ * execute would leave the shim behind. So what made this process a worker is put back, into that
+ * environment alone, and only when a shared listener is handed down.
+ */
+#include <alloca.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/base/env.h"
+#include "shim/base/fdmap.h"
+#include "shim/base/next.h"
+#include "shim/hooks/hooks.h"
+#include "shim/record/vlisten.h"
+
+/* A vfork child may have put a listener on a number that the table does not know: the low ones are
+ * looked at. */
+#define LOW_FDS 64
+
+static bool is_handed_down(int fd)
+{
+    int flags = NEXT(fcntl)(fd, F_GETFD);
+
+    if (flags < 0 || (flags & FD_CLOEXEC))
+        return false;
+    return fdmap_get(fd).kind == FDMAP_LISTENER || vlisten_is_channel(fd);
+}
+
+static bool hands_down_listener(void)
+{
+    for (int fd = 0; fd < LOW_FDS; fd++)
+        if (is_handed_down(fd))
+            return true;
+    for (int fd = LOW_FDS; (fd = fdmap_find(fd, FDMAP_LISTENER)) >= 0; fd++)
+        if (is_handed_down(fd))
+            return true;
+    return false;
+}
+
+/* setting is "NAME=value". */
+static bool has_name_of(char *const *variables, const char *setting)
+{
+    size_t len = (size_t)(strchr(setting, '=') - setting) + 1;
+
+    for (; variables && *variables; variables++)
+        if (strncmp(*variables, setting, len) == 0)
+            return true;
+    return false;
+}
+
+static size_t count(char *const *list)
+{
+    size_t n = 0;
+
+    while (list && list[n])
+        n++;
+    return n;
+}
+
+static bool lacks_any(char *const *variables)
+{
+    for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
+        if (env_get_kept(i) && !has_name_of(variables, env_get_kept(i)))
+            return true;
+    return false;
+}
+
+static bool must_complete(char *const *variables)
+{
+    int saved = errno;
+    bool must = env_managed() && atomic_load_explicit(&vlisten_any, memory_order_relaxed) &&
+                lacks_any(variables) && hands_down_listener();
+
+    errno = saved;
+    return must;
+}
+
+/* Room for the caller's variables and ours. */
+static char **complete(char *const *variables, char **room)
+{
+    size_t n = 0;
+
+    for (; variables && variables[n]; n++)
+        room[n] = variables[n];
+    for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
+        if (env_get_kept(i) && !has_name_of(variables, env_get_kept(i)))
+            room[n++] = (char *)(uintptr_t)env_get_kept(i);
+    room[n] = NULL;
+    return room;
+}
+
+/* In the caller's frame: nothing may be allocated, and exec does not return. */
+#define COMPLETE(completed, variables)                                                             \
+    char *const *completed = (variables);                                                          \
+    if (must_complete(completed)) {                                                                \
+        void *room_ = alloca((count(completed) + ENV_KEPT_MAX + 1) * sizeof(char *));              \
+        completed = complete(completed, room_);                                                    \
+    }
+
+SSHIM_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+    COMPLETE(variables, envp);
+    return NEXT(execve)(path, argv, variables);
+}
+
+SSHIM_EXPORT int execv(const char *path, char *const argv[])
+{
+    COMPLETE(variables, environ);
+    return NEXT(execve)(path, argv, variables);
+}
+
+SSHIM_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+    COMPLETE(variables, envp);
+    return NEXT(execvpe)(file, argv, variables);
+}
+
+SSHIM_EXPORT int execvp(const char *file, char *const argv[])
+{
+    COMPLETE(variables, environ);
+    return NEXT(execvpe)(file, argv, variables);
+}
+
+SSHIM_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
+{
+    COMPLETE(variables, envp);
+    return NEXT(fexecve)(fd, argv, variables);
+}
+
+/* The arguments of execl and its like as an array, in the caller's frame. */
+#define TAKE_LIST(first, argv, list)                                                               \
+    size_t count_ = 1;                                                                             \
+    va_start(list, first);                                                                         \
+    while (va_arg(list, char *))                                                                   \
+        count_++;                                                                                  \
+    va_end(list);                                                                                  \
+    char **argv = (char **)alloca((count_ + 1) * sizeof(char *));                                  \
+    argv[0] = (char *)(uintptr_t)(first);                                                          \
+    va_start(list, first);                                                                         \
+    for (size_t i_ = 1; i_ <= count_; i_++)                                                        \
+    argv[i_] = va_arg(list, char *)
+
+SSHIM_EXPORT int execl(const char *path, const char *arg, ...)
+{
+    va_list list;
+    TAKE_LIST(arg, argv, list);
+    va_end(list);
+    return execv(path, argv);
+}
+
+SSHIM_EXPORT int execlp(const char *file, const char *arg, ...)
+{
+    va_list list;
+    TAKE_LIST(arg, argv, list);
+    va_end(list);
+    return execvp(file, argv);
+}
+
+SSHIM_EXPORT int execle(const char *path, const char *arg, ...)
+{
+    va_list list;
+    TAKE_LIST(arg, argv, list);
+    char *const *envp = va_arg(list, char *const *);
+    va_end(list);
+    return execve(path, argv, envp);
+}
+
+SSHIM_EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
+                             const posix_spawn_file_actions_t *restrict actions,
+                             const posix_spawnattr_t *restrict attributes, char *const argv[],
+                             char *const envp[])
+{
+    COMPLETE(variables, envp);
+    return NEXT(posix_spawn)(pid, path, actions, attributes, argv, variables);
+}
+
+SSHIM_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file,
+                              const posix_spawn_file_actions_t *restrict actions,
+                              const posix_spawnattr_t *restrict attributes, char *const argv[],
+                              char *const envp[])
+{
+    COMPLETE(variables, envp);
+    return NEXT(posix_spawnp)(pid, file, actions, attributes, argv, variables);
+}

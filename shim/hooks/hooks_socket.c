@@ -1,0 +1,193 @@
+/* hooks_socket.c - the exported socket calls. Each asks whether the fd is a shared listener, and
+ * passes on what is not. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shim/base/env.h"
+#include "shim/base/fdmap.h"
+#include "shim/base/next.h"
+#include "shim/record/vlisten.h"
+
+static struct vlisten *find(int fd)
+{
+    return env_managed() ? vlisten_find(fd) : NULL;
+}
+
+/* The fd on which calls about the listening socket itself act. */
+static int real_fd(int fd)
+{
+    struct vlisten *listener = find(fd);
+    return listener ? vlisten_real_fd(listener, fd) : fd;
+}
+
+/* A socket made natively in a managed process is known to be nobody's business. */
+static int note_native(int fd)
+{
+    if (fd >= 0 && env_managed()) {
+        fdmap_set(fd, FDMAP_FOREIGN, 0);
+        vlisten_note_new_fd(fd);
+    }
+    return fd;
+}
+
+SSHIM_EXPORT int socket(int domain, int type, int protocol)
+{
+    int fd = NEXT(socket)(domain, type, protocol);
+
+    return note_native(fd);
+}
+
+SSHIM_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    if (!env_managed())
+        return NEXT(bind)(fd, addr, len);
+    int saved = errno;
+    int target_fd = real_fd(fd);
+    if (target_fd == fd) {
+        enum claim_result result = claim_bind(fd, addr, len);
+        if (result == CLAIM_FAILED)
+            return -1;
+        errno = saved;
+        if (result == CLAIM_DONE)
+            return 0;
+    }
+    return NEXT(bind)(target_fd, addr, len);
+}
+
+SSHIM_EXPORT int listen(int fd, int backlog)
+{
+    int saved = errno;
+    struct vlisten *listener = find(fd);
+
+    if (!listener)
+        return NEXT(listen)(fd, backlog);
+    int result = claim_listen(listener, fd, backlog);
+    if (result == 0)
+        errno = saved;
+    return result;
+}
+
+/* accept() on a channel that the table does not know gives EINVAL: look again before believing it.
+ */
+static struct vlisten *find_after_failure(int fd)
+{
+    return env_managed() && errno == EINVAL ? vlisten_find_again(fd) : NULL;
+}
+
+SSHIM_EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict len, int flags)
+{
+    struct vlisten *listener = find(fd);
+
+    if (!listener) {
+        int conn_fd = NEXT(accept4)(fd, addr, len, flags);
+        if (conn_fd >= 0 || !(listener = find_after_failure(fd)))
+            return note_native(conn_fd);
+    }
+    return vlisten_accept(listener, fd, addr, len, flags);
+}
+
+SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
+{
+    struct vlisten *listener = find(fd);
+
+    if (!listener) {
+        int conn_fd = NEXT(accept)(fd, addr, len);
+        if (conn_fd >= 0 || !(listener = find_after_failure(fd)))
+            return note_native(conn_fd);
+    }
+    return vlisten_accept(listener, fd, addr, len, 0);
+}
+
+SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    int saved = errno;
+    struct vlisten *listener = find(fd);
+
+    if (!listener)
+        return NEXT(connect)(fd, addr, len);
+    if (atomic_load(&listener->own_fd) < 0) /* it listens: the kernel knows which error that is */
+        return NEXT(connect)(vlisten_real_fd(listener, fd), addr, len);
+    if (claim_abandon(listener, fd) < 0)
+        return -1;
+    errno = saved;
+    return NEXT(connect)(fd, addr, len);
+}
+
+SSHIM_EXPORT int shutdown(int fd, int how)
+{
+    struct vlisten *listener = find(fd);
+
+    if (!listener || (how != SHUT_RD && how != SHUT_RDWR && how != SHUT_WR))
+        return NEXT(shutdown)(fd, how);
+    return vlisten_shutdown(listener, fd, how);
+}
+
+SSHIM_EXPORT int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
+{
+    return NEXT(getsockname)(real_fd(fd), addr, len);
+}
+
+SSHIM_EXPORT int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
+{
+    return NEXT(getpeername)(real_fd(fd), addr, len);
+}
+
+/*
+ * The only call on the path of data that is hooked, for one look into the table: programs ask a
+ * socket by it whether it is connected, and from a channel it would take a connection. CPython's
+ * ssl does so with each listener that it wraps.
+ */
+SSHIM_EXPORT ssize_t recv(int fd, void *buffer, size_t len, int flags)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+
+    if (__builtin_expect(entry.kind == FDMAP_LISTENER, 0))
+        fd = vlisten_real_fd(&vlisten_table[entry.index], fd);
+    return NEXT(recv)(fd, buffer, len, flags);
+}
+
+/* asm-generic/socket.h; where time_t has 64 bits both forms mean the same */
+#ifndef SO_RCVTIMEO_NEW
+#define SO_RCVTIMEO_NEW 66
+#define SO_SNDTIMEO_NEW 67
+#endif
+
+/* Time-outs belong to waiting, which happens on the channel; connections inherit them from the
+ * canonical socket. */
+static bool is_timeout(int level, int name)
+{
+    return level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO ||
+                                   name == SO_RCVTIMEO_NEW || name == SO_SNDTIMEO_NEW);
+}
+
+static bool is_channel_option(int level, int name)
+{
+    return is_timeout(level, name) || (level == SOL_SOCKET && name == SO_ERROR);
+}
+
+SSHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
+                            socklen_t *restrict len)
+{
+    struct vlisten *listener = find(fd);
+
+    if (!listener || is_channel_option(level, name))
+        return NEXT(getsockopt)(fd, level, name, value, len);
+    int result = NEXT(getsockopt)(vlisten_real_fd(listener, fd), level, name, value, len);
+    /* Another copy may listen already while this one has only bound. */
+    if (result == 0 && level == SOL_SOCKET && name == SO_ACCEPTCONN && *len == sizeof(int) &&
+        !(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))
+        *(int *)value = 0;
+    return result;
+}
+
+SSHIM_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    struct vlisten *listener = find(fd);
+
+    if (!listener)
+        return NEXT(setsockopt)(fd, level, name, value, len);
+    if (is_timeout(level, name) && NEXT(setsockopt)(fd, level, name, value, len) < 0)
+        return -1;
+    return NEXT(setsockopt)(vlisten_real_fd(listener, fd), level, name, value, len);
+}

@@ -1,0 +1,95 @@
+/*
+ * hooks_syscall.c - syscall(2): some programs make socket and close calls by number (libuv closes
+ * so, jemalloc calls this before any constructor). Those we care about go the way of the named
+ * call; all others straight on.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "shim/base/env.h"
+#include "shim/base/next.h"
+#include "shim/hooks/hooks.h"
+
+/* Calls that only change how the program goes on. */
+static long other_by_name(long number, const struct raw_arguments *a, int *known)
+{
+    int fd = (int)a->at[0];
+    char *path = (char *)a->at[0];
+
+    *known = 1;
+    switch (number) {
+    case SYS_ioctl: return ioctl(fd, (unsigned)a->at[1], a->at[2]);
+    case SYS_epoll_ctl:
+        return epoll_ctl(fd, (int)a->at[1], (int)a->at[2], (struct epoll_event *)a->at[3]);
+    case SYS_unlinkat: return unlinkat(fd, (const char *)a->at[1], (int)a->at[2]);
+    case SYS_execve: return execve(path, (char *const *)a->at[1], (char *const *)a->at[2]);
+    case SYS_prlimit64:
+        return prlimit(fd, (int)a->at[1], (const struct rlimit *)a->at[2],
+                       (struct rlimit *)a->at[3]);
+#ifdef SYS_unlink
+    case SYS_unlink: return unlink(path);
+#endif
+    default: return wait_by_number(number, a, known);
+    }
+}
+
+static long by_name(long number, const struct raw_arguments *a, int *known)
+{
+    int fd = (int)a->at[0];
+    void *pointer = (void *)a->at[1];
+    socklen_t *len = (socklen_t *)a->at[2];
+
+    *known = 1;
+    switch (number) {
+    case SYS_close: return close(fd);
+    case SYS_close_range: return close_range((unsigned)a->at[0], (unsigned)a->at[1], (int)a->at[2]);
+    case SYS_dup: return dup(fd);
+    case SYS_dup3: return dup3(fd, (int)a->at[1], (int)a->at[2]);
+    case SYS_fcntl: return fcntl(fd, (int)a->at[1], a->at[2]);
+    case SYS_socket: return socket(fd, (int)a->at[1], (int)a->at[2]);
+    case SYS_bind: return bind(fd, pointer, (socklen_t)a->at[2]);
+    case SYS_listen: return listen(fd, (int)a->at[1]);
+    case SYS_accept: return accept(fd, pointer, len);
+    case SYS_accept4: return accept4(fd, pointer, len, (int)a->at[3]);
+    case SYS_connect: return connect(fd, pointer, (socklen_t)a->at[2]);
+    case SYS_shutdown: return shutdown(fd, (int)a->at[1]);
+    case SYS_getsockname: return getsockname(fd, pointer, len);
+    case SYS_getpeername: return getpeername(fd, pointer, len);
+    case SYS_getsockopt:
+        return getsockopt(fd, (int)a->at[1], (int)a->at[2], (void *)a->at[3],
+                          (socklen_t *)a->at[4]);
+    case SYS_setsockopt:
+        return setsockopt(fd, (int)a->at[1], (int)a->at[2], (void *)a->at[3], (socklen_t)a->at[4]);
+#ifdef SYS_dup2
+    case SYS_dup2: return dup2(fd, (int)a->at[1]);
+#endif
+    default: return other_by_name(number, a, known);
+    }
+}
+
+SSHIM_EXPORT long syscall(long number, ...)
+{
+    struct raw_arguments a;
+    va_list list;
+    int known = 0;
+
+    /* Six registers, whether the caller filled them or not: they are passed on, never looked at. */
+    va_start(list, number);
+    for (size_t i = 0; i < 6; i++)
+        a.at[i] = va_arg(list, long);
+    va_end(list);
+    if (env_managed()) {
+        long result = by_name(number, &a, &known);
+        if (known)
+            return result;
+    }
+    return raw_call(number, &a);
+}

@@ -1,0 +1,288 @@
+/* hooks_wait.c - the exported waiting calls, by name and by number: two stores around the real
+ * call, for the hint. Only epoll_wait(2) may tell of a connection by itself, see wait_take_turn()
+ * and attend.h. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "shim/base/next.h"
+#include "shim/base/userptr.h"
+#include "shim/hooks/hooks.h"
+#include "shim/record/vlisten.h"
+#include "shim/take/wait.h"
+
+/* glibc declares poll's array write-only; the events in it are read. clang has no such warning. */
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+/* Whether there is a listener that could be waited for, in which case the arguments are worth a
+ * look. */
+static bool matters(void)
+{
+    return atomic_load_explicit(&vlisten_any, memory_order_relaxed);
+}
+
+/* A call that returns at once is no wait. A bad pointer is the kernel's to refuse. */
+static bool has_time(const struct timespec *timeout)
+{
+    if (!timeout)
+        return true;
+    return userptr_is_readable(timeout, sizeof *timeout, USERPTR_TIMEOUT) &&
+           (timeout->tv_sec != 0 || timeout->tv_nsec != 0);
+}
+
+#define WAITING(listeners, call)                                                                   \
+    do {                                                                                           \
+        uint64_t mask_ = (listeners);                                                              \
+        if (!mask_)                                                                                \
+            return (call);                                                                         \
+        wait_begin(mask_);                                                                         \
+        int result_ = (call);                                                                      \
+        wait_end();                                                                                \
+        return result_;                                                                            \
+    } while (0)
+
+#define POLLING(may_block, call)                                                                   \
+    WAITING(matters() && (may_block) ? wait_mask_poll(fds, count) : 0, call)
+
+#define SELECTING(may_block, call)                                                                 \
+    WAITING(matters() && (may_block) ? wait_mask_select(count, readable) : 0, call)
+
+SSHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    POLLING(timeout_ms != 0, NEXT(poll)(fds, count, timeout_ms));
+}
+
+SSHIM_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size_bytes)
+{
+    POLLING(timeout_ms != 0, NEXT(__poll_chk)(fds, count, timeout_ms, size_bytes));
+}
+
+SSHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                       const sigset_t *mask)
+{
+    POLLING(has_time(timeout), NEXT(ppoll)(fds, count, timeout, mask));
+}
+
+SSHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                             const sigset_t *mask, size_t size_bytes)
+{
+    POLLING(has_time(timeout), NEXT(__ppoll_chk)(fds, count, timeout, mask, size_bytes));
+}
+
+SSHIM_EXPORT int select(int count, fd_set *restrict readable, fd_set *restrict writable,
+                        fd_set *restrict urgent, struct timeval *restrict timeout)
+{
+    /* a timeval and a timespec are two longs each; only whether they are 0 is asked */
+    SELECTING(has_time((const struct timespec *)(const void *)timeout),
+              NEXT(select)(count, readable, writable, urgent, timeout));
+}
+
+SSHIM_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict writable,
+                         fd_set *restrict urgent, const struct timespec *restrict timeout,
+                         const sigset_t *restrict mask)
+{
+    SELECTING(has_time(timeout), NEXT(pselect)(count, readable, writable, urgent, timeout, mask));
+}
+
+SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
+{
+    int result = NEXT(epoll_ctl)(epoll_fd, operation, fd, event);
+
+    if (result == 0 && matters())
+        wait_note_epoll_ctl(epoll_fd, operation, fd, event);
+    return result;
+}
+
+/*
+ * An event that is not for the program does not end its wait. Such an event may stay, in an epoll
+ * fd that processes share: after a few of them each further round is preceded by a rest.
+ */
+#define ROUNDS_AT_ONCE 8
+#define REST_NS INT64_C(5000000)
+#define FOREVER_NS (-1)
+
+struct rounds {
+    int count;
+    int64_t end_ns;
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+/* 1: another round, with what is left of the time-out. Else what the call returns. */
+static int begin_round(struct rounds *rounds, int64_t timeout_ns, const sigset_t *mask)
+{
+    if (rounds->count++ == 0)
+        rounds->end_ns = timeout_ns == FOREVER_NS ? INT64_MAX : now_ns() + timeout_ns;
+    if (rounds->count <= ROUNDS_AT_ONCE)
+        return 1;
+    int64_t left_ns = rounds->end_ns - now_ns();
+    if (left_ns <= 0)
+        return 0;
+    struct timespec rest = timespec_of(left_ns < REST_NS ? left_ns : REST_NS);
+    return NEXT(ppoll)(NULL, 0, &rest, mask) < 0 ? -1 : 1;
+}
+
+static int64_t left_ns_of(const struct rounds *rounds)
+{
+    if (rounds->end_ns == INT64_MAX)
+        return FOREVER_NS;
+    int64_t left_ns = rounds->end_ns - now_ns();
+    return left_ns > 0 ? left_ns : 0;
+}
+
+static int64_t ns_of_ms(int timeout_ms)
+{
+    return timeout_ms < 0 ? FOREVER_NS : timeout_ms * INT64_C(1000000);
+}
+
+/* More than a century is for ever. */
+static int64_t ns_of(const struct timespec *timeout)
+{
+    if (!timeout || timeout->tv_sec > INT64_MAX / 2000000000)
+        return FOREVER_NS;
+    return timeout->tv_sec * INT64_C(1000000000) + timeout->tv_nsec;
+}
+
+/* What the program gave, before anything was left out. */
+static int left_ms_of(const struct rounds *rounds, int timeout_ms)
+{
+    if (rounds->count == 0 || timeout_ms <= 0)
+        return timeout_ms;
+    return (int)((left_ns_of(rounds) + 999999) / 1000000);
+}
+
+static const struct timespec *left_of(const struct rounds *rounds, const struct timespec *timeout,
+                                      struct timespec *room)
+{
+    if (rounds->count == 0 || !timeout)
+        return timeout;
+    *room = timespec_of(left_ns_of(rounds));
+    return room;
+}
+
+/* The names of the call's parameters are those of its callers. */
+#define WAITING_EPOLL(listeners, timeout_ns, mask, call)                                           \
+    do {                                                                                           \
+        uint64_t mask_ = (listeners);                                                              \
+        int result_;                                                                               \
+        do {                                                                                       \
+            if (mask_)                                                                             \
+                wait_begin(mask_);                                                                 \
+            result_ = (call);                                                                      \
+            if (mask_)                                                                             \
+                wait_end();                                                                        \
+        } while (result_ > 0 && (result_ = wait_translate(epoll_fd, events, result_)) == 0 &&      \
+                 (result_ = begin_round(&rounds, (timeout_ns), (mask))) > 0);                      \
+        return result_;                                                                            \
+    } while (0)
+
+SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
+{
+    struct rounds rounds = {0};
+    uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
+    int ready = wait_take_turn(listeners, epoll_fd, events, max);
+
+    if (ready != 0)
+        return ready;
+    WAITING_EPOLL(listeners, ns_of_ms(timeout_ms), NULL,
+                  NEXT(epoll_wait)(epoll_fd, events, max, left_ms_of(&rounds, timeout_ms)));
+}
+
+SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms,
+                             const sigset_t *mask)
+{
+    struct rounds rounds = {0};
+    uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
+    /* a signal mask is the kernel's business: it may let a pending signal in */
+    int ready = mask ? 0 : wait_take_turn(listeners, epoll_fd, events, max);
+
+    if (ready != 0)
+        return ready;
+    WAITING_EPOLL(listeners, ns_of_ms(timeout_ms), mask,
+                  NEXT(epoll_pwait)(epoll_fd, events, max, left_ms_of(&rounds, timeout_ms), mask));
+}
+
+SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
+                              const struct timespec *timeout, const sigset_t *mask)
+{
+    struct rounds rounds = {0};
+    struct timespec left;
+
+    WAITING_EPOLL(
+        matters() && has_time(timeout) ? wait_mask_epoll(epoll_fd) : 0, ns_of(timeout), mask,
+        NEXT(epoll_pwait2)(epoll_fd, events, max, left_of(&rounds, timeout, &left), mask));
+}
+
+/* --- by number --- */
+
+static long poll_raw(long number, const struct raw_arguments *a, bool may_block)
+{
+    struct pollfd *fds = (struct pollfd *)a->at[0];
+    nfds_t count = (nfds_t)a->at[1];
+
+    POLLING(may_block, (int)raw_call(number, a));
+}
+
+static long select_raw(long number, const struct raw_arguments *a, bool may_block)
+{
+    int count = (int)a->at[0];
+    fd_set *readable = (fd_set *)a->at[1];
+
+    SELECTING(may_block, (int)raw_call(number, a));
+}
+
+/* timeout_ms or timeout is the fourth argument. */
+static long epoll_raw(long number, const struct raw_arguments *given, bool in_ms)
+{
+    struct rounds rounds = {0};
+    struct raw_arguments a = *given;
+    struct timespec left;
+    int epoll_fd = (int)a.at[0], timeout_ms = (int)a.at[3];
+    struct epoll_event *events = (struct epoll_event *)a.at[1];
+    const struct timespec *timeout = in_ms ? NULL : (const struct timespec *)given->at[3];
+    bool waits = in_ms ? timeout_ms != 0 : has_time(timeout);
+
+    WAITING_EPOLL(
+        matters() && waits ? wait_mask_epoll(epoll_fd) : 0,
+        in_ms ? ns_of_ms(timeout_ms) : ns_of(timeout), NULL,
+        (a.at[3] = in_ms ? left_ms_of(&rounds, timeout_ms) : (long)left_of(&rounds, timeout, &left),
+         (int)raw_call(number, &a)));
+}
+
+long wait_by_number(long number, const struct raw_arguments *a, int *known)
+{
+    *known = matters();
+    switch (*known ? number : -1) {
+#ifdef SYS_poll
+    case SYS_poll: return poll_raw(number, a, (int)a->at[2] != 0);
+#endif
+    case SYS_ppoll: return poll_raw(number, a, has_time((const struct timespec *)a->at[2]));
+#ifdef SYS_select
+    case SYS_select:
+#endif
+    case SYS_pselect6: return select_raw(number, a, has_time((const struct timespec *)a->at[4]));
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+#endif
+    case SYS_epoll_pwait: return epoll_raw(number, a, true);
+#ifdef SYS_epoll_pwait2
+    case SYS_epoll_pwait2: return epoll_raw(number, a, false);
+#endif
+    default: *known = 0; return -1;
+    }
+}

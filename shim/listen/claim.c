@@ -1,0 +1,391 @@
+/*
+ * claim.c - from bind() to listen(): asks the broker for an address and puts the channel over the
+ * program's socket.
+ *
+ * The swap is made at bind(), not at listen(): from then on the kernel object behind the fd tells
+ * what it is, so a server that execs, forks or passes the fd on between the two calls keeps
+ * working.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "shim/accept/prefork.h"
+#include "shim/base/env.h"
+#include "shim/base/fdmap.h"
+#include "shim/base/next.h"
+#include "shim/base/retarget.h"
+#include "shim/listen/guard.h"
+#include "shim/listen/shareable.h"
+#include "shim/record/vlisten.h"
+
+#define UNANSWERED_TRIES 20
+#define UNANSWERED_PAUSE_MS 50
+
+void claim_copy_async(int from_fd, int to_fd)
+{
+    struct f_owner_ex owner;
+
+    if (NEXT(fcntl)(from_fd, F_GETOWN_EX, &owner) == 0 && owner.pid != 0)
+        NEXT(fcntl)(to_fd, F_SETOWN_EX, &owner);
+    int signal_number = NEXT(fcntl)(from_fd, F_GETSIG);
+    if (signal_number > 0)
+        NEXT(fcntl)(to_fd, F_SETSIG, signal_number);
+}
+
+void claim_dress_channel(int channel_fd, int fd, int status_flags)
+{
+    struct timeval timeout;
+    socklen_t len = sizeof timeout;
+
+    if (NEXT(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &len) == 0 &&
+        (timeout.tv_sec || timeout.tv_usec))
+        NEXT(setsockopt)(channel_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    if (status_flags & O_ASYNC)
+        claim_copy_async(fd, channel_fd);
+    if (status_flags & (O_NONBLOCK | O_ASYNC))
+        NEXT(fcntl)(channel_fd, F_SETFL, status_flags & (O_NONBLOCK | O_ASYNC));
+}
+
+bool claim_place(struct vlisten *listener, int fd, int status_flags, struct link_grant *grant)
+{
+    int fds[RETARGET_MAX];
+
+    /* It is hidden by now, and may be the same file as the program's socket: retarget would take it
+     * for a dup that the program has made. */
+    NEXT(close)(grant->shadow_fd);
+    grant->shadow_fd = -1;
+    claim_dress_channel(grant->channel_fd, fd, status_flags);
+    int count = retarget(fd, grant->channel_fd, fds);
+    if (count < 0) {
+        vlisten_drop_ref(listener, grant->channel_fd);
+        return false;
+    }
+    for (int i = 0; i < count; i++)
+        fdmap_set(fds[i], FDMAP_LISTENER, vlisten_index(listener));
+    atomic_store(&listener->refs, count);
+    atomic_store(&listener->fd, fd);
+    vlisten_set_nonblock(listener, status_flags & O_NONBLOCK);
+    return true;
+}
+
+/* Puts what was granted in the place of the program's socket. */
+static enum claim_result install(int fd, int status_flags, struct link_grant *grant)
+{
+    struct vlisten *listener = vlisten_create(grant);
+
+    if (!listener) {
+        link_grant_refuse(grant, grant->channel_fd);
+    } else {
+        atomic_store(&listener->own_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
+        if (claim_place(listener, fd, status_flags, grant))
+            return CLAIM_DONE;
+    }
+    errno = ENOMEM;
+    return CLAIM_FAILED;
+}
+
+static void init_claim(struct wire_claim *claim, const void *addr, size_t len, uint32_t flags)
+{
+    memset(claim, 0, sizeof *claim);
+    wire_head_init(&claim->head, WIRE_CLAIM);
+    claim->auth = env.auth;
+    claim->address.len_bytes = (uint32_t)len;
+    memcpy(claim->address.bytes, addr, len);
+    claim->flags = flags;
+}
+
+/* A verdict that is not WIRE_SHARED, or WIRE_SHARED. Consumes the grant. */
+static enum claim_result obey(int fd, int status_flags, struct link_grant *grant)
+{
+    enum claim_result result = CLAIM_FAILED;
+
+    switch (grant->verdict) {
+    case WIRE_SHARED: result = install(fd, status_flags, grant); break;
+    case WIRE_PRIVATE: result = CLAIM_NATIVE; break;
+    default: errno = grant->error > 0 ? grant->error : EADDRINUSE; break;
+    }
+    link_grant_finish(grant);
+    return result;
+}
+
+static enum claim_result claim_name(int link_fd, int fd, const struct sockaddr_storage *addr,
+                                    socklen_t len)
+{
+    struct wire_claim claim;
+    struct link_grant grant;
+    int status_flags = NEXT(fcntl)(fd, F_GETFL);
+    bool reuse = addr->ss_family != AF_UNIX && shareable_option(fd, SO_REUSEPORT) == 1;
+
+    init_claim(&claim, addr, len, reuse ? WIRE_CLAIM_REUSEPORT : 0);
+    if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
+        return CLAIM_UNANSWERED;
+    return obey(fd, status_flags, &grant);
+}
+
+/* Splits a path into its folder, opened, and the last component. -1: let the kernel say what is
+ * wrong with it. */
+static int open_folder(const char *path, struct sockaddr_un *last, socklen_t *last_len)
+{
+    char folder[sizeof last->sun_path + 1];
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t folder_len = (size_t)(name - path);
+
+    if (!*name)
+        return -1;
+    memcpy(folder, path, folder_len);
+    memcpy(folder + folder_len, ".", 2);
+    last->sun_family = AF_UNIX;
+    memcpy(last->sun_path, name, strlen(name));
+    *last_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+    return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* A bound socket cannot be bound again: another one like it, -1 with the errno of socket(2). */
+static int open_like(int fd)
+{
+    static const int options[] = {SO_PASSCRED, SO_PASSSEC, SO_PRIORITY};
+    int new_fd = NEXT(socket)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    for (size_t i = 0; new_fd >= 0 && i < sizeof options / sizeof options[0]; i++) {
+        int value = shareable_option(fd, options[i]);
+        if (value > 0)
+            NEXT(setsockopt)(new_fd, SOL_SOCKET, options[i], &value, sizeof value);
+    }
+    return new_fd;
+}
+
+#define BIND_TRIES 64
+
+/*
+ * Binds the path and passes the socket to the broker; again with a fresh socket while other copies,
+ * which unlink the path before they bind it, are faster than the broker's guard. Each does so once.
+ * CLAIM_DONE: *grant is the answer.
+ */
+static enum claim_result bind_and_pass(int link_fd, int fd, const struct sockaddr_un *addr,
+                                       socklen_t len, const struct wire_claim *claim,
+                                       struct link_grant *grant)
+{
+    enum claim_result result = CLAIM_DONE;
+    int bound_fd = fd;
+
+    grant->verdict = WIRE_VACANT;
+    for (int i = 0; i < BIND_TRIES && result == CLAIM_DONE && grant->verdict == WIRE_VACANT; i++) {
+        if (i > 0) {
+            if (bound_fd != fd)
+                NEXT(close)(bound_fd);
+            bound_fd = open_like(fd);
+        }
+        if (bound_fd < 0) {
+            errno = ENOMEM;
+            return CLAIM_FAILED;
+        }
+        if (NEXT(bind)(bound_fd, (const struct sockaddr *)addr, len) < 0)
+            result = CLAIM_FAILED;
+        else if (link_ask(link_fd, claim, sizeof *claim, bound_fd, grant) < 0)
+            result = CLAIM_UNANSWERED;
+    }
+    int saved = errno;
+    if (bound_fd != fd)
+        NEXT(close)(bound_fd);
+    errno = saved;
+    return result;
+}
+
+/*
+ * A path: the first copy binds it itself (its folder, chroot, umask), and passes the bound socket
+ * on; between the two steps the broker keeps the others waiting.
+ */
+static enum claim_result ask_for_path(int link_fd, int fd, const char *path,
+                                      const struct sockaddr_un *addr, socklen_t len)
+{
+    struct sockaddr_un last = {0};
+    socklen_t last_len;
+    struct wire_claim claim;
+    struct link_grant grant;
+    int status_flags = NEXT(fcntl)(fd, F_GETFL);
+
+    int folder_fd = open_folder(path, &last, &last_len);
+    if (folder_fd < 0)
+        return CLAIM_NATIVE;
+    init_claim(&claim, &last, last_len, WIRE_CLAIM_FOLDER);
+    int asked = link_ask(link_fd, &claim, sizeof claim, folder_fd, &grant);
+    NEXT(close)(folder_fd);
+    if (asked < 0)
+        return CLAIM_UNANSWERED;
+    if (grant.verdict != WIRE_VACANT)
+        return obey(fd, status_flags, &grant);
+    claim.flags = WIRE_CLAIM_BOUND;
+    enum claim_result result = bind_and_pass(link_fd, fd, addr, len, &claim, &grant);
+    return result == CLAIM_DONE ? obey(fd, status_flags, &grant) : result;
+}
+
+static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_un *addr,
+                                    socklen_t len)
+{
+    char path[sizeof addr->sun_path + 1] = {0};
+
+    memcpy(path, addr->sun_path, len - offsetof(struct sockaddr_un, sun_path));
+    enum claim_result result = ask_for_path(link_fd, fd, path, addr, len);
+    if (result == CLAIM_DONE && !board_has_flag(vlisten_find(fd)->board, BOARD_EXACT))
+        guard_add(path);
+    return result;
+}
+
+static enum claim_result claim_once(int fd, const struct sockaddr_storage *addr, socklen_t len)
+{
+    const struct sockaddr_un *path = (const struct sockaddr_un *)addr;
+    int link_fd = link_open();
+
+    if (link_fd < 0)
+        return CLAIM_UNANSWERED;
+    enum claim_result result = addr->ss_family == AF_UNIX && path->sun_path[0]
+                                   ? claim_path(link_fd, fd, path, len)
+                                   : claim_name(link_fd, fd, addr, len);
+    int saved = errno;
+    NEXT(close)(link_fd);
+    errno = saved;
+    return result;
+}
+
+/* The broker that started this worker may be changing places with its successor: give it a moment.
+ */
+static bool is_worth_another_try(int try)
+{
+    if (env.auth.slot == WIRE_SLOT_NONE || try >= UNANSWERED_TRIES ||
+        (errno != ECONNREFUSED && errno != ECONNRESET && errno != EPIPE))
+        return false;
+    NEXT(poll)(NULL, 0, UNANSWERED_PAUSE_MS);
+    return true;
+}
+
+enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct sockaddr_storage copy;
+    enum claim_result result;
+    int try = 0;
+
+    len = shareable_address(fd, addr, len, &copy);
+    if (len == 0)
+        return CLAIM_NATIVE;
+    if (vlisten_is_full()) {
+        link_complain_full();
+        return CLAIM_NATIVE;
+    }
+    do
+        result = claim_once(fd, &copy, len);
+    while (result == CLAIM_UNANSWERED && is_worth_another_try(++try));
+    if (result == CLAIM_DONE)
+        shareable_remember(fd, &copy, len);
+    if (result != CLAIM_UNANSWERED)
+        return result;
+    link_complain(errno);
+    errno = EADDRNOTAVAIL;
+    return CLAIM_FAILED;
+}
+
+/* After shutdown() the channel is dead for ever; the broker gives a new one. */
+static int renew_channel(struct vlisten *listener, int fd)
+{
+    struct wire_attach request = {
+        .auth = env.auth, .channel = listener->channel, .flags = WIRE_ATTACH_RENEW};
+    struct link_grant grant;
+    int status_flags = NEXT(fcntl)(fd, F_GETFL);
+    int link_fd = link_open();
+
+    if (link_fd < 0)
+        return -1;
+    wire_head_init(&request.head, WIRE_ATTACH);
+    int result =
+        link_ask(link_fd, &request, sizeof request, atomic_load(&listener->shadow_fd), &grant);
+    NEXT(close)(link_fd);
+    if (result < 0)
+        return -1;
+    if (grant.verdict != WIRE_SHARED || grant.channel_fd < 0 ||
+        install(fd, status_flags, &grant) != CLAIM_DONE)
+        result = -1;
+    link_grant_finish(&grant);
+    return result;
+}
+
+static void mark_listening(struct vlisten *listener)
+{
+    atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_SHUT);
+    atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
+}
+
+void claim_tell_listening(struct vlisten *listener, int backlog)
+{
+    struct wire_listen message = {.backlog = backlog};
+
+    mark_listening(listener);
+    wire_head_init(&message.head, WIRE_LISTEN);
+    vlisten_tell(listener, &message, sizeof message);
+}
+
+int claim_listen(struct vlisten *listener, int fd, int backlog)
+{
+    if (atomic_load(&listener->direct)) {
+        int result = NEXT(listen)(fd, listener->backlog ? listener->backlog : backlog);
+        if (result == 0)
+            mark_listening(listener);
+        return result;
+    }
+    if (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) {
+        if (renew_channel(listener, fd) < 0) {
+            errno = EADDRINUSE;
+            return -1;
+        }
+        vlisten_release(listener);
+        listener = vlisten_find(fd);
+    }
+    if (NEXT(listen)(atomic_load(&listener->shadow_fd),
+                     listener->backlog ? listener->backlog : backlog) < 0)
+        return -1;
+    vlisten_close_hidden(&listener->own_fd);
+    atomic_store(&listener->fd, fd);
+    claim_tell_listening(listener, backlog);
+    if (board_has_flag(listener->board, BOARD_DIRECT))
+        prefork_begin(listener, fd);
+    return 0;
+}
+
+static int bind_as_shadow(int own_fd, int shadow_fd)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof addr;
+    struct sockaddr_storage own;
+    socklen_t own_len = sizeof own;
+
+    if (NEXT(getsockname)(shadow_fd, (struct sockaddr *)&addr, &len) < 0 ||
+        NEXT(getsockname)(own_fd, (struct sockaddr *)&own, &own_len) < 0)
+        return -1;
+    if (own_len == len && memcmp(&own, &addr, len) == 0)
+        return 0; /* the first claimant's own socket is the canonical one */
+    return NEXT(bind)(own_fd, (struct sockaddr *)&addr, len);
+}
+
+int claim_abandon(struct vlisten *listener, int fd)
+{
+    int fds[RETARGET_MAX];
+    struct wire_head goodbye;
+    int own_fd = atomic_load(&listener->own_fd);
+
+    if (own_fd < 0 || bind_as_shadow(own_fd, atomic_load(&listener->shadow_fd)) < 0)
+        return -1;
+    NEXT(fcntl)(own_fd, F_SETFL, NEXT(fcntl)(fd, F_GETFL) & (O_NONBLOCK | O_ASYNC));
+    atomic_store(&listener->board->worker.holders, 0);
+    wire_head_init(&goodbye, WIRE_CLOSE);
+    vlisten_tell(listener, &goodbye, sizeof goodbye);
+    int count = retarget(fd, own_fd, fds);
+    if (count < 0)
+        return -1;
+    for (int i = 0; i < count; i++)
+        fdmap_set(fds[i], FDMAP_FOREIGN, 0);
+    vlisten_release(listener);
+    return 0;
+}

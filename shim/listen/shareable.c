@@ -1,0 +1,155 @@
+/* shareable.c - what may be shared at all; decides without asking the broker. */
+#include "shim/listen/shareable.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "shim/base/env.h"
+#include "shim/base/next.h"
+#include "shim/record/vlisten.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+/* The program's address may be any pointer: have the kernel copy it, so that a bad one is its
+ * EFAULT to give. */
+static bool copy_address(struct sockaddr_storage *copy, const struct sockaddr *addr, socklen_t len)
+{
+    int saved = errno;
+
+    memset(copy, 0, sizeof *copy);
+    if (!addr || len < sizeof(sa_family_t) || len > sizeof *copy)
+        return false;
+    struct iovec to = {copy, len};
+    struct iovec from = {(void *)(uintptr_t)addr, len};
+    long got = NEXT(syscall)(SYS_process_vm_readv, (long)getpid(), &to, 1L, &from, 1L, 0L);
+    if (got < 0 && (errno == ENOSYS || errno == EPERM)) {
+        memcpy(copy, addr, len);
+        got = (long)len;
+    }
+    errno = saved;
+    return got == (long)len;
+}
+
+int shareable_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    int saved = errno;
+
+    if (NEXT(getsockopt)(fd, SOL_SOCKET, option, &value, &len) < 0)
+        value = -1;
+    errno = saved;
+    return value;
+}
+
+static bool has_shared_port(in_port_t port)
+{
+    return port != 0 || env.share_all;
+}
+
+static bool is_shareable_address(const struct sockaddr_storage *addr, socklen_t len)
+{
+    switch (addr->ss_family) {
+    case AF_INET:
+        return len >= sizeof(struct sockaddr_in) &&
+               has_shared_port(((const struct sockaddr_in *)addr)->sin_port);
+    case AF_INET6: /* without the scope id of RFC 2553 it is 24 bytes */
+        return len >= offsetof(struct sockaddr_in6, sin6_scope_id) &&
+               has_shared_port(((const struct sockaddr_in6 *)addr)->sin6_port);
+    case AF_UNIX:
+        return len > offsetof(struct sockaddr_un, sun_path) && len <= sizeof(struct sockaddr_un);
+    default: return false;
+    }
+}
+
+static bool is_shareable_socket(int fd, sa_family_t family)
+{
+    if (shareable_option(fd, SO_TYPE) != SOCK_STREAM || shareable_option(fd, SO_DOMAIN) != family)
+        return false;
+    int protocol = shareable_option(fd, SO_PROTOCOL);
+    return family == AF_UNIX || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
+}
+
+/* FNV-1a; never 0. */
+static uint64_t hash_address(const void *addr, size_t len)
+{
+    const uint8_t *bytes = addr;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return hash | 1;
+}
+
+/*
+ * What is bound after the first accept is private (FTP's data listeners), unless --share says
+ * otherwise or this program has had the address before. Asks nobody: it may be in a sandbox by now.
+ */
+static bool is_too_late(const struct sockaddr_storage *addr, socklen_t len)
+{
+    uint64_t hash = hash_address(addr, len);
+
+    if (!atomic_load(&vlisten_has_accepted))
+        return false;
+    for (unsigned i = 0; i < VLISTEN_MAX; i++) {
+        /* of a listener that is closed by now, too: the page stays mapped */
+        struct board *board = vlisten_table[i].board;
+        if (vlisten_table[i].address_hash == hash ||
+            (board && board_has_flag(board, BOARD_SHARE_LATE)))
+            return false;
+    }
+    return true;
+}
+
+/* The kernel refuses a second bind of one socket. */
+static bool is_bound(int fd)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t len = sizeof name;
+
+    if (NEXT(getsockname)(fd, (struct sockaddr *)&name, &len) < 0)
+        return false;
+    if (name.ss_family == AF_UNIX)
+        return len > sizeof(sa_family_t);
+    /* the port is in the same place for both */
+    return ((const struct sockaddr_in *)&name)->sin_port != 0;
+}
+
+/* Programs pass the size of whatever holds the address. */
+static socklen_t used_length(const struct sockaddr_storage *addr, socklen_t len)
+{
+    if (addr->ss_family == AF_INET && len > sizeof(struct sockaddr_in))
+        return sizeof(struct sockaddr_in);
+    if (addr->ss_family == AF_INET6 && len > sizeof(struct sockaddr_in6))
+        return sizeof(struct sockaddr_in6);
+    return len;
+}
+
+socklen_t shareable_address(int fd, const struct sockaddr *addr, socklen_t len,
+                            struct sockaddr_storage *copy)
+{
+    if (!copy_address(copy, addr, len))
+        return 0;
+    len = used_length(copy, len);
+    if (!is_shareable_address(copy, len) || !is_shareable_socket(fd, copy->ss_family) ||
+        is_too_late(copy, len) || is_bound(fd))
+        return 0;
+    return len;
+}
+
+void shareable_remember(int fd, const struct sockaddr_storage *addr, socklen_t len)
+{
+    struct vlisten *listener = vlisten_find(fd);
+
+    if (listener)
+        listener->address_hash = hash_address(addr, len);
+}

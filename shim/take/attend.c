@@ -1,0 +1,169 @@
+/* attend.c - see attend.h. */
+#include "shim/take/attend.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "shim/base/next.h"
+#include "shim/take/direct.h"
+
+/* No pointer and no descriptor looks like this. */
+#define MARK UINT64_C(0xa77e4d5e00000000)
+#define MARK_MASK UINT64_C(0xffffffff00000000)
+
+/* After it was in vain: so many waits without, twice as many each time. */
+#define REST_MIN 4
+#define REST_MAX 256
+#define ASSURE_EVERY 64 /* waits */
+
+/*
+ * attended_epoll: 0, an epoll fd plus 1, or one of these. A registration whose number is closed
+ * before it is deleted can never be deleted, so whoever ends it while it begins leaves that to the
+ * thread that begins, and the closing as well.
+ */
+#define BEGINNING (-1)
+#define ENDED (-2)    /* while it began */
+#define RELEASED (-3) /* while it began, or before; never again with this record */
+
+/* False: it failed, or another thread has ended it meanwhile, as if it had never begun. */
+static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+                                .data.u64 = MARK | vlisten_index(listener) << 8 | set};
+    int shadow_fd = atomic_load(&listener->shadow_fd);
+    int state = BEGINNING;
+
+    /* EEXIST: processes that share the epoll fd share the registration as well */
+    bool is_new = NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, shadow_fd, &event) == 0;
+    if (!is_new && errno != EEXIST)
+        return false;
+    if (is_new)
+        atomic_fetch_add_explicit(&listener->board->worker.attends, 1, memory_order_relaxed);
+    if (atomic_compare_exchange_strong(&listener->attended_epoll, &state, epoll_fd + 1))
+        return true;
+    NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, shadow_fd, NULL);
+    return false;
+}
+
+/* From this state: 0, or again when it is on. */
+static void begin(struct vlisten *listener, int epoll_fd, unsigned set, int state)
+{
+    int saved = errno;
+
+    if (!atomic_compare_exchange_strong(&listener->attended_epoll, &state, BEGINNING))
+        return;
+    if (add(listener, epoll_fd, set)) {
+        atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
+    } else {
+        state = BEGINNING;
+        while (state != RELEASED &&
+               !atomic_compare_exchange_weak(&listener->attended_epoll, &state, 0))
+            ;
+        if (state == RELEASED)
+            vlisten_finish_release(listener);
+    }
+    errno = saved;
+}
+
+void attend_remove(struct vlisten *listener, int epoll_fd)
+{
+    int saved = errno;
+
+    NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, atomic_load(&listener->shadow_fd), NULL);
+    errno = saved;
+}
+
+void attend_end(struct vlisten *listener)
+{
+    int state = atomic_load(&listener->attended_epoll);
+
+    while ((state > 0 || state == BEGINNING) &&
+           !atomic_compare_exchange_weak(&listener->attended_epoll, &state, state > 0 ? 0 : ENDED))
+        ;
+    if (state > 0)
+        attend_remove(listener, state - 1);
+}
+
+bool attend_release(struct vlisten *listener)
+{
+    int state = atomic_exchange(&listener->attended_epoll, RELEASED);
+
+    if (state > 0)
+        attend_remove(listener, state - 1);
+    return state != BEGINNING && state != ENDED;
+}
+
+static void rest(struct vlisten *listener)
+{
+    int waits = atomic_load_explicit(&listener->attend_next_rest, memory_order_relaxed);
+
+    attend_end(listener);
+    atomic_store_explicit(&listener->attend_rest, waits, memory_order_relaxed);
+    waits = waits < REST_MIN ? REST_MIN : waits * 2 < REST_MAX ? waits * 2 : REST_MAX;
+    atomic_store_explicit(&listener->attend_next_rest, waits, memory_order_relaxed);
+}
+
+void attend_note_success(struct vlisten *listener)
+{
+    atomic_store_explicit(&listener->attend_next_rest, 0, memory_order_relaxed);
+}
+
+void attend_yield(struct vlisten *listener)
+{
+    rest(listener);
+    vlisten_wake_broker(listener);
+}
+
+void attend_yield_for(struct vlisten *listener, int epoll_fd)
+{
+    attend_remove(listener, epoll_fd);
+    vlisten_wake_broker(listener);
+}
+
+/* Another process that shares the epoll fd may have ended it for us. */
+static void assure(struct vlisten *listener, int epoll_fd, unsigned set)
+{
+    int waits = atomic_fetch_add_explicit(&listener->attend_rest, 1, memory_order_relaxed);
+
+    if (waits < ASSURE_EVERY)
+        return;
+    atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
+    if (direct_is_free(listener))
+        begin(listener, epoll_fd, set, epoll_fd + 1);
+}
+
+void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
+{
+    bool wanted = board_has_flag(listener->board, BOARD_ATTEND);
+
+    if (attend_is_on(listener)) {
+        if (!wanted)
+            attend_end(listener);
+        else if (board_starving(listener->board) != BOARD_FED && !direct_is_free(listener))
+            rest(listener);
+        else
+            assure(listener, epoll_fd, set);
+        return;
+    }
+    if (!wanted || board_starving(listener->board) != BOARD_FED || !direct_is_free(listener))
+        return;
+    if (atomic_load_explicit(&listener->attend_rest, memory_order_relaxed) > 0)
+        atomic_fetch_sub_explicit(&listener->attend_rest, 1, memory_order_relaxed);
+    else
+        begin(listener, epoll_fd, set, 0);
+}
+
+bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set)
+{
+    if ((data & MARK_MASK) != MARK)
+        return false;
+    *listener = &vlisten_table[(data >> 8) % VLISTEN_MAX];
+    *set = data & 0xff;
+    return true;
+}
+
+void attend_on_fork(void)
+{
+    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+        atomic_store_explicit(&vlisten_table[i].attended_epoll, 0, memory_order_relaxed);
+}

@@ -1,0 +1,141 @@
+/* direct.c - see direct.h. */
+#include "shim/take/direct.h"
+
+#include <poll.h>
+
+#include "shim/base/next.h"
+#include "shim/take/attend.h"
+
+/* How often to look in vain, after a success, before the broker is left to it again. */
+#define LOOKS 8
+
+static bool has_flag(struct vlisten *listener, uint32_t flag)
+{
+    return board_has_flag(listener->board, flag);
+}
+
+/* Whether no offer is on its way to this worker's channel, and it does not drain. */
+static bool is_oldest(struct vlisten *listener)
+{
+    struct board *board = listener->board;
+
+    return !has_flag(listener, BOARD_DRAINING) &&
+           atomic_load_explicit(&board->broker.sent, memory_order_relaxed) ==
+               atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
+}
+
+/* A crowded worker leaves it to the others, if the broker finds any. */
+bool direct_is_permitted(struct vlisten *listener)
+{
+    return !board_has_worker_flag(listener->board, BOARD_CROWDED) && is_oldest(listener);
+}
+
+static uint64_t open_connections(struct vlisten *listener)
+{
+    struct board_worker *counts = &listener->board->worker;
+
+    return atomic_load_explicit(&counts->taken, memory_order_relaxed) +
+           atomic_load_explicit(&counts->direct, memory_order_relaxed) -
+           atomic_load_explicit(&counts->closed, memory_order_relaxed);
+}
+
+/* Usually none, or a burst of connections that stay would not be spread evenly. */
+static bool has_few_connections(struct vlisten *listener)
+{
+    return open_connections(listener) <=
+           atomic_load_explicit(&listener->board->broker.allowance, memory_order_relaxed);
+}
+
+/*
+ * Under load the next connection is often there before the broker has run. A worker that has none
+ * open is what the broker would pick, so it may look for itself; only while that pays.
+ */
+static bool may_look(struct vlisten *listener)
+{
+    return atomic_load_explicit(&listener->looks, memory_order_relaxed) > 0 &&
+           has_flag(listener, BOARD_LOOK) && has_few_connections(listener) &&
+           direct_is_permitted(listener);
+}
+
+static bool look(struct vlisten *listener)
+{
+    struct pollfd canonical = {.fd = atomic_load(&listener->shadow_fd), .events = POLLIN};
+
+    return NEXT(poll)(&canonical, 1, 0) == 1 && canonical.revents == POLLIN;
+}
+
+static bool look_once_less(struct vlisten *listener)
+{
+    if (look(listener))
+        return true;
+    atomic_fetch_sub_explicit(&listener->looks, 1, memory_order_relaxed);
+    return false;
+}
+
+bool direct_is_free(struct vlisten *listener)
+{
+    return vlisten_is_nonblock(listener) &&
+           !atomic_load_explicit(&listener->direct, memory_order_relaxed) &&
+           open_connections(listener) == 0 && direct_is_permitted(listener);
+}
+
+/* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
+ * attends: also one that has connections by now. */
+static bool is_still_free(struct vlisten *listener, enum board_starving starving)
+{
+    if (!attend_is_on(listener))
+        return direct_is_permitted(listener);
+    if (starving != BOARD_ASK && direct_is_free(listener)) {
+        attend_note_success(listener);
+        return true;
+    }
+    attend_yield(listener);
+    return false;
+}
+
+bool direct_should_try(struct vlisten *listener)
+{
+    enum board_starving starving = board_starving(listener->board);
+
+    if (vlisten_is_nonblock(listener))
+        return direct_was_told(listener) && is_still_free(listener, starving);
+    if (starving == BOARD_BACKLOG)
+        return direct_is_permitted(
+            listener); /* one is there: an accept4 that succeeds needs no look */
+    return starving == BOARD_FED && may_look(listener) && look_once_less(listener);
+}
+
+bool direct_is_possible(struct vlisten *listener)
+{
+    enum board_starving starving = board_starving(listener->board);
+
+    if (!vlisten_is_nonblock(listener) ||
+        atomic_load_explicit(&listener->direct, memory_order_relaxed))
+        return false;
+    return starving == BOARD_BACKLOG
+               ? has_few_connections(listener) && direct_is_permitted(listener)
+               : starving == BOARD_FED && !attend_is_on(listener) && may_look(listener);
+}
+
+bool direct_is_ready(struct vlisten *listener)
+{
+    if (board_starving(listener->board) == BOARD_BACKLOG)
+        return look(listener);
+    return look_once_less(listener);
+}
+
+void direct_note_success(struct vlisten *listener)
+{
+    atomic_store_explicit(&listener->looks, LOOKS, memory_order_relaxed);
+}
+
+void direct_tell(struct vlisten *listener)
+{
+    atomic_store_explicit(&listener->told, true, memory_order_relaxed);
+}
+
+bool direct_was_told(struct vlisten *listener)
+{
+    return atomic_load_explicit(&listener->told, memory_order_relaxed) &&
+           atomic_exchange_explicit(&listener->told, false, memory_order_relaxed);
+}

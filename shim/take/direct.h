@@ -1,0 +1,38 @@
+/*
+ * direct.h - when a worker takes a connection from the canonical socket itself, past the broker.
+ *
+ * Never while offers wait in its own channel, while it drains, or while the broker holds older
+ * connections. Lock-free, async-signal-safe.
+ */
+#ifndef SSHIM_SHIM_TAKE_DIRECT_H
+#define SSHIM_SHIM_TAKE_DIRECT_H
+
+#include <stdbool.h>
+
+#include "shim/record/vlisten.h"
+
+/* accept() is about to block: whether it should try the canonical socket first. */
+bool direct_should_try(struct vlisten *listener);
+
+/* Whether this worker may take one at all. No system call. */
+bool direct_is_permitted(struct vlisten *listener);
+
+/* Whether an event loop may be woken for a connection on the canonical socket: it has none, older
+ * offers are not on their way, and it does not drain. No system call. */
+bool direct_is_free(struct vlisten *listener);
+
+/* Whether it is worth while to find out what direct_is_ready says. No system call. */
+bool direct_is_possible(struct vlisten *listener);
+
+/* An event loop is about to wait with nothing else to do: whether a connection is there for it. */
+bool direct_is_ready(struct vlisten *listener);
+
+/* A connection was taken directly: looking pays. */
+void direct_note_success(struct vlisten *listener);
+
+/* The program of a non-blocking listener was told that a connection is there; true once for each
+ * time it was told. */
+void direct_tell(struct vlisten *listener);
+bool direct_was_told(struct vlisten *listener);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * wait.h - says in the scoreboard that a thread waits for a listener, while it is in poll, select,
+ * epoll_wait or a blocking accept. A hint: nothing but the broker's choice depends on it.
+ *
+ * Thread-safe. A thread that leaves a wait by siglongjmp(3) or from a nested signal handler is put
+ * right at its next wait.
+ */
+#ifndef SSHIM_SHIM_TAKE_WAIT_H
+#define SSHIM_SHIM_TAKE_WAIT_H
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#include "shim/record/vlisten.h"
+
+/* Raises `waiting` of each listener in the mask (bit = index); wakes the broker where connections
+ * wait. */
+void wait_begin(uint64_t listeners);
+
+/* Lowers what wait_begin raised in this thread; keeps errno. */
+void wait_end(void);
+
+/* The listeners that these calls wait for. */
+uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count);
+uint64_t wait_mask_select(int count, const fd_set *readable);
+uint64_t wait_mask_epoll(int epoll_fd);
+
+/* What epoll_ctl(2) has done, successfully. event as given to it, NULL is permitted with
+ * EPOLL_CTL_DEL. */
+void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll_event *event);
+
+/*
+ * Before epoll_wait(epoll_fd, events, max, ...) blocks: what it may return at once, or 0 to go on.
+ * A cancellation point.
+ */
+int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max);
+
+/*
+ * What epoll_wait(epoll_fd, events, ...) gave: events of ours become what the program registered.
+ * Returns how many are left; 0 of some means that it is to wait on.
+ */
+int wait_translate(int epoll_fd, struct epoll_event *events, int count);
+
+/* This thread accepted from the listener: is fd registered in the epoll fd it waited on last? */
+void wait_learn(struct vlisten *listener, int fd);
+
+/* The listener's record is free: nobody waits for it. */
+void wait_forget_listener(unsigned index);
+
+/* The last fd of a listener is about to be closed. The broker holds the file for a while: closing
+ * alone would not take it out of the epoll fd, which might tell of it. */
+void wait_forget_registration(int fd);
+
+/* The epoll fd was closed. */
+void wait_forget_epoll(unsigned index);
+
+/* pthread_atfork child. */
+void wait_on_fork(void);
+
+#endif

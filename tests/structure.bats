@@ -1,0 +1,103 @@
+# The structure that ARCHITECTURE.md describes: few rooms on each level, and everything points downward.
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+BUILD=${BUILD:-build}
+[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
+
+setup() {
+    TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)
+}
+
+teardown() {
+    rm -rf "$TMP"
+}
+
+# The rooms of a folder: its folders, and its files, where a .c and its .h are one.
+rooms() { # FOLDER
+    find "$1" -mindepth 1 -maxdepth 1 \( -type d -o -name '*.[ch]' \) -printf '%f\n' | sed -E 's/\.[ch]$//' | sort -u
+}
+
+# Pairs "who what" of all includes below a folder of the checkout, without their endings.
+includes() { # FOLDER
+    (cd "$ROOT" && grep -rho --include='*.[ch]' -H '#include "[a-z_/]*\.h"' "$1") |
+        sed -E 's|^(.*)\.[ch]:#include "(.*)\.h"$|\1 \2|' | awk '$1 != $2'
+}
+
+# The object files of the sources below these folders: a build folder may have older ones.
+objects() { # FOLDER...
+    (cd "$ROOT" && find "$@" -name '*.c' | sort | sed 's/c$/o/')
+}
+
+# Pairs "who what" by the symbols that object files need and define.
+needs() { # BUILD-FOLDER FOLDER...
+    cd "$1" || return
+    objects "${@:2}" | xargs nm -A --defined-only -g | sed -E 's|^([^:]*)\.o:[0-9a-f]* [A-Z] (.*)$|\2 \1|' |
+        sort >"$TMP/defined"
+    objects "${@:2}" | xargs nm -A -u | sed -E 's|^([^:]*)\.o: +U (.*)$|\2 \1|' | sort >"$TMP/used"
+    join "$TMP/used" "$TMP/defined" | awk '$2 != $3 { print $2, $3 }' | sort -u
+}
+
+# The circles that are still to be opened; each of these lines goes with its circle.
+join_known() {
+    sed -E 's#broker/life/(fleet|restart|start)\>#broker/life/slots#g
+        s#broker/pool/(listener|channel|path)\>#broker/pool/pool#g
+        s#broker/(life/drain|survive/origin)\>#broker/life/origin#g
+        s#shim/((accept|listen|record|take)/[a-z_]*|hooks/hooks_wait|hooks/hooks|base/retarget)\>#shim/record/all#g' | awk '$1 != $2'
+}
+
+# Pairs of files become pairs of their folders.
+folders() {
+    join_known | sed -E 's|/[^/ ]+ | |; s|/[^/ ]+$||' | awk '$1 != $2' | sort -u
+}
+
+# Fails and shows the circle, if there is one.
+goes_down() {
+    join_known >"$TMP/pairs"
+    [[ $(wc -l <"$TMP/pairs") -ge ${1:-1} ]]
+    tsort <"$TMP/pairs" 2>&1 >/dev/null | tee "$TMP/circle"
+    [[ ! -s $TMP/circle ]]
+}
+
+@test "a folder has at most ten rooms" {
+    local folder
+    for folder in $(cd "$ROOT" && find proto shim broker -type d); do
+        echo "$folder: $(rooms "$ROOT/$folder" | xargs)"
+        (($(rooms "$ROOT/$folder" | wc -l) <= 10))
+    done
+}
+
+@test "includes go downward between files" {
+    includes broker | goes_down 100
+    includes shim | goes_down 50
+    includes proto | goes_down
+}
+
+@test "includes go downward between folders" {
+    includes broker | folders | goes_down 10
+    includes shim | folders | goes_down 5
+}
+
+@test "no circle of files or folders for the linker" {
+    needs "$BUILD/obj" broker proto >"$TMP/broker"
+    goes_down 100 <"$TMP/broker"
+    folders <"$TMP/broker" | goes_down 10
+    needs "$BUILD/pic" shim proto >"$TMP/shim"
+    goes_down 50 <"$TMP/shim"
+    folders <"$TMP/shim" | goes_down 5
+}
+
+@test "a circle is found" {
+    run goes_down < <(printf 'a/x b/y\nb/y c/z\nc/z a/x\n')
+    ((status != 0))
+    run goes_down < <(printf 'a/x b/y\nb/z a/w\n' | folders)
+    ((status != 0))
+    printf 'a/x b/y\nb/z a/w\n' | goes_down
+}
+
+@test "broker and library never include each other" {
+    local crossing
+    crossing=$(grep -rn '#include "shim/' "$ROOT/broker" "$ROOT/proto" || true)
+    crossing+=$(grep -rn '#include "broker/' "$ROOT/shim" "$ROOT/proto" || true)
+    echo "$crossing"
+    [[ -z $crossing ]]
+}
