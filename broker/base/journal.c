@@ -19,6 +19,7 @@ struct journal {
     _Atomic uint64_t snapshot; /* length << 1 | half; 0: none */
     uint8_t counts_used[COUNTS_MAX];
     struct journal_counts counts[COUNTS_MAX];
+    _Atomic uint64_t turn; /* last: a journal without it has zero there */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -159,6 +160,17 @@ const void *journal_snapshot(size_t *len)
 
     *len = (size_t)(valid >> 1);
     return *len && *len <= HALF_SIZE ? half(valid & 1) : NULL;
+}
+
+void journal_note_turn(uint64_t number)
+{
+    if (journal)
+        atomic_store_explicit(&journal->turn, number, memory_order_relaxed);
+}
+
+uint64_t journal_turn(void)
+{
+    return journal ? atomic_load_explicit(&journal->turn, memory_order_relaxed) : 0;
 }
 
 void journal_mark_clean(void)

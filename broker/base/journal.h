@@ -62,6 +62,11 @@ void *journal_snapshot_room(size_t *size);
 void journal_publish_snapshot(size_t len);
 const void *journal_snapshot(size_t *len);
 
+/* The turn of the loop, counted at its beginning and at its end: odd while the loop works. The
+ * keeper looks whether it changes. */
+void journal_note_turn(uint64_t number);
+uint64_t journal_turn(void);
+
 /* The broker ends in order: nobody need take over. */
 void journal_mark_clean(void);
 bool journal_is_clean(void);

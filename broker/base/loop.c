@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "broker/base/turn.h"
+
 #define BATCH 64
 #define LATE_MS 1000 /* later than that: not busy, but suspended */
 
@@ -167,7 +169,9 @@ static void turn(void)
     call_before_wait();
     int limit_ms = wait_ms();
     int64_t due_ms = now_ms + limit_ms;
+    turn_end();
     int count = epoll_wait(epoll_fd, batch, BATCH, limit_ms);
+    turn_begin();
 
     assert(count >= 0 || errno == EINTR);
     read_clock();

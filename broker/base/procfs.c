@@ -8,26 +8,40 @@
 #include <string.h>
 #include <unistd.h>
 
-pid_t procfs_parent(pid_t pid)
+/* The state (0: there is no such process) and the parent. */
+static char read_stat(pid_t pid, int *parent)
 {
     char path[32];
     char text[512];
-    int parent = 0;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *file = fopen(path, "re");
     if (!file)
-        return 0;
+        return '\0';
     size_t len = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[len] = '\0';
-    /* "PID (NAME) STATE PPID": the name may hold anything, so look from its end. An ended process
-     * has no parent. */
+    /* "PID (NAME) STATE PPID": the name may hold anything, so look from its end. */
     const char *end = strrchr(text, ')');
-    char state = 'Z';
-    if (!end || sscanf(end + 1, " %c %d", &state, &parent) != 2 || state == 'Z' || state == 'X')
-        return 0;
-    return parent;
+    char state;
+    return end && sscanf(end + 1, " %c %d", &state, parent) == 2 ? state : '\0';
+}
+
+/* An ended process has no parent. */
+pid_t procfs_parent(pid_t pid)
+{
+    int parent;
+    char state = read_stat(pid, &parent);
+
+    return !state || state == 'Z' || state == 'X' ? 0 : parent;
+}
+
+bool procfs_is_stopped(pid_t pid)
+{
+    int parent;
+    char state = read_stat(pid, &parent);
+
+    return state == 'T' || state == 't';
 }
 
 void procfs_each(void (*visit)(pid_t pid, void *context), void *context)

@@ -11,6 +11,9 @@
 /* The parent, or 0. */
 pid_t procfs_parent(pid_t pid);
 
+/* Whether it was stopped by a signal, or by a debugger. False when it is gone. */
+bool procfs_is_stopped(pid_t pid);
+
 /* Calls visit for each child of this process that has not ended; may miss one while others end:
  * look again where it matters. */
 void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context);

@@ -29,6 +29,7 @@
 
 #define PUMP_BUDGET 64            /* connections handed out in one turn of the loop */
 #define PAUSE_MS 20               /* when the system is short of something */
+#define REST_DOUBLINGS 8          /* PAUSE_MS so often doubled: 5 s */
 #define SHORTAGE_SILENCE_MS 60000 /* between two messages about that */
 #define TICK_MAX_MS 100           /* between looks at a pool that does not move */
 
@@ -95,6 +96,15 @@ static void pause_listener(struct listener *listener, const char *what, int erro
     loop_start_timer(&listener->pause, PAUSE_MS);
 }
 
+/* Whoever makes us sleep, by one listener, must not take our time away from the others. */
+static void rest(struct listener *listener)
+{
+    unsigned doublings = listener->sleeps < REST_DOUBLINGS ? listener->sleeps : REST_DOUBLINGS;
+
+    watch_arm(listener, false);
+    loop_start_timer(&listener->pause, PAUSE_MS << doublings);
+}
+
 static void on_pause_over(struct loop_timer *timer)
 {
     struct listener *listener = loop_container(timer, struct listener, pause);
@@ -116,6 +126,8 @@ static bool get_connection(struct listener *listener, const struct channel *chan
         sate(listener);
     if (took == TAKE_SHORT)
         pause_listener(listener, "accept", errno);
+    if (took == TAKE_SLEPT)
+        rest(listener);
     return took == TAKE_DONE;
 }
 

@@ -2,10 +2,14 @@
 #include "broker/handout/take.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/handout/ring.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
 
@@ -13,6 +17,42 @@ static bool is_shortage(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
            error == ETOOMANYREFS;
+}
+
+/* The copies rely on it as we do. */
+static void set_nonblock(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+/* accept4(2) sleeps where a worker has cleared O_NONBLOCK, which is the socket's and not ours
+ * alone, and takes the connection away that we were told of. */
+static int accept_awake(int fd, struct sockaddr_storage *peer, socklen_t *len, int flags)
+{
+    struct pollfd state = {.fd = fd, .events = POLLIN};
+
+    set_nonblock(fd);
+    int connection_fd = ring_accept(fd, (struct sockaddr *)peer, len, flags);
+    if (connection_fd >= 0 || errno != EOPNOTSUPP)
+        return connection_fd;
+    if (poll(&state, 1, 0) == 1)
+        return accept4(fd, (struct sockaddr *)peer, len, flags);
+    errno = EAGAIN;
+    return -1;
+}
+
+static void note_sleep(struct listener *listener)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    set_nonblock(listener->canonical_fd);
+    if (listener->sleeps++ == 0)
+        log_error("a worker that shares %s has cleared O_NONBLOCK on it, and takes connections by "
+                  "itself; look for a program that was broken into",
+                  address_format(&listener->bound, text));
 }
 
 static enum take take_from_backlog(struct listener *listener, bool nonblock,
@@ -25,9 +65,15 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
         return TAKE_NONE;
     for (;;) {
         int flags = SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
-        connection->fd = accept4(listener->canonical_fd, (struct sockaddr *)&peer, &len, flags);
+        connection->fd = listener->sleeps ? accept_awake(listener->canonical_fd, &peer, &len, flags)
+                                          : accept4(listener->canonical_fd,
+                                                    (struct sockaddr *)&peer, &len, flags);
         if (connection->fd >= 0)
             break;
+        if (errno == EINTR) {
+            note_sleep(listener);
+            return TAKE_SLEPT;
+        }
         if (errno == EAGAIN || errno == EINVAL) /* EINVAL: shut down, see dispatch.c, revive() */
             return TAKE_NONE;
         if (is_shortage(errno))

@@ -14,6 +14,7 @@ enum take {
     TAKE_NONE,  /* nothing waits */
     TAKE_DONE,  /* one connection was taken */
     TAKE_SHORT, /* the system is short of something, told by errno; nothing is lost */
+    TAKE_SLEPT, /* accept4 slept until it was interrupted, see turn.h; nothing is lost */
 };
 
 struct take_connection {

@@ -16,6 +16,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/turn.h"
 #include "broker/handout/pace.h"
 #include "broker/pool/listener.h"
 
@@ -189,6 +190,7 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     setpgid(0, 0);
     detach_terminal();
     signal(SIGPIPE, SIG_DFL);
+    turn_restore_signal();
     setrlimit(RLIMIT_NOFILE, &original_files);
     pace_restore();
     set_environment(identity);

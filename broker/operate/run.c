@@ -20,6 +20,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/turn.h"
 #include "broker/cli/client.h"
 #include "broker/cli/places.h"
 #include "broker/diagnose/check.h"
@@ -305,7 +306,8 @@ static int set_up(bool resumes)
         return EXIT_NOT_EXECUTABLE;
     raise_fd_limit();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (loop_init() < 0 || !watch_signals() || (!resumes && journal_init() < 0)) {
+    if (loop_init() < 0 || !watch_signals() || turn_init() < 0 ||
+        (!resumes && journal_init() < 0)) {
         log_error("cannot start: %s; check the limits of this process", strerror(errno));
         return EXIT_USAGE;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/turn.h"
 #include "broker/life/fleet.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
@@ -205,7 +206,7 @@ char *status_render_json(size_t *len)
         print_json_listener(out, &view);
         comma = ",";
     }
-    fputs("]}\n", out);
+    fprintf(out, "],\"longest_turn_ms\":%u}\n", turn_longest_ms());
     fclose(out);
     return text;
 }

@@ -46,7 +46,9 @@ struct listener {
     bool armed;              /* it tells when a connection is there */
     bool exclusive;          /* unless somebody else is woken for it */
     bool shut;               /* nothing is accepted any more */
-    bool starving;           /* connections wait and nobody is idle */
+    unsigned
+        sleeps;    /* how often accept4 slept in it: a worker clears O_NONBLOCK, which all share */
+    bool starving; /* connections wait and nobody is idle */
     enum board_starving starving_as;
     int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
     unsigned tick_ms;

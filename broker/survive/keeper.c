@@ -15,11 +15,15 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/procfs.h"
 
 #define RETRY_MS 1000
+#define LOOK_MS 1000 /* between looks at the turn of the broker's loop */
 
+static pid_t broker_pid; /* in the keeper: whose */
 static struct loop_watch watch = {.fd = -1};
 static struct loop_timer retry;
 static bool failed; /* and it was said */
@@ -42,9 +46,21 @@ static void block_signals(void)
 static void wait_for_end_of(int broker_pidfd)
 {
     struct pollfd ended = {.fd = broker_pidfd, .events = POLLIN};
+    uint64_t seen = 0;
+    int seconds = 0; /* in which the same turn was seen, and the broker could have ended it */
 
-    while (poll(&ended, 1, -1) < 0 && errno == EINTR)
-        ;
+    while (poll(&ended, 1, LOOK_MS) <= 0) {
+        uint64_t turn = journal_turn();
+        bool stands = (turn & 1) && turn == seen && !procfs_is_stopped(broker_pid);
+        seconds = stands ? seconds + 1 : 0;
+        seen = turn;
+        if (seconds < KEEPER_PATIENCE_S)
+            continue;
+        log_error("the broker has stood still for %d s; ending it and going on in its place",
+                  KEEPER_PATIENCE_S);
+        pidfd_send_signal(broker_pidfd, SIGKILL, NULL, 0);
+        seconds = 0;
+    }
 }
 
 static void keep(int broker_pidfd)
@@ -88,6 +104,7 @@ static int try_to_start(void)
     if (broker_pidfd < 0 && (broker_pidfd = pidfd_open(getpid(), 0)) < 0)
         return -1;
     /* No SIGCHLD at its end: it is not one of the children that are waited for. */
+    broker_pid = getpid();
     runtime.keeper_pid = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
     if (runtime.keeper_pid == 0)
         keep(broker_pidfd);

@@ -1,0 +1,111 @@
+/* turn.c - see turn.h. */
+#include "broker/base/turn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "broker/base/journal.h"
+
+#define LONG_US 5000
+
+static timer_t timer;
+static bool has_timer;
+static struct sigaction inherited;
+
+/* The handler runs in the loop's thread: it only has to see what was stored before it. */
+static volatile uint64_t number; /* odd: in a turn */
+static volatile int64_t began_us;
+static volatile uint64_t long_ticks;
+static volatile sig_atomic_t ticks; /* the timer runs */
+static int64_t longest_us;
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void set_timer(int period_ms)
+{
+    struct timespec period = {.tv_nsec = period_ms * 1000000L};
+
+    timer_settime(timer, 0, &(struct itimerspec){period, period}, NULL);
+}
+
+static void on_tick(int signal_number)
+{
+    static uint64_t seen;
+    int saved = errno;
+
+    (void)signal_number;
+    if (number & 1) {
+        if (now_us() - began_us >= LONG_US)
+            long_ticks++;
+    } else if (number == seen) { /* nothing happened since the last tick */
+        ticks = 0;
+        set_timer(0);
+    }
+    seen = number;
+    errno = saved;
+}
+
+int turn_init(void)
+{
+    struct sigaction action = {.sa_handler = on_tick}; /* not SA_RESTART: that is the point */
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+    sigset_t alarm_only;
+
+    sigemptyset(&alarm_only);
+    sigaddset(&alarm_only, SIGALRM);
+    if (sigaction(SIGALRM, &action, &inherited) < 0 ||
+        sigprocmask(SIG_UNBLOCK, &alarm_only, NULL) < 0 ||
+        timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
+        return -1;
+    has_timer = true;
+    return 0;
+}
+
+void turn_begin(void)
+{
+    began_us = now_us();
+    number++;
+    journal_note_turn(number);
+    /* After the count: a tick in between sees that something happens. */
+    atomic_signal_fence(memory_order_seq_cst);
+    if (!ticks && has_timer) {
+        ticks = 1;
+        set_timer(TURN_TICK_MS);
+    }
+}
+
+void turn_end(void)
+{
+    if (!(number & 1))
+        return;
+    int64_t lasted_us = now_us() - began_us;
+    if (lasted_us > longest_us)
+        longest_us = lasted_us;
+    number++;
+    journal_note_turn(number);
+}
+
+uint64_t turn_long_ticks(void)
+{
+    return long_ticks;
+}
+
+unsigned turn_longest_ms(void)
+{
+    return (unsigned)(longest_us / 1000);
+}
+
+void turn_restore_signal(void)
+{
+    if (has_timer)
+        sigaction(SIGALRM, &inherited, NULL);
+}

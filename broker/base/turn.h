@@ -1,0 +1,36 @@
+/*
+ * turn.h - bounds how long a turn of the loop can sleep.
+ *
+ * No call of the broker may sleep, but some do when another process wants it: accept4(2) on a
+ * shared socket whose O_NONBLOCK a worker has cleared, or close(2) of a connection with SO_LINGER
+ * (socket(7)). While the loop turns, a timer sends SIGALRM every TURN_TICK_MS. Its handler is
+ * installed without SA_RESTART, so that a call that sleeps ends with EINTR (signal(7)); a tick
+ * finds the loop awake else, and changes nothing. The timer stops when the loop waits.
+ *
+ * What no signal interrupts (state D of proc(5)) is left to the keeper, see keeper.h.
+ */
+#ifndef SSHIM_BROKER_BASE_TURN_H
+#define SSHIM_BROKER_BASE_TURN_H
+
+#include <stdint.h>
+
+/* No call of ours sleeps longer than this. */
+#define TURN_TICK_MS 15
+
+/* Installs the handler and makes the timer. 0, or -1 with the errno of timer_create(2). */
+int turn_init(void);
+
+/* The loop has waited and begins to work; the loop is about to wait. Not thread-safe. */
+void turn_begin(void);
+void turn_end(void);
+
+/* Ticks that came when a turn was 5 ms old or older. A change over a call says that it slept. */
+uint64_t turn_long_ticks(void);
+
+/* The longest turn so far, in milliseconds. */
+unsigned turn_longest_ms(void);
+
+/* In a child before exec: SIGALRM as this process inherited it. Async-signal-safe. */
+void turn_restore_signal(void);
+
+#endif

@@ -1,0 +1,10 @@
+# hostile.mk - the attackers of tests/hostile. Included by Makefile; uses its variables.
+
+HOSTILE := $(patsubst tests/hostile/%.c,$(BUILD)/tests/hostile/%,$(wildcard tests/hostile/*.c))
+
+# Static: they speak for themselves, even where LD_PRELOAD is set.
+$(BUILD)/tests/hostile/%: tests/hostile/%.c tests/hostile/hostile.h $(PROTO)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread -static -o $@ $< $(PROTO)
+
+test-progs: $(HOSTILE)

@@ -1,0 +1,64 @@
+# No worker and no stranger stops the broker's loop: no turn of it sleeps for long, whatever they do.
+load helpers
+
+HOSTILE=$BUILD/tests/hostile
+
+# A turn that sleeps for want of a mended call sleeps for seconds; a busy machine costs less.
+turns_are_short() {
+    local ms
+    ms=$(status_of .longest_turn_ms)
+    echo "longest turn: $ms ms"
+    ((ms < 250))
+}
+
+attack_is_under_way() {
+    grep -q attacks "$TMP/out"
+}
+
+# start_attacked ATTACKER: two victims of another user, beside one of which the attacker runs.
+start_attacked() {
+    [[ $(id -u) == 0 ]] || skip "only root can start workers of another user"
+    share_build
+    cp "$HOSTILE/$1" "$TMP/build"
+    printf '#!/bin/sh\n[ "$SSHIM_WORKER_ID" = 1 ] || "%s" &\nexec "%s" accept %s\n' \
+        "$TMP/build/$1" "$VICTIM" "$ADDR" >"$TMP/build/server"
+    chmod -R a+rX "$TMP/build"
+    start_broker -w 2 --user nobody -- sh "$TMP/build/server"
+    wait_until attack_is_under_way
+}
+
+@test "a worker of another user that clears O_NONBLOCK on its socket does not stop the loop" {
+    start_attacked worker_sleeps_in_accept
+    wait_until log_has "has cleared O_NONBLOCK"
+    local round
+    for round in 1 2 3 4 5; do
+        probe 20
+    done
+    turns_are_short
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "the keeper replaces a broker whose loop stands still, and nothing is lost" {
+    [[ $(id -u) == 0 ]] || skip "only root may write to another process"
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    local workers
+    workers=$(status_of '[.workers[].pid]')
+    python3 "$ROOT/tests/hostile/spin.py" "$SSHIM" "$BROKER"
+    probe 4
+    log_has "has stood still"
+    [[ $(status_of '[.workers[].pid]') == "$workers" ]]
+    "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+}
+
+@test "a broker that was stopped by a signal is not replaced" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    kill -STOP "$BROKER"
+    sleep 7 # longer than the keeper's patience: what must not happen has no end to wait for
+    kill -CONT "$BROKER"
+    probe 2
+    ! log_has "stood still"
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
