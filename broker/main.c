@@ -10,41 +10,50 @@
 
 #define SSHIM_VERSION "0.1.0"
 
-static int run_status(int argc, char **argv)
-{
-    struct config_target target;
-    int result = config_parse_target(&target, "status", argc, argv);
+/* argv[0] is the name of the command; argv[-1] is the program, which a resumed broker executes. */
+typedef int command_function(int argc, char **argv);
 
-    if (result >= 0)
-        return result;
-    return client_run(&target, target.json ? WIRE_COMMAND_STATUS_JSON : WIRE_COMMAND_STATUS);
+static int command_run(int argc, char **argv)
+{
+    return run_broker(argc, argv, argv - 1);
 }
 
-static int run_stop(int argc, char **argv)
+static int command_check(int argc, char **argv)
 {
-    struct config_target target;
-    int result = config_parse_target(&target, "stop", argc, argv);
-
-    return result >= 0 ? result : client_run(&target, WIRE_COMMAND_STOP);
+    return check_run(argc, argv);
 }
 
-static int run_restart(int argc, char **argv)
+static int ask(enum wire_command_code code, enum wire_command_code json_code, int argc, char **argv)
 {
     struct config_target target;
-    int result = config_parse_target(&target, "restart", argc, argv);
+    int exit_code;
 
-    return result >= 0 ? result : client_run(&target, WIRE_COMMAND_RESTART);
+    if (config_parse_target(&target, argv[0], argc, argv, &exit_code) == DONE)
+        return exit_code;
+    return client_run(&target, target.json ? json_code : code);
 }
 
-static int run_upgrade(int argc, char **argv)
+static int command_status(int argc, char **argv)
 {
-    struct config_target target;
-    int result = config_parse_target(&target, "upgrade", argc, argv);
-
-    return result >= 0 ? result : client_run(&target, WIRE_COMMAND_UPGRADE);
+    return ask(WIRE_COMMAND_STATUS, WIRE_COMMAND_STATUS_JSON, argc, argv);
 }
 
-static int print_help(int argc, char **argv)
+static int command_stop(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_STOP, WIRE_COMMAND_STOP, argc, argv);
+}
+
+static int command_restart(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_RESTART, WIRE_COMMAND_RESTART, argc, argv);
+}
+
+static int command_upgrade(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_UPGRADE, WIRE_COMMAND_UPGRADE, argc, argv);
+}
+
+static int command_help(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
@@ -52,7 +61,7 @@ static int print_help(int argc, char **argv)
     return EXIT_STOPPED;
 }
 
-static int print_version(int argc, char **argv)
+static int command_version(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
@@ -62,12 +71,14 @@ static int print_version(int argc, char **argv)
 
 static const struct {
     const char *name;
-    int (*run)(int argc, char **argv);
+    command_function *run;
 } commands[] = {
-    {"status", run_status},       {"restart", run_restart}, {"upgrade", run_upgrade},
-    {"stop", run_stop},           {"check", check_run},     {"help", print_help},
-    {"--help", print_help},       {"-h", print_help},       {"version", print_version},
-    {"--version", print_version},
+#define X(name, arguments, summary) {#name, command_##name},
+    CONFIG_COMMANDS(X)
+#undef X
+        {"--help", command_help},
+    {"-h", command_help},
+    {"--version", command_version},
 };
 
 int main(int argc, char **argv)
@@ -76,8 +87,6 @@ int main(int argc, char **argv)
         log_error("no command given; see sshim --help");
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "run") == 0)
-        return run_broker(argc - 1, argv + 1, argv);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

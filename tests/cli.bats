@@ -63,10 +63,10 @@ refuses() {
     refuses 2 "--control" run --control
 }
 
-@test "a number of workers that makes no sense is exit 2" {
+@test "an invalid number of workers is exit 2" {
     local bad
     for bad in -1 100000 4097 2x '' ' 2' 0x2 1.5 99999999999999999999 many; do
-        refuses 2 "--workers '$bad'" run --control "$CONTROL" -w "$bad" -- true
+        refuses 2 "'$bad' for --workers" run --control "$CONTROL" -w "$bad" -- true
     done
 }
 
@@ -75,28 +75,28 @@ refuses() {
     refuses 2 "leastconn, roundrobin, source, first" run --balance fair -- true
 }
 
-@test "seconds, milliseconds and backlogs that make no sense are exit 2" {
+@test "invalid seconds, milliseconds and backlogs are exit 2" {
     local bad
     for bad in -1 x '' 86401; do
-        refuses 2 "--grace '$bad'" run --grace "$bad" -- true
-        refuses 2 "--start-timeout '$bad'" run --start-timeout "$bad" -- true
+        refuses 2 "'$bad' for --grace" run --grace "$bad" -- true
+        refuses 2 "'$bad' for --start-timeout" run --start-timeout "$bad" -- true
     done
-    refuses 2 "--recall '0'" run --recall 0 -- true
-    refuses 2 "--backlog '0'" run --backlog 0 -- true
-    refuses 2 "--backlog 'apps'" run --backlog apps -- true
+    refuses 2 "'0' for --recall" run --recall 0 -- true
+    refuses 2 "'0' for --backlog" run --backlog 0 -- true
+    refuses 2 "'apps' for --backlog" run --backlog apps -- true
 }
 
 @test "an address that is none is exit 2" {
     local bad
     for bad in host:port 70000 1.2.3.4 :80 '[::1' '' 1.2.3.4:70000; do
-        refuses 2 "--share '$bad'" run --share "$bad" -- true
-        refuses 2 "--private '$bad'" run --private "$bad" -- true
+        refuses 2 "'$bad' for --share" run --share "$bad" -- true
+        refuses 2 "'$bad' for --private" run --private "$bad" -- true
     done
 }
 
 @test "a ready-fd that is not open is exit 2" {
-    refuses 2 "--ready-fd '77'" run --control "$CONTROL" --ready-fd 77 -- true
-    refuses 2 "--ready-fd 'x'" run --ready-fd x -- true
+    refuses 2 "'77' for --ready-fd" run --control "$CONTROL" --ready-fd 77 -- true
+    refuses 2 "'x' for --ready-fd" run --ready-fd x -- true
 }
 
 @test "no command with workers, and workers without command, are exit 2" {

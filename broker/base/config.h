@@ -8,14 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/base/exit_codes.h"
 #include "broker/base/log.h"
-
-#define EXIT_STOPPED 0          /* clean stop */
-#define EXIT_USAGE 2            /* the command line makes no sense */
-#define EXIT_NEVER_READY 3      /* no worker ever became ready */
-#define EXIT_ADDRESS 4          /* an address, the control socket's included, could not be bound */
-#define EXIT_NOT_EXECUTABLE 126 /* as env(1); and a program that cannot be preloaded */
-#define EXIT_NOT_FOUND 127      /* as env(1) */
+#include "broker/base/options.h"
 
 #define CONFIG_WORKERS_MAX 4096
 #define CONFIG_PATTERNS_MAX 32
@@ -35,6 +30,9 @@ enum config_balance {
     CONFIG_BALANCES(X)
 #undef X
 };
+
+/* In the order of the names in config.c. */
+enum config_broker_death { BROKER_DEATH_SERVE, BROKER_DEATH_EXIT };
 
 struct config_patterns {
     const char *at[CONFIG_PATTERNS_MAX];
@@ -58,9 +56,9 @@ struct config {
     unsigned stuck_kill_s; /* 0: never */
     const char *user;      /* of the workers; NULL: the broker's */
     const char *group;
-    int backlog;               /* 0: as the program asks */
-    bool exit_on_broker_death; /* workers end when the broker was killed, instead of serving on */
-    int ready_fd;              /* -1: none */
+    int backlog;                              /* 0: as the program asks */
+    enum config_broker_death on_broker_death; /* what workers do when the broker was killed */
+    int ready_fd;                             /* -1: none */
     enum log_level verbosity;
 };
 
@@ -71,23 +69,37 @@ static inline bool config_is_exact(const struct config *config)
 }
 
 /*
- * Fills in config from the arguments behind `sshim run`; keeps pointers into argv. Returns -1 to go
- * on, else the exit code: 0 after --help, EXIT_USAGE after one line that says what is wrong.
+ * The commands: name, arguments, what it does. main.c has a function command_NAME() for each; help
+ * prints them.
  */
-int config_parse(struct config *config, int argc, char **argv);
+#define CONFIG_COMMANDS(X)                                                                         \
+    X(run, "[options] -- COMMAND [ARGUMENTS]", "run copies of a server behind its address")        \
+    X(status, "[--json] [--name NAME]", "show listeners and workers")                              \
+    X(restart, "[--parallel K] [--name NAME]", "replace the workers one by one, losing nobody")    \
+    X(upgrade, "[--name NAME]", "execute the broker's program anew, in place")                     \
+    X(stop, "[--name NAME]", "stop an instance and wait until it is gone")                         \
+    X(check, "[--] COMMAND [ARGUMENTS]", "tell whether the library can be loaded into it")         \
+    X(help, "", "print this text")                                                                 \
+    X(version, "", "print the version")
 
-/* The options of the commands that talk to a broker: --name, --control, --json, --parallel. The
- * same contract. */
+/*
+ * Fills in config from the arguments of `sshim run`; keeps pointers into argv. DONE: leave with
+ * *exit_code, which is 0 after --help and EXIT_USAGE after one line that says what is wrong.
+ */
+enum proceed config_parse(struct config *config, int argc, char **argv, int *exit_code);
+
+/* The options of the commands that talk to a broker. The same contract. */
 struct config_target {
     const char *name;
     const char *control;
     bool json;
-    unsigned parallel;
+    unsigned parallel; /* 0: not given */
 };
-int config_parse_target(struct config_target *target, const char *command, int argc, char **argv);
+enum proceed config_parse_target(struct config_target *target, const char *command, int argc,
+                                 char **argv, int *exit_code);
 
 /* `sshim check [--] COMMAND`: gives the command, which is never empty. The same contract. */
-int config_parse_check(int argc, char **argv, char ***command);
+enum proceed config_parse_check(int argc, char **argv, char ***command, int *exit_code);
 
 /* The text of `sshim --help`. */
 void config_print_help(void);

@@ -334,10 +334,10 @@ int check_run(int argc, char **argv)
     struct check_report report;
     char library[PATH_MAX];
     char **command;
-    int result = config_parse_check(argc, argv, &command);
+    int exit_code;
 
-    if (result >= 0)
-        return result;
+    if (config_parse_check(argc, argv, &command, &exit_code) == DONE)
+        return exit_code;
     if (!places_library(library, sizeof library))
         return EXIT_USAGE;
     switch (check_choose(command, library, &report)) {

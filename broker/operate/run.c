@@ -49,7 +49,8 @@ static bool resolve_identity(void)
     const struct config *config = &broker.config;
 
     if (config->name && !places_is_name(config->name)) {
-        log_error("--name '%s' makes no sense: use letters, digits and ._- only, at most 63",
+        log_error("invalid value '%s' for --name: expected at most 63 letters, digits, '.', '_' "
+                  "or '-', and no '.' in front",
                   config->name);
         return false;
     }
@@ -225,7 +226,8 @@ static void resume(void)
         children_on_signal(); /* given up: the last hope has ended meanwhile */
         return;
     }
-    if (was_stopping || (resume_after_crash() && broker.config.exit_on_broker_death)) {
+    if (was_stopping ||
+        (resume_after_crash() && broker.config.on_broker_death == BROKER_DEATH_EXIT)) {
         log_info("ending the workers %s", resume_describe());
         stop_begin(EXIT_STOPPED);
     } else {
@@ -275,7 +277,7 @@ static bool take_ready_fd(bool resumes)
         return true;
     runtime.ready_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (runtime.ready_fd < 0) {
-        log_error("--ready-fd '%d' makes no sense: that file descriptor is not open; see sshim "
+        log_error("invalid value '%d' for --ready-fd: that file descriptor is not open; see sshim "
                   "--help",
                   fd);
         return false;
@@ -285,69 +287,84 @@ static bool take_ready_fd(bool resumes)
     return true;
 }
 
-/* What is asked for, as whom and with what. -1, or an exit code after one line. */
-static int settle_options(void)
+/* The way to the loop. Each of these steps says DONE with an exit code after one line of its own.
+ */
+
+/* What is asked for, as whom and with what. */
+static enum proceed settle_options(int *exit_code)
 {
+    *exit_code = EXIT_USAGE;
     if (!resolve_identity())
-        return EXIT_USAGE;
+        return DONE;
     if (broker.config.command && !places_library(broker.library_path, sizeof broker.library_path))
-        return EXIT_USAGE;
-    return spawn_resolve_user(broker.config.user, broker.config.group) < 0 ? EXIT_USAGE : -1;
+        return DONE;
+    return spawn_resolve_user(broker.config.user, broker.config.group) < 0 ? DONE : GO_ON;
 }
 
-/* This process becomes a broker, of which nobody hears yet. -1, or an exit code after one line. */
-static int set_up(bool resumes)
+/* Those below are told whom to call above them. */
+static void connect_layers(void)
 {
-    runtime.handoff = broker.config.handoff;
-    if (!take_ready_fd(resumes))
-        return EXIT_USAGE;
-    pace_init(resumes);
-    if (!resumes && !can_preload())
-        return EXIT_NOT_EXECUTABLE;
-    raise_fd_limit();
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (loop_init() < 0 || !watch_signals() || turn_init() < 0 ||
-        (!resumes && journal_init() < 0)) {
-        log_error("cannot start: %s; check the limits of this process", strerror(errno));
-        return EXIT_USAGE;
-    }
-    broker.started_ms = loop_now_ms();
     loop_set_before_wait(state_save);
     children_init(upgrade_on_child_end);
     listener_init(dispatch_init, dispatch_finish);
     session_init(request_handle);
     keeper_init(resume_rescue);
-    return -1;
 }
 
-/* Begins anew, or where another broker was. -1, or an exit code after one line. */
-static int begin(bool resumes)
+/* This process becomes a broker, of which nobody hears yet. */
+static enum proceed set_up(bool resumes, int *exit_code)
+{
+    runtime.handoff = broker.config.handoff;
+    *exit_code = EXIT_USAGE;
+    if (!take_ready_fd(resumes))
+        return DONE;
+    pace_init(resumes);
+    if (!resumes && !can_preload()) {
+        *exit_code = EXIT_NOT_EXECUTABLE;
+        return DONE;
+    }
+    raise_fd_limit();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (loop_init() < 0 || !watch_signals() || turn_init() < 0 ||
+        (!resumes && journal_init() < 0)) {
+        log_error("cannot start: %s; check the limits of this process", strerror(errno));
+        return DONE;
+    }
+    broker.started_ms = loop_now_ms();
+    connect_layers();
+    return GO_ON;
+}
+
+/* Begins anew, or where another broker was. */
+static enum proceed begin(bool resumes, int *exit_code)
 {
     resumes = resumes || takeover_receive(broker.control_path);
-    if (resumes)
+    if (resumes) {
         resume();
-    else if (!open_abstract() || !open_control())
-        return EXIT_ADDRESS;
+    } else if (!open_abstract() || !open_control()) {
+        *exit_code = EXIT_ADDRESS;
+        return DONE;
+    }
     keeper_start();
     if (!resumes)
         start();
-    return -1;
+    return GO_ON;
 }
 
 int run_broker(int argc, char **argv, char **program_argv)
 {
-    int result = config_parse(&broker.config, argc, argv);
+    int exit_code = EXIT_USAGE;
 
-    if (result >= 0)
-        return result;
+    if (config_parse(&broker.config, argc, argv, &exit_code) == DONE)
+        return exit_code;
     log_init("sshim", broker.config.verbosity);
-    if ((result = settle_options()) >= 0)
-        return result;
+    if (settle_options(&exit_code) == DONE)
+        return exit_code;
     spawn_init();
     resume_init(program_argv);
     bool resumes = resume_is_due();
-    if ((result = set_up(resumes)) >= 0 || (result = begin(resumes)) >= 0)
-        return result;
+    if (set_up(resumes, &exit_code) == DONE || begin(resumes, &exit_code) == DONE)
+        return exit_code;
     loop_run();
     journal_mark_clean();
     keeper_stop();

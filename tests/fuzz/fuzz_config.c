@@ -37,17 +37,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         if (line)
             *line++ = '\0';
     }
-    int result = config_parse(&config, argc, argv);
-    MUST(result == -1 || result == EXIT_STOPPED || result == EXIT_USAGE);
-    if (result == -1) {
+    int exit_code = -1;
+    if (config_parse(&config, argc, argv, &exit_code) == DONE) {
+        MUST(exit_code == EXIT_STOPPED || exit_code == EXIT_USAGE);
+    } else {
         MUST(config.workers <= CONFIG_WORKERS_MAX && config.grace_s <= 86400);
         MUST((config.command != NULL) == (config.workers > 0));
         MUST(config.share.count <= CONFIG_PATTERNS_MAX &&
              config.private.count <= CONFIG_PATTERNS_MAX);
         MUST(config.recall_ms >= 1 && config.recall_ms <= 10000 && config.backlog >= 0);
     }
-    result = config_parse_target(&target, "status", argc, argv);
-    MUST(result == -1 || result == EXIT_STOPPED || result == EXIT_USAGE);
+    if (config_parse_target(&target, "status", argc, argv, &exit_code) == DONE)
+        MUST(exit_code == EXIT_STOPPED || exit_code == EXIT_USAGE);
     free(text);
     return 0;
 }

@@ -9,6 +9,14 @@
 
 static struct config config;
 
+/* -1 to go on, else the exit code. */
+static int parse_counted(int argc, char **argv)
+{
+    int exit_code = -1;
+
+    return config_parse(&config, argc, argv, &exit_code) == GO_ON ? -1 : exit_code;
+}
+
 /* Parses up to eight arguments; messages go nowhere. */
 static int parse(char *const *arguments)
 {
@@ -19,7 +27,7 @@ static int parse(char *const *arguments)
         argv[argc] = arguments[argc - 1];
         argc++;
     }
-    return config_parse(&config, argc, argv);
+    return parse_counted(argc, argv);
 }
 
 #define PARSE(...) parse((char *const[]){__VA_ARGS__, NULL})
@@ -117,9 +125,9 @@ static void too_many_addresses(void)
         argv[argc++] = (char *)"80";
     }
     argv[argc] = (char *)"cmd";
-    CHECK(config_parse(&config, argc + 1, argv) == EXIT_USAGE);
+    CHECK(parse_counted(argc + 1, argv) == EXIT_USAGE);
     argv[argc - 2] = (char *)"cmd";
-    CHECK(config_parse(&config, argc - 1, argv) == -1);
+    CHECK(parse_counted(argc - 1, argv) == -1);
 }
 
 static void ready_fd(void)
@@ -149,12 +157,14 @@ static void verbosity(void)
 static void targets(void)
 {
     struct config_target target;
+    int exit_code = -1;
     char *good[] = {(char *)"status", (char *)"--json", (char *)"--name", (char *)"web", NULL};
     char *bad[] = {(char *)"status", (char *)"web", NULL};
 
-    CHECK(config_parse_target(&target, "status", 4, good) == -1);
+    CHECK(config_parse_target(&target, "status", 4, good, &exit_code) == GO_ON);
     CHECK(target.json && strcmp(target.name, "web") == 0 && !target.control);
-    CHECK(config_parse_target(&target, "status", 2, bad) == EXIT_USAGE);
+    CHECK(config_parse_target(&target, "status", 2, bad, &exit_code) == DONE);
+    CHECK(exit_code == EXIT_USAGE);
 }
 
 int main(void)

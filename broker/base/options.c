@@ -1,0 +1,209 @@
+/* options.c - see options.h. */
+#include "broker/base/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/base/exit_codes.h"
+#include "broker/base/log.h"
+
+#define FIRST_CODE 256 /* getopt's code of row 0; letters are below */
+#define CODE_HELP 'h'
+#define TEXT_COLUMN 28
+#define LINE_WIDTH 100
+
+static void *field(const struct option_row *row, void *into)
+{
+    return (char *)into + row->offset;
+}
+
+bool option_parse_number(const char *text, unsigned min, unsigned max, unsigned *value)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long parsed = strtoul(text, &end, 10);
+    if (errno || !isdigit((unsigned char)*text) || *end || parsed < min || parsed > max)
+        return false;
+    *value = (unsigned)parsed;
+    return true;
+}
+
+bool option_flag(const struct option_row *row, void *into, const char *value)
+{
+    (void)value;
+    *(bool *)field(row, into) = true;
+    return true;
+}
+
+bool option_text(const struct option_row *row, void *into, const char *value)
+{
+    *(const char **)field(row, into) = value;
+    return true;
+}
+
+bool option_number(const struct option_row *row, void *into, const char *value)
+{
+    return option_parse_number(value, row->min, row->max, field(row, into));
+}
+
+bool option_choice(const struct option_row *row, void *into, const char *value)
+{
+    for (int i = 0; row->names[i]; i++) {
+        if (strcmp(value, row->names[i]) == 0) {
+            *(int *)field(row, into) = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the row accepts, in words. */
+static void describe_expected(const struct option_row *row, char *text, size_t size)
+{
+    size_t used = 0;
+
+    if (row->expected) {
+        snprintf(text, size, "%s", row->expected);
+    } else if (row->names) {
+        for (int i = 0; row->names[i] && used < size; i++)
+            used +=
+                (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", row->names[i]);
+    } else {
+        snprintf(text, size, "a whole number from %u to %u", row->min, row->max);
+    }
+}
+
+enum proceed options_refuse(const struct option_row *row, const char *value, int *exit_code)
+{
+    char expected[128];
+
+    describe_expected(row, expected, sizeof expected);
+    log_error("invalid value '%s' for --%s: expected %s; see sshim --help", value, row->name,
+              expected);
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
+struct getopt_table {
+    struct option longs[OPTIONS_MAX + 2];
+    char shorts[2 * OPTIONS_MAX + 4]; /* leading '+' and ':', letters, their ':', 'h' */
+};
+
+static void fill_getopt_table(struct getopt_table *getopt, const struct option_table *table)
+{
+    char *next = stpcpy(getopt->shorts, "+:h");
+
+    memset(getopt->longs, 0, sizeof getopt->longs);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct option_row *row = &table->rows[i];
+        getopt->longs[i] = (struct option){
+            row->name, row->argument ? required_argument : no_argument, NULL, FIRST_CODE + (int)i};
+        if (row->letter)
+            *next++ = row->letter;
+        if (row->letter && row->argument)
+            *next++ = ':';
+    }
+    *next = '\0';
+    getopt->longs[table->count] = (struct option){"help", no_argument, NULL, CODE_HELP};
+}
+
+static const struct option_row *find_row(const struct option_table *table, int code)
+{
+    if (code >= FIRST_CODE)
+        return &table->rows[code - FIRST_CODE];
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].letter == code)
+            return &table->rows[i];
+    return NULL;
+}
+
+/* getopt's own messages, in our words. Shows the argument as the reader typed it. */
+static void tell_bad_option(const struct option_table *table, char **argv, int code)
+{
+    char letter[] = {'-', (char)optopt, '\0'};
+    const char *text = argv[optind - 1];
+
+    /* Among several letters (-qZv) optind has not moved on yet. Of --quiet=1 optopt is known. */
+    if (code == '?' && optopt > 0 && optopt != CODE_HELP && optopt < FIRST_CODE &&
+        !find_row(table, optopt))
+        text = letter;
+    if (code == ':')
+        log_error("option %s needs a value; see sshim --help", text);
+    else
+        log_error("unknown option %s of 'sshim %s'; see sshim --help", text, table->command);
+}
+
+static enum proceed read_option(const struct option_table *table, void *into, char **argv, int code,
+                                int *exit_code)
+{
+    *exit_code = code == CODE_HELP ? EXIT_STOPPED : EXIT_USAGE;
+    if (code == CODE_HELP) {
+        table->print_help();
+        return DONE;
+    }
+    if (code == '?' || code == ':') {
+        tell_bad_option(table, argv, code);
+        return DONE;
+    }
+    const struct option_row *row = find_row(table, code);
+    return row->read(row, into, optarg) ? GO_ON : options_refuse(row, optarg, exit_code);
+}
+
+enum proceed options_parse(const struct option_table *table, void *into, int argc, char **argv,
+                           int *exit_code)
+{
+    struct getopt_table getopt;
+    int code;
+
+    fill_getopt_table(&getopt, table);
+    for (size_t i = 0; i < table->count; i++)
+        if (table->rows[i].initial)
+            table->rows[i].read(&table->rows[i], into, table->rows[i].initial);
+    optind = 0; /* glibc: start over, re-read the flags in the option string */
+    while ((code = getopt_long(argc, argv, getopt.shorts, getopt.longs, NULL)) != -1)
+        if (read_option(table, into, argv, code, exit_code) == DONE)
+            return DONE;
+    return GO_ON;
+}
+
+/* Prints words from column `at` on; further lines begin at TEXT_COLUMN. */
+static void print_wrapped(const char *text, size_t at)
+{
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        if (at > TEXT_COLUMN && at + 1 + word > LINE_WIDTH) {
+            printf("\n%*s", TEXT_COLUMN, "");
+            at = TEXT_COLUMN;
+        }
+        at += (size_t)printf("%s%.*s", at > TEXT_COLUMN ? " " : "", (int)word, text);
+        text += word + (text[word] == ' ');
+    }
+    putchar('\n');
+}
+
+static void print_row(const struct option_row *row)
+{
+    char letter[] = {'-', row->letter, ',', ' ', '\0'};
+    int used = printf("  %4s--%s%s%s", row->letter ? letter : "", row->name,
+                      row->argument ? " " : "", row->argument ? row->argument : "");
+
+    if (used + 2 > TEXT_COLUMN)
+        used = printf("\n") - 1;
+    printf("%*s", TEXT_COLUMN - used, "");
+    print_wrapped(row->help, TEXT_COLUMN);
+}
+
+void options_print(const struct option_table *table)
+{
+    static const struct option_row help = {
+        .name = "help", .letter = CODE_HELP, .help = "this text"};
+
+    for (size_t i = 0; i < table->count; i++)
+        print_row(&table->rows[i]);
+    print_row(&help);
+}

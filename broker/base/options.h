@@ -1,0 +1,64 @@
+/*
+ * options.h - command-line options from a table. What getopt_long(3) accepts, the defaults and the
+ * text of --help all come from the same rows, so that none of them can be forgotten.
+ */
+#ifndef SSHIM_BROKER_BASE_OPTIONS_H
+#define SSHIM_BROKER_BASE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What a step on the way to the broker's loop says: go on, or leave with an exit code. */
+enum proceed { GO_ON, DONE };
+
+struct option_row;
+
+/* Reads value into the field of this row. False: the value is invalid. */
+typedef bool option_reader(const struct option_row *row, void *into, const char *value);
+
+struct option_row {
+    const char *name;     /* without the dashes */
+    char letter;          /* 0: none */
+    const char *argument; /* as --help shows it; NULL: the option takes none */
+    const char *help;
+    const char *initial; /* read before the command line; NULL: the field stays zero */
+    option_reader *read;
+    size_t offset;            /* of the field */
+    const char *expected;     /* for the error message; NULL: told by min and max, or names */
+    unsigned min, max;        /* option_number */
+    const char *const *names; /* option_choice; the last is NULL */
+};
+
+struct option_table {
+    const char *command; /* for messages: "run" */
+    const struct option_row *rows;
+    size_t count; /* at most OPTIONS_MAX */
+    void (*print_help)(void);
+};
+
+#define OPTIONS_MAX 48
+
+/* Readers by the type of the field. Texts are kept as pointers into argv. */
+option_reader option_flag;   /* bool: becomes true */
+option_reader option_text;   /* const char * */
+option_reader option_number; /* unsigned, from min to max */
+option_reader option_choice; /* int, or an enum: the index in names */
+
+/* A whole decimal number from min to max; no sign, no spaces. */
+bool option_parse_number(const char *text, unsigned min, unsigned max, unsigned *value);
+
+/*
+ * Reads the defaults and the options into `into`; optind is then the first argument that is no
+ * option. -h and --help need no row: they print the help. DONE: leave with *exit_code, which is 0
+ * after the help and EXIT_USAGE after one line on standard error. Not thread-safe (getopt).
+ */
+enum proceed options_parse(const struct option_table *table, void *into, int argc, char **argv,
+                           int *exit_code);
+
+/* The rows as --help shows them, wrapped at 100 columns. */
+void options_print(const struct option_table *table);
+
+/* "invalid value 'x' for --name: expected ...". Returns DONE with EXIT_USAGE. */
+enum proceed options_refuse(const struct option_row *row, const char *value, int *exit_code);
+
+#endif
