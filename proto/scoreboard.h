@@ -48,8 +48,6 @@ struct board_broker {
     _Atomic uint32_t flags;     /* BOARD_BLIND, ... */
     _Atomic uint32_t allowance; /* open connections with which a worker may still take directly */
     _Atomic uint64_t sent;      /* offers sent and not recalled */
-    _Atomic uint64_t
-        canonical_ino; /* by which the next broker finds the socket if this one is killed */
 };
 #define BOARD_BLIND                                                                                \
     1u                  /* waiting is not visible or not to be trusted: tell of every offer taken  \

@@ -41,7 +41,6 @@ needs() { # BUILD-FOLDER FOLDER...
 join_known() {
     sed -E 's#broker/life/(fleet|restart|start)\>#broker/life/slots#g
         s#broker/pool/(listener|channel|path)\>#broker/pool/pool#g
-        s#broker/(life/drain|survive/origin)\>#broker/life/origin#g
         s#shim/((accept|listen|record|take)/[a-z_]*|hooks/hooks_wait|hooks/hooks|base/retarget)\>#shim/record/all#g' | awk '$1 != $2'
 }
 

@@ -86,6 +86,17 @@ bool address_has_port_zero(const struct address *address)
     return port_of(address) == 0;
 }
 
+bool address_is_wildcard_of(const struct address *a, const struct address *b)
+{
+    bool is_all =
+        a->storage.ss_family == AF_INET
+            ? as_in(a)->sin_addr.s_addr == INADDR_ANY
+            : a->storage.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&as_in6(a)->sin6_addr);
+    bool may_be_of = a->storage.ss_family == AF_INET6 || b->storage.ss_family == AF_INET;
+
+    return is_all && may_be_of && port_of(a) == port_of(b);
+}
+
 bool address_is_path(const struct address *address)
 {
     return address->storage.ss_family == AF_UNIX && as_un(address)->sun_path[0] != '\0';

@@ -168,6 +168,23 @@ bool procfs_get_uid(pid_t pid, uid_t *uid)
     return found;
 }
 
+void procfs_get_command(pid_t pid, char *name, size_t size)
+{
+    char path[32];
+    char line[32] = "";
+
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file && fgets(line, sizeof line, file))
+        line[strcspn(line, "\n")] = '\0';
+    if (file)
+        fclose(file);
+    for (char *c = line; *c; c++) /* the process has chosen it */
+        if (!isprint((unsigned char)*c))
+            *c = '?';
+    snprintf(name, size, "%s", *line ? line : "?");
+}
+
 static bool match_any(ino_t ino, void *context)
 {
     (void)ino;

@@ -25,6 +25,9 @@ void procfs_each(void (*visit)(pid_t pid, void *context), void *context);
  * do: that is root for whoever is not dumpable. */
 bool procfs_get_uid(pid_t pid, uid_t *uid);
 
+/* The name of its program, 15 bytes at the most; "?" when it is gone. */
+void procfs_get_command(pid_t pid, char *name, size_t size);
+
 /* Copies what NAME was in the environment it was started with, cut to size; false: it was not
  * there. */
 bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size);

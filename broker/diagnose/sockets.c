@@ -119,30 +119,36 @@ static void read_tcp(FILE *file, const struct sockets *sockets, struct list *lis
 
 /* "NUMBER: REFERENCES PROTOCOL FLAGS TYPE STATE INODE PATH", '@' for the zero of an abstract name.
  */
+static bool parse_unix(const char *line, struct address *address, unsigned long *inode)
+{
+    struct sockaddr_un *name = (struct sockaddr_un *)&address->storage;
+    unsigned flags;
+    int at = 0;
+
+    *address = (struct address){.len = 0};
+    if (sscanf(line, "%*[^:]: %*x %*x %x %*x %*x %lu %n", &flags, inode, &at) != 2 || !at ||
+        !(flags & FLAG_ACCEPTS))
+        return false;
+    size_t len = strcspn(line + at, "\n");
+    if (len > sizeof name->sun_path - 1)
+        len = sizeof name->sun_path - 1;
+    name->sun_family = AF_UNIX;
+    memcpy(name->sun_path, line + at, len);
+    if (name->sun_path[0] == '@')
+        name->sun_path[0] = '\0';
+    address->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+    return true;
+}
+
 static void read_unix(FILE *file, const struct sockets *sockets, struct list *list)
 {
     char line[256];
-    unsigned flags;
+    struct address address;
     unsigned long inode;
-    int at;
 
-    while (fgets(line, sizeof line, file)) {
-        struct address address = {.len = 0};
-        struct sockaddr_un *name = (struct sockaddr_un *)&address.storage;
-        at = 0;
-        if (sscanf(line, "%*[^:]: %*x %*x %x %*x %*x %lu %n", &flags, &inode, &at) != 2 || !at ||
-            !(flags & FLAG_ACCEPTS) || !has_inode(sockets, inode))
-            continue;
-        size_t len = strcspn(line + at, "\n");
-        if (len > sizeof name->sun_path - 1)
-            len = sizeof name->sun_path - 1;
-        name->sun_family = AF_UNIX;
-        memcpy(name->sun_path, line + at, len);
-        if (name->sun_path[0] == '@')
-            name->sun_path[0] = '\0';
-        address.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-        append(list, &address);
-    }
+    while (fgets(line, sizeof line, file))
+        if (parse_unix(line, &address, &inode) && has_inode(sockets, inode))
+            append(list, &address);
 }
 
 static void read_table(pid_t pid, const char *name, const struct sockets *sockets,
@@ -171,4 +177,54 @@ bool sockets_find_listening(pid_t pid, char *text, size_t size)
     read_table(pid, "tcp6", &sockets, &list, read_tcp);
     read_table(pid, "unix", &sockets, &list, read_unix);
     return list.found;
+}
+
+/* Whether a socket that is bound to one keeps another from the other. */
+static bool excludes(const struct address *a, const struct address *b)
+{
+    return address_equal(a, b) || address_is_wildcard_of(a, b) || address_is_wildcard_of(b, a);
+}
+
+static unsigned long find_tcp(FILE *file, const struct address *wanted)
+{
+    char line[256];
+    struct address address;
+    unsigned state = STATE_LISTEN;
+    unsigned long inode;
+
+    if (!fgets(line, sizeof line, file)) /* the heading */
+        return 0;
+    while (state == STATE_LISTEN && fgets(line, sizeof line, file))
+        if (parse_tcp(line, &address, &state, &inode) && state == STATE_LISTEN &&
+            excludes(&address, wanted))
+            return inode;
+    return 0;
+}
+
+static unsigned long find_unix(FILE *file, const struct address *wanted)
+{
+    char line[256];
+    struct address address;
+    unsigned long inode;
+
+    while (fgets(line, sizeof line, file))
+        if (parse_unix(line, &address, &inode) && address_equal(&address, wanted))
+            return inode;
+    return 0;
+}
+
+ino_t sockets_find_inode(const struct address *address)
+{
+    static const char *const tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6",
+                                         "/proc/self/net/unix"};
+    unsigned long inode = 0;
+
+    for (int i = 0; i < 3 && !inode; i++) {
+        FILE *file = fopen(tables[i], "re");
+        if (!file)
+            continue;
+        inode = i < 2 ? find_tcp(file, address) : find_unix(file, address);
+        fclose(file);
+    }
+    return (ino_t)inode;
 }

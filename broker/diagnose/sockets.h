@@ -8,11 +8,17 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "broker/base/address.h"
+
 /*
  * Whether it holds a listening stream socket (TCP or AF_UNIX, of its own network namespace).
  * Appends their addresses to text, with ", " between any two and "..." where there is no room; each
  * once. False as well when /proc does not let us look.
  */
 bool sockets_find_listening(pid_t pid, char *text, size_t size);
+
+/* The inode of a listening socket that has this address, or one of the same port where either is
+ * every address; 0: there is none in our network namespace. */
+ino_t sockets_find_inode(const struct address *address);
 
 #endif

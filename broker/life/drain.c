@@ -7,10 +7,8 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/handout/recall.h"
-#include "broker/survive/origin.h"
 
-#define LOOK_MS 10           /* between looks at the scoreboard */
-#define LOOK_FROM_AFAR_MS 50 /* the same where it is found in /proc first */
+#define LOOK_MS 10 /* between looks at the scoreboard */
 #define LOOKS_AT_REST                                                                              \
     3 /* as often nothing may be open before we believe it: counters lag behind the calls */
 #define KILL_AFTER_MS 5000 /* what does not end on TERM */
@@ -19,17 +17,10 @@ static bool is_at_rest(const struct worker *worker)
 {
     struct channel *channel;
 
-    if (worker->orphaned && !origin_is_at_rest(worker->pid))
-        return false;
     LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel_untaken(channel) > 0 || channel_active(channel) > 0)
             return false;
     return true;
-}
-
-static int64_t look_ms(const struct worker *worker)
-{
-    return worker->orphaned ? LOOK_FROM_AFAR_MS : LOOK_MS;
 }
 
 static void on_kill_time(struct loop_timer *timer)
@@ -56,7 +47,7 @@ static void on_look(struct loop_timer *timer)
     if (is_late || worker->looks_at_rest >= LOOKS_AT_REST)
         terminate(worker);
     else
-        loop_start_timer(timer, look_ms(worker));
+        loop_start_timer(timer, LOOK_MS);
 }
 
 void drain_begin(struct worker *worker)
@@ -74,5 +65,5 @@ void drain_begin(struct worker *worker)
     }
     recall_strand(worker);
     worker->start_timer.on_time = on_look;
-    loop_start_timer(&worker->start_timer, look_ms(worker));
+    loop_start_timer(&worker->start_timer, LOOK_MS);
 }

@@ -14,6 +14,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/diagnose/holders.h"
 #include "broker/life/restart.h"
 #include "broker/life/spawn.h"
 #include "broker/life/start.h"
@@ -172,13 +173,26 @@ static bool has_failed(void)
     return true;
 }
 
-static void give_up(const struct worker *worker, const char *how)
+static void report_bind_error(const struct worker *worker)
 {
     char text[ADDRESS_TEXT_MAX];
+    struct holders holders;
+    const char *reason = strerror(worker->bind_error);
 
+    address_format(&worker->bind_address, text);
+    if (worker->bind_error == EADDRINUSE && holders_of_address(&worker->bind_address, &holders))
+        log_error("cannot bind %s: %s, by %s; end what has it with 'kill %s', or give the server "
+                  "another address",
+                  text, reason, holders.named, holders.pids);
+    else
+        log_error("cannot bind %s: %s; free the address or give the server another one", text,
+                  reason);
+}
+
+static void give_up(const struct worker *worker, const char *how)
+{
     if (worker->bind_error) {
-        log_error("cannot bind %s: %s; free the address or give the server another one",
-                  address_format(&worker->bind_address, text), strerror(worker->bind_error));
+        report_bind_error(worker);
         stop_begin(EXIT_ADDRESS);
         return;
     }

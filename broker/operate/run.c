@@ -24,6 +24,7 @@
 #include "broker/cli/client.h"
 #include "broker/cli/places.h"
 #include "broker/diagnose/check.h"
+#include "broker/diagnose/holders.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/pace.h"
 #include "broker/life/children.h"
@@ -38,11 +39,8 @@
 #include "broker/pool/session.h"
 #include "broker/share/adopt.h"
 #include "broker/survive/keeper.h"
-#include "broker/survive/orphans.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/state.h"
-
-static bool left_over; /* a control socket of a broker that was killed: its workers may live */
 
 static bool resolve_identity(void)
 {
@@ -101,6 +99,21 @@ static bool open_abstract(void)
     return false;
 }
 
+/* Broker and keeper were killed at once, and the workers accept by themselves. The socket file
+ * stays until they have ended, so that this is noticed again: where they set SO_REUSEPORT the
+ * addresses could be bound. */
+static bool serves_without_broker(const char *path)
+{
+    struct holders holders;
+
+    if (!holders_of_instance(path, spawn_uid(), &holders))
+        return false;
+    log_error("the broker at %s was killed, and %u of its processes still serve %s: %s; end them "
+              "with 'kill %s', then run this again",
+              path, holders.count, holders.listens_on, holders.named, holders.pids);
+    return true;
+}
+
 /* A socket file without a broker behind it was left by one that was killed. */
 static bool remove_stale(const char *path)
 {
@@ -114,8 +127,9 @@ static bool remove_stale(const char *path)
                   path);
         return false;
     }
-    left_over = true;
     int lives = client_probe(path);
+    if (lives == 0 && serves_without_broker(path))
+        return false;
     if (lives == 0 && unlink(path) == 0)
         return true;
     if (lives == 1)
@@ -239,13 +253,8 @@ static void resume(void)
 
 static void start(void)
 {
-    unsigned orphans = left_over ? orphans_adopt() : 0;
-
     log_debug("control socket is %s", broker.control_path);
-    if (orphans > 0) {
-        log_info("going on with %u workers of a broker that was killed", orphans);
-        adopt_finish();
-    } else if (fleet_init() < 0) {
+    if (fleet_init() < 0) {
         log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
         stop_begin(EXIT_NEVER_READY);
     }

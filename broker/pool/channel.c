@@ -37,12 +37,6 @@ static int name_our_end(struct channel *channel)
     }
 }
 
-static ino_t inode_of(int fd)
-{
-    struct stat info;
-    return fstat(fd, &info) == 0 ? info.st_ino : 0;
-}
-
 static void note_their_end(struct channel *channel)
 {
     struct stat info;
@@ -92,7 +86,6 @@ static int map_board(struct channel *channel)
     if (page == MAP_FAILED)
         return -1;
     channel->board = page;
-    atomic_store(&channel->board->broker.canonical_ino, inode_of(channel->listener->canonical_fd));
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     /* what a broker that was killed may have left */
     atomic_store(&channel->board->broker.allowance, 0);

@@ -1,7 +1,6 @@
 /* path.c - see path.h. */
 #include "broker/pool/path.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -92,26 +91,6 @@ void path_restore(const struct path *path)
         log_error("cannot put the socket %s back: %s; clients cannot reach it until the server "
                   "binds it again",
                   path->name, strerror(errno));
-}
-
-void path_drop_old_links(const struct path *path)
-{
-    char folder[48];
-    char suffix[32];
-    struct dirent *entry;
-
-    snprintf(folder, sizeof folder, "/proc/self/fd/%d", path->folder_fd);
-    snprintf(suffix, sizeof suffix, "-%llx", (unsigned long long)path->ino);
-    DIR *dir = opendir(folder);
-    while (dir && (entry = readdir(dir)) != NULL) {
-        size_t len = strlen(entry->d_name);
-        if (strncmp(entry->d_name, ".sshim-", 7) == 0 && len > strlen(suffix) &&
-            strcmp(entry->d_name + len - strlen(suffix), suffix) == 0 &&
-            strcmp(entry->d_name, path->hidden) != 0)
-            unlinkat(path->folder_fd, entry->d_name, 0);
-    }
-    if (dir)
-        closedir(dir);
 }
 
 void path_finish(struct path *path, bool remove)

@@ -37,7 +37,4 @@ void path_restore(const struct path *path);
 /* Removes the link and, with remove, the file if it is still ours; closes the folder. */
 void path_finish(struct path *path, bool remove);
 
-/* Removes the hard links that a broker which was killed has kept beside this file. */
-void path_drop_old_links(const struct path *path);
-
 #endif

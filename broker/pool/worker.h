@@ -51,12 +51,10 @@ struct worker {
     unsigned missed_looks;         /* in a row at which it lacked the library, see start.c */
     int64_t drain_ms;              /* when it began to drain */
     unsigned looks_at_rest;
-    bool orphaned;    /* taken in without its channels, see orphans.h: what it has open may stand in
-                         scoreboards that only it has, until it asks for each */
-    bool stuck;       /* watchdog.c has said so */
-    int64_t moved_ms; /* when it last showed a sign of life, as far as watchdog.c has looked */
-    uint64_t seen_motion;          /* worker_motion() then */
-    uint32_t number;               /* in the snapshot being written, see state.c */
+    bool stuck;           /* watchdog.c has said so */
+    int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
+    uint64_t seen_motion; /* worker_motion() then */
+    uint32_t number;      /* in the snapshot being written, see state.c */
     struct loop_watch pidfd_watch; /* of a process that is not our child; .fd keeps */
     struct loop_watch exec_watch;  /* the pipe on which exec's failure is told; .fd keeps */
     LIST_ENTRY(worker) all;

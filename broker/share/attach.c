@@ -37,24 +37,15 @@ static void share(struct session *session, struct channel *channel, int worker_f
         atomic_fetch_sub(&channel->board->worker.holders, 1);
 }
 
-/*
- * shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. Or
- * the old broker is over, and one process of the worker after the other asks: they share the first
- * one's channel.
- */
+/* shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. */
 static bool renew(struct session *session, struct worker *worker, struct channel *channel,
                   struct listener *listener)
 {
-    struct channel *shared = channel ? NULL : worker_find_channel(worker, listener);
-
     if (!listener || stop_is_under_way())
         return grant_answer(session, WIRE_FAILED, EINVAL);
     if (channel)
         worker_close_channel(channel);
-    if (!shared || shared->their_fd < 0)
-        return grant_channel(session, listener, worker);
-    share(session, shared, shared->their_fd);
-    return false;
+    return grant_channel(session, listener, worker);
 }
 
 static void close_if_open(int fd)
@@ -95,7 +86,7 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
     struct channel *channel = NULL;
 
     close_if_open(fd);
-    if (listener && !stop_is_under_way())
+    if (listener && broker.config.handoff == HANDOFF_DIRECT && !stop_is_under_way())
         worker = claim_identify(session, &attach->auth);
     if (worker)
         channel = worker_find_channel(worker, listener);

@@ -29,7 +29,7 @@ enum state_role { ROLE_CURRENT, ROLE_OTHER };
 struct state_worker {
     uint32_t slot, state, role, joined, stopped, port_zero_claims;
     int32_t pid;
-    uint32_t orphaned;
+    uint32_t reserved;
     uint8_t token[WIRE_TOKEN_SIZE];
     uint64_t accepted;
     int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */

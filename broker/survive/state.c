@@ -54,7 +54,6 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .stopped = worker->stopped,
             .port_zero_claims = worker->port_zero_claims,
             .pid = worker->pid,
-            .orphaned = worker->orphaned,
             .accepted = worker->accepted,
             .started_ms = worker->started_ms + loop_suspended_ms(),
             .ready_ms = worker->ready_ms + loop_suspended_ms(),
@@ -237,7 +236,6 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->state = (enum worker_state)record->state;
     worker->pid = record->pid;
     worker->joined = record->joined;
-    worker->orphaned = record->orphaned;
     worker->stopped = record->stopped;
     worker->port_zero_claims = record->port_zero_claims;
     worker->accepted = record->accepted;

@@ -79,18 +79,6 @@ static void keep_canonical(struct vlisten *listener, int fd, const struct link_g
     fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
 }
 
-/*
- * Else it is here because there was no broker when this program was executed or was given it. That
- * it does not block is the broker's doing; what the program wants it has not said yet.
- */
-static bool leave_canonical(struct vlisten *listener, int fd, struct link_grant *grant)
-{
-    int flags = status_flags(fd) & ~O_NONBLOCK;
-
-    return claim_place(listener, fd, flags | (vlisten_is_nonblock(listener) ? O_NONBLOCK : 0),
-                       grant);
-}
-
 static struct vlisten *make_record(int fd, struct link_grant *grant)
 {
     struct vlisten *listener = vlisten_create(grant);
@@ -99,10 +87,7 @@ static struct vlisten *make_record(int fd, struct link_grant *grant)
         link_grant_refuse(grant, grant->channel_fd);
         return NULL;
     }
-    if (board_has_flag(listener->board, BOARD_DIRECT))
-        keep_canonical(listener, fd, grant);
-    else if (!leave_canonical(listener, fd, grant))
-        return NULL;
+    keep_canonical(listener, fd, grant);
     if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))
         claim_tell_listening(listener, SOMAXCONN);
     return listener;
@@ -183,7 +168,7 @@ static void play(struct vlisten *listener, int fd)
     NEXT(fcntl)(fd, F_SETFL, status_flags(fd) | O_NONBLOCK);
 }
 
-/* False: errno is what accept gives. It may also be time to ask for a new broker. */
+/* False: errno is what accept gives. */
 static bool wait_for_connection(struct vlisten *listener, int fd, bool is_over)
 {
     struct pollfd fds[] = {
@@ -192,11 +177,7 @@ static bool wait_for_connection(struct vlisten *listener, int fd, bool is_over)
     };
 
     for (;;) {
-        int timeout_ms = vlisten_accept_timeout_ms(fd);
-        bool must_ask = timeout_ms < 0 && renew_is_due_some_time(listener);
-        int ready = NEXT(poll)(fds, 2, must_ask ? RENEW_EVERY_S * 1000 : timeout_ms);
-        if (ready == 0 && must_ask)
-            return true;
+        int ready = NEXT(poll)(fds, 2, vlisten_accept_timeout_ms(fd));
         if (ready == 0)
             errno = EAGAIN;
         if (ready <= 0)
@@ -211,7 +192,6 @@ int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
                    int flags)
 {
     for (;;) {
-        renew_if_due(listener, fd);
         if (!atomic_load(&listener->direct))
             return PREFORK_OVER;
         int real_fd = vlisten_real_fd(listener, fd); /* fd itself may be the channel at any time */

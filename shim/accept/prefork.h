@@ -23,8 +23,8 @@ void prefork_fall_back(struct vlisten *listener, int fd);
 /* After exec: fd is a canonical socket that this process was given. The record of it, or NULL. */
 struct vlisten *prefork_recognise(int fd);
 
-/* accept4(2), with addr and len already checked. PREFORK_OVER: a new broker has given a channel,
- * which is there instead now. */
+/* accept4(2), with addr and len already checked. PREFORK_OVER: another thread has put the
+ * channel back by shutdown(2). */
 #define PREFORK_OVER (-2)
 int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                    int flags);

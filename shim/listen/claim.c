@@ -36,7 +36,9 @@ void claim_copy_async(int from_fd, int to_fd)
         NEXT(fcntl)(to_fd, F_SETSIG, signal_number);
 }
 
-void claim_dress_channel(int channel_fd, int fd, int status_flags)
+/* Gives the channel what a program may have set on its socket and expects of the fd: status flags,
+ * the time-out of accept, who gets SIGIO. Borrows both. */
+static void dress_channel(int channel_fd, int fd, int status_flags)
 {
     struct timeval timeout;
     socklen_t len = sizeof timeout;
@@ -50,7 +52,12 @@ void claim_dress_channel(int channel_fd, int fd, int status_flags)
         NEXT(fcntl)(channel_fd, F_SETFL, status_flags & (O_NONBLOCK | O_ASYNC));
 }
 
-bool claim_place(struct vlisten *listener, int fd, int status_flags, struct link_grant *grant)
+/*
+ * Puts the channel of the grant (borrows it) in the place of fd and all its dups, for a record that
+ * was just made of the grant. False, with the errno of dup3(2): the record is gone again.
+ */
+static bool place_channel(struct vlisten *listener, int fd, int status_flags,
+                          struct link_grant *grant)
 {
     int fds[RETARGET_MAX];
 
@@ -58,7 +65,7 @@ bool claim_place(struct vlisten *listener, int fd, int status_flags, struct link
      * for a dup that the program has made. */
     NEXT(close)(grant->shadow_fd);
     grant->shadow_fd = -1;
-    claim_dress_channel(grant->channel_fd, fd, status_flags);
+    dress_channel(grant->channel_fd, fd, status_flags);
     int count = retarget(fd, grant->channel_fd, fds);
     if (count < 0) {
         vlisten_drop_ref(listener, grant->channel_fd);
@@ -81,7 +88,7 @@ static enum claim_result install(int fd, int status_flags, struct link_grant *gr
         link_grant_refuse(grant, grant->channel_fd);
     } else {
         atomic_store(&listener->own_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
-        if (claim_place(listener, fd, status_flags, grant))
+        if (place_channel(listener, fd, status_flags, grant))
             return CLAIM_DONE;
     }
     errno = ENOMEM;

@@ -23,7 +23,6 @@
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
 _Atomic bool vlisten_any;
-_Atomic unsigned vlisten_refits;
 _Atomic int vlisten_newest_fd = -1;
 _Atomic int vlisten_careful_from = INT32_MAX;
 
@@ -100,29 +99,15 @@ void vlisten_learn_fd_limit(void)
 
 /* A record that is used keeps its page for ever: a thread may still sit in accept() on a listener
  * closed under it. */
-static void *map_page(struct board *at, int flags, int board_fd)
+static bool map_board(struct vlisten *listener, int board_fd)
 {
-    int fixed = at ? MAP_FIXED : 0;
-    return mmap(at, BOARD_SIZE, PROT_READ | PROT_WRITE, flags | fixed, board_fd, 0);
-}
-
-/* Threads that have looked up the old one write into a page that is nobody's. refit and refitted
- * are on either side of the change, so that wait.c can tell what it has raised where. */
-bool vlisten_map_board(struct vlisten *listener, int board_fd, uint32_t flags)
-{
-    struct board *old = listener->board;
-    struct board *page = map_page(listener->spare, MAP_SHARED, board_fd);
+    int fixed = listener->board ? MAP_FIXED : 0;
+    void *page =
+        mmap(listener->board, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, board_fd, 0);
 
     if (page == MAP_FAILED)
         return false;
-    atomic_fetch_or(&page->worker.flags, flags);
-    unsigned refit = atomic_fetch_add(&vlisten_refits, 1) + 1;
-    atomic_store(&listener->refit, refit);
-    atomic_store(&listener->board, page);
-    atomic_store(&listener->refitted, refit);
-    if (old)
-        map_page(old, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-    listener->spare = old;
+    listener->board = page;
     return true;
 }
 
@@ -158,7 +143,7 @@ struct vlisten *vlisten_create(struct link_grant *grant)
     atomic_store(&listener->channel_fd, -1);
     int shadow_fd = vlisten_hide_fd(grant->shadow_fd, vlisten_index(listener));
     atomic_store(&listener->shadow_fd, shadow_fd);
-    if (shadow_fd < 0 || !vlisten_map_board(listener, grant->board_fd, 0)) {
+    if (shadow_fd < 0 || !map_board(listener, grant->board_fd)) {
         vlisten_close_hidden(&listener->shadow_fd);
         atomic_store(&listener->refs, 0);
         return NULL;

@@ -35,15 +35,11 @@ struct vlisten {
     _Atomic int channel_fd;     /* then: the channel, hidden; or -1 */
     _Atomic bool played;        /* then: O_NONBLOCK is known to be on */
     _Atomic int looks;          /* how often accept() may still look into the backlog in vain */
-    _Atomic int64_t ask_at_s;   /* when renew.c may ask for a new broker next */
-    _Atomic unsigned refit;     /* vlisten_refits when its board began to be replaced last */
-    _Atomic unsigned refitted;  /* and when that was done */
     _Atomic bool told;          /* an event loop was told that the canonical socket is readable */
     _Atomic int attended_epoll; /* plus 1; 0: none; else see attend.c */
     _Atomic int attend_rest;    /* waits until it is tried again; while it is on, since it began */
     _Atomic int attend_next_rest;
-    struct board *_Atomic board; /* never unmapped, only mapped over when it is of no more use */
-    struct board *spare;         /* where the next one is mapped */
+    struct board *board; /* never unmapped, only mapped over when the record is used again */
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
     int backlog;           /* for listen(2), 0: as the program asks */
@@ -147,15 +143,6 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
 /* listen(fd, backlog); 0, or -1 with the errno of listen(2). */
 int claim_listen(struct vlisten *listener, int fd, int backlog);
 
-/* Gives the channel what a program may have set on its socket and expects of the fd: status flags,
- * the time-out of accept, who gets SIGIO. Borrows both. */
-void claim_dress_channel(int channel_fd, int fd, int status_flags);
-/*
- * Puts the channel of the grant (borrows it) in the place of fd and all its dups, for a record that
- * was just made of the grant. False, with the errno of dup3(2): the record is gone again.
- */
-bool claim_place(struct vlisten *listener, int fd, int status_flags, struct link_grant *grant);
-
 /* The program listens, whether it said so or was given a socket that does. */
 void claim_tell_listening(struct vlisten *listener, int backlog);
 
@@ -163,29 +150,10 @@ void claim_tell_listening(struct vlisten *listener, int backlog);
  * or -1 as bind(2). */
 int claim_abandon(struct vlisten *listener, int fd);
 
-/* --- renew.c --- */
-
-/* How often any listener got a board; wait.c lowers only what it raised in the board of now. */
-extern _Atomic unsigned vlisten_refits;
-
-/*
- * fd is the canonical socket because the broker is gone: asks for a new one, at most once a second,
- * and puts its channel in the place of fd. Takes 20 ms at the most, or twice that if the broker
- * does not even accept. Else does nothing.
- */
-void renew_if_due(struct vlisten *listener, int fd);
-/* Whether it would. No system call. */
-bool renew_is_due_some_time(struct vlisten *listener);
-#define RENEW_EVERY_S 1
-
 /* Whom SIGIO is for, and which signal it is. Borrows both. */
 void claim_copy_async(int from_fd, int to_fd);
 
 /* --- vlisten.c --- */
-
-/* Replaces the one before, if there is any, by it, in which the worker's flags are set before
- * another thread sees it. False: errno of mmap(2), nothing changed. Borrows board_fd. */
-bool vlisten_map_board(struct vlisten *listener, int board_fd, uint32_t flags);
 
 /* Whether there is no room for one more record: what is bound now stays native. */
 bool vlisten_is_full(void);

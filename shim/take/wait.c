@@ -33,48 +33,24 @@ static struct registration registrations[EPOLL_SETS];
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
 THREAD_LOCAL uint64_t raised;
-THREAD_LOCAL unsigned raised_at; /* vlisten_refits then */
 THREAD_LOCAL int last_epoll_fd = -1;
 THREAD_LOCAL int guesses_to_skip; /* accepts until a wrong guess is tried again */
 
 static void lower_all(void)
 {
-    for (uint64_t rest = raised; rest; rest &= rest - 1) {
-        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        struct board *board = listener->board; /* before the look at refit */
-        if (atomic_load(&listener->refit) <= raised_at)
-            board_lower(board);
-    }
+    for (uint64_t rest = raised; rest; rest &= rest - 1)
+        board_lower(vlisten_table[__builtin_ctzll(rest)].board);
     raised = 0;
-}
-
-/* False: its board is being replaced, or was since raised_at, and this wait is not seen. */
-static bool raise_in(struct vlisten *listener)
-{
-    unsigned refitted = atomic_load(&listener->refitted);
-    struct board *board = listener->board;
-
-    board_raise(board);
-    if (refitted <= raised_at && atomic_load(&listener->refit) == refitted)
-        return true;
-    board_lower(board);
-    return false;
 }
 
 void wait_begin(uint64_t listeners)
 {
     if (raised)
         lower_all();
+    raised = listeners;
     for (uint64_t rest = listeners; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        if (atomic_load_explicit(&listener->direct, memory_order_relaxed))
-            renew_if_due(listener, atomic_load(&listener->fd));
-    }
-    raised_at = atomic_load(&vlisten_refits);
-    for (uint64_t rest = listeners; rest; rest &= rest - 1) {
-        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        if (raise_in(listener))
-            raised |= rest & -rest;
+        board_raise(listener->board);
         if (board_claim_wake(listener->board))
             vlisten_wake_broker(listener);
     }

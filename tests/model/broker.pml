@@ -231,10 +231,6 @@ inline model_on_event()
         dead[0] && !closed[0] -> closed[0] = true; woken[0] = false; stranded[0] = true; pumps = true
     } /* worker_close_channel() */
 #endif
-#ifdef KILL_BOTH
-    :: atomic { listens[0] -> listens[0] = false; start(0) }
-    :: atomic { listens[1] -> listens[1] = false; start(1) }
-#endif
 #if PATIENCE > 0 && !defined(MUTATE_NO_TICK)
     :: atomic { patient && is_starving -> patient = false; pumps = true } /* on_tick() */
 #endif

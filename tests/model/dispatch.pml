@@ -20,7 +20,7 @@
  * Parameters: CONNECTIONS; LOOP0, LOOP1: that worker is an event loop, else it blocks in accept; STUCK: worker 1
  * may stop for ever while it serves; EARLY; LOOK: a worker that blocks may look by itself; PATIENCE: so often the
  * broker waits for somebody with fewer connections though one is idle; KILL_WORKER: once, at any moment; KILLS of the
- * broker, at any moments; KILL_BOTH: broker and keeper, then a broker that starts from nothing.
+ * broker, at any moments; KILL_BOTH: broker and keeper; the workers serve by themselves.
  * ALONE: worker 1 is busy for ever. ATTEND: event loops may attend; SLOWER: until the broker says no more, at any moment.
  * Mutations, of which each must be found: see run.sh.
  */
@@ -80,9 +80,7 @@ byte hand_net;
 bool dead[WORKERS];
 bool stuck[WORKERS];
 bool broker_killed;
-bool both_killed;
 bool gone[WORKERS];      /* this worker's channel has no other end any more */
-bool listens[WORKERS];   /* WIRE_LISTEN on a channel of the next broker */
 bool excused[CONNECTIONS]; /* the broker and the keeper held it when they died */
 bool moved[WORKERS];     /* since the broker began to suspect it, see shows_life() */
 byte accepts[CONNECTIONS];
@@ -163,8 +161,6 @@ active proctype Broker()
 #if KILLS > 0
         :: has_died -> has_died = false; resume()
         :: !has_died && resumes && !pumps -> model_rescue_next()
-#elif defined(KILL_BOTH)
-        :: has_died -> has_died = false; model_begin_anew()
 #endif
         :: !has_died && pumps -> dispatch_pump()
         :: !has_died && !resumes && !pumps -> model_on_event()

@@ -1,4 +1,4 @@
-/* resume.pml - the next broker: the keeper goes on as it, or one starts from nothing. Part of dispatch.pml. */
+/* resume.pml - the next broker: the keeper goes on as it. Part of dispatch.pml. */
 
 inline model_forget_all()
 {
@@ -134,30 +134,6 @@ inline model_rescue_next()
         k = 0; resumes = false; pumps = true
     }
     fi
-}
-
-#endif
-#ifdef KILL_BOTH
-
-/* A new `sshim run`: it has taken the canonical socket from a worker (orphans.c), and no channel yet. */
-inline model_begin_anew()
-{
-    atomic {
-        model_forget_all();
-        closed[0] = true;
-        closed[1] = true;
-        both_killed = true
-    }
-}
-
-/* dispatch_start() */
-inline start(w)
-{
-    closed[w] = false;
-    is_told = is_told || !armed;
-    woken[w] = is_starving;
-    armed = armed || !is_starving;
-    pumps = true
 }
 
 #endif

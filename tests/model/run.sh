@@ -64,7 +64,7 @@ check holds "somebody with fewer connections is waited for" $two -DPATIENCE=1
 check holds "a worker is killed" $two -DLOOP0=1 -DKILL_WORKER -DTIMERS
 check holds "the broker is killed" $two -DLOOP0=1 -DKILLS=1 -DTIMERS
 check holds "the broker is killed, and the next one as well" $one -DKILLS=2 -DTIMERS
-check holds "the broker and its keeper are killed, and one starts anew" $one -DLOOP0=1 -DKILL_BOTH
+check holds "the broker and its keeper are killed, and the workers serve by themselves" $two -DLOOP0=1 -DKILL_BOTH
 check holds "offers are recalled too early" $one -DEARLY=2 -DTIMERS
 check holds "an event loop attends, the other worker blocks in accept" $attend
 check holds "connections come slower while a loop attends" $attend -DSLOWER

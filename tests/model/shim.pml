@@ -145,24 +145,11 @@ inline accept_polling(w)
     fi
 }
 
-/* prefork_accept(): the canonical socket is where the channel was; renew_if_due(), refit() */
+/* prefork_accept(): the canonical socket is where the channel was */
 inline accept_alone(w)
 {
-    if
-    :: atomic {
-        both_killed ->
-        fallen = false;
-        gone[w] = false;
-        starves[w] = FED; waiting[w] = 0; taken[w] = 0; sent[w] = 0; waits[w] = false; blind[w] = true;
-        listens[w] = true /* claim_tell_listening() */
-    };
-        goto again
-    :: resting[w] = true;
-        if
-        :: atomic { backlog?c -> take(w, c); resting[w] = false }; goto serve
-        :: atomic { both_killed -> resting[w] = false }; goto again /* renew_is_due_some_time() */
-        fi
-    fi
+    resting[w] = true;
+    atomic { backlog?c -> take(w, c); resting[w] = false }
 }
 
 proctype Worker(byte w; bool is_loop)

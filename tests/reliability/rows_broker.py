@@ -172,6 +172,11 @@ def alone(r, mode):
         served = pool.load(clients=8, seconds=1).finish(wait=True)
         r.count(served)
         r.expect(len(served["workers"]) == 4, f"only {len(served['workers'])} serve")
+        pool.launch()
+        r.expect(pool.process.wait(30) == 4, "a new run starts beside them")
+        with open(pool.path("log")) as log:
+            last = log.read().splitlines()[-1]
+        r.expect(all(f"pid {pid} " in last for pid in workers), f"the new run does not name them: {last}")
         for pid in workers:
             tools.send_signal(pid, signal.SIGTERM)
         wait_for(lambda: all(tools.is_gone(pid) for pid in workers), "they end on TERM")
@@ -192,62 +197,6 @@ def alone_epoll(r):
 @row("alone-epoll-all", "kill -9 of broker and keeper, event loop until EAGAIN")
 def alone_epoll_all(r):
     alone(r, "epoll-all")
-
-
-def handed(pool):
-    status = pool.status()
-    return sum(listener["handed"] + listener["direct"] for listener in status["listeners"]) if status else 0
-
-
-def serve_in_turn(pool, r):
-    """All workers have asked the new broker for a channel, once they have come to accept or wait."""
-    with_all = pool.load(rate=400, seconds=r.pick(3, 2)).finish(wait=True)
-    r.count(with_all)
-    before = handed(pool)
-    r.count(pool.load(clients=8, seconds=0.5).finish(wait=True))
-    r.expect(handed(pool) > before, "nothing goes by way of the new broker")
-
-
-def adopted(r, mode):
-    """Broker and keeper are killed; the next run of the name goes on with the same workers."""
-    with Pool(mode) as pool, Beside(mode) as beside:
-        pids = pool.pids()
-        for _ in range(r.pick(10, 2)):
-            load = pool.load(clients=8)
-            time.sleep(0.2)
-            kill_both(pool)
-            pool.process.wait()
-            time.sleep(r.rng.random())
-            pool.launch()
-            wait_for(lambda: pool.broker_pid() == pool.process.pid, "the new broker answers")
-            time.sleep(r.pick(2, 1.2))  # each has asked by now
-            r.count(load.finish(), 4)  # at most the one offer that each channel may hold
-            r.expect(pool.pids() == pids, f"other workers: {pids} became {pool.pids()}")
-            serve_in_turn(pool, r)
-            r.did()
-        expect_gap(r, beside)
-        r.account(pool)
-        load = pool.load(clients=4)
-        answer = pool.sshim_says("restart")
-        r.expect(answer.returncode == 0, f"restart says {answer.stdout.strip()}")
-        r.count(load.finish())
-        wait_for(lambda: len(pool.workers_now()) == 4, "the old workers have ended", 10)
-        r.expect(not set(pool.pids().values()) & set(pids.values()), "old workers after a restart")
-
-
-@row("adopted-blocking", "kill -9 of broker and keeper, a new run, blocking accept")
-def adopted_blocking(r):
-    adopted(r, "blocking")
-
-
-@row("adopted-epoll", "kill -9 of broker and keeper, a new run, event loop")
-def adopted_epoll(r):
-    adopted(r, "epoll-one")
-
-
-@row("adopted-epoll-all", "... event loop until EAGAIN")
-def adopted_epoll_all(r):
-    adopted(r, "epoll-all")
 
 
 @row("death-exit", "--on-broker-death exit")
