@@ -289,7 +289,7 @@ static void probe(struct listener *listener)
     while ((channel = pick_busy(listener, loop_now_ms())) != NULL) {
         if (!get_connection(listener, channel, &connection))
             return;
-        channel_begin_probe(channel);
+        belief_begin_probe(channel);
         hand(listener, channel, &connection);
         if (loop_timer_runs(&listener->pause))
             return;

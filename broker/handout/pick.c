@@ -36,7 +36,7 @@ static bool is_worth_waiting(const struct listener *listener, const struct chann
     for (uint32_t i = 0; active > 1 + listener->allowance && i < reach; i++) {
         const struct channel *channel = listener->channels[i];
         if (now_ms - channel->given_ms < PICK_PATIENCE_MS && pick_is_eligible(channel) &&
-            !channel->suspect && !channel_is_crowded(channel) &&
+            !channel->belief.suspect && !belief_is_crowded(channel) &&
             channel_active(channel) + channel_untaken(channel) < active)
             return true;
     }
@@ -54,14 +54,15 @@ struct search {
 
 static void consider(struct search *search, struct channel *channel, int64_t now_ms)
 {
-    bool is_crowded = channel_is_crowded(channel);
+    bool is_crowded = belief_is_crowded(channel);
     struct channel **best = is_crowded ? &search->crowded : &search->best;
 
     if (!is_crowded && !channel->worker->stuck) {
         search->has_room = true;
         search->motion += channel_motion(channel);
     }
-    if (!channel_is_idle(channel, now_ms))
+    belief_observe(channel);
+    if (!belief_is_idle(channel, now_ms))
         return;
     search->found += !is_crowded;
     if (!*best || is_better(channel, *best, search->balance))
@@ -125,7 +126,7 @@ struct channel *pick_busy(struct listener *listener, int64_t now_ms)
     for (uint32_t i = 0; i < count; i++) {
         struct channel *channel = channel_from_cursor(listener, i);
         if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 ||
-            now_ms < channel->probe_at_ms)
+            now_ms < channel->belief.probe_at_ms)
             continue;
         set_cursor_behind(listener, channel);
         return channel;

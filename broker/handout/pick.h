@@ -1,6 +1,6 @@
 /*
  * pick.h - which channel gets the next connection. Looks at the scoreboard, changes nothing but the
- * listener's cursor and patience, and what channel_is_idle() notes.
+ * listener's cursor and patience, and what belief_observe() notes.
  */
 #ifndef SSHIM_BROKER_HANDOUT_PICK_H
 #define SSHIM_BROKER_HANDOUT_PICK_H

@@ -35,15 +35,15 @@ static int64_t measure_age(struct channel *channel, int64_t now_ms)
 /* All its offers are taken. Was it one that had seemed busy, and never waited since? */
 static void on_taken(struct channel *channel)
 {
-    if (channel_ends_probe(channel))
+    if (belief_end_probe(channel))
         log_debug("worker %u takes connections while it seems busy; its waiting cannot be seen",
                   worker_slot(channel->worker));
 }
 
 static void on_overdue(struct channel *channel, int64_t now_ms, int64_t age_ms)
 {
-    if (!channel->suspect || now_ms >= channel->probe_at_ms)
-        channel_suspect(channel, now_ms, broker.config.recall_ms);
+    if (!channel->belief.suspect || now_ms >= channel->belief.probe_at_ms)
+        belief_suspect(channel, now_ms, broker.config.recall_ms);
     if (age_ms >= FORGIVE_MS && channel_is_empty(channel))
         channel_forgive(channel);
     else

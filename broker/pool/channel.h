@@ -13,6 +13,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
+#include "broker/pool/belief.h"
 #include "proto/scoreboard.h"
 #include "proto/wire.h"
 
@@ -34,9 +35,8 @@ struct channel {
     struct board *board;
     struct loop_watch watch; /* our_fd */
 
-    bool listening; /* the worker said so */
-    bool closed;    /* the worker closed it, or is gone: no offer goes here any more */
-    bool blind; /* this server's waiting is not to be believed: idle is who has no untaken offer */
+    bool listening;    /* the worker said so */
+    bool closed;       /* the worker closed it, or is gone: no offer goes here any more */
     uint32_t position; /* in listener->channels */
 
     uint64_t sent;     /* offers, recalled ones included */
@@ -46,18 +46,13 @@ struct channel {
     uint32_t flags; /* BOARD_BLIND, ... as published */
     uint32_t allowance; /* as published */
 
-    /* Suspected of not accepting though it says it waits; cleared by any sign of life. */
-    bool suspect;
-    unsigned misses;
-    unsigned unheard; /* times that it went on waiting and accepted nothing of what was sent */
-    int64_t probe_at_ms;
-    uint32_t seen_waits;
-    uint64_t seen_accepted;
-    bool probing; /* an offer was sent although it seemed busy */
+    struct belief belief; /* belief.c */
+
+    /* recall.c */
     uint64_t checked_accepted;
-    int64_t sent_at_ms; /* when the oldest untaken offer may have been sent */
-    int64_t given_ms;   /* when the newest offer was sent */
-    uint32_t seen_attends;
+    int64_t sent_at_ms;    /* when the oldest untaken offer may have been sent */
+    int64_t given_ms;      /* when the newest offer was sent */
+    uint32_t seen_attends; /* watch.c */
 
     bool on_outstanding, on_stranded, on_woken;
     LIST_ENTRY(channel) of_worker;
@@ -105,30 +100,6 @@ void channel_settle(const struct channel *channel, struct journal_counts *counts
  * counting began one too low. No worker can claim more than what is missing in the sums.
  */
 void channel_count_late(struct channel *channel);
-
-/* --- channel_idle.c --- */
-
-/* Whether an offer would be accepted at once, as far as can be known. Notes signs of life. */
-bool channel_is_idle(struct channel *channel, int64_t now_ms);
-
-/* For status: a suspect that may be tried again, but does not even say that it waits, is no idle
- * one. */
-bool channel_is_busy(struct channel *channel, int64_t now_ms);
-
-/* Its fd table is nearly full: rather to somebody else. */
-bool channel_is_crowded(const struct channel *channel);
-
-/* It says that it waits, over and over, and accepts nothing: only an offer now and then goes there.
- */
-bool channel_is_deaf(const struct channel *channel);
-
-/* An offer is sent although it seems busy; and whether the end of that shows its waiting cannot be
- * seen. */
-void channel_begin_probe(struct channel *channel);
-bool channel_ends_probe(struct channel *channel);
-
-/* It did not accept in time: believe it less, and not before long. */
-void channel_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms);
 
 /* Sends an offer with conn_fd (borrowed). 0, or -1 with the errno of fdpass_send(). */
 int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd);

@@ -221,7 +221,7 @@ bool worker_is_busy(const struct worker *worker)
     struct channel *channel;
 
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (channel->listening && !channel->closed && channel_is_busy(channel, loop_now_ms()))
+        if (channel->listening && !channel->closed && belief_is_busy(channel, loop_now_ms()))
             return true;
     return false;
 }
@@ -243,9 +243,10 @@ bool worker_is_stuck(const struct worker *worker)
     if (worker->stopped || worker->stuck)
         return true;
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (!channel->closed && channel->suspect &&
-            (channel_is_deaf(channel) || (loop_now_ms() - channel->sent_at_ms >= STUCK_MS &&
-                                          (channel_untaken(channel) > 0 || channel->misses > 2))))
+        if (!channel->closed && belief_is_suspect(channel) &&
+            (belief_is_deaf(channel) ||
+             (loop_now_ms() - channel->sent_at_ms >= STUCK_MS &&
+              (channel_untaken(channel) > 0 || channel->belief.misses > 2))))
             return true;
     return false;
 }

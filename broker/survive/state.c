@@ -106,7 +106,7 @@ static void put_channels(struct writer *writer, uint32_t *count)
                 .board_fd = channel->board_fd,
                 .listening = channel->listening,
                 .closed = channel->closed,
-                .blind = channel->blind,
+                .blind = channel->belief.blind,
             };
             (*count)++;
             put(writer, &record, sizeof record);
@@ -294,7 +294,7 @@ static void load_channel(const struct state_channel *record, struct listener *li
     channel->listening = record->listening;
     worker->has_listened |= record->listening;
     channel->closed = record->closed;
-    channel->blind = record->blind;
+    belief_restore(channel, record->blind);
     grant_mark(channel);
     mail_watch(channel);
     recount_channel(channel);

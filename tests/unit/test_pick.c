@@ -243,22 +243,22 @@ static void a_suspect_must_show_life(void)
     reset();
     listener.channel_count = 1;
     channels[0].sent = 1;
-    channel_suspect(&channels[0], 1000, 5);
+    belief_suspect(&channels[0], 1000, 5);
     CHECK(idle(BALANCE_LEASTCONN) == NULL);
     boards[0].worker.taken = 1;
     CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
-    CHECK(!channels[0].suspect);
+    CHECK(!channels[0].belief.suspect);
 }
 
 static void a_suspect_that_does_not_wait_is_busy(void)
 {
     reset();
     boards[0].worker.waiting = 0;
-    channel_suspect(&channels[0], 1000, 5);
-    CHECK(channel_is_idle(&channels[0], 100000)); /* an offer now and then */
-    CHECK(channel_is_busy(&channels[0], 100000));
+    belief_suspect(&channels[0], 1000, 5);
+    CHECK(belief_is_idle(&channels[0], 100000)); /* an offer now and then */
+    CHECK(belief_is_busy(&channels[0], 100000));
     boards[0].worker.waiting = 1;
-    CHECK(!channel_is_busy(&channels[0], 100000));
+    CHECK(!belief_is_busy(&channels[0], 100000));
 }
 
 static void who_waits_and_never_accepts_is_left_out(void)
@@ -267,16 +267,31 @@ static void who_waits_and_never_accepts_is_left_out(void)
     listener.channel_count = 1;
     boards[0].worker.waiting = 1;
     for (int i = 1; i <= 3; i++) {
-        channel_suspect(&channels[0], 1000, 5);
-        CHECK(!channel_is_deaf(&channels[0]));
+        belief_suspect(&channels[0], 1000, 5);
+        CHECK(!belief_is_deaf(&channels[0]));
         boards[0].worker.waits++;
         CHECK((idle(BALANCE_LEASTCONN) == NULL) == (i == 3));
     }
-    CHECK(channel_is_deaf(&channels[0]));
+    CHECK(belief_is_deaf(&channels[0]));
     channels[0].sent = 1;
     boards[0].worker.taken = 1;
     CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
-    CHECK(!channel_is_deaf(&channels[0]));
+    CHECK(!belief_is_deaf(&channels[0]));
+}
+
+/* `sshim status` asks as often as it likes. */
+static void a_question_changes_nothing(void)
+{
+    reset();
+    boards[0].worker.waiting = 1;
+    belief_suspect(&channels[0], 1000, 5);
+    for (int i = 0; i < 10; i++) {
+        struct channel before = channels[0];
+        boards[0].worker.waits++;
+        CHECK(!belief_is_busy(&channels[0], 1000) && belief_is_idle(&channels[0], 1000));
+        CHECK(!belief_is_suspect(&channels[0]) && !belief_is_deaf(&channels[0]));
+        CHECK(memcmp(&before, &channels[0], sizeof before) == 0);
+    }
 }
 
 static void suspicion_grows_to_a_second(void)
@@ -285,8 +300,8 @@ static void suspicion_grows_to_a_second(void)
 
     reset();
     for (int i = 0; i < 40; i++) {
-        channel_suspect(&channels[0], 1000, 5);
-        int64_t pause = channels[0].probe_at_ms - 1000;
+        belief_suspect(&channels[0], 1000, 5);
+        int64_t pause = channels[0].belief.probe_at_ms - 1000;
         CHECK(pause >= last && pause <= 1000 && pause >= 5);
         last = pause;
     }
@@ -327,7 +342,7 @@ static void a_busy_one_to_try(void)
     for (unsigned i = 0; i < COUNT; i++)
         channels[i].sent = i == 1 ? 0 : 1;
     CHECK(pick_busy(&listener, 1000) == &channels[1]);
-    channels[1].probe_at_ms = 2000;
+    channels[1].belief.probe_at_ms = 2000;
     CHECK(pick_busy(&listener, 1000) == NULL);
     CHECK(pick_busy(&listener, 2000) == &channels[1]);
 }
@@ -396,6 +411,7 @@ int main(void)
              a_suspect_that_does_not_wait_is_busy);
     unit_run("channel: who waits and never accepts is left out",
              who_waits_and_never_accepts_is_left_out);
+    unit_run("belief: a question changes nothing", a_question_changes_nothing);
     unit_run("channel: suspicion lasts longer each time, a second at most",
              suspicion_grows_to_a_second);
     unit_run("channel: what was forgiven is not untaken", forgiven_offers_do_not_count);

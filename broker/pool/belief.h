@@ -1,0 +1,58 @@
+/*
+ * belief.h - how far a worker is believed when its scoreboard says that it waits, and what its
+ * silence means. Only belief_observe() and the functions that report an event change anything; a
+ * question (belief_is_...) never does, so that `sshim status` may ask at any time.
+ */
+#ifndef SSHIM_BROKER_POOL_BELIEF_H
+#define SSHIM_BROKER_POOL_BELIEF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct channel;
+
+/* Part of struct channel. Written by belief.c alone; `blind` is restored by survive/state.c. */
+struct belief {
+    bool blind;          /* its waiting cannot be seen: having no untaken offer counts as idle */
+    bool suspect;        /* it did not accept in time although it said that it waits */
+    bool probing;        /* an offer was sent although it seemed busy */
+    unsigned misses;     /* offers in a row that it did not accept in time */
+    unsigned unheard;    /* times that it went on waiting and accepted nothing of what was sent */
+    int64_t probe_at_ms; /* before this time a suspect gets nothing */
+    uint32_t seen_waits; /* the worker's counters at the last look */
+    uint64_t seen_accepted;
+};
+
+/* Looks at the worker's counters once: clears a suspicion that they disprove, and publishes whether
+ * the worker counts as blind. To be called before the worker is considered for a connection. */
+void belief_observe(struct channel *channel);
+
+/* Whether an offer would be accepted at once, as far as can be known. */
+bool belief_is_idle(const struct channel *channel, int64_t now_ms);
+
+/* Whether it is suspected still, given what it did since the last look. */
+bool belief_is_suspect(const struct channel *channel);
+
+/* For status: a suspect that may be tried again, but does not even say that it waits, is not idle.
+ */
+bool belief_is_busy(const struct channel *channel, int64_t now_ms);
+
+/* The fd table of the worker is nearly full: others are preferred. */
+bool belief_is_crowded(const struct channel *channel);
+
+/* The worker says that it waits, over and over, and accepts nothing: it gets an offer only now and
+ * then. */
+bool belief_is_deaf(const struct channel *channel);
+
+/* An offer is sent although the worker seems busy; later, whether it was accepted without any wait
+ * that could be seen. */
+void belief_begin_probe(struct channel *channel);
+bool belief_end_probe(struct channel *channel);
+
+/* The worker did not accept in time: believe it less, and for longer each time. */
+void belief_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms);
+
+/* What another broker knew of this worker. */
+void belief_restore(struct channel *channel, bool blind);
+
+#endif
