@@ -100,3 +100,20 @@ goes_down() {
     echo "$crossing"
     [[ -z $crossing ]]
 }
+
+# A field that the snapshot tells is changed by a setter that notes it in the journal, or read from a snapshot.
+assert_written_only_in() { # STRUCT FIELDS FILES
+    local found
+    found=$(cd "$ROOT" && grep -rnE --include='*.[ch]' "\<$1->($2)( = |\+\+|--| [+|-]= )|(\+\+|--)$1->($2)\>" broker | grep -vE "^broker/($3):" || true)
+    echo "$found"
+    [[ -z $found ]]
+}
+
+@test "what a crash must not forget is changed by setters alone" {
+    assert_written_only_in worker 'state|pid|stopped|ready_ms|started_ms|port_zero_claims' 'pool/worker.c|survive/state.c|survive/orphans.c'
+    assert_written_only_in channel 'listening|closed|their_fd|our_fd|board_fd|id' 'pool/channel.c|pool/channel_queues.c|survive/state.c'
+    assert_written_only_in listener 'listening|backlog|canonical_fd|ordinal|key' 'pool/listener.c|survive/state.c|survive/origin.c'
+    assert_written_only_in belief '[a-z_]+' 'pool/belief.c'
+    run assert_written_only_in worker 'stuck' 'none'
+    ((status != 0))
+}

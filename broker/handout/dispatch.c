@@ -25,6 +25,7 @@
 #include "broker/handout/take.h"
 #include "broker/handout/watch.h"
 #include "broker/handout/watchdog.h"
+#include "broker/pool/belief.h"
 #include "broker/pool/worker.h"
 
 #define PUMP_BUDGET 64            /* connections handed out in one turn of the loop */
@@ -343,7 +344,7 @@ void dispatch_finish(struct listener *listener)
 
 void dispatch_start(struct listener *listener, struct channel *channel)
 {
-    listener->listening = true;
+    listener_set_listening(listener);
     if (runtime.handoff == HANDOFF_DIRECT)
         return;
     if (listener->starving)

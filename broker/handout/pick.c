@@ -2,6 +2,7 @@
 #include "broker/handout/pick.h"
 
 #include "broker/base/address.h"
+#include "broker/pool/belief.h"
 #include "broker/pool/worker.h"
 
 bool pick_is_eligible(const struct channel *channel)

@@ -4,6 +4,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/handout/watchdog.h"
+#include "broker/pool/belief.h"
 #include "broker/pool/worker.h"
 
 #define FORGIVE_MS 100 /* after which an empty channel with untaken offers has a wrong counter */

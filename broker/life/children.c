@@ -92,8 +92,7 @@ static void on_child_end(const siginfo_t *info)
                      : 0;
     if (heir) { /* it went into the background */
         log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
-        worker->pid = heir;
-        journal_touch();
+        worker_set_pid(worker, heir);
         return;
     }
     heirs_note_end(worker);
@@ -112,7 +111,7 @@ static void on_child_stopped(pid_t pid, bool stopped)
 
     if (!worker)
         return;
-    worker->stopped = stopped;
+    worker_set_stopped(worker, stopped);
     log_debug("worker %u was %s", worker->slot,
               stopped ? "stopped; its offers go to others" : "continued");
     if (stopped) {

@@ -55,8 +55,7 @@ void drain_begin(struct worker *worker)
     struct channel *channel;
 
     log_debug("worker %u (pid %d) drains", worker->slot, (int)worker->pid);
-    worker->state = WORKER_DRAINING;
-    journal_touch();
+    worker_set_state(worker, WORKER_DRAINING);
     worker->drain_ms = loop_now_ms();
     worker->looks_at_rest = 0;
     LIST_FOREACH(channel, &worker->channels, of_worker) {

@@ -74,9 +74,7 @@ static void mark_ready(struct worker *worker)
 {
     if (worker->state != WORKER_STARTING)
         return;
-    worker->state = WORKER_READY;
-    journal_touch();
-    worker->ready_ms = loop_now_ms();
+    worker_set_ready(worker);
     loop_stop_timer(&worker->start_timer);
     log_debug("worker %u (pid %d) is ready", worker->slot, (int)worker->pid);
     ever_ready = true;
@@ -304,7 +302,7 @@ static struct worker *start_worker(struct fleet_slot *slot)
     if (!worker)
         return NULL;
     struct spawn_identity identity = {slot->id, worker->token};
-    worker->pid = spawn_worker(broker.config.command, &identity, &error_fd);
+    worker_set_pid(worker, spawn_worker(broker.config.command, &identity, &error_fd));
     if (worker->pid < 0) {
         int saved = errno;
         worker_bury(worker);

@@ -155,7 +155,6 @@ void heirs_correct(struct worker *worker, pid_t pid)
         worker->pidfd_watch.fd >= 0 || other->pidfd_watch.fd >= 0)
         return;
     log_debug("pid %d is worker %u, not %u", (int)pid, worker->slot, other->slot);
-    other->pid = worker->pid;
-    worker->pid = pid;
-    journal_touch();
+    worker_set_pid(other, worker->pid);
+    worker_set_pid(worker, pid);
 }

@@ -126,7 +126,7 @@ void stop_begin(int code)
         on_shut_time(&shut_timer);
     LIST_FOREACH(worker, &workers, all)
         if (worker->state != WORKER_GONE) {
-            worker->state = WORKER_DRAINING;
+            worker_set_state(worker, WORKER_DRAINING);
             loop_stop_timer(&worker->start_timer);
         }
     signal_everyone(SIGTERM);

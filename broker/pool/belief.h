@@ -9,19 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct channel;
-
-/* Part of struct channel. Written by belief.c alone; `blind` is restored by survive/state.c. */
-struct belief {
-    bool blind;          /* its waiting cannot be seen: having no untaken offer counts as idle */
-    bool suspect;        /* it did not accept in time although it said that it waits */
-    bool probing;        /* an offer was sent although it seemed busy */
-    unsigned misses;     /* offers in a row that it did not accept in time */
-    unsigned unheard;    /* times that it went on waiting and accepted nothing of what was sent */
-    int64_t probe_at_ms; /* before this time a suspect gets nothing */
-    uint32_t seen_waits; /* the worker's counters at the last look */
-    uint64_t seen_accepted;
-};
+#include "broker/pool/channel.h"
 
 /* Looks at the worker's counters once: clears a suspicion that they disprove, and publishes whether
  * the worker counts as blind. To be called before the worker is considered for a connection. */

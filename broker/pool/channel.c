@@ -187,6 +187,12 @@ void channel_destroy(struct channel *channel)
     free(channel);
 }
 
+void channel_set_listening(struct channel *channel)
+{
+    channel->listening = true;
+    journal_touch();
+}
+
 static uint64_t read_taken(const struct channel *channel)
 {
     uint64_t pending = channel->sent - channel->recalled;
@@ -318,6 +324,7 @@ void channel_stop_recall(struct channel *channel)
 {
     close_if_open(channel->their_fd);
     channel->their_fd = -1;
+    journal_touch();
 }
 
 bool channel_take_back(struct channel *channel, int fd)
@@ -327,6 +334,7 @@ bool channel_take_back(struct channel *channel, int fd)
     if (channel->their_fd < 0)
         channel->their_fd = fd;
     channel->closed = false;
+    journal_touch();
     return true;
 }
 

@@ -13,7 +13,6 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
-#include "broker/pool/belief.h"
 #include "proto/scoreboard.h"
 #include "proto/wire.h"
 
@@ -22,6 +21,19 @@ struct worker;
 
 /* By which its memory is found among what a process has mapped. */
 #define CHANNEL_BOARD_NAME "sshim-board"
+
+/* How far its scoreboard is believed. Written by belief.c alone; `blind` is restored by
+ * survive/state.c. */
+struct belief {
+    bool blind;          /* its waiting cannot be seen: having no untaken offer counts as idle */
+    bool suspect;        /* it did not accept in time although it said that it waits */
+    bool probing;        /* an offer was sent although it seemed busy */
+    unsigned misses;     /* offers in a row that it did not accept in time */
+    unsigned unheard;    /* times that it went on waiting and accepted nothing of what was sent */
+    int64_t probe_at_ms; /* before this time a suspect gets nothing */
+    uint32_t seen_waits; /* the worker's counters at the last look */
+    uint64_t seen_accepted;
+};
 
 struct channel {
     uint64_t id;
@@ -80,6 +92,9 @@ uint64_t channel_restart_counters(struct channel *channel);
 
 /* Closes and frees it; it must be in no list any more. */
 void channel_destroy(struct channel *channel);
+
+/* The worker called listen(). */
+void channel_set_listening(struct channel *channel);
 
 /* Offers that the worker has not taken, bounded by what was sent. */
 uint32_t channel_untaken(const struct channel *channel);

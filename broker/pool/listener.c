@@ -161,6 +161,18 @@ void listener_destroy(struct listener *listener)
     free(listener);
 }
 
+void listener_set_backlog(struct listener *listener, int backlog)
+{
+    listener->backlog = backlog;
+    journal_touch();
+}
+
+void listener_set_listening(struct listener *listener)
+{
+    listener->listening = true;
+    journal_touch();
+}
+
 void listener_add_channel(struct listener *listener, struct channel *channel)
 {
     if (listener->channel_count == listener->channel_room) {

@@ -125,6 +125,10 @@ void listener_retire_if_unused(struct listener *listener);
 /* Those of which that is due, at once. The caller holds none. */
 void listener_retire_now(void);
 
+/* A worker called listen() with this backlog; the listener is handed out from. */
+void listener_set_backlog(struct listener *listener, int backlog);
+void listener_set_listening(struct listener *listener);
+
 void listener_add_channel(struct listener *listener, struct channel *channel);
 
 /* Takes the channel out of all lists of the listener and adds its counts to the listener's. */

@@ -10,6 +10,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
+#include "broker/pool/belief.h"
 #include "broker/pool/listener.h"
 
 #define STUCK_MS 200 /* offers untaken for this long: the worker is stuck */
@@ -44,6 +45,36 @@ struct worker *worker_create(unsigned slot)
     LIST_INSERT_HEAD(&workers, worker, all);
     journal_touch();
     return worker;
+}
+
+void worker_set_state(struct worker *worker, enum worker_state state)
+{
+    worker->state = state;
+    journal_touch();
+}
+
+void worker_set_pid(struct worker *worker, pid_t pid)
+{
+    worker->pid = pid;
+    journal_touch();
+}
+
+void worker_set_stopped(struct worker *worker, bool stopped)
+{
+    worker->stopped = stopped;
+    journal_touch();
+}
+
+unsigned worker_count_port_zero(struct worker *worker)
+{
+    journal_touch();
+    return ++worker->port_zero_claims;
+}
+
+void worker_set_ready(struct worker *worker)
+{
+    worker->ready_ms = loop_now_ms();
+    worker_set_state(worker, WORKER_READY);
 }
 
 int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_watch *, uint32_t))
@@ -84,8 +115,7 @@ void worker_bury(struct worker *worker)
 {
     struct channel *channel;
 
-    worker->state = WORKER_GONE;
-    journal_touch();
+    worker_set_state(worker, WORKER_GONE);
     loop_stop_timer(&worker->start_timer);
     unwatch(&worker->pidfd_watch);
     unwatch(&worker->exec_watch);

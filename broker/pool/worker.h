@@ -69,6 +69,13 @@ const char *worker_state_name(enum worker_state state);
  */
 struct worker *worker_create(unsigned slot);
 
+/* What a crash of the broker must not forget of a worker is changed by these alone. */
+void worker_set_state(struct worker *worker, enum worker_state state);
+void worker_set_pid(struct worker *worker, pid_t pid);
+void worker_set_stopped(struct worker *worker, bool stopped);
+void worker_set_ready(struct worker *worker);
+unsigned worker_count_port_zero(struct worker *worker); /* one more; returns how many */
+
 /* Watches the end of a process that is not our child. 0, or -1 with the errno of pidfd_open(2). */
 int worker_watch_pid(struct worker *worker,
                      void (*on_end)(struct loop_watch *watch, uint32_t events));

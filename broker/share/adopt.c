@@ -47,7 +47,7 @@ struct worker *adopt_joiner(pid_t pid)
     if (!worker)
         return NULL;
     worker->joined = true;
-    worker->pid = pid;
+    worker_set_pid(worker, pid);
     if (worker_watch_pid(worker, on_pidfd_ready) < 0) {
         worker_bury(worker);
         return NULL;

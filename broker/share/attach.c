@@ -73,7 +73,6 @@ static bool reopen(struct channel *channel, int fd)
     channel_set_stranded(channel, false);
     if (channel->listening)
         dispatch_start(channel->listener, channel);
-    journal_touch();
     return true;
 }
 

@@ -181,7 +181,7 @@ static bool claim_name(struct session *session, struct worker *worker,
         close(fd);
         return grant_answer(session, WIRE_PRIVATE, 0);
     }
-    unsigned ordinal = address_has_port_zero(&address) ? ++worker->port_zero_claims : 0;
+    unsigned ordinal = address_has_port_zero(&address) ? worker_count_port_zero(worker) : 0;
     struct listener *listener = listener_find(&address, ordinal);
     if (!listener)
         return claim_new_name(session, worker, &address, ordinal, fd);

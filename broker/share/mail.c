@@ -23,10 +23,9 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
     struct worker *worker = channel->worker;
     bool lives = worker->state != WORKER_GONE;
 
-    channel->listening = true;
+    channel_set_listening(channel);
     worker->has_listened = true;
-    journal_touch();
-    channel->listener->backlog = message->backlog;
+    listener_set_backlog(channel->listener, message->backlog);
     log_debug("worker %u listens on %s", worker->slot,
               address_format(&channel->listener->bound, text));
     /* Frees the channel if it was closed since, and with it a worker that is gone. */

@@ -6,11 +6,15 @@
 #ifndef SSHIM_BROKER_SURVIVE_SNAPSHOT_H
 #define SSHIM_BROKER_SURVIVE_SNAPSHOT_H
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "broker/base/address.h"
 #include "broker/pool/path.h"
 #include "proto/wire.h"
+
+/* A record of another size is another journal. */
+#define SNAPSHOT_SIZE "a record of the snapshot has changed: change JOURNAL_MAGIC as well"
 
 struct state_head {
     uint32_t slots, workers, listeners, channels;
@@ -18,11 +22,13 @@ struct state_head {
     uint32_t direct; /* --handoff direct */
     uint32_t stopping;
 };
+static_assert(sizeof(struct state_head) == 32, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts, failures;
     uint64_t accepted;
 };
+static_assert(sizeof(struct state_slot) == 16, SNAPSHOT_SIZE);
 
 enum state_role { ROLE_CURRENT, ROLE_OTHER };
 
@@ -34,6 +40,7 @@ struct state_worker {
     uint64_t accepted;
     int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */
 };
+static_assert(sizeof(struct state_worker) == 72, SNAPSHOT_SIZE);
 
 struct state_listener {
     struct address key;
@@ -42,6 +49,7 @@ struct state_listener {
     int32_t canonical_fd;
     uint32_t reserved;
 };
+static_assert(sizeof(struct state_listener) == 328, SNAPSHOT_SIZE);
 
 struct state_channel {
     uint64_t id;
@@ -49,5 +57,6 @@ struct state_channel {
     int32_t our_fd, their_fd, board_fd;
     uint32_t listening, closed, blind;
 };
+static_assert(sizeof(struct state_channel) == 40, SNAPSHOT_SIZE);
 
 #endif

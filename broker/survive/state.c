@@ -13,6 +13,7 @@
 #include "broker/life/drain.h"
 #include "broker/life/fleet.h"
 #include "broker/life/stop.h"
+#include "broker/pool/belief.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/session.h"
 #include "broker/pool/worker.h"

@@ -7,6 +7,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/handout/pick.h"
+#include "broker/pool/belief.h"
 #include "broker/pool/worker.h"
 #include "unit.h"
 
