@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "shim/base/env.h"
+#include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/wait.h"
@@ -11,6 +12,7 @@ static void on_fork_child(void)
 {
     wait_on_fork();
     vlisten_on_fork();
+    fdroom_on_fork();
 }
 
 __attribute__((constructor)) static void init(void)

@@ -6,6 +6,7 @@ FUZZERS    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 
 # Unit tests and fuzz targets see the broker without its main() and the shim's parts that call nothing above them.
+UNIT_SHIM    := shim/base/fdmap.c shim/base/fdroom.c shim/base/next.c
 UNIT_OBJECTS := $(filter-out $(BUILD)/obj/broker/main.o $(BUILD)/obj/broker/operate/run.o,$(BROKER_OBJECTS))
 
 test-progs: $(TEST_PROGS)
@@ -15,9 +16,9 @@ $(BUILD)/tests/%: tests/progs/%.c tests/progs/netaddr.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread $(TEST_LDFLAGS) -o $@ $<
 
-$(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h shim/base/fdmap.c $(UNIT_OBJECTS)
+$(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h $(UNIT_SHIM) $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< shim/base/fdmap.c $(UNIT_OBJECTS)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< $(UNIT_SHIM) $(UNIT_OBJECTS)
 
 $(BUILD)/tests/static: TEST_LDFLAGS := -static
 

@@ -41,6 +41,53 @@ teardown() { victims_teardown; }
     stop_clean
 }
 
+# Connects COUNT clients; each of them is answered once others leave. With a pid: its limit falls to 30 descriptors meanwhile.
+ask_all() { # PORT COUNT [PID]
+    python3 - "$@" <<'PY'
+import os, resource, socket, sys, time
+def open_fds():
+    return len(os.listdir(f"/proc/{sys.argv[3]}/fd"))
+
+clients = []
+before = open_fds() if len(sys.argv) > 3 else 0
+for i in range(int(sys.argv[2])):
+    if i == 35 and len(sys.argv) > 3:
+        while open_fds() < before + i: # until those before are accepted
+            time.sleep(0.01)
+        time.sleep(0.02) # since the last look
+        resource.prlimit(int(sys.argv[3]), resource.RLIMIT_NOFILE, (30, 30))
+        time.sleep(0.05) # it looks every 10 ms at the most
+    client = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
+    client.sendall(b"ping\n")
+    clients.append(client)
+answered = 0
+for client in clients:
+    client.settimeout(20 if answered < 20 else 2)
+    try:
+        answer = client.recv(100)
+    except socket.timeout:
+        break # nobody leaves any more: it waits
+    assert answer.endswith(b" ok\n"), (answered, answer)
+    answered += 1
+print(answered, "answered")
+assert answered >= len(clients) - 64, answered
+PY
+}
+
+@test "a table that is full again and again, with holes, loses no connection" {
+    start 1 -- "$PROGS/victim_accept" full-with-holes "$PORT"
+    ask_all "$PORT" 300
+    [ "$("$SSHIM" status --json --control "$CONTROL" | jq '[.listeners[].lost] | add')" = 0 ]
+    stop_clean
+}
+
+@test "a limit that is lowered from outside below what is open loses no connection" {
+    start 1 -- "$PROGS/victim_accept" full-with-holes "$PORT" any-limit
+    ask_all "$PORT" 200 "$("$SSHIM" status --json --control "$CONTROL" | jq '.workers[0].pid')"
+    [ "$("$SSHIM" status --json --control "$CONTROL" | jq '[.listeners[].lost] | add')" = 0 ]
+    stop_clean
+}
+
 @test "a table full of connections loses none of them" {
     start 1 -- "$PROGS/victim_accept" full-of-connections "$PORT"
     python3 - "$PORT" <<'PY'

@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/time.h>
 
 #include "proto/fdpass.h"
 #include "shim/accept/prefork.h"
 #include "shim/base/fdmap.h"
+#include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
 #include "shim/record/vlisten.h"
@@ -40,8 +42,8 @@ static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flag
 static int adopt_connection(struct vlisten *listener, int fd, int conn_fd)
 {
     fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
-    vlisten_note_new_fd(conn_fd);
-    board_set_worker_flag(listener->board, BOARD_CROWDED, vlisten_is_table_nearly_full());
+    fdroom_note(conn_fd);
+    board_set_worker_flag(listener->board, BOARD_CROWDED, fdroom_is_crowded());
     if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
         atomic_store(&vlisten_has_accepted, true);
     wait_learn(listener, fd);
@@ -85,9 +87,27 @@ int vlisten_accept_timeout_ms(int fd)
     return (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000);
 }
 
+/* EMFILE: there is no number for it; it stays queued. */
+static ssize_t receive_with_proof(struct vlisten *listener, int fd, struct wire_offer *offer,
+                                  int *conn_fd, int flags)
+{
+    ssize_t got = -1;
+    int old_state;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
+    fdroom_begin_turn();
+    if (fdroom_prove(vlisten_real_fd(listener, fd)))
+        got = fdpass_recv(fd, offer, sizeof *offer, conn_fd, flags | MSG_DONTWAIT, NULL);
+    else
+        errno = EMFILE;
+    fdroom_end_turn();
+    pthread_setcancelstate(old_state, NULL);
+    return got;
+}
+
 /*
  * Near the end of the fd table recvmsg would destroy the connection (unix(7): no room, MSG_CTRUNC).
- * Prove that there is room while nothing is received yet, then receive without waiting.
+ * accept(2) finds a number before it waits, so EMFILE comes first here, too.
  */
 static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_offer *offer,
                                  int *conn_fd, int flags)
@@ -95,22 +115,14 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
     struct pollfd readable = {.fd = fd, .events = POLLIN};
 
     for (;;) {
-        int proof_fd = NEXT(fcntl)(atomic_load(&listener->shadow_fd), F_DUPFD_CLOEXEC, 0);
-        if (proof_fd < 0) {
-            errno = EMFILE;
-            return -1;
-        }
-        int ready = 1;
-        if (!vlisten_is_nonblock(listener))
-            ready = NEXT(poll)(&readable, 1, vlisten_accept_timeout_ms(fd));
-        int saved = errno;
-        NEXT(close)(proof_fd);
-        errno = ready == 0 ? EAGAIN : saved;
-        if (ready <= 0)
-            return -1;
-        ssize_t got = fdpass_recv(fd, offer, sizeof *offer, conn_fd, flags | MSG_DONTWAIT, NULL);
+        ssize_t got = receive_with_proof(listener, fd, offer, conn_fd, flags);
         if (got >= 0 || errno != EAGAIN || vlisten_is_nonblock(listener))
             return got;
+        int ready = NEXT(poll)(&readable, 1, vlisten_accept_timeout_ms(fd));
+        if (ready == 0)
+            errno = EAGAIN;
+        if (ready <= 0)
+            return -1;
     }
 }
 
@@ -119,7 +131,7 @@ static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offe
 {
     int receive_flags = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0;
 
-    if (vlisten_is_table_nearly_full())
+    if (fdroom_is_scarce(vlisten_real_fd(listener, fd)))
         return receive_carefully(listener, fd, offer, conn_fd, receive_flags);
     return fdpass_recv(fd, offer, sizeof *offer, conn_fd, receive_flags, NULL);
 }
@@ -175,7 +187,7 @@ static void discard(struct vlisten *listener, const struct wire_offer *offer, si
     } else if (wire_check(offer, got, true) == WIRE_OFFER) {
         atomic_fetch_add(&listener->board->worker.taken, 1);
         atomic_fetch_add(&listener->board->worker.lost, 1);
-        vlisten_learn_fd_limit(); /* prlimit(1) has lowered it from outside: once is enough */
+        fdroom_learn_limit(); /* prlimit(1) may have lowered it since the last look */
     }
 }
 

@@ -12,6 +12,7 @@
 #include "shim/accept/prefork.h"
 #include "shim/base/env.h"
 #include "shim/base/fdmap.h"
+#include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
 #include "shim/hooks/hooks.h"
@@ -180,8 +181,8 @@ static int on_dup(int fd, int new_fd, bool lowest)
         return new_fd;
     struct fdmap_entry from = fdmap_get(fd);
     struct fdmap_entry to = fdmap_get(new_fd);
-    if (lowest && new_fd > atomic_load_explicit(&vlisten_newest_fd, memory_order_relaxed))
-        vlisten_note_new_fd(new_fd);
+    if (lowest)
+        fdroom_note(new_fd);
     if (from.kind != FDMAP_LISTENER && (to.kind == FDMAP_UNKNOWN || to.kind == FDMAP_FOREIGN))
         on_plain_dup(from, to, new_fd);
     else if (!is_in_vfork_child())

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "shim/base/env.h"
+#include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/record/vlisten.h"
 
@@ -17,7 +18,7 @@
 static int note_limit(int result)
 {
     if (result == 0 && env_managed() && vlisten_is_owner()) /* not for a vfork child */
-        vlisten_learn_fd_limit();
+        fdroom_learn_limit();
     return result;
 }
 

@@ -6,6 +6,7 @@
 
 #include "shim/base/env.h"
 #include "shim/base/fdmap.h"
+#include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/record/vlisten.h"
 
@@ -26,7 +27,7 @@ static int note_native(int fd)
 {
     if (fd >= 0 && env_managed()) {
         fdmap_set(fd, FDMAP_FOREIGN, 0);
-        vlisten_note_new_fd(fd);
+        fdroom_note(fd);
     }
     return fd;
 }

@@ -16,6 +16,7 @@
 #include "shim/accept/prefork.h"
 #include "shim/base/env.h"
 #include "shim/base/fdmap.h"
+#include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/take/attend.h"
 #include "shim/take/wait.h"
@@ -23,8 +24,6 @@
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
 _Atomic bool vlisten_any;
-_Atomic int vlisten_newest_fd = -1;
-_Atomic int vlisten_careful_from = INT32_MAX;
 
 #define SETTLE_MS 200
 #define CHANGING (-1)
@@ -85,18 +84,6 @@ void vlisten_close_hidden(_Atomic int *hidden_fd)
     NEXT(close)(fd);
 }
 
-void vlisten_learn_fd_limit(void)
-{
-    struct rlimit limit;
-    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT32_MAX;
-    if (!known) {
-        atomic_store(&vlisten_careful_from, INT32_MAX);
-        return;
-    }
-    int margin = (int)limit.rlim_cur / 8;
-    atomic_store(&vlisten_careful_from, (int)limit.rlim_cur - (margin > 16 ? margin : 16));
-}
-
 /* A record that is used keeps its page for ever: a thread may still sit in accept() on a listener
  * closed under it. */
 static bool map_board(struct vlisten *listener, int board_fd)
@@ -155,7 +142,7 @@ struct vlisten *vlisten_create(struct link_grant *grant)
     atomic_store(&listener->attended_epoll, 0);
     atomic_store(&listener->fd, -1);
     atomic_store(&owner_pid, getpid());
-    vlisten_learn_fd_limit();
+    fdroom_learn_limit();
     atomic_store(&listener->refs, 1); /* not before it has a board: another thread may fork */
     atomic_store(&vlisten_any, true);
     return listener;

@@ -55,28 +55,6 @@ extern _Atomic bool vlisten_has_accepted;
  * nothing. */
 extern _Atomic bool vlisten_any;
 
-/*
- * How full the fd table is: the kernel gives the lowest free number, so a new one tells how many
- * are taken below it. From careful_from on accept proves that there is room.
- */
-extern _Atomic int vlisten_newest_fd;
-extern _Atomic int vlisten_careful_from;
-
-static inline void vlisten_note_new_fd(int fd)
-{
-    atomic_store_explicit(&vlisten_newest_fd, fd, memory_order_relaxed);
-}
-
-static inline bool vlisten_is_table_nearly_full(void)
-{
-    int from = atomic_load_explicit(&vlisten_careful_from, memory_order_relaxed);
-    return __builtin_expect(atomic_load_explicit(&vlisten_newest_fd, memory_order_relaxed) >= from,
-                            0);
-}
-
-/* Reads RLIMIT_NOFILE. */
-void vlisten_learn_fd_limit(void);
-
 /* The program closes a connection that it accepted. */
 static inline void vlisten_note_connection_closed(struct vlisten *listener)
 {

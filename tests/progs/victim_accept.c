@@ -261,6 +261,44 @@ static void full_of_connections(int port, const char *argument)
     }
 }
 
+/*
+ * The table is full again and again, with holes: the oldest connection leaves when accept says
+ * EMFILE. Descriptors come as well that no hook sees, and some far above the others. With an
+ * argument the limit is another's to lower, and accept does not block: one that blocks has found
+ * its number before.
+ */
+static void full_with_holes(int port, const char *argument)
+{
+    struct rlimit limit = {.rlim_cur = 64, .rlim_max = 64};
+    struct sockaddr_storage peer;
+    int kept[64];
+    int first = 0;
+    int count = 0;
+    if (!argument)
+        MUST(setrlimit(RLIMIT_NOFILE, &limit));
+    int fd = make_listener(port);
+    if (argument)
+        MUST(fcntl(fd, F_SETFL, O_NONBLOCK));
+    MUST(fcntl(2, F_DUPFD, 55));
+    for (int i = 0; i < 10; i++)
+        MUST(open("/dev/null", O_RDONLY));
+    for (;;) {
+        bool has_place = count - first < 60;
+        int conn_fd = has_place ? accept_one(fd, &peer) : -1;
+        if (conn_fd < 0 && has_place && errno == EAGAIN) {
+            poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1);
+            continue;
+        }
+        if (conn_fd >= 0) {
+            kept[count++ % 64] = conn_fd;
+            continue;
+        }
+        CHECK(!has_place || errno == EMFILE);
+        CHECK(count > first);
+        answer(kept[first++ % 64], NULL);
+    }
+}
+
 static int closed_fd;
 static _Atomic int closer_tid;
 
@@ -317,6 +355,7 @@ static const struct victim_mode modes[] = {
     {"shapes", shapes},
     {"bad-pointers", bad_pointers},
     {"full", full_table},
+    {"full-with-holes", full_with_holes},
     {"closed-under", closed_under},
     {"full-of-connections", full_of_connections},
     {NULL, NULL},

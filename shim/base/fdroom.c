@@ -1,0 +1,145 @@
+/* fdroom.c - see fdroom.h. Owns what is known about how full the descriptor table is. */
+#include "shim/base/fdroom.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "shim/base/next.h"
+
+/* A program may open so many descriptors unseen between two looks. */
+#define SCARCE_MIN 64
+#define CROWDED_MIN 16
+#define END_SIZE 128 /* numbers at the end of the table that a look asks about */
+#define TURN_TRIES 200
+
+_Atomic int fdroom_highest = -1;
+
+static _Atomic int limit_known = INT32_MAX;
+static _Atomic int64_t looked_ms;
+static _Atomic bool taken_turn;
+
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+int fdroom_scarce_from(int limit)
+{
+    return larger(limit - larger(limit / 8, SCARCE_MIN), 0);
+}
+
+int fdroom_crowded_from(int limit)
+{
+    return larger(limit - larger(limit / 8, CROWDED_MIN), 0);
+}
+
+void fdroom_learn_limit(void)
+{
+    struct rlimit limit;
+    int saved = errno;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT32_MAX;
+
+    atomic_store_explicit(&limit_known, known ? (int)limit.rlim_cur : INT32_MAX,
+                          memory_order_relaxed);
+    errno = saved;
+}
+
+/* The lowest free number, or -1. */
+static int find_lowest_free(int any_fd)
+{
+    int saved = errno;
+    int fd = NEXT(fcntl)(any_fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd >= 0)
+        NEXT(close)(fd);
+    errno = saved;
+    return fd;
+}
+
+bool fdroom_prove(int any_fd)
+{
+    return find_lowest_free(any_fd) >= 0;
+}
+
+/* poll(2) says POLLNVAL of a number that is free. */
+static bool has_room_at_end(int limit)
+{
+    struct pollfd end[END_SIZE];
+    int size = limit < END_SIZE ? limit : END_SIZE;
+    int free_count = 0;
+    int saved = errno;
+
+    for (int i = 0; i < size; i++)
+        end[i] = (struct pollfd){.fd = limit - size + i};
+    if (NEXT(poll)(end, (nfds_t)size, 0) >= 0)
+        for (int i = 0; i < size; i++)
+            free_count += end[i].revents == POLLNVAL;
+    errno = saved;
+    return free_count >= SCARCE_MIN;
+}
+
+static void look(int any_fd)
+{
+    fdroom_learn_limit();
+    int limit = atomic_load_explicit(&limit_known, memory_order_relaxed);
+    int lowest = find_lowest_free(any_fd);
+
+    if (lowest < 0)
+        lowest = limit;
+    if (atomic_load_explicit(&fdroom_highest, memory_order_relaxed) < fdroom_scarce_from(limit) ||
+        !has_room_at_end(limit))
+        fdroom_note(lowest);
+    else
+        atomic_store_explicit(&fdroom_highest, lowest, memory_order_relaxed);
+}
+
+/* A few milliseconds coarse, and no system call. */
+static bool is_time_to_look(void)
+{
+    struct timespec now = {0};
+    int saved = errno;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    errno = saved;
+    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (now_ms - atomic_load_explicit(&looked_ms, memory_order_relaxed) < FDROOM_LOOK_MS)
+        return false;
+    atomic_store_explicit(&looked_ms, now_ms, memory_order_relaxed);
+    return true;
+}
+
+bool fdroom_is_scarce(int any_fd)
+{
+    if (is_time_to_look())
+        look(any_fd);
+    return atomic_load_explicit(&fdroom_highest, memory_order_relaxed) >=
+           fdroom_scarce_from(atomic_load_explicit(&limit_known, memory_order_relaxed));
+}
+
+bool fdroom_is_crowded(void)
+{
+    return atomic_load_explicit(&fdroom_highest, memory_order_relaxed) >=
+           fdroom_crowded_from(atomic_load_explicit(&limit_known, memory_order_relaxed));
+}
+
+/* Bounded: a signal handler may have interrupted the thread whose turn it is. */
+void fdroom_begin_turn(void)
+{
+    for (int i = 0; i < TURN_TRIES && atomic_exchange(&taken_turn, true); i++)
+        NEXT(syscall)(SYS_sched_yield);
+}
+
+void fdroom_end_turn(void)
+{
+    atomic_store(&taken_turn, false);
+}
+
+void fdroom_on_fork(void)
+{
+    fdroom_end_turn();
+}
