@@ -135,7 +135,8 @@ static bool get_connection(struct listener *listener, const struct channel *chan
 static void hand(struct listener *listener, struct channel *channel,
                  const struct take_connection *connection)
 {
-    if (channel_send(channel, &connection->offer, connection->fd) == 0) {
+    if (channel_send(channel, &connection->offer, connection->fd, listener->counts->handed + 1) ==
+        0) {
         close(connection->fd); /* at once: a copy kept open holds back the client's FIN */
         journal_end_send();
         listener->counts->handed++;

@@ -5,6 +5,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/pool/channel.h"
+#include "broker/pool/listener.h"
 
 #define PROBE_MAX_MS 1000
 #define DEAF_AFTER 3 /* offers in a row that it did not accept though it went on waiting */
@@ -86,7 +87,7 @@ static void review_suspect(struct channel *channel)
 
 void belief_observe(struct channel *channel)
 {
-    channel_count_late(channel);
+    listener_count_late(channel);
     if (channel->belief.suspect && has_moved(channel))
         review_suspect(channel);
     if (!channel->belief.suspect)

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "broker/base/journal.h"
-#include "broker/pool/listener.h"
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 
@@ -244,20 +243,17 @@ void channel_settle(const struct channel *channel, struct journal_counts *counts
     counts->direct += read_direct(channel);
 }
 
-void channel_count_late(struct channel *channel)
+uint64_t channel_count_late(struct channel *channel, uint64_t at_most)
 {
-    if (channel->listener->unaccounted == 0)
-        return;
     uint64_t net = channel->sent - channel->recalled;
     uint64_t taken = atomic_load(&channel->board->worker.taken);
     uint64_t late = taken > net ? taken - net : 0;
 
-    if (late > channel->listener->unaccounted)
-        late = channel->listener->unaccounted;
-    channel->listener->unaccounted -= late;
-    channel->listener->counts->recalled -= late;
+    if (late > at_most)
+        late = at_most;
     channel->sent += late;
     publish_sent(channel);
+    return late;
 }
 
 /* The worker was only slow: it has counted after all what was forgiven. Else as many later offers
@@ -272,7 +268,8 @@ static void forgive_less(struct channel *channel)
         channel->forgiven = missing;
 }
 
-int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd)
+int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd,
+                 uint64_t handed)
 {
     if (channel->forgiven > 0)
         forgive_less(channel);
@@ -284,7 +281,7 @@ int channel_send(struct channel *channel, const struct wire_offer *offer, int co
         .fd = conn_fd,
         .channel = channel->id,
         .net = channel->sent - channel->recalled,
-        .handed = channel->listener->counts->handed + 1,
+        .handed = handed,
     });
     int result = fdpass_send(channel->our_fd, offer, WIRE_OFFER_MIN + offer->addr_len, conn_fd,
                              MSG_DONTWAIT);

@@ -111,13 +111,15 @@ uint64_t channel_motion(const struct channel *channel);
 void channel_settle(const struct channel *channel, struct journal_counts *counts);
 
 /*
- * When the broker before us was killed the worker had accepted an offer and not counted it, so that
- * counting began one too low. No worker can claim more than what is missing in the sums.
+ * When the broker before us was killed the worker had accepted offers and not counted them, so that
+ * counting began too low. Counts those that the worker has told by now; returns how many.
  */
-void channel_count_late(struct channel *channel);
+uint64_t channel_count_late(struct channel *channel, uint64_t at_most);
 
-/* Sends an offer with conn_fd (borrowed). 0, or -1 with the errno of fdpass_send(). */
-int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd);
+/* Sends an offer with conn_fd (borrowed); the journal is told that the listener has handed out so
+ * many once this is sent. 0, or -1 with the errno of fdpass_send(). */
+int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd,
+                 uint64_t handed);
 
 /* Takes the oldest untaken offer back. Gives the connection, or -1 when there is none left. */
 int channel_recall(struct channel *channel, struct wire_offer *offer);

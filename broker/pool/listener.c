@@ -231,6 +231,17 @@ struct listener_totals listener_totals(const struct listener *listener)
     return totals;
 }
 
+void listener_count_late(struct channel *channel)
+{
+    struct listener *listener = channel->listener;
+
+    if (listener->unaccounted == 0)
+        return;
+    uint64_t late = channel_count_late(channel, listener->unaccounted);
+    listener->unaccounted -= late;
+    listener->counts->recalled -= late;
+}
+
 void listener_repair_counts(struct listener *listener)
 {
     struct listener_totals totals = listener_totals(listener);

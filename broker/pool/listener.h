@@ -148,6 +148,10 @@ struct listener_totals {
 };
 struct listener_totals listener_totals(const struct listener *listener);
 
+/* Counts what this channel's worker accepted of a broker that was killed, and no more than what is
+ * missing in the sums. */
+void listener_count_late(struct channel *channel);
+
 /* A broker that was killed may have taken an offer back without counting it: makes the sums right
  * again. */
 void listener_repair_counts(struct listener *listener);

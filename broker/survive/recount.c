@@ -98,7 +98,8 @@ void recount_channel(struct channel *channel)
 /* Into a channel, whatever its worker does. */
 static bool put(struct channel *channel, const struct take_connection *connection)
 {
-    if (channel_send(channel, &connection->offer, connection->fd) < 0)
+    if (channel_send(channel, &connection->offer, connection->fd,
+                     channel->listener->counts->handed + 1) < 0)
         return false;
     close(connection->fd);
     journal_end_send();

@@ -13,7 +13,7 @@ inline count_untaken(w)
     untaken = (taken[w] >= sent[w] -> 0 : sent[w] - taken[w])
 }
 
-/* channel_count_late(): taken before the broker before us died, and counted since */
+/* listener_count_late(): taken before the broker before us died, and counted since */
 inline count_late(w)
 {
     sent[w] = (taken[w] > sent[w] -> taken[w] : sent[w])

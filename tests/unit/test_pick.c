@@ -323,7 +323,7 @@ static void what_is_counted_after_all_is_forgiven_no_more(void)
     int pair[2];
     CHECK(journal_init() == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
     channels[0].our_fd = pair[0];
-    CHECK(channel_send(&channels[0], &offer, pair[1]) == 0);
+    CHECK(channel_send(&channels[0], &offer, pair[1], 1) == 0);
     CHECK(channel_untaken(&channels[0]) == 1);
     close(pair[0]);
     close(pair[1]);
