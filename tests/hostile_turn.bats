@@ -15,15 +15,18 @@ attack_is_under_way() {
     grep -q attacks "$TMP/out"
 }
 
-# start_attacked ATTACKER: two victims of another user, beside one of which the attacker runs.
+# start_attacked ATTACKER: two victims of another user, beside one of which the attacker runs from when all listen.
 start_attacked() {
     [[ $(id -u) == 0 ]] || skip "only root can start workers of another user"
     share_build
     cp "$HOSTILE/$1" "$TMP/build"
-    printf '#!/bin/sh\n[ "$SSHIM_WORKER_ID" = 1 ] || "%s" &\nexec "%s" accept %s\n' \
-        "$TMP/build/$1" "$VICTIM" "$ADDR" >"$TMP/build/server"
+    cat >"$TMP/build/server" <<END
+[ "\$SSHIM_WORKER_ID" = 1 ] || (until [ -e "$TMP/build/go" ]; do sleep 0.1; done; exec "$TMP/build/$1") &
+exec "$VICTIM" accept $ADDR
+END
     chmod -R a+rX "$TMP/build"
     start_broker -w 2 --user nobody -- sh "$TMP/build/server"
+    touch "$TMP/build/go"
     wait_until attack_is_under_way
 }
 
@@ -37,6 +40,37 @@ start_attacked() {
     turns_are_short
     stop_broker
     [[ $STATUS == 0 ]]
+}
+
+@test "a stranger who sends connections whose close sleeps does not stop the loop" {
+    [[ $(id -u) == 0 ]] || skip "only root can become another user"
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    local before
+    before=$(broker_fds)
+    SSHIM_BROKER=$CONTROL start_other "$HOSTILE/stranger_sends_lingering" 100
+    wait_until grep -q attacks "$TMP/out.other"
+    local rounds=0
+    until grep -q "done" "$TMP/out.other"; do
+        ((++rounds < 500))
+        probe 20
+    done
+    turns_are_short
+    fds_are_back "$before"
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+fds_are_back() { # COUNT and at most the pipe of the helper that closes
+    wait_until eval '(($(broker_fds) <= '"$1"' + 2))'
+}
+
+@test "a server with SO_LINGER and clients that do not read do not stop the loop" {
+    start_broker -w 2 -- python3 "$ROOT/tests/hostile/lingering_server.py" "$HOST" "$PORT"
+    start_other python3 "$ROOT/tests/hostile/slow_clients.py" "$HOST" "$PORT" 600
+    wait_until grep -q connected "$TMP/out.other"
+    wait_until status_is '.listeners[0].taken + .listeners[0].direct >= 300'
+    turns_are_short
+    stop_broker
 }
 
 @test "the keeper replaces a broker whose loop stands still, and nothing is lost" {

@@ -1,6 +1,7 @@
 /* journal.c - see journal.h. */
 #include "broker/base/journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #define JOURNAL_MAGIC 0x324a5353u /* "SSJ2": the layout of everything here and in state.c */
 #define COUNTS_MAX 256
+#define CLOSING_MAX 256
 #define HALF_SIZE ((size_t)16 << 20) /* sparse: only what a snapshot fills becomes memory */
 
 struct journal {
@@ -19,10 +21,13 @@ struct journal {
     _Atomic uint64_t snapshot; /* length << 1 | half; 0: none */
     uint8_t counts_used[COUNTS_MAX];
     struct journal_counts counts[COUNTS_MAX];
-    _Atomic uint64_t turn; /* last: a journal without it has zero there */
+    /* Behind what was there at first: an older journal has zeros there. */
+    _Atomic uint64_t turn;
+    _Atomic int closing[CLOSING_MAX]; /* fd + 1; 0: a free place */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
+static_assert(HEAD_SIZE <= 12288, "the snapshots stay where older brokers have them");
 #define JOURNAL_SIZE (HEAD_SIZE + 2 * HALF_SIZE)
 
 static struct journal *journal;
@@ -74,6 +79,7 @@ int journal_adopt(int fd)
         close(memory_fd);
     journal = other;
     memory_fd = fd;
+    memset(journal->closing, 0, sizeof journal->closing); /* not ours to close */
     return 0;
 }
 
@@ -171,6 +177,33 @@ void journal_note_turn(uint64_t number)
 uint64_t journal_turn(void)
 {
     return journal ? atomic_load_explicit(&journal->turn, memory_order_relaxed) : 0;
+}
+
+int journal_note_closing(int fd)
+{
+    static unsigned next;
+
+    for (unsigned i = 0; journal && i < CLOSING_MAX; i++) {
+        unsigned place = next++ % CLOSING_MAX;
+        if (atomic_load(&journal->closing[place]) != 0)
+            continue;
+        atomic_store(&journal->closing[place], fd + 1);
+        return (int)place;
+    }
+    return -1;
+}
+
+int journal_take_closing(uint32_t place)
+{
+    return place < CLOSING_MAX ? atomic_exchange(&journal->closing[place], 0) - 1 : -1;
+}
+
+bool journal_is_closing(int fd)
+{
+    for (unsigned i = 0; i < CLOSING_MAX; i++)
+        if (atomic_load(&journal->closing[i]) == fd + 1)
+            return true;
+    return false;
 }
 
 void journal_mark_clean(void)

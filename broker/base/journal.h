@@ -67,6 +67,14 @@ const void *journal_snapshot(size_t *len);
 void journal_note_turn(uint64_t number);
 uint64_t journal_turn(void);
 
+/*
+ * Descriptors that wait to be closed, see closer.h. note gives the number of a place, -1 when all
+ * are taken; take frees it and gives the fd, -1 when it was free.
+ */
+int journal_note_closing(int fd);
+int journal_take_closing(uint32_t place);
+bool journal_is_closing(int fd);
+
 /* The broker ends in order: nobody need take over. */
 void journal_mark_clean(void);
 bool journal_is_clean(void);

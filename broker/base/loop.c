@@ -171,13 +171,16 @@ static void turn(void)
     int64_t due_ms = now_ms + limit_ms;
     turn_end();
     int count = epoll_wait(epoll_fd, batch, BATCH, limit_ms);
-    turn_begin();
+    if (count >= 0)
+        turn_begin(); /* else a tick of turn.h: one that counted would bring the next */
 
     assert(count >= 0 || errno == EINTR);
     read_clock();
     if (limit_ms >= 0)
         skip_suspension(due_ms);
-    batch_count = count > 0 ? count : 0;
+    if (count < 0)
+        return; /* timers that are due end the next wait at once */
+    batch_count = count;
     for (int i = 0; i < batch_count; i++) {
         struct loop_watch *watch = batch[i].data.ptr;
         if (watch)

@@ -19,6 +19,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/turn.h"
 #include "broker/handout/pace.h"
 #include "broker/handout/pick.h"
 #include "broker/handout/recall.h"
@@ -26,10 +27,12 @@
 #include "broker/handout/watch.h"
 #include "broker/handout/watchdog.h"
 #include "broker/pool/belief.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/worker.h"
 
 #define PUMP_BUDGET 64            /* connections handed out in one turn of the loop */
 #define PAUSE_MS 20               /* when the system is short of something */
+#define LINGER_MS 10000           /* for which a listener is believed to have SO_LINGER */
 #define REST_DOUBLINGS 8          /* PAUSE_MS so often doubled: 5 s */
 #define SHORTAGE_SILENCE_MS 60000 /* between two messages about that */
 #define TICK_MAX_MS 100           /* between looks at a pool that does not move */
@@ -132,12 +135,29 @@ static bool get_connection(struct listener *listener, const struct channel *chan
     return took == TAKE_DONE;
 }
 
+/*
+ * At once: a copy that is kept open holds back the client's FIN. Where the worker has closed the
+ * connection already, this close is the last one, and with SO_LINGER it sleeps: leave it to others.
+ */
+static void close_copy(struct listener *listener, int fd)
+{
+    uint64_t ticks = turn_long_ticks();
+
+    if (listener->lingers_until_ms > loop_now_ms()) {
+        closer_pass(fd);
+        return;
+    }
+    close(fd);
+    if (turn_long_ticks() != ticks)
+        listener->lingers_until_ms = loop_now_ms() + LINGER_MS;
+}
+
 static void hand(struct listener *listener, struct channel *channel,
                  const struct take_connection *connection)
 {
     if (channel_send(channel, &connection->offer, connection->fd, listener->counts->handed + 1) ==
         0) {
-        close(connection->fd); /* at once: a copy kept open holds back the client's FIN */
+        close_copy(listener, connection->fd);
         journal_end_send();
         listener->counts->handed++;
         recall_expect(channel);

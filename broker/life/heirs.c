@@ -11,6 +11,7 @@
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
 #include "broker/pool/channel.h"
+#include "broker/pool/closer.h"
 
 #define BOARD_FILE "/memfd:" CHANNEL_BOARD_NAME
 #define LIBRARY_FILE "/libsshim"
@@ -94,7 +95,7 @@ static bool is_heir(pid_t pid, const struct worker *worker)
 /* The keeper has mapped what the broker had when it was started: the scoreboards of all. */
 bool heirs_is_known(pid_t pid)
 {
-    return pid == runtime.keeper_pid || worker_find_by_pid(pid);
+    return pid == runtime.keeper_pid || closer_is_pid(pid) || worker_find_by_pid(pid);
 }
 
 struct heir_search {

@@ -5,6 +5,7 @@
 
 #include "broker/base/log.h"
 #include "broker/operate/control.h"
+#include "broker/pool/closer.h"
 #include "broker/share/attach.h"
 #include "broker/share/claim.h"
 
@@ -17,8 +18,7 @@ bool request_handle(struct session *session, const void *message, int type, int 
     default:
         log_debug("pid %d sent %s, which is not for it to send", (int)session->peer.pid,
                   wire_type_name(type));
-        if (fd >= 0)
-            close(fd);
+        closer_close(fd);
         return false;
     }
 }

@@ -35,6 +35,7 @@
 #include "broker/operate/request.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/upgrade.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/session.h"
 #include "broker/share/adopt.h"
@@ -334,7 +335,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
     }
     raise_fd_limit();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (loop_init() < 0 || !watch_signals() || turn_init() < 0 ||
+    if (loop_init() < 0 || !watch_signals() || turn_init() < 0 || closer_init() < 0 ||
         (!resumes && journal_init() < 0)) {
         log_error("cannot start: %s; check the limits of this process", strerror(errno));
         return DONE;

@@ -16,6 +16,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/life/stop.h"
+#include "broker/pool/closer.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/state.h"
@@ -73,6 +74,7 @@ static void go(void)
     journal_touch();
     state_save();
     keeper_stop();
+    closer_stop();
     resume_exec(upgrade.program, false);
     int error = errno;
     keeper_start();

@@ -17,6 +17,10 @@
 #include "proto/channel_name.h"
 #include "proto/fdpass.h"
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* asm-generic/socket.h */
+#endif
+
 #define DIRECT_MAX                                                                                 \
     (UINT64_C(1) << 48) /* nobody takes more in a lifetime; larger numbers are noise */
 
@@ -63,6 +67,14 @@ static bool is_their_end(const struct channel *channel, int fd)
            info.st_ino == channel->their_ino && channel_is_end(fd);
 }
 
+/* The worker has none to send: EPERM for who tries. Before Linux 6.16 mail.c drops them. */
+static void refuse_descriptors(int our_fd)
+{
+    int off = 0;
+
+    setsockopt(our_fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+}
+
 static int open_pair(struct channel *channel, int *worker_fd)
 {
     int pair[2];
@@ -75,6 +87,7 @@ static int open_pair(struct channel *channel, int *worker_fd)
     if (channel->their_fd < 0)
         return -1;
     note_their_end(channel);
+    refuse_descriptors(channel->our_fd);
     channel->watch.fd = channel->our_fd;
     return name_our_end(channel);
 }

@@ -38,14 +38,15 @@ struct listener {
     int64_t moved_ms;     /* when it was seen to change */
 
     /* dispatch.c */
-    struct loop_watch watch; /* canonical_fd */
-    struct loop_timer tick;  /* starving: somebody may be idle unseen */
-    struct loop_timer check; /* offers are out: are they taken? */
-    struct loop_timer pause; /* short of something */
-    bool watched;            /* the loop knows the canonical socket */
-    bool armed;              /* it tells when a connection is there */
-    bool exclusive;          /* unless somebody else is woken for it */
-    bool shut;               /* nothing is accepted any more */
+    struct loop_watch watch;  /* canonical_fd */
+    struct loop_timer tick;   /* starving: somebody may be idle unseen */
+    struct loop_timer check;  /* offers are out: are they taken? */
+    struct loop_timer pause;  /* short of something */
+    bool watched;             /* the loop knows the canonical socket */
+    bool armed;               /* it tells when a connection is there */
+    bool exclusive;           /* unless somebody else is woken for it */
+    bool shut;                /* nothing is accepted any more */
+    int64_t lingers_until_ms; /* until then a close of ours may sleep */
     unsigned
         sleeps;    /* how often accept4 slept in it: a worker clears O_NONBLOCK, which all share */
     bool starving; /* connections wait and nobody is idle */

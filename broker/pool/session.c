@@ -1,13 +1,17 @@
 /* session.c - accepts peers and checks what they say; who answers it is given by session_init(). */
 #include "broker/pool/session.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
+#include "broker/pool/closer.h"
+#include "broker/pool/worker.h"
 #include "proto/fdpass.h"
 
 static struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
@@ -43,15 +47,30 @@ static void pause_rendezvous(struct rendezvous *from, bool on)
     review_rendezvous();
 }
 
+static bool is_stranger(const struct session *session)
+{
+    return session->peer.uid != 0 && session->peer.uid != broker.uid;
+}
+
+/* What was not read may hold descriptors, which end with the link. */
+static void close_link(const struct session *session)
+{
+    char byte;
+
+    if (is_stranger(session) && recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+        closer_pass(session->watch.fd);
+    else
+        close(session->watch.fd);
+}
+
 void session_close(struct session *session)
 {
     if (session->on_close)
         session->on_close(session);
     loop_remove(&session->watch);
     loop_stop_timer(&session->deadline);
-    close(session->watch.fd);
-    if (session->claim_fd >= 0)
-        close(session->claim_fd);
+    close_link(session);
+    closer_close(session->claim_fd);
     free(session->text);
     TAILQ_REMOVE(&sessions, session, all);
     struct listener *reserved = session->reserved;
@@ -118,6 +137,31 @@ void session_send_text(struct session *session, char *text, size_t len, int exit
         session_close(session);
 }
 
+/*
+ * Whether the next message proves who sent it. It is looked at and not received: a descriptor that
+ * it brings would be ours to close, see closer.h.
+ */
+static bool is_proven(const struct session *session)
+{
+    struct {
+        struct wire_head head;
+        struct wire_auth auth;
+    } start;
+    static_assert(offsetof(struct wire_claim, auth) == sizeof start.head, "where CLAIM has it");
+    static_assert(offsetof(struct wire_attach, auth) == sizeof start.head, "where ATTACH has it");
+
+    return recv(session->watch.fd, &start, sizeof start, MSG_PEEK | MSG_DONTWAIT) == sizeof start &&
+           (start.head.type == WIRE_CLAIM || start.head.type == WIRE_ATTACH) &&
+           worker_find_by_token(&start.auth);
+}
+
+static bool has_nothing(const struct session *session)
+{
+    char byte;
+
+    return recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 static void on_session_ready(struct loop_watch *watch, uint32_t events)
 {
     struct session *session = loop_container(watch, struct session, watch);
@@ -133,6 +177,11 @@ static void on_session_ready(struct loop_watch *watch, uint32_t events)
             session_close(session);
         return;
     }
+    if (is_stranger(session) && !is_proven(session)) {
+        if (!has_nothing(session))
+            session_close(session);
+        return;
+    }
     ssize_t got = fdpass_recv(watch->fd, &message, sizeof message, &fd,
                               MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
     if (got < 0 && errno == EAGAIN)
@@ -140,8 +189,8 @@ static void on_session_ready(struct loop_watch *watch, uint32_t events)
     session->has_spoken = true;
     int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
     bool is_unwanted = type < 0 || session->parked || session->on_close || session->waits_for_end;
-    if (is_unwanted && fd >= 0)
-        close(fd);
+    if (is_unwanted)
+        closer_close(fd);
     if (is_unwanted || !handle(session, &message, type, fd))
         session_close(session);
 }
@@ -163,11 +212,6 @@ static void rest(void)
     shortage.on_time = on_shortage_over;
     loop_start_timer(&shortage, SHORTAGE_PAUSE_MS);
     review_rendezvous();
-}
-
-static bool is_stranger(const struct session *session)
-{
-    return session->peer.uid != 0 && session->peer.uid != broker.uid;
 }
 
 /* Nothing was read from it and nothing waits to be. */

@@ -9,6 +9,7 @@
 #include "broker/base/journal.h"
 #include "broker/handout/dispatch.h"
 #include "broker/life/stop.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 #include "broker/share/claim.h"
@@ -48,12 +49,6 @@ static bool renew(struct session *session, struct worker *worker, struct channel
     return grant_channel(session, listener, worker);
 }
 
-static void close_if_open(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
 /* Closed ones included. */
 static struct channel *find_channel(const struct worker *worker, uint64_t id)
 {
@@ -84,7 +79,7 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
     struct worker *worker = NULL;
     struct channel *channel = NULL;
 
-    close_if_open(fd);
+    closer_close(fd);
     if (listener && broker.config.handoff == HANDOFF_DIRECT && !stop_is_under_way())
         worker = claim_identify(session, &attach->auth);
     if (worker)
@@ -108,7 +103,7 @@ static bool answer_about_file(struct session *session, int fd)
         TAILQ_FOREACH(listener, &listeners, all)
             shared |= listener->path.folder_fd >= 0 && listener->path.ino == info.st_ino &&
                       listener->path.dev == info.st_dev;
-    close_if_open(fd);
+    closer_close(fd);
     return shared ? grant_answer(session, WIRE_FAILED, EBUSY)
                   : grant_answer(session, WIRE_PRIVATE, 0);
 }
@@ -124,7 +119,7 @@ static void settle(struct worker *worker)
 bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
 {
     if (!claim_may_ask(session, &attach->auth)) { /* a stranger learns nothing */
-        close_if_open(fd);
+        closer_close(fd);
         return false;
     }
     if (attach->flags & WIRE_ATTACH_FILE)
@@ -140,12 +135,12 @@ bool attach_handle(struct session *session, const struct wire_attach *attach, in
         channel = find_channel(worker, attach->channel);
     if (worker && (attach->flags & WIRE_ATTACH_RENEW)) {
         struct listener *listener = find_by_socket(fd);
-        close_if_open(fd);
+        closer_close(fd);
         return renew(session, worker, channel, listener);
     }
     bool is_open = channel && (!channel->closed || reopen(channel, fd));
     if (!channel || channel->their_fd != fd)
-        close_if_open(fd);
+        closer_close(fd);
     if (channel && config_is_exact(&broker.config))
         channel_stop_recall(channel);
     if (!worker)

@@ -14,6 +14,7 @@
 #include "broker/base/procfs.h"
 #include "broker/life/heirs.h"
 #include "broker/life/stop.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 #include "broker/share/adopt.h"
@@ -146,18 +147,18 @@ static bool claim_new_name(struct session *session, struct worker *worker,
                            const struct address *address, unsigned ordinal, int fd)
 {
     if (!is_fit(fd, address)) {
-        close(fd);
+        closer_close(fd);
         return grant_answer(session, WIRE_FAILED, EINVAL);
     }
     if (bind(fd, (const struct sockaddr *)&address->storage, address->len) < 0 &&
         !is_bound_to(fd, address)) {
         int error = errno;
-        close(fd);
+        closer_close(fd);
         return note_bind_error(session, worker, address, error);
     }
     struct listener *listener = listener_create(address, ordinal, -1);
     if (!listener) {
-        close(fd);
+        closer_close(fd);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
     if (listener_set_canonical(listener, fd) < 0) {
@@ -174,18 +175,18 @@ static bool claim_name(struct session *session, struct worker *worker,
     struct address address;
 
     if (!address_from_wire(&address, &claim->address) || address_is_path(&address)) {
-        close(fd);
+        closer_close(fd);
         return false;
     }
     if (!is_shared(worker, &address)) {
-        close(fd);
+        closer_close(fd);
         return grant_answer(session, WIRE_PRIVATE, 0);
     }
     unsigned ordinal = address_has_port_zero(&address) ? worker_count_port_zero(worker) : 0;
     struct listener *listener = listener_find(&address, ordinal);
     if (!listener)
         return claim_new_name(session, worker, &address, ordinal, fd);
-    close(fd);
+    closer_close(fd);
     if (collides(worker, listener, claim->flags & WIRE_CLAIM_REUSEPORT))
         return grant_answer(session, WIRE_FAILED, EADDRINUSE);
     return grant_channel(session, listener, worker);
@@ -227,19 +228,19 @@ static bool claim_folder(struct session *session, struct worker *worker,
 
     if (session->reserved || !address_from_wire(&address, &claim->address) ||
         !address_is_path(&address) || fstat(fd, &info) < 0 || !S_ISDIR(info.st_mode)) {
-        close(fd);
+        closer_close(fd);
         return false;
     }
     struct listener *listener = find_path(&address, fd);
     if (session_count_claims(worker->slot) >= SESSION_CLAIMS_MAX) {
-        close(fd);
+        closer_close(fd);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
     session->claim_slot = worker->slot;
     if (listener && listener->reserved_by)
         return park(session, claim, fd);
     if (!listener && !is_shared(worker, &address)) {
-        close(fd);
+        closer_close(fd);
         return grant_answer(session, WIRE_PRIVATE, 0);
     }
     if (!listener) {
@@ -250,7 +251,7 @@ static bool claim_folder(struct session *session, struct worker *worker,
         session->reserved = listener;
         return grant_answer(session, WIRE_VACANT, 0);
     }
-    close(fd);
+    closer_close(fd);
     if (collides(worker, listener, false))
         return grant_answer(session, WIRE_FAILED, EADDRINUSE);
     path_restore(&listener->path);
@@ -263,11 +264,11 @@ static bool claim_bound(struct session *session, struct worker *worker, int fd)
     struct listener *listener = session->reserved;
 
     if (!listener || !is_fit(fd, &listener->key)) {
-        close(fd);
+        closer_close(fd);
         return false;
     }
     if (!listener_guard_path(listener)) { /* by the next copy, which waits for us: bind it again */
-        close(fd);
+        closer_close(fd);
         return grant_answer(session, WIRE_VACANT, 0);
     }
     session->reserved = NULL;
@@ -288,7 +289,7 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
     if (!worker || stop_is_under_way()) {
         log_debug("pid %d, uid %u is no worker of this broker", (int)session->peer.pid,
                   (unsigned)session->peer.uid);
-        close(fd);
+        closer_close(fd);
         return false;
     }
     if (claim->flags & WIRE_CLAIM_FOLDER)

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "broker/base/journal.h"
@@ -13,7 +14,7 @@
 #include "broker/life/fleet.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
-#include "proto/fdpass.h"
+#include "proto/wire.h"
 
 #define LETTERS_MAX 64 /* read before one question is answered */
 
@@ -61,21 +62,23 @@ static void on_channel_ready(struct loop_watch *watch, uint32_t events)
         struct wire_head head;
         struct wire_listen listen;
     } message;
-    int fd;
-    int truncated;
+    struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
+    struct msghdr letter = {.msg_iov = &part, .msg_iovlen = 1};
 
     (void)events;
-    ssize_t got = fdpass_recv(watch->fd, &message, sizeof message, &fd,
-                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
+    ssize_t got = recvmsg(watch->fd, &letter, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got == 0) {
+    if (got == 0 && !(letter.msg_flags & MSG_CTRUNC)) {
         on_end_of_file(channel);
         return;
     }
-    int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
-    if (fd >= 0)
-        close(fd);
+    if (letter.msg_flags & MSG_CTRUNC) { /* descriptors, which nobody has a reason to send here */
+        worker_close_channel(channel);
+        return;
+    }
+    bool is_whole = got > 0 && !(letter.msg_flags & MSG_TRUNC);
+    int type = is_whole ? wire_check(&message, (size_t)got, false) : -1;
     switch (type) {
     case WIRE_WAKE: dispatch_wake(channel); break;
     case WIRE_LISTEN: on_listen(channel, &message.listen); break;

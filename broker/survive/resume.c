@@ -56,7 +56,7 @@ static bool is_stray(int fd)
 
     return fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) &&
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
-           is_connection(fd);
+           is_connection(fd) && !journal_is_closing(fd);
 }
 
 /* One that was being sent and has been taken back out of its channel is here twice. */

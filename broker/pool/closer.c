@@ -1,0 +1,218 @@
+/* closer.c - see closer.h. The numbers that wait are in the journal: after a crash of the broker
+ * they must not be taken for connections that were forgotten. */
+#include "broker/pool/closer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/base/journal.h"
+#include "broker/base/loop.h"
+
+#define HELPERS_MAX 8
+#define REVIEW_MS 20  /* what nobody has begun with by then needs one more helper */
+#define HURRY_MS 5    /* a signal ends what a helper sleeps in, if it can be ended */
+#define END_TRIES 100 /* of 1 ms: a helper in state D cannot be waited for */
+
+static int queue[2] = {-1, -1}; /* places in the journal's table */
+static pid_t helpers[HELPERS_MAX];
+static struct loop_timer review;
+
+/* --- in a helper --- */
+
+static void ignore_tick(int number)
+{
+    (void)number;
+}
+
+static void set_hurry(int period_ms)
+{
+    struct timeval period = {.tv_usec = period_ms * 1000};
+
+    setitimer(ITIMER_REAL, &(struct itimerval){period, period}, NULL);
+}
+
+static _Noreturn void help(pid_t broker_pid)
+{
+    struct sigaction action = {.sa_handler = ignore_tick}; /* not SA_RESTART, see turn.h */
+    sigset_t signals;
+    uint32_t place;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "sshim-closer");
+    sigaction(SIGALRM, &action, NULL);
+    sigfillset(&signals);
+    sigdelset(&signals, SIGALRM);
+    sigprocmask(SIG_SETMASK, &signals, NULL);
+    setsid(); /* as the keeper: signals to the broker's process group are not for it */
+    while (getppid() == broker_pid) {
+        if (read(queue[0], &place, sizeof place) != sizeof place)
+            continue;
+        int fd = journal_take_closing(place);
+        set_hurry(HURRY_MS);
+        if (fd >= 0)
+            close(fd);
+        set_hurry(0);
+    }
+    _exit(0);
+}
+
+/* --- in the broker --- */
+
+static void bury(void)
+{
+    for (int i = 0; i < HELPERS_MAX; i++)
+        if (helpers[i] && waitpid(helpers[i], NULL, __WCLONE | WNOHANG) != 0)
+            helpers[i] = 0;
+}
+
+/* One more, if that is permitted. */
+static void start_helper(void)
+{
+    pid_t broker_pid = getpid();
+
+    bury();
+    for (int i = 0; i < HELPERS_MAX; i++) {
+        if (helpers[i])
+            continue;
+        /* No SIGCHLD at its end, as with the keeper. */
+        pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
+        if (pid == 0)
+            help(broker_pid);
+        helpers[i] = pid > 0 ? pid : 0;
+        return;
+    }
+}
+
+static bool has_helper(void)
+{
+    for (int i = 0; i < HELPERS_MAX; i++)
+        if (helpers[i])
+            return true;
+    return false;
+}
+
+static void on_review(struct loop_timer *timer)
+{
+    int waiting = 0;
+
+    if (ioctl(queue[0], FIONREAD, &waiting) < 0 || waiting == 0)
+        return;
+    start_helper();
+    loop_start_timer(timer, REVIEW_MS);
+}
+
+int closer_init(void)
+{
+    if (pipe2(queue, O_CLOEXEC) < 0)
+        return -1;
+    review.on_time = on_review;
+    return 0;
+}
+
+void closer_pass(int fd)
+{
+    int saved = errno;
+    int place = queue[1] >= 0 ? journal_note_closing(fd) : -1;
+    uint32_t word = (uint32_t)place;
+
+    /* Too many, all held up: here then. Nothing that a signal ends lasts long, see turn.h. */
+    if (place < 0 || write(queue[1], &word, sizeof word) != sizeof word) {
+        if (place >= 0)
+            journal_take_closing(word);
+        close(fd);
+        errno = saved;
+        return;
+    }
+    if (!has_helper())
+        start_helper();
+    if (!loop_timer_runs(&review))
+        loop_start_timer(&review, REVIEW_MS);
+    errno = saved;
+}
+
+static int get_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
+}
+
+static bool lingers(int fd)
+{
+    struct linger linger;
+    socklen_t len = sizeof linger;
+
+    return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) < 0 ||
+           (linger.l_onoff && linger.l_linger > 0);
+}
+
+static bool is_connected(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0 || errno != ENOTCONN;
+}
+
+/* Asks nothing that a file system would have to answer. */
+static bool ends_at_once(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || (flags & O_PATH))
+        return true;
+    if (get_option(fd, SO_TYPE) != SOCK_STREAM)
+        return false;
+    switch (get_option(fd, SO_DOMAIN)) {
+    case AF_INET:
+    case AF_INET6: return get_option(fd, SO_PROTOCOL) == IPPROTO_TCP && !lingers(fd);
+    /* nothing can be in the queue of such a one */
+    case AF_UNIX: return get_option(fd, SO_ACCEPTCONN) == 0 && !is_connected(fd);
+    default: return false;
+    }
+}
+
+void closer_close(int fd)
+{
+    int saved = errno;
+
+    if (fd < 0)
+        return;
+    if (ends_at_once(fd))
+        close(fd);
+    else
+        closer_pass(fd);
+    errno = saved;
+}
+
+bool closer_is_pid(pid_t pid)
+{
+    for (int i = 0; i < HELPERS_MAX; i++)
+        if (helpers[i] == pid)
+            return true;
+    return false;
+}
+
+void closer_stop(void)
+{
+    for (int i = 0; i < HELPERS_MAX; i++)
+        if (helpers[i])
+            kill(helpers[i], SIGKILL);
+    bury();
+    for (int tries = END_TRIES; has_helper() && tries > 0; tries--) {
+        usleep(1000);
+        bury();
+    }
+}

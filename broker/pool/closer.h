@@ -1,0 +1,33 @@
+/*
+ * closer.h - closes descriptors whose end may take long, in a process where that hurts nobody.
+ *
+ * The last close(2) of a TCP connection with SO_LINGER and unsent data sleeps; that of a file on a
+ * user's own file system (FUSE) waits for that user's program; that of a unix socket closes every
+ * descriptor in its queue. Such descriptors come from workers and strangers. Helpers that share the
+ * broker's fd table (clone(2), CLONE_FILES) close them. A helper is made when one is needed, and a
+ * further one when all are held up. The helpers end with the broker.
+ */
+#ifndef SSHIM_BROKER_POOL_CLOSER_H
+#define SSHIM_BROKER_POOL_CLOSER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* 0, or -1 with the errno of pipe2(2). */
+int closer_init(void);
+
+/* Closes fd (takes, -1 permitted): here if it is of a kind whose end cannot take long, else in a
+ * helper. errno is kept. */
+void closer_close(int fd);
+
+/* Closes fd (takes) in a helper, whatever it is. */
+void closer_pass(int fd);
+
+/* Whether that process is a helper. */
+bool closer_is_pid(pid_t pid);
+
+/* Ends the helpers: the broker is about to execute a program. What they have not closed is closed
+ * by that. */
+void closer_stop(void);
+
+#endif
