@@ -13,7 +13,7 @@ CC      ?= cc
 BUILD   ?= build
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
-WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef -Werror=switch
 CPPFLAGS += -D_GNU_SOURCE -I.
 # SAN=address,undefined builds the broker and the tests with sanitizers; the library only takes UBSan in trap mode.
 SAN     ?=

@@ -37,7 +37,7 @@ bool control_handle(struct session *session, const struct wire_command *command)
 {
     if (session->peer.uid != 0 && session->peer.uid != broker.uid)
         return false;
-    switch (command->code) {
+    switch ((enum wire_command_code)command->code) {
     case WIRE_COMMAND_STATUS: return send_status(session, status_render_table);
     case WIRE_COMMAND_STATUS_JSON: return send_status(session, status_render_json);
     case WIRE_COMMAND_STOP:
@@ -56,6 +56,6 @@ bool control_handle(struct session *session, const struct wire_command *command)
         if (upgrade_begin(session))
             return true;
         return refuse(session, "an upgrade is under way already, or the broker stops\n");
-    default: return false;
     }
+    return false; /* no such command */
 }

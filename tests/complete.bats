@@ -1,0 +1,104 @@
+# Half a change fails by name: an option, a command, a message or a hooked call that was added in one place only.
+# CONTRIBUTING.md walks through each of the four.
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+BUILD=${BUILD:-build}
+[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
+SSHIM=$BUILD/sshim
+
+setup() {
+    TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)
+}
+
+teardown() {
+    rm -rf "$TMP"
+}
+
+# Names of an X-macro: X(name, ...) or X(type, name, ...), from its #define to the first line that is not continued.
+macro_names() { # MACRO FILE FIELD
+    sed -n "/#define $1(X)/,/[^\\\\]\$/p" "$2" | grep -oE 'X\([^()]*' | sed 's/^X(//' | cut -d, -f"$3" | tr -d ' '
+}
+
+same() { # FILE FILE: what is in one of them only, by name
+    sort -u "$1" >"$TMP/left"
+    sort -u "$2" >"$TMP/right"
+    [[ -s $TMP/left ]]
+    diff "$TMP/left" "$TMP/right"
+}
+
+@test "each command is in the list, in main.c, in --help and in sshim(1)" {
+    macro_names CONFIG_COMMANDS "$ROOT/broker/base/config.h" 1 >"$TMP/commands"
+    sed -nE 's/^static int command_([a-z_]+)\(.*/\1/p' "$ROOT/broker/main.c" >"$TMP/main"
+    same "$TMP/commands" "$TMP/main"
+    "$SSHIM" --help | sed -nE 's/^(usage:| +) ?sshim ([a-z]+)( .*)?$/\2/p' >"$TMP/help"
+    same "$TMP/commands" "$TMP/help"
+    local command
+    while read -r command; do
+        echo "$command"
+        grep -qE "^\.Cm $command" "$ROOT/man/sshim.1"
+    done <"$TMP/commands"
+}
+
+@test "each control command is answered by the broker and asked by the client" {
+    local code
+    macro_names WIRE_COMMANDS "$ROOT/proto/wire.h" 1 >"$TMP/codes"
+    [[ -s $TMP/codes ]]
+    while read -r code; do
+        echo "WIRE_COMMAND_$code"
+        grep -q "case WIRE_COMMAND_$code:" "$ROOT/broker/operate/control.c"
+        grep -rq "WIRE_COMMAND_$code\>" "$ROOT/broker/main.c" "$ROOT/broker/cli" "$ROOT/broker/operate/takeover.c"
+    done <"$TMP/codes"
+}
+
+# Where a message of WIRE_TYPES is sent and received, by the last column of its row.
+folders_of() { # "broker, channel"
+    case $1 in
+    worker* | 'broker, link' | 'broker, channel') echo broker shim ;;
+    operator*) echo broker/cli broker/operate ;;
+    answer) echo broker/pool broker/cli ;;
+    *) echo broker/operate ;;
+    esac
+}
+
+@test "each message is sent and received, and has its place in PROTOCOL.md" {
+    local name who folder
+    sed -nE 's|^ *X\(([A-Z]+), .*/\* ([a-z ,]+) \*/.*|\1 \2|p' "$ROOT/proto/wire.h" >"$TMP/messages"
+    (($(wc -l <"$TMP/messages") >= 12))
+    while read -r name who; do
+        case $name in TEXT | RESULT) who=answer ;; esac
+        for folder in $(folders_of "$who"); do
+            echo "WIRE_$name in $folder"
+            grep -rqw "WIRE_$name" "$ROOT/$folder"
+        done
+        grep -q "^### $name " "$ROOT/PROTOCOL.md"
+    done <"$TMP/messages"
+}
+
+hooked() {
+    macro_names NEXT_CALLS "$ROOT/shim/base/next.h" 2
+    macro_names NEXT_LARGE_CALLS "$ROOT/shim/base/next.h" 2
+}
+
+exported() {
+    nm -D --defined-only "$BUILD/libsshim.so" | sed 's/.* //'
+}
+
+@test "each call of the table is exported, and each exported call is in the table" {
+    # these go on by one of the table: libc has no next one to be called
+    printf '%s\n' execl execle execlp execv execvp >"$TMP/others"
+    hooked | grep . | cat - "$TMP/others" >"$TMP/table"
+    exported >"$TMP/exported"
+    same "$TMP/table" "$TMP/exported"
+}
+
+@test "each call of the table that has a number is known by its number" {
+    # fork and its kind cannot be made by number through syscall(3): the child would return into this frame
+    printf '%s\n' syscall fork prlimit setrlimit remove recv >"$TMP/without"
+    hooked | grep . | sort -u | grep -vxFf "$TMP/without" >"$TMP/named"
+    printf '#include <sys/syscall.h>\n' | gcc -E -dM - | sed -nE 's/^#define SYS_([a-z0-9_]+) .*/\1/p' | sort -u >"$TMP/numbers"
+    comm -12 "$TMP/named" "$TMP/numbers" >"$TMP/expected"
+    [[ -s $TMP/expected ]]
+    grep -ohE 'case SYS_[a-z0-9_]+' "$ROOT"/shim/hooks/*.c | sed 's/case SYS_//' | sort -u >"$TMP/known"
+    echo "has a number and no case: $(comm -23 "$TMP/expected" "$TMP/known" | xargs)"
+    [[ -z $(comm -23 "$TMP/expected" "$TMP/known") ]]
+}
