@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,6 +16,16 @@
 #include "proto/fdpass.h"
 
 #define SUFFIX ".sock"
+#define DEADLINE_S 10 /* a broker that lives answers within milliseconds */
+
+/* 0: for ever. */
+static void set_deadline(int fd, int seconds)
+{
+    struct timeval deadline = {.tv_sec = seconds};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
+}
 
 int client_connect(const char *control_path)
 {
@@ -23,6 +34,7 @@ int client_connect(const char *control_path)
 
     if (fd < 0)
         return -1;
+    set_deadline(fd, DEADLINE_S);
     snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control_path);
     if (connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
         return fd;
@@ -100,8 +112,15 @@ static bool resolve(const struct config_target *target, char *path, size_t size)
     return false;
 }
 
+static void tell_silence(const char *control_path)
+{
+    log_error("the broker at %s did not answer within %d s; see whether it was stopped (kill -CONT "
+              "its pid), or end it with kill -KILL: its keeper goes on",
+              control_path, DEADLINE_S);
+}
+
 /* Prints text until the result comes; the end of the connection is the result of stop. */
-static int receive_answer(int fd, enum wire_command_code code)
+static int receive_answer(int fd, enum wire_command_code code, const char *control_path)
 {
     union {
         struct wire_head head;
@@ -116,6 +135,10 @@ static int receive_answer(int fd, enum wire_command_code code)
             close(passed_fd);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got < 0 && errno == EAGAIN) {
+            tell_silence(control_path);
+            return 1;
+        }
         if (got <= 0) {
             if (code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_UPGRADE)
                 return EXIT_STOPPED;
@@ -133,6 +156,31 @@ static int receive_answer(int fd, enum wire_command_code code)
     }
 }
 
+/* stop, restart and upgrade are answered when they are done, which may take long. So ask what is
+ * answered at once first: false, after one line, for a broker that is silent. */
+static bool answers(const char *control_path)
+{
+    struct wire_command command = {.code = WIRE_COMMAND_STATUS_JSON};
+    char byte;
+    int fd = client_connect(control_path);
+
+    if (fd < 0)
+        return true; /* the command itself will tell */
+    wire_head_init(&command.head, WIRE_COMMAND);
+    bool silent = fdpass_send(fd, &command, sizeof command, -1, 0) == 0 &&
+                  recv(fd, &byte, sizeof byte, 0) < 0 && errno == EAGAIN;
+    close(fd);
+    if (silent)
+        tell_silence(control_path);
+    return !silent;
+}
+
+static bool takes_long(enum wire_command_code code)
+{
+    return code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_RESTART ||
+           code == WIRE_COMMAND_UPGRADE;
+}
+
 int client_run(const struct config_target *target, enum wire_command_code code)
 {
     struct wire_command command = {.code = code, .argument = target->parallel};
@@ -140,16 +188,20 @@ int client_run(const struct config_target *target, enum wire_command_code code)
 
     if (!resolve(target, path, sizeof path))
         return 1;
+    if (takes_long(code) && !answers(path))
+        return 1;
     int fd = client_connect(path);
     if (fd < 0) {
         log_error("cannot reach a broker at %s: %s; 'sshim status' without options lists what runs",
                   path, strerror(errno));
         return 1;
     }
+    if (takes_long(code))
+        set_deadline(fd, 0);
     wire_head_init(&command.head, WIRE_COMMAND);
     int exit_code = 1;
     if (fdpass_send(fd, &command, sizeof command, -1, 0) == 0)
-        exit_code = receive_answer(fd, code);
+        exit_code = receive_answer(fd, code, path);
     else
         log_error("cannot ask the broker at %s: %s; see whether it runs", path, strerror(errno));
     close(fd);

@@ -8,7 +8,8 @@
 /* Sends the command and prints what comes back. Returns the exit code. */
 int client_run(const struct config_target *target, enum wire_command_code code);
 
-/* Connects; the caller closes. -1 with the errno of connect(2). */
+/* Connects; the caller closes. What is sent and received then has 10 s (EAGAIN after that). -1 with
+ * the errno of connect(2). */
 int client_connect(const char *control_path);
 
 /*
