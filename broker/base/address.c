@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -160,10 +161,26 @@ static int parse_port(const char *text)
     return isdigit((unsigned char)*text) && *end == '\0' && port <= 65535 ? (int)port : -1;
 }
 
-/* "HOST:PORT" or "[HOST]:PORT" as an address. */
-static bool parse_host_port(const char *pattern, struct address *address)
+/* "HOST%ZONE" becomes "HOST". False: the zone is empty or too long for a device. */
+static bool cut_zone(char *host, char zone[IFNAMSIZ])
 {
-    char host[INET6_ADDRSTRLEN + 2];
+    char *percent = strchr(host, '%');
+
+    zone[0] = '\0';
+    if (!percent)
+        return true;
+    *percent = '\0';
+    size_t len = strlen(percent + 1);
+    if (len == 0 || len >= IFNAMSIZ)
+        return false;
+    memcpy(zone, percent + 1, len + 1);
+    return true;
+}
+
+/* "HOST:PORT" or "[HOST]:PORT" as an address; HOST may end in "%ZONE". */
+static bool parse_host_port(const char *pattern, struct address *address, char zone[IFNAMSIZ])
+{
+    char host[INET6_ADDRSTRLEN + IFNAMSIZ + 3];
     const char *colon = strrchr(pattern, ':');
     size_t len = colon ? (size_t)(colon - pattern) : 0;
     int port = colon ? parse_port(colon + 1) : -1;
@@ -180,12 +197,12 @@ static bool parse_host_port(const char *pattern, struct address *address)
         in6->sin6_family = AF_INET6;
         in6->sin6_port = htons((uint16_t)port);
         address->len = sizeof *in6;
-        return inet_pton(AF_INET6, host + 1, &in6->sin6_addr) == 1;
+        return cut_zone(host + 1, zone) && inet_pton(AF_INET6, host + 1, &in6->sin6_addr) == 1;
     }
     in->sin_family = AF_INET;
     in->sin_port = htons((uint16_t)port);
     address->len = sizeof *in;
-    return inet_pton(AF_INET, host, &in->sin_addr) == 1;
+    return cut_zone(host, zone) && inet_pton(AF_INET, host, &in->sin_addr) == 1;
 }
 
 static bool matches_un(const struct address *address, const char *pattern)
@@ -200,9 +217,21 @@ static bool matches_un(const struct address *address, const char *pattern)
            (slash && address_is_path(address) && strcmp(name, slash + 1) == 0);
 }
 
-bool address_matches(const struct address *address, const char *pattern)
+/* The scope is compared by the zone's name, where the pattern has one. */
+static bool matches_host_port(const struct address *address, const char *zone, const char *pattern)
 {
     struct address wanted;
+    char wanted_zone[IFNAMSIZ];
+
+    if (!parse_host_port(pattern, &wanted, wanted_zone))
+        return false;
+    if (wanted.storage.ss_family == AF_INET6 && address->storage.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&wanted.storage)->sin6_scope_id = as_in6(address)->sin6_scope_id;
+    return address_equal(&wanted, address) && (!wanted_zone[0] || strcmp(wanted_zone, zone) == 0);
+}
+
+bool address_matches(const struct address *address, const char *zone, const char *pattern)
+{
     int port = parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern);
 
     if (strcmp(pattern, "all") == 0)
@@ -211,15 +240,16 @@ bool address_matches(const struct address *address, const char *pattern)
         return matches_un(address, pattern);
     if (port >= 0)
         return port == port_of(address);
-    return parse_host_port(pattern, &wanted) && address_equal(&wanted, address);
+    return matches_host_port(address, zone, pattern);
 }
 
 bool address_is_pattern(const char *pattern)
 {
     struct address ignored;
+    char zone[IFNAMSIZ];
 
     return strcmp(pattern, "all") == 0 || strchr(pattern, '/') || pattern[0] == '@' ||
            strncmp(pattern, "unix:", 5) == 0 ||
            parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern) >= 0 ||
-           parse_host_port(pattern, &ignored);
+           parse_host_port(pattern, &ignored, zone);
 }

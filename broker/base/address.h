@@ -36,12 +36,13 @@ const char *address_format(const struct address *address, char text[ADDRESS_TEXT
 uint32_t address_hash_host(const struct sockaddr_storage *peer);
 
 /*
- * Whether --share or --private PATTERN means this address. PATTERN: "all", "PORT", "*:PORT",
- * "HOST:PORT",
- * "[IPV6]:PORT", "/PATH" (also relative, compared as text to what the server bound, or its last
- * component), "@NAME".
+ * Whether --share or --private PATTERN means this address on the device of this name ("": on all).
+ * PATTERN: "all", "PORT", "*:PORT",
+ * "HOST:PORT", "[IPV6]:PORT", both with "%DEVICE" behind the host or without, which means any,
+ * "/PATH" (also relative, compared as text to what the server bound, or its last component),
+ * "@NAME".
  */
-bool address_matches(const struct address *address, const char *pattern);
+bool address_matches(const struct address *address, const char *zone, const char *pattern);
 
 /* Whether a pattern can mean anything. */
 bool address_is_pattern(const char *pattern);

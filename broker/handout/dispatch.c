@@ -260,7 +260,7 @@ void dispatch_pump(struct listener *listener)
  */
 static bool revive(struct listener *listener)
 {
-    char text[ADDRESS_TEXT_MAX];
+    char text[SOCKET_KEY_TEXT_MAX];
     int backlog = broker.config.backlog ? broker.config.backlog : listener->backlog;
     struct pollfd state = {.fd = listener->canonical_fd};
 
@@ -268,7 +268,7 @@ static bool revive(struct listener *listener)
         return true;
     log_error("cannot listen on %s any more: a worker has shut the socket down; stop this instance "
               "and start it again",
-              address_format(&listener->bound, text));
+              socket_key_format(&listener->socket, &listener->bound, text));
     watch_end(listener); /* or its hang-up would be reported for ever */
     listener->shut = true;
     return false;

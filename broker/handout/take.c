@@ -46,13 +46,13 @@ static int accept_awake(int fd, struct sockaddr_storage *peer, socklen_t *len, i
 
 static void note_sleep(struct listener *listener)
 {
-    char text[ADDRESS_TEXT_MAX];
+    char text[SOCKET_KEY_TEXT_MAX];
 
     set_nonblock(listener->canonical_fd);
     if (listener->sleeps++ == 0)
         log_error("a worker that shares %s has cleared O_NONBLOCK on it, and takes connections by "
                   "itself; look for a program that was broken into",
-                  address_format(&listener->bound, text));
+                  socket_key_format(&listener->socket, &listener->bound, text));
 }
 
 static enum take take_from_backlog(struct listener *listener, bool nonblock,

@@ -85,7 +85,7 @@ static void each_worker(void (*print)(FILE *out, const struct worker_view *view)
 }
 
 struct listener_view {
-    char address[ADDRESS_TEXT_MAX];
+    char address[SOCKET_KEY_TEXT_MAX];
     int backlog;
     int queued;
     struct listener_totals totals;
@@ -95,7 +95,7 @@ static struct listener_view view_listener(const struct listener *listener)
 {
     struct listener_view view = {.totals = listener_totals(listener)};
 
-    address_format(&listener->bound, view.address);
+    socket_key_format(&listener->socket, &listener->bound, view.address);
     view.queued = listener_queued(listener, &view.backlog);
     if (view.backlog < 0)
         view.backlog = listener->backlog;

@@ -46,13 +46,14 @@ void listener_pump_all(void)
         listener_pump(listener);
 }
 
-struct listener *listener_find(const struct address *key, unsigned ordinal)
+struct listener *listener_find(const struct address *key, const struct socket_key *socket,
+                               unsigned ordinal)
 {
     struct listener *listener;
 
     TAILQ_FOREACH(listener, &listeners, all)
         if (listener->path.folder_fd < 0 && listener->ordinal == ordinal &&
-            address_equal(&listener->key, key))
+            address_equal(&listener->key, key) && socket_key_equal(&listener->socket, socket))
             return listener;
     return NULL;
 }
@@ -142,6 +143,7 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
     if (getsockname(canonical_fd, (struct sockaddr *)&listener->bound.storage,
                     &listener->bound.len) < 0)
         return -1;
+    socket_key_read(&listener->socket, &listener->bound, canonical_fd);
     if (listener->path.ino)
         path_watch(&listener->path);
     return 0;

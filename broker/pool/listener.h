@@ -16,13 +16,15 @@
 #include "broker/base/loop.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/path.h"
+#include "broker/pool/socket_key.h"
 
 struct session;
 
 struct listener {
-    struct address key;   /* as claimed */
-    unsigned ordinal;     /* --share all: the n-th port 0 of each worker */
-    struct address bound; /* as getsockname(2) tells */
+    struct address key;       /* as claimed */
+    struct socket_key socket; /* what else tells it from others; of the canonical socket */
+    unsigned ordinal;         /* --share all: the n-th port 0 of each worker */
+    struct address bound;     /* as getsockname(2) tells */
     struct path path;
     int canonical_fd; /* keeps; -1: reserved, the claimant is about to bind a path */
     bool listening;   /* some worker called listen() */
@@ -95,8 +97,9 @@ void listener_init(void (*on_begin)(struct listener *listener),
 void listener_pump(struct listener *listener);
 void listener_pump_all(void);
 
-/* The listener of this address, or NULL. */
-struct listener *listener_find(const struct address *key, unsigned ordinal);
+/* The listener of this address and this kind of socket, or NULL. */
+struct listener *listener_find(const struct address *key, const struct socket_key *socket,
+                               unsigned ordinal);
 
 /*
  * A new listener without a canonical socket. Takes folder_fd (-1 unless the address is a path).

@@ -44,25 +44,27 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
     return worker;
 }
 
-static bool matches_any(const struct config_patterns *patterns, const struct address *address)
+static bool matches_any(const struct config_patterns *patterns, const struct address *address,
+                        const struct socket_key *key)
 {
     for (int i = 0; i < patterns->count; i++)
-        if (address_matches(address, patterns->at[i]))
+        if (address_matches(address, key->zone, patterns->at[i]))
             return true;
     return false;
 }
 
 /* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says
  * otherwise or it is an address that is shared already. */
-static bool is_shared(const struct worker *worker, const struct address *address)
+static bool is_shared(const struct worker *worker, const struct address *address,
+                      const struct socket_key *key)
 {
-    if (matches_any(&broker.config.private, address))
+    if (matches_any(&broker.config.private, address, key))
         return false;
-    if (matches_any(&broker.config.share, address))
+    if (matches_any(&broker.config.share, address, key))
         return true;
     if (address_has_port_zero(address))
         return false;
-    return worker_accepted(worker) == 0 || listener_find(address, 0);
+    return worker_accepted(worker) == 0 || listener_find(address, key, 0);
 }
 
 /* Whether some process of the worker still has this channel; a close that no hook saw leaves it
@@ -173,17 +175,19 @@ static bool claim_name(struct session *session, struct worker *worker,
                        const struct wire_claim *claim, int fd)
 {
     struct address address;
+    struct socket_key key;
 
     if (!address_from_wire(&address, &claim->address) || address_is_path(&address)) {
         closer_close(fd);
         return false;
     }
-    if (!is_shared(worker, &address)) {
+    socket_key_read(&key, &address, fd);
+    if (!is_shared(worker, &address, &key)) {
         closer_close(fd);
         return grant_answer(session, WIRE_PRIVATE, 0);
     }
     unsigned ordinal = address_has_port_zero(&address) ? worker_count_port_zero(worker) : 0;
-    struct listener *listener = listener_find(&address, ordinal);
+    struct listener *listener = listener_find(&address, &key, ordinal);
     if (!listener)
         return claim_new_name(session, worker, &address, ordinal, fd);
     closer_close(fd);
@@ -223,6 +227,7 @@ static bool park(struct session *session, const struct wire_claim *claim, int fd
 static bool claim_folder(struct session *session, struct worker *worker,
                          const struct wire_claim *claim, int fd)
 {
+    static const struct socket_key no_key; /* a file is the same from everywhere */
     struct address address;
     struct stat info;
 
@@ -239,7 +244,7 @@ static bool claim_folder(struct session *session, struct worker *worker,
     session->claim_slot = worker->slot;
     if (listener && listener->reserved_by)
         return park(session, claim, fd);
-    if (!listener && !is_shared(worker, &address)) {
+    if (!listener && !is_shared(worker, &address, &no_key)) {
         closer_close(fd);
         return grant_answer(session, WIRE_PRIVATE, 0);
     }

@@ -20,7 +20,7 @@
 
 static void on_listen(struct channel *channel, const struct wire_listen *message)
 {
-    char text[ADDRESS_TEXT_MAX];
+    char text[SOCKET_KEY_TEXT_MAX];
     struct worker *worker = channel->worker;
     bool lives = worker->state != WORKER_GONE;
 
@@ -28,7 +28,7 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
     worker->has_listened = true;
     listener_set_backlog(channel->listener, message->backlog);
     log_debug("worker %u listens on %s", worker->slot,
-              address_format(&channel->listener->bound, text));
+              socket_key_format(&channel->listener->socket, &channel->listener->bound, text));
     /* Frees the channel if it was closed since, and with it a worker that is gone. */
     dispatch_start(channel->listener, channel);
     if (lives)

@@ -30,9 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     for (const char *c = text; *c; c++)
         MUST(*c >= ' ' && *c < 0x7f);
     MUST(!(address_is_path(&address) && address_has_port_zero(&address)));
-    MUST(address_matches(&address, "all"));
-    address_matches(&address, pattern);
-    address_matches(&address, text);
+    MUST(address_matches(&address, "", "all"));
+    address_matches(&address, "", pattern);
+    address_matches(&address, "", text);
     address_hash_host(&address.storage);
     return 0;
 }

@@ -59,7 +59,32 @@ static bool reads(struct address address, const char *text)
 
 static bool matches(struct address address, const char *pattern)
 {
-    return address_matches(&address, pattern);
+    return address_matches(&address, "", pattern);
+}
+
+static bool matches_on(const char *zone, struct address address, const char *pattern)
+{
+    return address_matches(&address, zone, pattern);
+}
+
+static void a_device_is_matched_by_name(void)
+{
+    struct address any = ipv4("0.0.0.0", 80);
+    struct address local = ipv6("fe80::1", 80, sizeof(struct sockaddr_in6));
+
+    CHECK(matches_on("eth0", any, "0.0.0.0%eth0:80"));
+    CHECK(!matches_on("eth1", any, "0.0.0.0%eth0:80"));
+    CHECK(!matches_on("", any, "0.0.0.0%eth0:80"));
+    CHECK(matches_on("eth0", any, "0.0.0.0:80"));
+    CHECK(matches_on("eth0", any, "80"));
+    CHECK(!matches_on("eth0", any, "0.0.0.0%eth0:81"));
+    ((struct sockaddr_in6 *)&local.storage)->sin6_scope_id = 7;
+    CHECK(matches_on("eth0", local, "[fe80::1%eth0]:80"));
+    CHECK(!matches_on("eth1", local, "[fe80::1%eth0]:80"));
+    CHECK(matches_on("eth0", local, "[fe80::1]:80"));
+    CHECK(address_is_pattern("[fe80::1%eth0]:80"));
+    CHECK(!address_is_pattern("[fe80::1%]:80"));
+    CHECK(!address_is_pattern("0.0.0.0%a-name-that-no-device-has:80"));
 }
 
 static void is_formatted(void)
@@ -185,6 +210,7 @@ static void hosts_hash_without_ports(void)
 
 int main(void)
 {
+    unit_run("a device is matched by its name, or by no name at all", a_device_is_matched_by_name);
     unit_run("address: it is written as a person would", is_formatted);
     unit_run("address: the longest path fits its text", longest_names_fit);
     unit_run("address: equal ones are equal whatever the padding", equal_addresses_are_equal);

@@ -1,0 +1,36 @@
+/*
+ * socket_key.h - what tells two listeners with one address apart: the kernel permits both, each
+ * with clients of its own. Read from the socket; told to people as part of the address.
+ */
+#ifndef SSHIM_BROKER_POOL_SOCKET_KEY_H
+#define SSHIM_BROKER_POOL_SOCKET_KEY_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/base/address.h"
+
+struct socket_key {
+    uint64_t netns;      /* SO_NETNS_COOKIE; 0: the broker's own, a file, or the kernel is older */
+    int device;          /* SO_BINDTOIFINDEX; 0: any */
+    int protocol;        /* IPPROTO_MPTCP, else 0 */
+    bool v6only;         /* IPV6_V6ONLY, where the address is [::] */
+    char zone[IFNAMSIZ]; /* name of the device, or of the address's scope; "": none */
+};
+
+/* All that is left of what was asked for in vain is 0. Borrows fd, of any kind. Never sleeps. */
+void socket_key_read(struct socket_key *key, const struct address *address, int fd);
+
+/* Whether they may be one listener. The zone is a name for what is compared elsewhere. */
+bool socket_key_equal(const struct socket_key *a, const struct socket_key *b);
+
+/* Longest text socket_key_format() makes, NUL included. */
+#define SOCKET_KEY_TEXT_MAX (ADDRESS_TEXT_MAX + IFNAMSIZ + 40)
+
+/* As address_format(), with "%zone" behind the host, "/mptcp" behind the port, and "@netns:COOKIE"
+ * where it is not the broker's. Returns text. */
+const char *socket_key_format(const struct socket_key *key, const struct address *address,
+                              char text[SOCKET_KEY_TEXT_MAX]);
+
+#endif
