@@ -1,7 +1,7 @@
 #!/bin/sh
-# deps.sh [--missing] TARGET|NEEDS=PACKAGE... - installs what make targets need and this machine lacks (Debian).
+# deps.sh [--missing] TARGET|debian:PACKAGE... - installs what make targets need and this machine lacks (Debian).
 #
-# A target is a word of the third column of scripts/deps.txt; NEEDS=PACKAGE is one more line of that table.
+# A target is a word of the third column of scripts/deps.txt; debian:PACKAGE is needed as a package, by whatever it has.
 # Where nothing is missing it prints nothing and needs no right. Otherwise it prints one line: as root what it installs,
 # as another user what to install. Exit code 1: something is still missing.
 # --missing only prints the missing packages, one a line.
@@ -12,14 +12,15 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 needs_of() { # TARGET
     case $1 in
-    *=*) echo "${1%%=*} ${1#*=}" ;;
+    debian:*) echo "$1 ${1#debian:}" ;;
     *) sed 's/#.*//' "$table" | awk -v target="$1" '{ for (i = 3; i <= NF; i++) if ($i == target) print $1, $2 }' ;;
     esac
 }
 
-is_there() { # COMMAND OR PATH
+is_there() { # COMMAND, PATH OR debian:PACKAGE
     # shellcheck disable=SC2086 # a pattern
     case $1 in
+    debian:*) dpkg-query -W -f '${db:Status-Status}' "${1#debian:}" 2>/dev/null | grep -qx installed ;;
     /*) ls -d $1 >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
     esac
@@ -69,7 +70,7 @@ fi
 missing=$(list_missing "$@" | xargs)
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "deps: not installed: $missing; install them as root: apt-get install $missing" >&2
+    echo "deps: packages are missing; install them as root: apt-get install $missing" >&2
     exit 1
 fi
 echo "deps: installing $missing"

@@ -42,14 +42,10 @@ pick_port() {
 
 # Processes of this try: they carry its mark in their environment, or stand in its folder.
 find_processes() {
-    local process
-    for process in /proc/[0-9]*; do
-        [ "${process#/proc/}" = $$ ] && continue
-        case $(readlink "$process/cwd" 2>/dev/null) in
-        "$work"/*) echo "${process#/proc/}" && continue ;;
-        esac
-        grep -qszF "SERVER_TRY=$work" "$process/environ" && echo "${process#/proc/}"
-    done
+    {
+        grep -lszF "SERVER_TRY=$work" /proc/[0-9]*/environ
+        find /proc -maxdepth 2 -name cwd -lname "$work/*" 2>/dev/null
+    } | cut -d/ -f3 | sort -u | grep -vx $$
 }
 
 fail() {

@@ -1,36 +1,20 @@
 #!/usr/bin/env bash
-# servers.sh [NAME...] - tries every recipe in $SERVERS (default ../shared/servers beside the project), or those named,
-# two at a time; installs their Debian packages first. One line per server, then "N passed, N failed, N skipped".
-# A skip is a package that this machine cannot install. Exit 0 when nothing failed.
+# servers.sh [NAME...] - tries every recipe in $SERVERS (default tests/servers), or those named, two at a time; installs their
+# Debian packages first. One line per server, then "N passed, N failed, N skipped".
+# A skip is a package that could not be installed; the line names it. Exit 0 when nothing failed.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
-servers=${SERVERS:-$here/../../shared/servers}
+servers=${SERVERS:-$here/../tests/servers}
 results=$(mktemp -d "${TMPDIR:-/tmp}/servers.XXXXXX") || exit 2
 trap 'rm -rf "$results"' EXIT
 
-unnamed_packages="curl netcat-openbsd tcl" # what recipes use without naming it
-
-packages_of() { sed -n '2s/.*debian: *\([^ ]*\).*/\1/p' "$1" | tr + ' '; }
-
-is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
-
-missing_of() { # PACKAGE...
-    local package
-    for package; do
-        is_installed "$package" || echo "$package"
-    done
-}
+# What a recipe needs, as words for deps.sh.
+needs_of() { sed -n '2s/.*debian: *\([^ ]*\).*/\1/p' "$1" | tr + '\n' | sed 's/^/debian:/'; }
 
 # shellcheck disable=SC2046 # a list
 missing_packages() { # RECIPE
-    missing_of $(packages_of "$1")
-}
-
-install_packages() {
-    local sudo=
-    [ "$(id -u)" = 0 ] || sudo='sudo -n'
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get -o DPkg::Lock::Timeout=300 install -y -q "$@" >"$results/apt.log" 2>&1
+    "$here/deps.sh" --missing $(needs_of "$1")
 }
 
 list_recipes() {
@@ -44,11 +28,8 @@ list_recipes() {
 
 recipes=$(list_recipes "$@")
 [ -n "$recipes" ] || { echo "no recipes in $servers; set SERVERS to their folder" >&2; exit 2; }
-# One package that does not exist fails them all, so that a second round goes one by one.
-# shellcheck disable=SC2086 # lists
-all_missing=$({ missing_of $unnamed_packages; for recipe in $recipes; do missing_packages "$recipe"; done; } | sort -u)
-# shellcheck disable=SC2086 # a list
-[ -z "$all_missing" ] || install_packages $all_missing || for package in $all_missing; do install_packages "$package"; done
+# shellcheck disable=SC2046 # a list
+"$here/deps.sh" servers $(for recipe in $recipes; do needs_of "$recipe"; done | sort -u)
 
 runnable=
 for recipe in $recipes; do
@@ -56,7 +37,7 @@ for recipe in $recipes; do
     if [ -z "$missing" ]; then
         runnable="$runnable $recipe"
     else
-        printf '%-24s - skip  package cannot be installed here: %s\n' "$(basename "$recipe" .sh)" "$missing" | tee -a "$results/lines"
+        printf '%-24s - skip  package is not installed: %s\n' "$(basename "$recipe" .sh)" "$missing" | tee -a "$results/lines"
     fi
 done
 # shellcheck disable=SC2086 # a list

@@ -57,7 +57,7 @@ check:
 	scripts/check.sh
 
 # One bats file, or all: make bats BATS=tests/cli.bats
-BATS ?= $(wildcard tests/*.bats)
+BATS ?= $(sort $(wildcard tests/*.bats))
 bats: all test-progs
 	BUILD=$(BUILD) bats $(BATS)
 

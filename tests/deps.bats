@@ -59,12 +59,23 @@ deps() {
     fake id 'echo 1000'
     deps all
     [[ $status == 1 && ! -e $TMP/apt ]]
-    [[ $output == "deps: not installed: absent-package; install them as root: apt-get install absent-package" ]]
+    [[ $output == "deps: packages are missing; install them as root: apt-get install absent-package" ]]
 }
 
-@test "a need may be given in place of a target" {
-    deps sh=dash no-such-command=absent-package
+@test "a package may be named in place of a target" {
+    fake dpkg-query '[ "$4" = absent-package ] || printf installed'
+    deps debian:dash debian:absent-package
     [[ $status == 1 && $output == *"cannot install absent-package"* ]]
+}
+
+@test "the packages of the servers that the tests run come with the others" {
+    local name package
+    for name in $(sed -n 's/^@test .*{ serves \(.*\); }/\1/p' "$ROOT/tests/servers.bats"); do
+        for package in $(sed -n '2s/.*debian: *//p' "$ROOT/tests/servers/$name.sh" | tr + ' '); do
+            echo "$name needs $package"
+            sed 's/#.*//' "$ROOT/scripts/deps.txt" | awk -v p="$package" '$2 == p && / check/' | grep -q .
+        done
+    done
 }
 
 @test "each line of the table has a need, a package and a target" {

@@ -1,17 +1,15 @@
 # servers.bats - real servers, three copies each: every probe is answered rightly, every copy serves, a clean stop leaves
 # nothing. scripts/server-try.sh does and checks all of it; here is what each server is there for.
-# The recipes are those of $SERVERS (default ../shared/servers beside the project).
+# These are small to install; make servers tries them and all others of tests/servers.
 
 bats_require_minimum_version 1.5.0
 
 setup_file() {
     export ROOT=$BATS_TEST_DIRNAME/..
-    export SERVERS=${SERVERS:-$ROOT/../shared/servers}
 }
 
 # A server that cannot be installed is no success.
 serves() {
-    [ -d "$SERVERS" ] || skip "no recipes of servers in $SERVERS; set SERVERS"
     run "$ROOT/scripts/servers.sh" "$1" 3>&-
     echo "$output"
     [ "$status" = 0 ]
@@ -24,14 +22,6 @@ serves() {
 @test "python, asyncio on epoll: three copies serve and stop" { serves py-asyncio; }
 @test "tcl, select in another thread than accept: three copies serve and stop" { serves tcl; }
 @test "perl, blocking accept, fork per connection: three copies serve and stop" { serves perl-iosocket-fork; }
-@test "perl, keep-alive daemon that names its address per connection: three copies serve and stop" { serves perl-httpdaemon; }
-@test "ruby, select then accept_nonblock: three copies serve and stop" { serves ruby-webrick; }
-@test "ruby, accept first, listen twice, thread pool: three copies serve and stop" { serves ruby-puma; }
-@test "node, libuv on edge-like epoll, closes by number: three copies serve and stop" { serves node-http; }
-@test "php, poll: three copies serve and stop" { serves php-cli; }
-@test "java, NIO selector: three copies serve and stop" { serves java-httpserver; }
-@test "erlang, one-shot epoll, options copied to each connection: three copies serve and stop" { serves erlang; }
-@test "lisp, blocking accept: three copies serve and stop" { serves sbcl; }
 @test "C, epoll: three copies of nginx serve and stop" { serves nginx-single; }
 @test "C, epoll, non-blocking after listen: three copies of lighttpd serve and stop" { serves lighttpd; }
 @test "C, one of several pre-fork children: three copies of apache serve and stop" { serves apache-X; }
@@ -42,6 +32,7 @@ serves() {
 @test "C, executes itself for each connection: three copies of sshd serve and stop" { serves sshd; }
 @test "C, opens data listeners in a child: three copies of vsftpd serve and stop" { serves vsftpd; }
 @test "C, ends after one connection: three copies of socat are started again and again" { serves socat-once; }
+@test "C, state in memory: one copy of redis serves and stops" { serves redis; }
 
 # What the verdicts above are worth.
 

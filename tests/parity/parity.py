@@ -24,7 +24,7 @@ import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
-SERVERS = os.environ.get("SERVERS", os.path.join(ROOT, "../shared/servers"))
+SERVERS = os.environ.get("SERVERS", os.path.join(ROOT, "tests/servers"))
 PROBES = 6
 START_SECONDS = 40
 HIDDEN_FROM = 900  # the library's own descriptors lie above, the servers' below
