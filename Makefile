@@ -49,6 +49,8 @@ $(BUILD)/pic/%.o: %.c
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBDIR := $(DESTDIR)$(PREFIX)/lib/sshim
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
+# The one place of the version; CHANGELOG.md's newest number is held to it by tests/docs.bats.
+VERSION = $(shell sed -n 's/^#define SSHIM_VERSION "\(.*\)"/\1/p' broker/main.c)
 
 # DEPS="parity bench": what other targets need, by the table scripts/deps.txt
 DEPS ?= demo check
@@ -65,6 +67,8 @@ install: all
 	install -m 644 $(BUILD)/libsshim.so $(LIBDIR)/libsshim.so
 	install -m 644 man/*.1 $(MANDIR)/man1/
 	$(if $(wildcard man/*.7),install -m 644 $(wildcard man/*.7) $(MANDIR)/man7/)
+	sed -i 's/^\.Os$$/.Os sshim $(VERSION)/' $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) \
+		$(patsubst man/%,$(MANDIR)/man7/%,$(wildcard man/*.7))
 
 uninstall:
 	rm -f $(BINDIR)/sshim $(LIBDIR)/libsshim.so
@@ -84,7 +88,9 @@ servers: all
 .PHONY: servers
 # --- end of real servers
 
-# For programs of musl: musl-gcc of Debian's musl-tools. The same sources; sshim takes it where it fits.
+# make musl       build/libsshim-musl.so, the library for programs of musl
+#
+# musl-gcc of Debian's musl-tools. The same sources; sshim takes it where it fits.
 MUSL_OBJECTS := $(patsubst %.c,$(BUILD)/musl/%.o,$(SHIM) $(PROTO))
 
 musl: $(BUILD)/libsshim-musl.so

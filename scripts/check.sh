@@ -2,7 +2,7 @@
 # check.sh - everything that must pass before a landing. The last line is "N passed, N failed, N skipped".
 #
 # Output of each part is kept in build/check/PART.tap; what failed is shown. JOBS (2) parts run at a time.
-# check.sh PART...: only these of: build unit fuzz lint bats sanitized
+# check.sh PART...: only these of: build unit tsan fuzz lint bats sanitized
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -10,7 +10,7 @@ jobs=${JOBS:-2}
 out=$PWD/build/check
 sanitized=build/asan
 parts=("$@")
-((${#parts[@]})) || parts=(build unit fuzz lint bats sanitized)
+((${#parts[@]})) || parts=(build unit tsan fuzz lint bats sanitized)
 rm -rf "$out"
 mkdir -p "$out"
 began=$SECONDS
@@ -59,6 +59,10 @@ part_unit() {
     for test in build/unit/test_*; do
         [[ $test == *.d || ! -x $test ]] || tap "unit-${test##*/test_}" "$test"
     done
+}
+
+part_tsan() {
+    step tsan make -s tsan
 }
 
 part_fuzz() {

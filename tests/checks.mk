@@ -27,6 +27,18 @@ unit-build: $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do $$test || exit 1; done
 
+# make tsan       the unit tests that start threads, under ThreadSanitizer
+TSAN_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tsan/%,$(shell grep -l pthread_create tests/unit/*.c))
+
+# What they include is all that they need: no object of the broker has threads.
+$(BUILD)/tsan/%: tests/unit/%.c tests/unit/unit.h shim/base/fdmap.c $(PROTO)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -fsanitize=thread -o $@ $< shim/base/fdmap.c $(PROTO)
+
+# It wants addresses that the kernel gives only where they are not random.
+tsan: $(TSAN_TESTS)
+	@for test in $(TSAN_TESTS); do TSAN_OPTIONS=halt_on_error=1 setarch -R $$test || exit 1; done
+
 # Every input of the corpus once, with any compiler.
 $(BUILD)/fuzz/replay-%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
@@ -61,4 +73,4 @@ BATS ?= $(sort $(wildcard tests/*.bats))
 bats: all test-progs
 	BUILD=$(BUILD) bats $(BATS)
 
-.PHONY: test-progs unit unit-build fuzz-replay fuzz check bats
+.PHONY: test-progs unit unit-build tsan fuzz-replay fuzz check bats

@@ -138,6 +138,28 @@ quoted() { # REGEX FILE...
     done
 }
 
+@test "CHANGELOG.md has an Unreleased part, and its newest version is that of the program" {
+    grep -E '^## ' "$ROOT/CHANGELOG.md" | head -n 2 >"$TMP/parts"
+    [[ $(sed -n 1p "$TMP/parts") == "## Unreleased" ]]
+    [[ $(sed -n 2p "$TMP/parts") == "## $("$SSHIM" version | cut -d' ' -f2), "* ]]
+}
+
+@test "manual pages are installed with the version" {
+    make -s -C "$ROOT" install DESTDIR="$TMP/root" BUILD="$BUILD" >/dev/null
+    local page
+    for page in "$TMP"/root/usr/local/share/man/man?/*; do
+        grep -qx "\.Os sshim $("$SSHIM" version | cut -d' ' -f2)" "$page"
+    done
+}
+
+@test "make help lists every target that a document names" {
+    make -s -C "$ROOT" help | grep -oE 'make [a-z-]+' | sort -u >"$TMP/help"
+    # shellcheck disable=SC2016
+    grep -ohE '`make [a-z-]+' "$ROOT"/*.md | tr -d '`' | sort -u >"$TMP/named"
+    (($(wc -l <"$TMP/named") > 5))
+    assert_contained "$TMP/named" "$TMP/help"
+}
+
 @test "files and folders that the documents name exist" {
     local name
     for name in $(quoted '(proto|shim|broker|tests|scripts|man)/[a-z0-9_./-]*' "$ROOT"/*.md); do
