@@ -1,0 +1,20 @@
+# instrument.mk - a build that notes each of its calls. Included by Makefile; uses its variables.
+
+# make count-calls  calls and files that one idle connection needs in broker and worker; COUNT=-v lists the calls
+INSTRUMENT := $(BUILD)/instrument
+
+$(INSTRUMENT)/recorder-%.o: tests/instrument/recorder.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -fPIC -fvisibility=hidden $(RECORDER_FLAGS) -c -o $@ $<
+
+$(INSTRUMENT)/recorder-broker.o: RECORDER_FLAGS := -DRECORDED='"sshim"' -DRECORDS_WAITS
+$(INSTRUMENT)/recorder-library.o: RECORDER_FLAGS := -DRECORDED='"libsshim.so"'
+
+INSTRUMENTED = $(MAKE) -s BUILD=$(INSTRUMENT) CFLAGS='-O0 -g -finstrument-functions'
+
+count-calls: $(INSTRUMENT)/recorder-broker.o $(INSTRUMENT)/recorder-library.o
+	+@$(INSTRUMENTED) LDFLAGS='$(abspath $(INSTRUMENT))/recorder-broker.o -Wl,--wrap=epoll_wait' $(INSTRUMENT)/sshim
+	+@$(INSTRUMENTED) LDFLAGS='$(abspath $(INSTRUMENT))/recorder-library.o' $(INSTRUMENT)/libsshim.so
+	@python3 -B tests/instrument/count.py $(INSTRUMENT) $(COUNT)
+
+.PHONY: count-calls
