@@ -10,7 +10,7 @@ COVERAGE_MAKE  := $(MAKE) -s BUILD=$(COVERAGE) CC=clang CFLAGS='-O1 -g $(COVERAG
 
 coverage:
 	@scripts/deps.sh coverage
-	@$(COVERAGE_MAKE) all test-progs unit-build
+	+@$(COVERAGE_MAKE) all test-progs unit-build
 	@scripts/coverage.sh $(COVERAGE) $(filter-out tests/limits.bats tests/syscalls.bats tests/musl.bats,$(BATS))
 
 .PHONY: coverage
