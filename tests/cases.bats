@@ -1,0 +1,22 @@
+# cases.bats - the cases of tests/cases that are as natively; make cases runs all. The judge is checked as well.
+
+load helpers
+
+case_passes() { # NAME
+    run env SSHIM="$SSHIM" "$ROOT/scripts/cases.sh" "$1" 3>&-
+    echo "$output"
+    [[ $status == 0 && ${lines[-1]} == "1 passed, 0 failed, 0 skipped" ]]
+}
+
+@test "an address that nobody serves stays a lock" { case_passes address-as-lock; }
+@test "a program that looks for inherited sockets finds none of ours" { case_passes inherited-sockets; }
+@test "a second port that opens after the first connection is served" { case_passes second-listener-late; }
+
+# The judge: a broker that does nothing is no success.
+@test "a case fails where the program does not come up under sshim" {
+    printf '#!/bin/sh\nexit 0\n' >"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    run env SSHIM="$TMP/sshim" "$ROOT/scripts/cases.sh" inherited-sockets 3>&-
+    echo "$output"
+    [[ $status == 1 && ${lines[-1]} == "0 passed, 1 failed, 0 skipped" ]]
+}
