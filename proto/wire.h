@@ -179,9 +179,10 @@ enum wire_command_code {
 
 struct wire_command {
     struct wire_head head;
-    uint32_t code; /* enum wire_command_code */
-    uint32_t argument;
+    uint32_t code;     /* enum wire_command_code */
+    uint32_t argument; /* restart: how many at a time, and WIRE_RESTART_NO_WAIT */
 };
+#define WIRE_RESTART_NO_WAIT 0x80000000u /* answer before the old workers have ended */
 static_assert(sizeof(struct wire_command) == 16, "wire_command is 16 bytes");
 
 /* Broker: what a command prints. Sent as WIRE_TEXT_MIN + the length of the text. */

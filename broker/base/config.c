@@ -123,6 +123,9 @@ static const struct option_row run_rows[] = {
      SECONDS(grace_s, "25")},
     {"start-timeout", 0, "SECONDS", "how long a worker may take to listen (default 60)",
      SECONDS(start_timeout_s, "60")},
+    {"settle", 0, "SECONDS",
+     "in a restart a new worker must serve for so long before the old one ends (default 1)",
+     SECONDS(settle_s, "1")},
     {"recall", 0, "MS",
      "take back a connection that a worker has not accepted after this (default 5)", AT(recall_ms),
      .initial = "5", .read = option_number, .min = 1, .max = 10000,
@@ -161,6 +164,8 @@ static const struct option_row target_rows[] = {
     {"json", 0, NULL, "status as one JSON document", AT(json), .read = option_flag},
     {"parallel", 0, "K", "restart K workers at a time (default 1)", AT(parallel),
      .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
+    {"no-wait", 0, NULL, "restart: do not wait until the old workers have ended", AT(no_wait),
+     .read = option_flag},
 };
 #undef AT
 

@@ -51,6 +51,7 @@ struct config {
     bool share_all;
     unsigned grace_s;
     unsigned start_timeout_s;
+    unsigned settle_s; /* how long a new copy must serve before the old one drains */
     unsigned recall_ms;
     unsigned stuck_warn_s; /* 0: never */
     unsigned stuck_kill_s; /* 0: never */
@@ -75,7 +76,8 @@ static inline bool config_is_exact(const struct config *config)
 #define CONFIG_COMMANDS(X)                                                                         \
     X(run, "[options] -- COMMAND [ARGUMENTS]", "run copies of a server behind its address")        \
     X(status, "[--json] [--name NAME]", "show listeners and workers")                              \
-    X(restart, "[--parallel K] [--name NAME]", "replace the workers one by one, losing nobody")    \
+    X(restart, "[--parallel K] [--no-wait] [--name NAME]",                                         \
+      "replace the workers one by one, losing nobody")                                             \
     X(upgrade, "[--name NAME]", "execute the broker's program anew, in place")                     \
     X(stop, "[--name NAME]", "stop an instance and wait until it is gone")                         \
     X(check, "[--] COMMAND [ARGUMENTS]", "tell whether the library can be loaded into it")         \
@@ -93,6 +95,7 @@ struct config_target {
     const char *name;
     const char *control;
     bool json;
+    bool no_wait;
     unsigned parallel; /* 0: not given */
 };
 enum proceed config_parse_target(struct config_target *target, const char *command, int argc,

@@ -183,7 +183,8 @@ static bool takes_long(enum wire_command_code code)
 
 int client_run(const struct config_target *target, enum wire_command_code code)
 {
-    struct wire_command command = {.code = code, .argument = target->parallel};
+    struct wire_command command = {
+        .code = code, .argument = target->parallel | (target->no_wait ? WIRE_RESTART_NO_WAIT : 0)};
     char path[108];
 
     if (!resolve(target, path, sizeof path))

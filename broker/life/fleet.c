@@ -12,11 +12,10 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
-#include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/diagnose/holders.h"
 #include "broker/life/restart.h"
-#include "broker/life/spawn.h"
+#include "broker/life/slot.h"
 #include "broker/life/start.h"
 #include "broker/life/stop.h"
 
@@ -26,29 +25,13 @@
 #define PROVEN_MS 30000           /* ready for this long: earlier failures are forgotten */
 #define FAILURES_TO_GIVE_UP 3
 
-static struct fleet_slot **slots;
-static unsigned slot_count;
-static bool ever_ready;
 static bool told_ready;
-
-unsigned fleet_slot_count(void)
-{
-    return slot_count;
-}
-
-struct fleet_slot *fleet_slot(unsigned id)
-{
-    return slots[id];
-}
 
 /* --- readiness --- */
 
 static bool all_ready(void)
 {
-    for (unsigned i = 0; i < broker.config.workers; i++)
-        if (!slots[i]->worker || slots[i]->worker->state != WORKER_READY)
-            return false;
-    return true;
+    return slot_count_ready() == broker.config.workers;
 }
 
 static void write_ready_fd(void)
@@ -70,41 +53,58 @@ static void tell_ready(void)
     write_ready_fd();
 }
 
-static void mark_ready(struct worker *worker)
+static void on_ready(struct slot *slot)
 {
-    if (worker->state != WORKER_STARTING)
-        return;
-    worker_set_ready(worker);
-    loop_stop_timer(&worker->start_timer);
-    log_debug("worker %u (pid %d) is ready", worker->slot, (int)worker->pid);
-    ever_ready = true;
-    if (slots[worker->slot]->successor == worker)
-        restart_on_ready(slots[worker->slot]);
+    (void)slot;
     if (!told_ready && all_ready())
         tell_ready();
 }
 
+/* A successor counts when restart.c says so. */
 void fleet_on_listen(struct worker *worker)
 {
-    mark_ready(worker);
+    struct slot *slot = slot_at(worker->slot);
+
+    if (worker->state == WORKER_STARTING && slot->successor != worker)
+        slot_mark_ready(slot, worker);
 }
 
-void fleet_on_unfit(struct worker *worker)
+static void on_unfit(struct worker *worker)
 {
     worker_signal(worker, SIGKILL);
-    if (!ever_ready)
+    if (!slot_was_ever_ready())
         stop_begin(EXIT_NEVER_READY);
 }
 
-void fleet_was_ready(void)
+/* The library is there, and yet nobody has asked to share an address. */
+static void on_time_over(struct worker *worker, const char *private_address)
 {
-    ever_ready = true;
+    struct slot *slot = slot_at(worker->slot);
+    unsigned timeout_s = broker.config.start_timeout_s;
+
+    if (slot->successor == worker)
+        return; /* restart.c looks at the time */
+    if (private_address[0])
+        log_info("worker %u listens on nothing that is shared after %u s, only on %s, which is "
+                 "private to it; see --share",
+                 worker->slot, timeout_s, private_address);
+    else
+        log_info("worker %u listens on nothing that is shared after %u s: it has no listening "
+                 "stream socket at all",
+                 worker->slot, timeout_s);
+    slot_mark_ready(slot, worker);
+}
+
+void fleet_set_up(void)
+{
+    slot_init(on_ready);
+    start_init(&(struct start_events){on_unfit, on_time_over});
 }
 
 void fleet_resume_readiness(void)
 {
-    for (unsigned i = 0; i < slot_count; i++)
-        ever_ready |= slots[i]->worker && slots[i]->worker->state == WORKER_READY;
+    if (slot_count_ready() > 0)
+        slot_note_ever_ready();
     told_ready = all_ready(); /* the broker before us has said so, but not to who started us */
     if (told_ready)
         write_ready_fd();
@@ -114,7 +114,7 @@ void fleet_resume_readiness(void)
 
 static bool was_of_use(const struct worker *worker)
 {
-    return worker->state != WORKER_STARTING && worker_accepted(worker) > 0;
+    return worker_accepted(worker) > 0;
 }
 
 /*
@@ -122,7 +122,7 @@ static bool was_of_use(const struct worker *worker)
  * worker that served something and crashed comes back within half a second; one that served and
  * ended by itself (socat, nc) comes back at once.
  */
-static int64_t delay_ms(const struct fleet_slot *slot, bool served, bool ended_well)
+static int64_t delay_ms(const struct slot *slot, bool served, bool ended_well)
 {
     int64_t limit_ms = served ? RESPAWN_SERVED_MAX_MS : RESPAWN_MAX_MS;
     unsigned doublings = slot->failures;
@@ -146,7 +146,7 @@ static void describe_end(const siginfo_t *info, char *text, size_t size)
                  strsignal(info->si_status));
 }
 
-static void report_end(struct fleet_slot *slot, const char *how)
+static void report_end(struct slot *slot, const char *how)
 {
     if (slot->reported)
         return;
@@ -163,10 +163,10 @@ static void report_end(struct fleet_slot *slot, const char *how)
 /* Nothing was ever ready and every slot has failed often enough to believe that it never will. */
 static bool has_failed(void)
 {
-    if (ever_ready)
+    if (slot_was_ever_ready())
         return false;
     for (unsigned i = 0; i < broker.config.workers; i++)
-        if (i >= slot_count || slots[i]->failures < FAILURES_TO_GIVE_UP)
+        if (i >= slot_count() || slot_at(i)->failures < FAILURES_TO_GIVE_UP)
             return false;
     return true;
 }
@@ -216,30 +216,34 @@ static bool is_exec_failure(const struct worker *worker)
     return true;
 }
 
-/* End of file: exec has closed the pipe, the program runs. */
-static void read_exec_error(struct worker *worker)
+/* A server that serves one connection and ends well, as socat does, has not failed. */
+static void tell_restart(struct slot *slot, const struct worker *last, const char *how,
+                         bool ended_well)
 {
-    struct loop_watch *watch = &worker->exec_watch;
-    int error = 0;
-
-    if (watch->fd < 0)
-        return;
-    if (read(watch->fd, &error, sizeof error) == sizeof error)
-        worker->exec_error = error;
-    loop_remove(watch);
-    close(watch->fd);
-    watch->fd = -1;
+    if (ended_well && was_of_use(last))
+        restart_on_served(slot, last);
+    else
+        restart_on_failure(last, how);
 }
 
-static void on_exec_pipe(struct loop_watch *watch, uint32_t events)
+static void on_respawn(struct loop_timer *timer)
 {
-    (void)events;
-    read_exec_error(loop_container(watch, struct worker, exec_watch));
+    struct slot *slot = loop_container(timer, struct slot, respawn);
+
+    if (stop_is_under_way())
+        return;
+    slot->restarts++;
+    fleet_fill(slot);
+}
+
+static void respawn_after(struct slot *slot, int64_t delay)
+{
+    slot->respawn.on_time = on_respawn;
+    loop_start_timer(&slot->respawn, delay);
 }
 
 /* The slot is empty now: fill it again, unless there is no hope. */
-static void refill(struct fleet_slot *slot, const struct worker *last, const char *how,
-                   bool ended_well)
+static void refill(struct slot *slot, const struct worker *last, const char *how, bool ended_well)
 {
     bool of_use = was_of_use(last);
     int64_t ready_for_ms = last->state == WORKER_READY ? loop_now_ms() - last->ready_ms : 0;
@@ -258,118 +262,69 @@ static void refill(struct fleet_slot *slot, const struct worker *last, const cha
     if (has_failed())
         give_up(last, how);
     else
-        loop_start_timer(&slot->respawn, delay);
+        respawn_after(slot, delay);
+}
+
+/* The worker leaves its slot and is freed; *last is what is still to be known of it. */
+static void take_leave(struct worker *worker, struct worker *last)
+{
+    struct slot *slot = slot_at(worker->slot);
+
+    slot_read_exec_error(worker);
+    slot->accepted += worker_accepted(worker);
+    *last = *worker;
+    last->accepted = worker_accepted(worker);
+    LIST_INIT(&last->channels);
+    restart_on_old_end(worker);
+    if (slot->worker == worker)
+        slot->worker = NULL;
+    if (slot->successor == worker)
+        slot->successor = NULL;
+    worker_bury(worker);
 }
 
 void fleet_on_end(struct worker *worker, const siginfo_t *info)
 {
-    struct fleet_slot *slot = slots[worker->slot];
+    struct slot *slot = slot_at(worker->slot);
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
-    char how[96];
-
-    read_exec_error(worker);
-    describe_end(info, how, sizeof how);
-    slot->accepted += worker_accepted(worker);
-    struct worker last = *worker;
-    last.accepted = worker_accepted(worker);
-    LIST_INIT(&last.channels);
     bool was_current =
         slot->worker == worker && !worker->joined && slot->id < broker.config.workers;
     bool was_successor = slot->successor == worker;
-    if (slot->worker == worker)
-        slot->worker = NULL;
-    if (was_successor)
-        slot->successor = NULL;
-    worker_bury(worker);
-    if (stop_is_under_way() || (!ever_ready && is_exec_failure(&last)))
+    struct worker last;
+    char how[96];
+
+    describe_end(info, how, sizeof how);
+    take_leave(worker, &last);
+    if (stop_is_under_way() || (!slot_was_ever_ready() && is_exec_failure(&last)))
         return;
-    if (was_successor)
-        restart_on_failure(slot, how);
-    /* A successor that was started for an empty slot has nobody to serve on in its place. */
-    bool leaves_empty = was_successor && !slot->worker && !loop_timer_runs(&slot->respawn);
-    if (was_current || leaves_empty)
+    if (was_current || was_successor)
+        tell_restart(slot, &last, how, ended_well);
+    /* Where the other one of the two is still there it fills the slot. */
+    bool leaves_empty = !slot->worker && !slot->successor && !loop_timer_runs(&slot->respawn);
+    if ((was_current || was_successor) && leaves_empty)
         refill(slot, &last, how, ended_well);
 }
 
 /* --- starting --- */
 
-/* NULL with the errno of fork(2) or pipe2(2). */
-static struct worker *start_worker(struct fleet_slot *slot)
+void fleet_fill(struct slot *slot)
 {
-    struct worker *worker = worker_create(slot->id);
-    int error_fd = -1;
-
-    if (!worker)
-        return NULL;
-    struct spawn_identity identity = {slot->id, worker->token};
-    worker_set_pid(worker, spawn_worker(broker.config.command, &identity, &error_fd));
-    if (worker->pid < 0) {
-        int saved = errno;
-        worker_bury(worker);
-        errno = saved;
-        return NULL;
-    }
-    worker->exec_watch = (struct loop_watch){error_fd, on_exec_pipe};
-    loop_add(&worker->exec_watch, EPOLLIN);
-    start_watch(worker);
-    return worker;
-}
-
-void fleet_fill(struct fleet_slot *slot)
-{
-    slot->worker = start_worker(slot);
+    slot->worker = slot_start_worker(slot);
     if (slot->worker)
         return;
     log_error("cannot start worker %u: %s; trying again", slot->id, strerror(errno));
-    loop_start_timer(&slot->respawn, delay_ms(slot, false, false));
+    respawn_after(slot, delay_ms(slot, false, false));
     slot->failures++;
-}
-
-static void on_respawn(struct loop_timer *timer)
-{
-    struct fleet_slot *slot = loop_container(timer, struct fleet_slot, respawn);
-
-    if (stop_is_under_way())
-        return;
-    slot->restarts++;
-    fleet_fill(slot);
-}
-
-int fleet_start_successor(struct fleet_slot *slot)
-{
-    slot->successor = start_worker(slot);
-    if (!slot->successor)
-        return -1;
-    loop_stop_timer(&slot->respawn);
-    return 0;
-}
-
-struct fleet_slot *fleet_add_slot(void)
-{
-    struct fleet_slot **more = realloc(slots, (slot_count + 1) * sizeof(struct fleet_slot *));
-    struct fleet_slot *slot = calloc(1, sizeof *slot);
-
-    if (more)
-        slots = more;
-    if (!more || !slot) {
-        free(slot);
-        errno = ENOMEM;
-        return NULL;
-    }
-    slot->id = slot_count;
-    slot->respawn.on_time = on_respawn;
-    slots[slot_count++] = slot;
-    return slot;
 }
 
 int fleet_init(void)
 {
     srandom((unsigned)getpid());
     for (unsigned i = 0; i < broker.config.workers; i++)
-        if (!fleet_add_slot())
+        if (!slot_add())
             return -1;
     for (unsigned i = 0; i < broker.config.workers; i++)
-        fleet_fill(slots[i]);
+        fleet_fill(slot_at(i));
     if (broker.config.workers == 0)
         tell_ready();
     return 0;

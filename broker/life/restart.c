@@ -1,104 +1,250 @@
-/* restart.c - see restart.h. */
+/*
+ * restart.c - see restart.h. Nothing is counted that can be looked up: which slots are done is told
+ * by the generation of their workers, so that the next broker can go on.
+ */
 #include "broker/life/restart.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/life/drain.h"
+#include "broker/life/start.h"
 #include "broker/life/stop.h"
+#include "broker/life/succession.h"
+
+#define LOOK_MS 20 /* between looks at the successors, and at the old ones */
+
+/* Whoever asked for a restart and is to be answered. */
+struct waiter {
+    struct session *session; /* NULL: is gone */
+    bool no_wait;
+    unsigned generation;
+    uint64_t cut;
+    char text[320];
+    int exit_code;
+    bool is_over; /* text and exit_code are there; waits for the old workers to end */
+    TAILQ_ENTRY(waiter) all;
+};
+
+static TAILQ_HEAD(, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
 
 static struct {
     bool active;
     bool aborted;
+    bool again;
     unsigned parallel;
-    unsigned next_slot;
-    unsigned running; /* successors that are not ready yet */
-    unsigned done;
-    char reason[160];
-    struct session *waiter;
+    char reason[256];
 } restart;
+
+static struct loop_timer look_timer;
+
+static bool is_new(const struct worker *worker)
+{
+    return worker->generation == slot_generation();
+}
+
+/* --- who waits for the answer --- */
 
 static void on_waiter_gone(struct session *session)
 {
-    (void)session;
-    restart.waiter = NULL;
+    struct waiter *waiter;
+
+    TAILQ_FOREACH(waiter, &waiters, all)
+        if (waiter->session == session)
+            waiter->session = NULL;
 }
 
-static void answer_waiter(const char *text, int exit_code)
+static bool add_waiter(struct session *session, bool no_wait)
 {
-    struct session *waiter = restart.waiter;
-    char *copy = waiter ? strdup(text) : NULL;
+    struct waiter *waiter = calloc(1, sizeof *waiter);
 
-    restart.waiter = NULL;
     if (!waiter)
+        return false;
+    waiter->session = session;
+    waiter->no_wait = no_wait;
+    waiter->generation = slot_generation();
+    if (session) {
+        session->on_close = on_waiter_gone;
+        loop_stop_timer(&session->deadline);
+    }
+    TAILQ_INSERT_TAIL(&waiters, waiter, all);
+    return true;
+}
+
+static void answer(struct waiter *waiter)
+{
+    struct session *session = waiter->session;
+    char *text = NULL;
+    int len = -1;
+
+    if (waiter->cut > 0)
+        log_info("%llu connections of the old workers were cut", (unsigned long long)waiter->cut);
+    if (session && waiter->cut > 0)
+        len = asprintf(&text, "%s%llu connections of the old workers were cut\n", waiter->text,
+                       (unsigned long long)waiter->cut);
+    else if (session)
+        len = asprintf(&text, "%s", waiter->text);
+    if (session)
+        session->on_close = NULL;
+    if (session && len >= 0)
+        session_send_text(session, text, (size_t)len, waiter->exit_code);
+    else if (session)
+        session_close(session);
+    TAILQ_REMOVE(&waiters, waiter, all);
+    free(waiter);
+}
+
+static bool has_old_workers(unsigned generation)
+{
+    const struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->state == WORKER_DRAINING && !worker->joined && worker->generation < generation)
+            return true;
+    return false;
+}
+
+static void answer_those_due(void)
+{
+    struct waiter *waiter = TAILQ_FIRST(&waiters);
+
+    while (waiter) {
+        struct waiter *next = TAILQ_NEXT(waiter, all);
+        if (waiter->is_over && (waiter->no_wait || !has_old_workers(waiter->generation)))
+            answer(waiter);
+        waiter = next;
+    }
+}
+
+void restart_on_old_end(const struct worker *worker)
+{
+    struct waiter *waiter;
+
+    if (worker->state != WORKER_DRAINING)
         return;
-    waiter->on_close = NULL;
-    if (copy)
-        session_send_text(waiter, copy, strlen(copy), exit_code);
+    TAILQ_FOREACH(waiter, &waiters, all)
+        if (worker->generation < waiter->generation)
+            waiter->cut += worker_active(worker);
+}
+
+/* --- the end of the restart --- */
+
+static unsigned count_replaced(void)
+{
+    unsigned done = 0;
+
+    for (unsigned i = 0; i < broker.config.workers; i++) {
+        const struct worker *worker = slot_at(i)->worker;
+        done += worker && is_new(worker) && worker->state == WORKER_READY;
+    }
+    return done;
+}
+
+static unsigned count_joined(void)
+{
+    const struct worker *worker;
+    unsigned joined = 0;
+
+    LIST_FOREACH(worker, &workers, all)
+        joined += worker->joined && worker->state <= WORKER_READY;
+    return joined;
+}
+
+/* One line for each thing to be told. */
+static int describe(char *text, size_t size)
+{
+    unsigned done = count_replaced();
+    unsigned joined = count_joined();
+    int used;
+
+    if (restart.aborted)
+        used =
+            snprintf(text, size,
+                     "restart aborted: %s; %u of %u workers were replaced, the others serve on\n",
+                     restart.reason, done, broker.config.workers);
     else
-        session_close(waiter);
+        used =
+            snprintf(text, size, "%u of %u workers were replaced\n", done, broker.config.workers);
+    if (joined > 0 && used > 0 && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used,
+                 "%u servers that joined were left out: start them anew where they were started\n",
+                 joined);
+    return restart.aborted || joined > 0 ? 1 : EXIT_STOPPED;
+}
+
+static void log_lines(const char *text, bool is_error)
+{
+    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1)
+        if (is_error)
+            log_error("%.*s", (int)(end - text), text);
+        else
+            log_info("%.*s", (int)(end - text), text);
 }
 
 static void finish(void)
 {
-    char text[256];
+    struct waiter *waiter;
+    char text[sizeof waiter->text];
+    int exit_code = describe(text, sizeof text);
+    bool again = restart.again;
+    unsigned parallel = restart.parallel;
 
-    restart.active = false;
-    if (restart.aborted) {
-        snprintf(text, sizeof text, "restart aborted: %s; the old workers serve on\n",
-                 restart.reason);
-        log_error("%.*s", (int)strlen(text) - 1, text);
-        answer_waiter(text, 1);
-        return;
+    log_lines(text, restart.aborted);
+    TAILQ_FOREACH(waiter, &waiters, all)
+        if (!waiter->is_over) {
+            memcpy(waiter->text, text, sizeof waiter->text);
+            waiter->exit_code = exit_code;
+            waiter->is_over = true;
+            waiter->no_wait |= restart.aborted;
+        }
+    memset(&restart, 0, sizeof restart);
+    journal_touch();
+    if (again)
+        restart_begin(parallel, false, NULL);
+}
+
+static void keep(struct slot *slot, struct worker *successor)
+{
+    slot->worker = successor;
+    if (successor->has_listened)
+        slot_mark_ready(slot, successor);
+    else
+        start_watch(successor);
+}
+
+/* Those that are on their way go again; where a slot has nobody else they are to serve. */
+static void give_up_successors(void)
+{
+    for (unsigned i = 0; i < broker.config.workers; i++) {
+        struct slot *slot = slot_at(i);
+        struct worker *successor = slot->successor;
+        slot->successor = NULL;
+        if (successor && slot->worker)
+            drain_begin(successor);
+        else if (successor)
+            keep(slot, successor);
     }
-    snprintf(text, sizeof text, "%u of %u workers were replaced\n", restart.done,
-             broker.config.workers);
-    log_info("%.*s", (int)strlen(text) - 1, text);
-    answer_waiter(text, EXIT_STOPPED);
 }
 
 static void abort_with(const char *reason)
 {
-    if (!restart.aborted)
-        snprintf(restart.reason, sizeof restart.reason, "%s", reason);
+    if (restart.aborted)
+        return;
+    snprintf(restart.reason, sizeof restart.reason, "%s", reason);
     restart.aborted = true;
+    give_up_successors();
+    finish();
 }
 
-static void step(void)
-{
-    while (!restart.aborted && restart.running < restart.parallel &&
-           restart.next_slot < broker.config.workers) {
-        if (fleet_start_successor(fleet_slot(restart.next_slot++)) < 0)
-            abort_with(strerror(errno));
-        else
-            restart.running++;
-    }
-    if (restart.running == 0 && restart.active)
-        finish();
-}
+/* --- one slot after the other --- */
 
-bool restart_begin(unsigned parallel, struct session *waiter)
-{
-    if (restart.active || stop_is_under_way())
-        return false;
-    memset(&restart, 0, sizeof restart);
-    restart.active = true;
-    restart.parallel = parallel ? parallel : 1;
-    restart.waiter = waiter;
-    if (waiter) {
-        waiter->on_close = on_waiter_gone;
-        loop_stop_timer(&waiter->deadline);
-    }
-    log_info("replacing %u workers, %u at a time", broker.config.workers, restart.parallel);
-    step();
-    return true;
-}
-
-void restart_on_ready(struct fleet_slot *slot)
+static void promote(struct slot *slot)
 {
     struct worker *old = slot->worker;
 
@@ -106,20 +252,158 @@ void restart_on_ready(struct fleet_slot *slot)
     slot->successor = NULL;
     slot->restarts++;
     slot->failures = 0;
+    slot->reported = false;
+    slot_mark_ready(slot, slot->worker);
     if (old)
         drain_begin(old);
-    restart.running--;
-    restart.done++;
-    step();
 }
 
-void restart_on_failure(struct fleet_slot *slot, const char *how)
+static bool is_out_of_time(const struct worker *worker)
+{
+    return loop_now_ms() - worker->started_ms >= (int64_t)broker.config.start_timeout_s * 1000;
+}
+
+/* The successor must stay as it is for --settle. */
+static void look_at(struct slot *slot)
+{
+    struct worker *successor = slot->successor;
+    char what[160];
+    char reason[240];
+
+    if (!succession_is_complete(slot, what, sizeof what)) {
+        successor->settles = false;
+        if (!is_out_of_time(successor))
+            return;
+        snprintf(reason, sizeof reason, "after %u s the new copy for slot %u %s",
+                 broker.config.start_timeout_s, slot->id, what);
+        worker_signal(successor, SIGKILL);
+        abort_with(reason);
+        return;
+    }
+    if (!successor->settles)
+        successor->settles_from_ms = loop_now_ms();
+    successor->settles = true;
+    if (loop_now_ms() - successor->settles_from_ms >= (int64_t)broker.config.settle_s * 1000)
+        promote(slot);
+}
+
+/* False: the restart is over. */
+static bool start_successor(struct slot *slot)
+{
+    slot->successor = slot_start_worker(slot);
+    if (slot->successor) {
+        loop_stop_timer(&slot->respawn);
+        return true;
+    }
+    abort_with(strerror(errno));
+    return false;
+}
+
+static bool needs_successor(const struct slot *slot)
+{
+    return !slot->successor && (!slot->worker || !is_new(slot->worker));
+}
+
+static void step(void)
+{
+    unsigned running = 0;
+
+    for (unsigned i = 0; restart.active && i < broker.config.workers; i++)
+        if (slot_at(i)->successor)
+            look_at(slot_at(i));
+    for (unsigned i = 0; restart.active && i < broker.config.workers; i++)
+        running += slot_at(i)->successor != NULL;
+    for (unsigned i = 0; restart.active && i < broker.config.workers; i++)
+        if (running < restart.parallel && needs_successor(slot_at(i)))
+            running += start_successor(slot_at(i));
+    if (restart.active && running == 0 && count_replaced() == broker.config.workers)
+        finish();
+}
+
+static void yield_to_stop(void)
+{
+    snprintf(restart.reason, sizeof restart.reason, "the broker stops");
+    restart.aborted = true;
+    finish();
+}
+
+static void on_look(struct loop_timer *timer)
+{
+    if (!stop_is_under_way())
+        step();
+    else if (restart.active)
+        yield_to_stop();
+    answer_those_due();
+    if (restart.active || !TAILQ_EMPTY(&waiters))
+        loop_start_timer(timer, LOOK_MS);
+}
+
+static void look_soon(void)
+{
+    look_timer.on_time = on_look;
+    if (!loop_timer_runs(&look_timer))
+        loop_start_timer(&look_timer, 0);
+}
+
+bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)
+{
+    if (stop_is_under_way() || (restart.active && waiter))
+        return false;
+    if (restart.active) {
+        log_info("a restart is under way: another one follows it");
+        restart.again = true;
+        journal_touch();
+        return true;
+    }
+    slot_set_generation(slot_generation() + 1);
+    if (!add_waiter(waiter, no_wait))
+        return false;
+    restart.active = true;
+    restart.parallel = parallel ? parallel : 1;
+    log_info("replacing %u workers, %u at a time", broker.config.workers, restart.parallel);
+    look_soon();
+    return true;
+}
+
+bool restart_is_under_way(void)
+{
+    return restart.active;
+}
+
+struct restart_record restart_record(void)
+{
+    return (struct restart_record){restart.active ? restart.parallel : 0, restart.again};
+}
+
+void restart_resume(const struct restart_record *record)
+{
+    if (!record->parallel || !add_waiter(NULL, false))
+        return;
+    restart.active = true;
+    restart.parallel = record->parallel;
+    restart.again = record->again;
+    log_info("going on with the restart that was under way");
+    look_soon();
+}
+
+void restart_on_failure(const struct worker *last, const char *how)
 {
     char reason[160];
 
-    snprintf(reason, sizeof reason, "the new copy for slot %u %s before it was ready", slot->id,
-             how);
+    if (!restart.active || !is_new(last))
+        return;
+    snprintf(reason, sizeof reason, "the new copy for slot %u %s %s", last->slot, how,
+             last->state == WORKER_READY ? "after it had taken over" : "before it was ready");
     abort_with(reason);
-    restart.running--;
-    step();
+}
+
+void restart_on_served(struct slot *slot, const struct worker *last)
+{
+    struct worker *old = slot->worker;
+
+    if (!restart.active || !is_new(last) || !old || is_new(old))
+        return;
+    slot->worker = NULL; /* fleet.c starts the next one */
+    slot->restarts++;
+    drain_begin(old);
 }

@@ -1,25 +1,45 @@
 /*
- * restart.h - the rolling restart: for each slot a successor is started, and only when it is ready
- * does the old worker drain. A successor that does not become ready ends the restart; the old
- * generation serves on.
+ * restart.h - the rolling restart: for each slot a successor is started, and the old worker drains
+ * when the successor does all that the old one did (succession.h) and has lived --settle seconds
+ * after that. The end of any new copy ends the restart; what is left of the old generation serves
+ * on.
  */
 #ifndef SSHIM_BROKER_LIFE_RESTART_H
 #define SSHIM_BROKER_LIFE_RESTART_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "broker/life/fleet.h"
+#include "broker/life/slot.h"
 #include "broker/pool/session.h"
 
 /*
- * Begins with at most parallel slots at a time. waiter (NULL: nobody) is answered when it is over
- * and belongs to the restart from then on. False: a restart is under way already, or the broker
- * stops.
+ * Begins with at most parallel slots at a time. waiter (NULL: nobody) is answered when the old
+ * workers have ended, or, with no_wait, when the last one has begun to drain; it belongs to the
+ * restart from then on. Without a waiter a restart that is asked for during another one follows it.
+ * False: a restart is under way already, or the broker stops.
  */
-bool restart_begin(unsigned parallel, struct session *waiter);
+bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter);
 
-/* fleet: the successor of this slot is ready; or has ended, and how. */
-void restart_on_ready(struct fleet_slot *slot);
-void restart_on_failure(struct fleet_slot *slot, const char *how);
+/* Workers are being replaced. */
+bool restart_is_under_way(void);
+
+/* What of it is in the snapshot; parallel is 0 where none is under way. */
+struct restart_record {
+    uint32_t parallel;
+    uint32_t again; /* another one follows */
+};
+struct restart_record restart_record(void);
+
+/* Goes on with the restart of a broker before us; slots and workers are loaded. */
+void restart_resume(const struct restart_record *record);
+
+/* fleet: a worker has ended, and how; or it has served and ended by itself. It has left its slot.
+ */
+void restart_on_failure(const struct worker *last, const char *how);
+void restart_on_served(struct slot *slot, const struct worker *last);
+
+/* fleet: a worker is about to leave; if it drained, what it has open is cut. */
+void restart_on_old_end(const struct worker *worker);
 
 #endif

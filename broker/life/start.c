@@ -4,11 +4,17 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/diagnose/aboard.h"
-#include "broker/life/fleet.h"
 
 #define FIRST_LOOK_MS 1000
 #define LOOK_MS 5000   /* between the looks after that */
 #define CONFIRM_MS 200 /* a process in the middle of exec looks as if it lacked the library */
+
+static struct start_events events;
+
+void start_init(const struct start_events *what)
+{
+    events = *what;
+}
 
 static void refuse(struct worker *worker, const struct aboard_report *report)
 {
@@ -19,28 +25,7 @@ static void refuse(struct worker *worker, const struct aboard_report *report)
     else
         log_error("worker %u (pid %d, %s) runs without the library: %s", worker->slot,
                   (int)report->pid, report->check.program, report->check.reason);
-    fleet_on_unfit(worker);
-}
-
-/* The library is there, and yet nobody has asked to share an address. */
-static void on_time_over(struct worker *worker, const struct aboard_report *report)
-{
-    unsigned timeout_s = broker.config.start_timeout_s;
-
-    if (fleet_slot(worker->slot)->successor == worker) {
-        log_error("worker %u does not listen after %u s", worker->slot, timeout_s);
-        worker_signal(worker, SIGKILL);
-        return;
-    }
-    if (report->listens_on[0])
-        log_info("worker %u listens on nothing that is shared after %u s, only on %s, which is "
-                 "private to it; see --share",
-                 worker->slot, timeout_s, report->listens_on);
-    else
-        log_info("worker %u listens on nothing that is shared after %u s: it has no listening "
-                 "stream socket at all",
-                 worker->slot, timeout_s);
-    fleet_on_listen(worker);
+    events.on_unfit(worker);
 }
 
 static bool runs_the_command(const struct worker *worker)
@@ -67,7 +52,7 @@ static void on_look(struct loop_timer *timer)
         worker->missed_looks = 0;
     }
     if (last)
-        on_time_over(worker, &report);
+        events.on_time_over(worker, report.listens_on);
     else
         loop_start_timer(timer, next_ms < left_ms ? next_ms : left_ms);
 }

@@ -7,8 +7,19 @@
 
 #include "broker/pool/worker.h"
 
+/*
+ * What the looking may end in. on_unfit: the worker runs without the library, which has been told.
+ * on_time_over: it has the library and listens on nothing that is shared; private_address is what
+ * it listens on by itself, "" for nothing.
+ */
+struct start_events {
+    void (*on_unfit)(struct worker *worker);
+    void (*on_time_over)(struct worker *worker, const char *private_address);
+};
+void start_init(const struct start_events *events);
+
 /* Its process was just started, or adopted while it starts. Uses worker->start_timer until the
- * worker is ready. Ends in fleet_on_listen() or fleet_on_unfit(). */
+ * worker is ready. */
 void start_watch(struct worker *worker);
 
 #endif

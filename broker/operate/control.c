@@ -48,7 +48,8 @@ bool control_handle(struct session *session, const struct wire_command *command)
             stop_begin(EXIT_STOPPED);
         return true;
     case WIRE_COMMAND_RESTART:
-        if (restart_begin(command->argument, session))
+        if (restart_begin(command->argument & ~WIRE_RESTART_NO_WAIT,
+                          command->argument & WIRE_RESTART_NO_WAIT, session))
             return true;
         return refuse(session, "a restart is under way already, or the broker stops\n");
     case WIRE_COMMAND_TAKEOVER: return takeover_give(session);

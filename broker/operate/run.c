@@ -176,7 +176,7 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
                 log_debug("signal %u: stopping", info.ssi_signo);
             stop_begin(EXIT_STOPPED);
             break;
-        case SIGHUP: restart_begin(1, NULL); break;
+        case SIGHUP: restart_begin(1, false, NULL); break;
         case SIGUSR2: upgrade_begin(NULL); break;
         default: break;
         }
@@ -246,7 +246,7 @@ static void resume(void)
         log_info("ending the workers %s", resume_describe());
         stop_begin(EXIT_STOPPED);
     } else {
-        log_info("going on with %u workers %s", fleet_slot_count(), resume_describe());
+        log_info("going on with %u workers %s", slot_count(), resume_describe());
         adopt_finish();
     }
     children_on_signal(); /* those that ended meanwhile */
@@ -318,6 +318,7 @@ static void connect_layers(void)
     children_init(upgrade_on_child_end);
     listener_init(dispatch_init, dispatch_finish);
     session_init(request_handle);
+    fleet_set_up();
     keeper_init(resume_rescue);
 }
 

@@ -10,7 +10,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/turn.h"
-#include "broker/life/fleet.h"
+#include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
 
@@ -49,7 +49,7 @@ static struct worker_view view_worker(const struct worker *worker)
     };
 }
 
-static struct worker_view view_slot(const struct fleet_slot *slot)
+static struct worker_view view_slot(const struct slot *slot)
 {
     struct worker_view view = {.slot = slot->id, .state = "backoff"};
 
@@ -63,7 +63,7 @@ static struct worker_view view_slot(const struct fleet_slot *slot)
 /* A slot beyond those of -w that nobody fills any more is no news. */
 static bool is_shown(unsigned id)
 {
-    return id < broker.config.workers || fleet_slot(id)->worker;
+    return id < broker.config.workers || slot_at(id)->worker;
 }
 
 /* One view for each slot, then one for each worker that is not the slot's own: old ones that drain,
@@ -72,14 +72,14 @@ static void each_worker(void (*print)(FILE *out, const struct worker_view *view)
 {
     const struct worker *worker;
 
-    for (unsigned i = 0; i < fleet_slot_count(); i++) {
-        struct worker_view view = view_slot(fleet_slot(i));
+    for (unsigned i = 0; i < slot_count(); i++) {
+        struct worker_view view = view_slot(slot_at(i));
         if (is_shown(i))
             print(out, &view);
     }
     LIST_FOREACH(worker, &workers, all) {
         struct worker_view view = view_worker(worker);
-        if (worker->state != WORKER_GONE && fleet_slot(worker->slot)->worker != worker)
+        if (worker->state != WORKER_GONE && slot_at(worker->slot)->worker != worker)
             print(out, &view);
     }
 }
@@ -108,7 +108,7 @@ static const char *broker_state(void)
     if (stop_is_under_way())
         return "draining";
     for (unsigned i = 0; i < broker.config.workers; i++)
-        if (fleet_slot(i)->worker && fleet_slot(i)->worker->state == WORKER_READY)
+        if (slot_at(i)->worker && slot_at(i)->worker->state == WORKER_READY)
             return "ready";
     return broker.config.workers == 0 ? "ready" : "starting";
 }

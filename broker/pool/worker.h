@@ -49,7 +49,10 @@ struct worker {
     uint64_t accepted;             /* by channels that are gone */
     struct loop_timer start_timer; /* until it is ready; drain.c's afterwards */
     unsigned missed_looks;         /* in a row at which it lacked the library, see start.c */
-    int64_t drain_ms;              /* when it began to drain */
+    unsigned generation;           /* the rolling restart that it was started by or after */
+    bool settles;                  /* restart.c: does all that its predecessor does, since then: */
+    int64_t settles_from_ms;
+    int64_t drain_ms; /* when it began to drain */
     unsigned looks_at_rest;
     bool stuck;           /* watchdog.c has said so */
     int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */

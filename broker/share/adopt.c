@@ -26,12 +26,12 @@ static void on_pidfd_ready(struct loop_watch *watch, uint32_t events)
     stop_check();
 }
 
-static struct fleet_slot *free_slot(void)
+static struct slot *free_slot(void)
 {
-    for (unsigned i = broker.config.workers; i < fleet_slot_count(); i++)
-        if (!fleet_slot(i)->worker)
-            return fleet_slot(i);
-    return fleet_slot_count() < CONFIG_WORKERS_MAX ? fleet_add_slot() : NULL;
+    for (unsigned i = broker.config.workers; i < slot_count(); i++)
+        if (!slot_at(i)->worker)
+            return slot_at(i);
+    return slot_count() < CONFIG_WORKERS_MAX ? slot_add() : NULL;
 }
 
 struct worker *adopt_joiner(pid_t pid)
@@ -42,7 +42,7 @@ struct worker *adopt_joiner(pid_t pid)
         if (worker)
             return worker;
     }
-    struct fleet_slot *slot = stop_is_under_way() ? NULL : free_slot();
+    struct slot *slot = stop_is_under_way() ? NULL : free_slot();
     struct worker *worker = slot ? worker_create(slot->id) : NULL;
     if (!worker)
         return NULL;
@@ -61,12 +61,12 @@ struct worker *adopt_joiner(pid_t pid)
 
 void adopt_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t accepted)
 {
-    while (fleet_slot_count() <= id)
-        if (!fleet_add_slot())
+    while (slot_count() <= id)
+        if (!slot_add())
             abort();
-    fleet_slot(id)->restarts = restarts;
-    fleet_slot(id)->failures = failures;
-    fleet_slot(id)->accepted = accepted;
+    slot_at(id)->restarts = restarts;
+    slot_at(id)->failures = failures;
+    slot_at(id)->accepted = accepted;
 }
 
 bool adopt_worker(struct worker *worker)
@@ -86,14 +86,14 @@ bool adopt_worker(struct worker *worker)
 void adopt_finish(void)
 {
     for (unsigned i = 0; i < broker.config.workers; i++) {
-        adopt_slot(i, i < fleet_slot_count() ? fleet_slot(i)->restarts : 0,
-                   i < fleet_slot_count() ? fleet_slot(i)->failures : 0,
-                   i < fleet_slot_count() ? fleet_slot(i)->accepted : 0);
-        if (!fleet_slot(i)->worker && !loop_timer_runs(&fleet_slot(i)->respawn))
-            fleet_fill(fleet_slot(i));
+        adopt_slot(i, i < slot_count() ? slot_at(i)->restarts : 0,
+                   i < slot_count() ? slot_at(i)->failures : 0,
+                   i < slot_count() ? slot_at(i)->accepted : 0);
+        if (!slot_at(i)->worker && !slot_at(i)->successor && !loop_timer_runs(&slot_at(i)->respawn))
+            fleet_fill(slot_at(i));
     }
-    for (unsigned i = broker.config.workers; i < fleet_slot_count(); i++)
-        if (fleet_slot(i)->worker && !fleet_slot(i)->worker->joined)
-            drain_begin(fleet_slot(i)->worker);
+    for (unsigned i = broker.config.workers; i < slot_count(); i++)
+        if (slot_at(i)->worker && !slot_at(i)->worker->joined)
+            drain_begin(slot_at(i)->worker);
     fleet_resume_readiness();
 }

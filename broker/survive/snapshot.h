@@ -21,8 +21,11 @@ struct state_head {
     int32_t rendezvous_fds[2];
     uint32_t direct; /* --handoff direct */
     uint32_t stopping;
+    uint32_t generation; /* of workers, see slot.h */
+    uint32_t restart_parallel, restart_again;
+    uint32_t reserved;
 };
-static_assert(sizeof(struct state_head) == 32, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 48, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts, failures;
@@ -30,12 +33,12 @@ struct state_slot {
 };
 static_assert(sizeof(struct state_slot) == 16, SNAPSHOT_SIZE);
 
-enum state_role { ROLE_CURRENT, ROLE_OTHER };
+enum state_role { ROLE_CURRENT, ROLE_OTHER, ROLE_SUCCESSOR };
 
 struct state_worker {
     uint32_t slot, state, role, joined, stopped, port_zero_claims;
     int32_t pid;
-    uint32_t reserved;
+    uint32_t generation; /* the rolling restart that it was started by or after */
     uint8_t token[WIRE_TOKEN_SIZE];
     uint64_t accepted;
     int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */

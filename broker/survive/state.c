@@ -11,7 +11,8 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/life/drain.h"
-#include "broker/life/fleet.h"
+#include "broker/life/restart.h"
+#include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/listener.h"
@@ -41,6 +42,15 @@ static void put(struct writer *writer, const void *record, size_t size)
     writer->room -= size;
 }
 
+static enum state_role role_of(const struct worker *worker)
+{
+    const struct slot *slot = slot_at(worker->slot);
+
+    return slot->worker == worker      ? ROLE_CURRENT
+           : slot->successor == worker ? ROLE_SUCCESSOR
+                                       : ROLE_OTHER;
+}
+
 static void put_workers(struct writer *writer, uint32_t *count)
 {
     struct worker *worker;
@@ -50,7 +60,8 @@ static void put_workers(struct writer *writer, uint32_t *count)
         struct state_worker record = {
             .slot = worker->slot,
             .state = worker->state,
-            .role = fleet_slot(worker->slot)->worker == worker ? ROLE_CURRENT : ROLE_OTHER,
+            .role = role_of(worker),
+            .generation = worker->generation,
             .joined = worker->joined,
             .stopped = worker->stopped,
             .port_zero_claims = worker->port_zero_claims,
@@ -116,9 +127,9 @@ static void put_channels(struct writer *writer, uint32_t *count)
 
 static void put_slots(struct writer *writer, uint32_t *count)
 {
-    *count = fleet_slot_count();
+    *count = slot_count();
     for (uint32_t i = 0; i < *count; i++) {
-        const struct fleet_slot *slot = fleet_slot(i);
+        const struct slot *slot = slot_at(i);
         struct state_slot record = {slot->restarts, slot->failures, slot->accepted};
         put(writer, &record, sizeof record);
     }
@@ -140,6 +151,9 @@ void state_save(void)
         .rendezvous_fds = {session_rendezvous_fd(0), session_rendezvous_fd(1)},
         .direct = runtime.handoff == HANDOFF_DIRECT,
         .stopping = stop_is_under_way(),
+        .generation = slot_generation(),
+        .restart_parallel = restart_record().parallel,
+        .restart_again = restart_record().again,
     };
     size_t size;
 
@@ -237,6 +251,7 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->state = (enum worker_state)record->state;
     worker->pid = record->pid;
     worker->joined = record->joined;
+    worker->generation = record->generation;
     worker->stopped = record->stopped;
     worker->port_zero_claims = record->port_zero_claims;
     worker->accepted = record->accepted;
@@ -304,15 +319,17 @@ static void load_channel(const struct state_channel *record, struct listener *li
 /* What goes on from here: watch the process, or go through the motions of its end. */
 static void resume_worker(struct worker *worker, uint32_t role)
 {
-    struct fleet_slot *slot = fleet_slot(worker->slot);
+    struct slot *slot = slot_at(worker->slot);
 
     if (role == ROLE_CURRENT)
         slot->worker = worker;
+    else if (role == ROLE_SUCCESSOR)
+        slot->successor = worker;
     if (worker->state == WORKER_GONE) {
         worker_bury(worker);
         return;
     }
-    if (adopt_worker(worker) && role != ROLE_CURRENT)
+    if (adopt_worker(worker) && role == ROLE_OTHER)
         drain_begin(worker);
 }
 
@@ -350,6 +367,7 @@ int state_load(state_fd_map *map)
     if (!loaded_workers || !loaded_listeners)
         abort();
     settle_handoff(head);
+    slot_set_generation(head->generation);
     for (uint32_t i = 0; i < head->slots; i++)
         adopt_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,
                    snapshot.slots[i].accepted);
@@ -358,7 +376,7 @@ int state_load(state_fd_map *map)
     for (uint32_t i = 0; i < head->listeners; i++) {
         loaded_listeners[i] = load_listener(&snapshot.listeners[i], map);
         if (loaded_listeners[i]->listening)
-            fleet_was_ready();
+            slot_note_ever_ready();
     }
     for (uint32_t i = 0; i < head->channels; i++)
         load_channel(&snapshot.channels[i], loaded_listeners[snapshot.channels[i].listener],
@@ -367,6 +385,7 @@ int state_load(state_fd_map *map)
         resume_worker(loaded_workers[i], snapshot.workers[i].role);
     for (uint32_t i = 0; i < 2; i++)
         session_listen(map(head->rendezvous_fds[i]));
+    restart_resume(&(struct restart_record){head->restart_parallel, head->restart_again});
     free(loaded_workers);
     free(loaded_listeners);
     recount_finish();

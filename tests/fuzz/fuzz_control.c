@@ -24,7 +24,7 @@
 #include "broker/base/broker.h"
 #include "broker/cli/client.h"
 #include "broker/handout/dispatch.h"
-#include "broker/life/fleet.h"
+#include "broker/life/slot.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
@@ -62,12 +62,11 @@ static socklen_t rendezvous_len;
 static int peers[PEERS];
 static int null_fd;
 static int answers_fd = -1; /* what the next connect() is to reach */
-static unsigned successors; /* started and not ready yet */
 
 /* --- played instead of done */
 
 void __wrap_stop_begin(int code);
-int __wrap_fleet_start_successor(struct fleet_slot *slot);
+struct worker *__wrap_slot_start_worker(struct slot *slot);
 int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                        const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]);
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
@@ -78,11 +77,14 @@ void __wrap_stop_begin(int code)
     (void)code;
 }
 
-int __wrap_fleet_start_successor(struct fleet_slot *slot)
+/* A worker without a process. */
+struct worker *__wrap_slot_start_worker(struct slot *slot)
 {
-    (void)slot;
-    successors++;
-    return 0;
+    struct worker *worker = worker_create(slot->id);
+
+    if (worker)
+        worker->generation = slot_generation();
+    return worker;
 }
 
 /* The trial of an upgrade: a process that does not exist. */
@@ -233,13 +235,22 @@ static void command(const struct record *record)
 
 static void successor_ends(bool well)
 {
-    if (successors == 0)
+    struct slot *slot = slot_at(0);
+    struct worker *successor = slot->successor;
+
+    if (!successor)
         return;
-    successors--;
-    if (well)
-        restart_on_ready(fleet_slot(0));
-    else
-        restart_on_failure(fleet_slot(0), "failed");
+    slot->successor = NULL;
+    if (well) {
+        if (slot->worker)
+            worker_bury(slot->worker);
+        slot->worker = successor;
+        slot_mark_ready(slot, successor);
+        return;
+    }
+    struct worker last = *successor;
+    worker_bury(successor);
+    restart_on_failure(&last, "failed");
 }
 
 static void trial_ends(void)
@@ -281,7 +292,7 @@ static void play_peers(struct input *input)
         turn();
     MUST(count_fds() == fds);
     trial_ends();
-    while (successors)
+    while (slot_at(0)->successor)
         successor_ends(false);
 }
 

@@ -1,0 +1,134 @@
+/* slot.c - see slot.h. */
+#include "broker/life/slot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/life/spawn.h"
+#include "broker/life/start.h"
+
+static struct slot **slots;
+static unsigned count;
+static unsigned generation;
+static bool ever_ready;
+static void (*tell_ready)(struct slot *slot);
+
+void slot_init(void (*on_ready)(struct slot *slot))
+{
+    tell_ready = on_ready;
+}
+
+unsigned slot_count(void)
+{
+    return count;
+}
+
+struct slot *slot_at(unsigned id)
+{
+    return slots[id];
+}
+
+struct slot *slot_add(void)
+{
+    struct slot **more = realloc(slots, (count + 1) * sizeof(struct slot *));
+    struct slot *slot = calloc(1, sizeof *slot);
+
+    if (more)
+        slots = more;
+    if (!more || !slot) {
+        free(slot);
+        errno = ENOMEM;
+        return NULL;
+    }
+    slot->id = count;
+    slots[count++] = slot;
+    return slot;
+}
+
+unsigned slot_generation(void)
+{
+    return generation;
+}
+
+void slot_set_generation(unsigned number)
+{
+    generation = number;
+    journal_touch();
+}
+
+/* End of file: exec has closed the pipe, the program runs. */
+void slot_read_exec_error(struct worker *worker)
+{
+    struct loop_watch *watch = &worker->exec_watch;
+    int error = 0;
+
+    if (watch->fd < 0)
+        return;
+    if (read(watch->fd, &error, sizeof error) == sizeof error)
+        worker->exec_error = error;
+    loop_remove(watch);
+    close(watch->fd);
+    watch->fd = -1;
+}
+
+static void on_exec_pipe(struct loop_watch *watch, uint32_t events)
+{
+    (void)events;
+    slot_read_exec_error(loop_container(watch, struct worker, exec_watch));
+}
+
+struct worker *slot_start_worker(struct slot *slot)
+{
+    struct worker *worker = worker_create(slot->id);
+    int error_fd = -1;
+
+    if (!worker)
+        return NULL;
+    struct spawn_identity identity = {slot->id, worker->token};
+    worker->generation = generation;
+    worker_set_pid(worker, spawn_worker(broker.config.command, &identity, &error_fd));
+    if (worker->pid < 0) {
+        int saved = errno;
+        worker_bury(worker);
+        errno = saved;
+        return NULL;
+    }
+    worker->exec_watch = (struct loop_watch){error_fd, on_exec_pipe};
+    loop_add(&worker->exec_watch, EPOLLIN);
+    start_watch(worker);
+    return worker;
+}
+
+void slot_mark_ready(struct slot *slot, struct worker *worker)
+{
+    worker_set_ready(worker);
+    loop_stop_timer(&worker->start_timer);
+    log_debug("worker %u (pid %d) is ready", worker->slot, (int)worker->pid);
+    ever_ready = true;
+    if (tell_ready)
+        tell_ready(slot);
+}
+
+bool slot_was_ever_ready(void)
+{
+    return ever_ready;
+}
+
+void slot_note_ever_ready(void)
+{
+    ever_ready = true;
+}
+
+unsigned slot_count_ready(void)
+{
+    unsigned ready = 0;
+
+    for (unsigned i = 0; i < broker.config.workers && i < count; i++)
+        ready += slots[i]->worker && slots[i]->worker->state == WORKER_READY;
+    return ready;
+}

@@ -1,0 +1,55 @@
+/*
+ * slot.h - the places for copies, numbered from 0 and stable over restarts: which worker fills a
+ * slot, which one is to take over, and the start of a worker for it. What happens when a worker
+ * ends is decided in fleet.c, what replaces what in restart.c.
+ */
+#ifndef SSHIM_BROKER_LIFE_SLOT_H
+#define SSHIM_BROKER_LIFE_SLOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/pool/worker.h"
+
+struct slot {
+    unsigned id;
+    struct worker *worker;    /* NULL: waits to be started again, or to be joined */
+    struct worker *successor; /* started by restart.c, takes over when it is ready */
+    unsigned restarts;
+    unsigned failures; /* in a row: ended without having been of use */
+    bool reported;     /* that its workers keep failing */
+    uint64_t accepted; /* by workers that are gone */
+    struct loop_timer respawn;
+};
+
+/* on_ready is called after a worker became the ready worker of its slot. */
+void slot_init(void (*on_ready)(struct slot *slot));
+
+unsigned slot_count(void);
+struct slot *slot_at(unsigned id);
+
+/* One more slot, empty. NULL with errno ENOMEM. */
+struct slot *slot_add(void);
+
+/* Which rolling restart the workers started from now on belong to; it only grows. */
+unsigned slot_generation(void);
+void slot_set_generation(unsigned generation);
+
+/* Starts a worker for this slot; the caller puts it in its place. NULL with the errno of fork(2) or
+ * pipe2(2). */
+struct worker *slot_start_worker(struct slot *slot);
+
+/* The process has ended, or its pipe is readable: notes the errno of exec(2), if it failed. */
+void slot_read_exec_error(struct worker *worker);
+
+/* The worker, which is starting, is the ready worker of its slot from now on. */
+void slot_mark_ready(struct slot *slot, struct worker *worker);
+
+/* Whether any worker was ever ready, here or under the broker before us; and sets that. */
+bool slot_was_ever_ready(void);
+void slot_note_ever_ready(void);
+
+/* How many slots of those of --workers have a ready worker. */
+unsigned slot_count_ready(void);
+
+#endif
