@@ -40,6 +40,8 @@ struct board_worker {
 #define BOARD_CROWDED                                                                              \
     8u /* its fd table was nearly full at the last accept, and nothing was closed since */
 #define BOARD_NONBLOCK 16u /* the program set O_NONBLOCK on the listener */
+#define BOARD_ANNOUNCED                                                                            \
+    32u /* it blocks, a wait reported it readable, and no accept has come since */
 
 /* Written by the broker. */
 struct board_broker {
@@ -48,6 +50,7 @@ struct board_broker {
     _Atomic uint32_t flags;     /* BOARD_BLIND, ... */
     _Atomic uint32_t allowance; /* open connections with which a worker may still take directly */
     _Atomic uint64_t sent;      /* offers sent and not recalled */
+    _Atomic uint32_t recalling; /* 1: it is about to take an offer back */
 };
 #define BOARD_BLIND                                                                                \
     1u                  /* waiting is not visible or not to be trusted: tell of every offer taken  \

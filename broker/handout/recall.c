@@ -3,6 +3,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/handout/take.h"
 #include "broker/handout/watchdog.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/worker.h"
@@ -60,7 +61,8 @@ static bool check_channel(struct channel *channel, int64_t now_ms)
     }
     int64_t age_ms = measure_age(channel, now_ms);
     /* A peer that sticks to its worker waits for it, however long. */
-    if (age_ms >= broker.config.recall_ms && broker.config.balance != BALANCE_SOURCE)
+    if (age_ms >= broker.config.recall_ms && broker.config.balance != BALANCE_SOURCE &&
+        !take_must_leave(channel, now_ms))
         on_overdue(channel, now_ms, age_ms);
     return true;
 }

@@ -13,6 +13,8 @@
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
 
+#define ANNOUNCED_RECALLS 50 /* so many times --recall: a program may do something else first */
+
 static bool is_shortage(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
@@ -88,13 +90,32 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
     return TAKE_DONE;
 }
 
-/* The oldest offer that its worker does not take. */
+bool take_must_leave(const struct channel *channel, int64_t now_ms)
+{
+    const struct worker *worker = channel->worker;
+    int64_t patience_ms = (int64_t)broker.config.recall_ms * ANNOUNCED_RECALLS;
+
+    return !channel->closed && worker_takes_connections(worker) && !worker->stuck &&
+           now_ms - channel->sent_at_ms < patience_ms && channel_is_announced(channel);
+}
+
+/* Each side says what it does before it looks at the other, as announce_confirm() in the worker. */
+static int recall(struct channel *channel, struct wire_offer *offer)
+{
+    channel_set_recalling(channel, true);
+    int fd = take_must_leave(channel, loop_now_ms()) ? -1 : channel_recall(channel, offer);
+    channel_set_recalling(channel, false);
+    return fd;
+}
+
+/* The oldest offer that its worker does not take. What is left to it recall.c strands again in
+ * time. */
 static enum take take_stranded(struct listener *listener, struct take_connection *connection)
 {
     struct channel *channel;
 
     while ((channel = TAILQ_FIRST(&listener->stranded)) != NULL) {
-        connection->fd = channel_recall(channel, &connection->offer);
+        connection->fd = recall(channel, &connection->offer);
         if (connection->fd >= 0) {
             listener->counts->recalled++;
             return TAKE_DONE;

@@ -100,6 +100,7 @@ static int map_board(struct channel *channel)
     channel->board = page;
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     /* what a broker that was killed may have left */
+    atomic_store(&channel->board->broker.recalling, 0);
     atomic_store(&channel->board->broker.allowance, 0);
     channel->flags = BOARD_BLIND; /* told with the others that grant_mark() knows */
     return 0;
@@ -316,6 +317,17 @@ int channel_recall(struct channel *channel, struct wire_offer *offer)
     channel->recalled++;
     publish_sent(channel);
     return conn_fd;
+}
+
+void channel_set_recalling(struct channel *channel, bool on)
+{
+    atomic_store(&channel->board->broker.recalling, on);
+}
+
+bool channel_is_announced(const struct channel *channel)
+{
+    uint32_t flags = atomic_load(&channel->board->worker.flags);
+    return (flags & BOARD_ANNOUNCED) && !(flags & (BOARD_NONBLOCK | BOARD_SHUT));
 }
 
 static bool is_hung_up(const struct channel *channel)

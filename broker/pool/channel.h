@@ -124,6 +124,14 @@ int channel_send(struct channel *channel, const struct wire_offer *offer, int co
 /* Takes the oldest untaken offer back. Gives the connection, or -1 when there is none left. */
 int channel_recall(struct channel *channel, struct wire_offer *offer);
 
+/* Around channel_recall(): the worker waits meanwhile before it looks whether an offer that it is
+ * about to announce is there. */
+void channel_set_recalling(struct channel *channel, bool on);
+
+/* The listener blocks and a wait has reported it readable: the program counts on finding an offer
+ * there. Only as true as anything that the worker writes. */
+bool channel_is_announced(const struct channel *channel);
+
 /*
  * The worker closed it and it is empty: closes their_fd. True when somebody holds the worker's end
  * all the same, which may be on its way to another process (SCM_RIGHTS); end of file will tell when

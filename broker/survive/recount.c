@@ -76,6 +76,7 @@ void recount_channel(struct channel *channel)
     struct take_connection connection;
     uint64_t found = 0;
 
+    channel_set_recalling(channel, true); /* until it is all there again */
     while ((connection.fd = channel_recall(channel, &connection.offer)) >= 0) {
         struct offer *offer = calloc(1, sizeof *offer);
         if (!offer)
@@ -110,6 +111,9 @@ static bool put(struct channel *channel, const struct take_connection *connectio
 
 void recount_finish(void)
 {
+    struct worker *worker;
+    struct channel *channel;
+
     while (offers) {
         struct offer *offer = offers;
         offers = offer->next;
@@ -121,6 +125,9 @@ void recount_finish(void)
         free(offer);
     }
     last_offer = &offers;
+    LIST_FOREACH(worker, &workers, all)
+        LIST_FOREACH(channel, &worker->channels, of_worker)
+            channel_set_recalling(channel, false);
 }
 
 static in_port_t port_of(const struct sockaddr_storage *address)

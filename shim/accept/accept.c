@@ -17,7 +17,9 @@
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
 #include "shim/record/vlisten.h"
+#include "shim/take/announce.h"
 #include "shim/take/direct.h"
+#include "shim/take/fall_back.h"
 #include "shim/take/wait.h"
 
 /* accept(2): the address is cut to the room given, *len becomes what it would have needed. */
@@ -113,10 +115,11 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
                                  int *conn_fd, int flags)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};
+    bool may_wait = !vlisten_is_nonblock(listener) && !(flags & MSG_DONTWAIT);
 
     for (;;) {
         ssize_t got = receive_with_proof(listener, fd, offer, conn_fd, flags);
-        if (got >= 0 || errno != EAGAIN || vlisten_is_nonblock(listener))
+        if (got >= 0 || errno != EAGAIN || !may_wait)
             return got;
         int ready = NEXT(poll)(&readable, 1, vlisten_accept_timeout_ms(fd));
         if (ready == 0)
@@ -127,9 +130,10 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
 }
 
 static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offer, int *conn_fd,
-                       int flags)
+                       int flags, bool at_once)
 {
-    int receive_flags = flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0;
+    int receive_flags =
+        (flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0) | (at_once ? MSG_DONTWAIT : 0);
 
     if (fdroom_is_scarce(vlisten_real_fd(listener, fd)))
         return receive_carefully(listener, fd, offer, conn_fd, receive_flags);
@@ -138,12 +142,12 @@ static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offe
 
 /* Waits on the channel as recvmsg does, and says so meanwhile when this may block. */
 static ssize_t receive_visibly(struct vlisten *listener, int fd, struct wire_offer *offer,
-                               int *conn_fd, int flags)
+                               int *conn_fd, int flags, bool at_once)
 {
-    if (vlisten_is_nonblock(listener))
-        return receive(listener, fd, offer, conn_fd, flags);
+    if (at_once || vlisten_is_nonblock(listener))
+        return receive(listener, fd, offer, conn_fd, flags, at_once);
     wait_begin(vlisten_bit(vlisten_index(listener)));
-    ssize_t got = receive(listener, fd, offer, conn_fd, flags);
+    ssize_t got = receive(listener, fd, offer, conn_fd, flags, false);
     wait_end();
     return got;
 }
@@ -171,7 +175,7 @@ static int on_end_of_file(struct vlisten *listener, int fd)
         errno = EBADF;
         return -1;
     }
-    prefork_fall_back(listener, fd);
+    fall_back_to_canonical(listener, fd);
     if (atomic_load(&listener->direct))
         return PREFORK_OVER; /* take the other way */
     errno = EMFILE;          /* the canonical socket could not be put there */
@@ -191,11 +195,22 @@ static void discard(struct vlisten *listener, const struct wire_offer *offer, si
     }
 }
 
+/* What a wait reported was taken back before this thread came to accept: accept(2) has one errno
+ * for a connection that went away. It must not wait, see announce.h. True: look once more. */
+static bool is_being_recalled(struct vlisten *listener, int *looks)
+{
+    if (announce_await_recall(listener) && (*looks)++ == 0)
+        return true;
+    errno = ECONNABORTED;
+    return false;
+}
+
 static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                      int flags)
+                      int flags, bool at_once)
 {
     struct wire_offer offer;
     int conn_fd;
+    int looks = 0;
 
     for (;;) {
         if (direct_should_try(listener)) {
@@ -203,9 +218,11 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
             if (conn_fd >= 0 || errno != EAGAIN)
                 return conn_fd;
         }
-        ssize_t got = receive_visibly(listener, fd, &offer, &conn_fd, flags);
+        ssize_t got = receive_visibly(listener, fd, &offer, &conn_fd, flags, at_once);
         if (got < 0 && errno == ECONNRESET)
             continue; /* the broker died with mail unread; what it sent is still to come */
+        if (got < 0 && errno == EAGAIN && at_once && is_being_recalled(listener, &looks))
+            continue;
         if (got < 0)
             return -1;
         if (got > 0 && conn_fd >= 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
@@ -219,15 +236,22 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
 }
 
 /* An argument that accept(2) refuses only once a connection is there; ours stays queued. */
-static int refuse(struct vlisten *listener, int fd, int error)
+static int refuse(struct vlisten *listener, int fd, int error, bool at_once)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};
-    int timeout_ms = vlisten_is_nonblock(listener) ? 0 : vlisten_accept_timeout_ms(fd);
+    int timeout_ms = at_once || vlisten_is_nonblock(listener) ? 0 : vlisten_accept_timeout_ms(fd);
     int ready = NEXT(poll)(&readable, 1, timeout_ms);
 
     if (ready >= 0)
-        errno = ready == 0 ? EAGAIN : error;
+        errno = ready != 0 ? error : at_once ? ECONNABORTED : EAGAIN;
     return -1;
+}
+
+/* Whether a wait has reported that a connection is there, so that this listener must not block. */
+static bool was_reported(struct vlisten *listener, int fd)
+{
+    return announce_consume(listener) ||
+           (!vlisten_is_nonblock(listener) && wait_may_have_reported(listener, fd));
 }
 
 /* 0, or the errno for these places to put the peer's address. */
@@ -253,18 +277,22 @@ int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
         errno = EINVAL;
         return -1;
     }
+    bool at_once = was_reported(listener, fd);
     int bad = check_room(addr, len);
     if (bad)
-        return refuse(listener, fd, bad);
+        return refuse(listener, fd, bad, at_once);
     atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
     /* so that the next connection comes the way it is wanted */
     board_set_worker_flag(listener->board, BOARD_WANTS_NONBLOCK, (flags & SOCK_NONBLOCK) != 0);
     int conn_fd;
     do
-        conn_fd = atomic_load(&listener->direct) ? prefork_accept(listener, fd, addr, len, flags)
-                                                 : take_offer(listener, fd, addr, len, flags);
+        conn_fd = atomic_load(&listener->direct)
+                      ? prefork_accept(listener, fd, addr, len, flags, at_once)
+                      : take_offer(listener, fd, addr, len, flags, at_once);
     while (conn_fd == PREFORK_OVER);
     if (conn_fd >= 0)
         errno = saved;
+    else if (at_once && errno == EMFILE)
+        announce_insist(listener); /* it is still there */
     return conn_fd;
 }

@@ -15,24 +15,12 @@
 #include "shim/base/next.h"
 #include "shim/base/retarget.h"
 #include "shim/listen/shareable.h"
-#include "shim/take/attend.h"
+#include "shim/take/fall_back.h"
 
 static int status_flags(int fd)
 {
     int flags = NEXT(fcntl)(fd, F_GETFL);
     return flags < 0 ? 0 : flags;
-}
-
-static bool show_canonical(struct vlisten *listener, int fd)
-{
-    int fds[RETARGET_MAX];
-
-    if (atomic_exchange(&listener->direct, true))
-        return false; /* another thread does it */
-    if (retarget(fd, atomic_load(&listener->shadow_fd), fds) >= 0)
-        return true;
-    atomic_store(&listener->direct, false);
-    return false;
 }
 
 /* The hidden canonical socket goes: whether this program still listens is told by whether some fd
@@ -49,22 +37,10 @@ void prefork_begin(struct vlisten *listener, int fd)
     if (wanted)
         NEXT(fcntl)(shadow_fd, F_SETFL, status_flags(shadow_fd) | wanted);
     atomic_store(&listener->channel_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
-    if (show_canonical(listener, fd))
+    if (fall_back_show_canonical(listener, fd))
         vlisten_close_hidden(&listener->shadow_fd);
     else
         vlisten_close_hidden(&listener->channel_fd);
-    errno = saved;
-}
-
-/* Other threads may sit in accept4 on the hidden canonical socket: it stays. */
-void prefork_fall_back(struct vlisten *listener, int fd)
-{
-    int saved = errno;
-
-    attend_end(listener);
-    int flags = status_flags(fd); /* in another thread this may be the canonical socket already */
-    if (show_canonical(listener, fd))
-        vlisten_set_nonblock(listener, flags & O_NONBLOCK);
     errno = saved;
 }
 
@@ -189,13 +165,13 @@ static bool wait_for_connection(struct vlisten *listener, int fd, bool is_over)
 }
 
 int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                   int flags)
+                   int flags, bool at_once)
 {
     for (;;) {
         if (!atomic_load(&listener->direct))
             return PREFORK_OVER;
         int real_fd = vlisten_real_fd(listener, fd); /* fd itself may be the channel at any time */
-        if (must_play(listener))
+        if (at_once || must_play(listener))
             play(listener, real_fd);
         int conn_fd = vlisten_take_directly(listener, fd, addr, len, flags);
         bool is_over = conn_fd < 0 && errno == EINVAL;
@@ -203,8 +179,9 @@ int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
             return conn_fd;
         if (is_over && vlisten_is_shut_down(listener))
             return -1;
-        errno = EAGAIN;
-        if (vlisten_is_nonblock(listener) || (!is_over && !(status_flags(real_fd) & O_NONBLOCK)))
+        errno = at_once ? ECONNABORTED : EAGAIN;
+        if (at_once || vlisten_is_nonblock(listener) ||
+            (!is_over && !(status_flags(real_fd) & O_NONBLOCK)))
             return -1; /* or SO_RCVTIMEO has passed */
         if (!wait_for_connection(listener, real_fd, is_over))
             return -1;

@@ -17,17 +17,15 @@
  * canonical socket. */
 void prefork_begin(struct vlisten *listener, int fd);
 
-/* The broker has died: the canonical socket replaces the channel, which is of no more use. */
-void prefork_fall_back(struct vlisten *listener, int fd);
-
 /* After exec: fd is a canonical socket that this process was given. The record of it, or NULL. */
 struct vlisten *prefork_recognise(int fd);
 
-/* accept4(2), with addr and len already checked. PREFORK_OVER: another thread has put the
- * channel back by shutdown(2). */
+/* accept4(2), with addr and len already checked; at_once: a wait has reported a connection, and if
+ * another copy was faster this fails with ECONNABORTED instead of waiting. PREFORK_OVER: another
+ * thread has put the channel back by shutdown(2). */
 #define PREFORK_OVER (-2)
 int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                   int flags);
+                   int flags, bool at_once);
 
 /* shutdown(2): puts the channel back, on which the others' connections cannot be seen. False: there
  * is none. */

@@ -9,6 +9,7 @@
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/record/vlisten.h"
+#include "shim/take/announce.h"
 
 static struct vlisten *find(int fd)
 {
@@ -76,13 +77,25 @@ static struct vlisten *find_after_failure(int fd)
     return env_managed() && errno == EINVAL ? vlisten_find_again(fd) : NULL;
 }
 
+/* As find; the first listener that this process knows may have been waited for before, see
+ * announce.h. */
+static struct vlisten *find_to_accept(int fd, struct vlisten *(*find_it)(int))
+{
+    bool is_first = !atomic_load_explicit(&vlisten_any, memory_order_relaxed);
+    struct vlisten *listener = find_it(fd);
+
+    if (is_first && listener)
+        announce_by_unseen(listener, fd);
+    return listener;
+}
+
 SSHIM_EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict len, int flags)
 {
-    struct vlisten *listener = find(fd);
+    struct vlisten *listener = find_to_accept(fd, find);
 
     if (!listener) {
         int conn_fd = NEXT(accept4)(fd, addr, len, flags);
-        if (conn_fd >= 0 || !(listener = find_after_failure(fd)))
+        if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
     }
     return vlisten_accept(listener, fd, addr, len, flags);
@@ -90,11 +103,11 @@ SSHIM_EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *rest
 
 SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
-    struct vlisten *listener = find(fd);
+    struct vlisten *listener = find_to_accept(fd, find);
 
     if (!listener) {
         int conn_fd = NEXT(accept)(fd, addr, len);
-        if (conn_fd >= 0 || !(listener = find_after_failure(fd)))
+        if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
     }
     return vlisten_accept(listener, fd, addr, len, 0);

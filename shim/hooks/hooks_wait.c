@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@
 #include "shim/base/userptr.h"
 #include "shim/hooks/hooks.h"
 #include "shim/record/vlisten.h"
+#include "shim/take/announce.h"
 #include "shim/take/wait.h"
 
 /* glibc declares poll's array write-only; the events in it are read. clang has no such warning. */
@@ -32,60 +34,6 @@ static bool has_time(const struct timespec *timeout)
         return true;
     return userptr_is_readable(timeout, sizeof *timeout, USERPTR_TIMEOUT) &&
            (timeout->tv_sec != 0 || timeout->tv_nsec != 0);
-}
-
-#define WAITING(listeners, call)                                                                   \
-    do {                                                                                           \
-        uint64_t mask_ = (listeners);                                                              \
-        if (!mask_)                                                                                \
-            return (call);                                                                         \
-        wait_begin(mask_);                                                                         \
-        int result_ = (call);                                                                      \
-        wait_end();                                                                                \
-        return result_;                                                                            \
-    } while (0)
-
-#define POLLING(may_block, call)                                                                   \
-    WAITING(matters() && (may_block) ? wait_mask_poll(fds, count) : 0, call)
-
-#define SELECTING(may_block, call)                                                                 \
-    WAITING(matters() && (may_block) ? wait_mask_select(count, readable) : 0, call)
-
-SSHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
-{
-    POLLING(timeout_ms != 0, NEXT(poll)(fds, count, timeout_ms));
-}
-
-SSHIM_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size_bytes)
-{
-    POLLING(timeout_ms != 0, NEXT(__poll_chk)(fds, count, timeout_ms, size_bytes));
-}
-
-SSHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-                       const sigset_t *mask)
-{
-    POLLING(has_time(timeout), NEXT(ppoll)(fds, count, timeout, mask));
-}
-
-SSHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-                             const sigset_t *mask, size_t size_bytes)
-{
-    POLLING(has_time(timeout), NEXT(__ppoll_chk)(fds, count, timeout, mask, size_bytes));
-}
-
-SSHIM_EXPORT int select(int count, fd_set *restrict readable, fd_set *restrict writable,
-                        fd_set *restrict urgent, struct timeval *restrict timeout)
-{
-    /* a timeval and a timespec are two longs each; only whether they are 0 is asked */
-    SELECTING(has_time((const struct timespec *)(const void *)timeout),
-              NEXT(select)(count, readable, writable, urgent, timeout));
-}
-
-SSHIM_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict writable,
-                         fd_set *restrict urgent, const struct timespec *restrict timeout,
-                         const sigset_t *restrict mask)
-{
-    SELECTING(has_time(timeout), NEXT(pselect)(count, readable, writable, urgent, timeout, mask));
 }
 
 SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
@@ -175,6 +123,190 @@ static const struct timespec *left_of(const struct rounds *rounds, const struct 
     return room;
 }
 
+/* --- poll and select --- */
+
+/*
+ * check takes out of `ready`, what the call gave, what is not there any more: a wait with nothing
+ * else goes on. The names of the call's parameters are those of its callers.
+ */
+#define WAITING(may_block, listeners, timeout_ns, mask, call, check)                               \
+    do {                                                                                           \
+        bool visibly_ = (may_block);                                                               \
+        uint64_t waited = (listeners);                                                             \
+        int ready;                                                                                 \
+        if (!waited)                                                                               \
+            return (call);                                                                         \
+        do {                                                                                       \
+            if (visibly_)                                                                          \
+                wait_begin(waited);                                                                \
+            ready = (call);                                                                        \
+            if (visibly_)                                                                          \
+                wait_end();                                                                        \
+            if (ready == 0)                                                                        \
+                announce_withdraw_all(waited);                                                     \
+        } while (ready > 0 && announce_concerns(waited) && (ready = (check)) == 0 &&               \
+                 (ready = begin_round(&rounds, (timeout_ns), (mask))) > 0);                        \
+        return ready;                                                                              \
+    } while (0)
+
+/* Before there is any listener; see announce_by_unseen(). */
+static int note_polled(const struct pollfd *fds, nfds_t count, int ready)
+{
+    uint64_t ready_fds = 0;
+
+    for (nfds_t i = 0; ready > 0 && i < count; i++)
+        if (fds[i].revents & POLLIN)
+            ready_fds |= UINT64_C(1) << (fds[i].fd & 63);
+    announce_note_unseen(ready_fds);
+    return ready;
+}
+
+static int note_selected(int count, const fd_set *readable, int ready)
+{
+    uint64_t ready_fds = 0;
+
+    for (int fd = 0; ready > 0 && readable && fd < count && fd < FD_SETSIZE; fd++)
+        if (FD_ISSET(fd, readable))
+            ready_fds |= UINT64_C(1) << (fd & 63);
+    announce_note_unseen(ready_fds);
+    return ready;
+}
+
+#define POLLING(may_block, timeout_ns, mask, call)                                                 \
+    do {                                                                                           \
+        struct rounds rounds = {0};                                                                \
+        struct timespec left;                                                                      \
+        (void)left;                                                                                \
+        if (!matters())                                                                            \
+            return note_polled(fds, count, (call));                                                \
+        WAITING(may_block, wait_mask_poll(fds, count), timeout_ns, mask, call,                     \
+                announce_check_poll(fds, count, ready));                                           \
+    } while (0)
+
+SSHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    POLLING(timeout_ms != 0, ns_of_ms(timeout_ms), NULL,
+            NEXT(poll)(fds, count, left_ms_of(&rounds, timeout_ms)));
+}
+
+SSHIM_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size_bytes)
+{
+    POLLING(timeout_ms != 0, ns_of_ms(timeout_ms), NULL,
+            NEXT(__poll_chk)(fds, count, left_ms_of(&rounds, timeout_ms), size_bytes));
+}
+
+SSHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                       const sigset_t *mask)
+{
+    POLLING(has_time(timeout), ns_of(timeout), mask,
+            NEXT(ppoll)(fds, count, left_of(&rounds, timeout, &left), mask));
+}
+
+SSHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                             const sigset_t *mask, size_t size_bytes)
+{
+    POLLING(has_time(timeout), ns_of(timeout), mask,
+            NEXT(__ppoll_chk)(fds, count, left_of(&rounds, timeout, &left), mask, size_bytes));
+}
+
+/* What select was asked: it writes its answer over the question. */
+struct question {
+    fd_set readable, writable, urgent;
+    bool known; /* all of it */
+};
+
+static bool is_set(const fd_set *set, int count)
+{
+    return !set || userptr_is_writable(set, (size_t)(count + 63) / 64 * 8, USERPTR_WAIT);
+}
+
+static void copy_set(fd_set *to, const fd_set *from, int count)
+{
+    if (from && to)
+        memcpy(to, from, (size_t)(count + 63) / 64 * 8);
+}
+
+/* A set that is not there is the kernel's to refuse. */
+static void note_question(struct question *question, int count, const fd_set *readable,
+                          const fd_set *writable, const fd_set *urgent)
+{
+    question->known = count > 0 && count <= FD_SETSIZE && is_set(readable, count) &&
+                      is_set(writable, count) && is_set(urgent, count);
+    if (!question->known)
+        return;
+    copy_set(&question->readable, readable, count);
+    copy_set(&question->writable, writable, count);
+    copy_set(&question->urgent, urgent, count);
+}
+
+/* From the second round on. */
+static void ask_again(const struct rounds *rounds, const struct question *question, int count,
+                      fd_set *readable, fd_set *writable, fd_set *urgent)
+{
+    if (rounds->count == 0)
+        return;
+    copy_set(readable, &question->readable, count);
+    copy_set(writable, &question->writable, count);
+    copy_set(urgent, &question->urgent, count);
+}
+
+static int check_selected(const struct question *question, int count, fd_set *readable, int ready)
+{
+    return announce_check_select(count < FD_SETSIZE ? count : FD_SETSIZE,
+                                 question->known ? &question->readable : NULL, readable, ready);
+}
+
+static int64_t ns_of_timeval(const struct timeval *timeout)
+{
+    if (!timeout || timeout->tv_sec > INT64_MAX / 2000000000)
+        return FOREVER_NS;
+    return timeout->tv_sec * INT64_C(1000000000) + timeout->tv_usec * INT64_C(1000);
+}
+
+/* select(2) itself writes there what is left; musl's does not. */
+static struct timeval *left_timeval_of(const struct rounds *rounds, struct timeval *timeout)
+{
+    if (rounds->count > 0 && timeout) {
+        int64_t ns = left_ns_of(rounds);
+        *timeout = (struct timeval){.tv_sec = ns / 1000000000, .tv_usec = ns % 1000000000 / 1000};
+    }
+    return timeout;
+}
+
+#define SELECTING(may_block, timeout_ns, mask, call)                                               \
+    do {                                                                                           \
+        struct rounds rounds = {0};                                                                \
+        struct timespec left;                                                                      \
+        struct question question;                                                                  \
+        (void)left;                                                                                \
+        if (!matters())                                                                            \
+            return note_selected(count, readable, (call));                                         \
+        note_question(&question, count, readable, writable, urgent);                               \
+        WAITING(may_block, wait_mask_select(count, readable), timeout_ns, mask,                    \
+                (ask_again(&rounds, &question, count, readable, writable, urgent), (call)),        \
+                check_selected(&question, count, readable, ready));                                \
+    } while (0)
+
+SSHIM_EXPORT int select(int count, fd_set *restrict readable, fd_set *restrict writable,
+                        fd_set *restrict urgent, struct timeval *restrict timeout)
+{
+    /* a timeval and a timespec are two longs each; only whether they are 0 is asked */
+    SELECTING(has_time((const struct timespec *)(const void *)timeout), ns_of_timeval(timeout),
+              NULL,
+              NEXT(select)(count, readable, writable, urgent, left_timeval_of(&rounds, timeout)));
+}
+
+SSHIM_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict writable,
+                         fd_set *restrict urgent, const struct timespec *restrict timeout,
+                         const sigset_t *restrict mask)
+{
+    SELECTING(
+        has_time(timeout), ns_of(timeout), mask,
+        NEXT(pselect)(count, readable, writable, urgent, left_of(&rounds, timeout, &left), mask));
+}
+
+/* --- epoll --- */
+
 /* The names of the call's parameters are those of its callers. */
 #define WAITING_EPOLL(listeners, timeout_ns, mask, call)                                           \
     do {                                                                                           \
@@ -230,20 +362,39 @@ SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
 
 /* --- by number --- */
 
-static long poll_raw(long number, const struct raw_arguments *a, bool may_block)
+#ifdef SYS_poll
+static long poll_raw(long number, const struct raw_arguments *given)
+{
+    struct raw_arguments a = *given;
+    struct pollfd *fds = (struct pollfd *)a.at[0];
+    nfds_t count = (nfds_t)a.at[1];
+    int timeout_ms = (int)a.at[2];
+
+    POLLING(timeout_ms != 0, ns_of_ms(timeout_ms), NULL,
+            (a.at[2] = left_ms_of(&rounds, timeout_ms), (int)raw_call(number, &a)));
+}
+#endif
+
+/* These calls themselves write into their time-out what is left of it. */
+static long ppoll_raw(long number, const struct raw_arguments *a)
 {
     struct pollfd *fds = (struct pollfd *)a->at[0];
     nfds_t count = (nfds_t)a->at[1];
+    const struct timespec *timeout = (const struct timespec *)a->at[2];
 
-    POLLING(may_block, (int)raw_call(number, a));
+    POLLING(has_time(timeout), ns_of(timeout), NULL, (int)raw_call(number, a));
 }
 
-static long select_raw(long number, const struct raw_arguments *a, bool may_block)
+static long select_raw(long number, const struct raw_arguments *a, bool in_us)
 {
     int count = (int)a->at[0];
     fd_set *readable = (fd_set *)a->at[1];
+    fd_set *writable = (fd_set *)a->at[2];
+    fd_set *urgent = (fd_set *)a->at[3];
+    const void *timeout = (const void *)a->at[4];
 
-    SELECTING(may_block, (int)raw_call(number, a));
+    SELECTING(has_time(timeout), in_us ? ns_of_timeval(timeout) : ns_of(timeout), NULL,
+              (int)raw_call(number, a));
 }
 
 /* timeout_ms or timeout is the fourth argument. */
@@ -269,13 +420,13 @@ long wait_by_number(long number, const struct raw_arguments *a, int *known)
     *known = matters();
     switch (*known ? number : -1) {
 #ifdef SYS_poll
-    case SYS_poll: return poll_raw(number, a, (int)a->at[2] != 0);
+    case SYS_poll: return poll_raw(number, a);
 #endif
-    case SYS_ppoll: return poll_raw(number, a, has_time((const struct timespec *)a->at[2]));
+    case SYS_ppoll: return ppoll_raw(number, a);
 #ifdef SYS_select
-    case SYS_select:
+    case SYS_select: return select_raw(number, a, true);
 #endif
-    case SYS_pselect6: return select_raw(number, a, has_time((const struct timespec *)a->at[4]));
+    case SYS_pselect6: return select_raw(number, a, false);
 #ifdef SYS_epoll_wait
     case SYS_epoll_wait:
 #endif

@@ -12,6 +12,7 @@
 #include "shim/base/fdmap.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
+#include "shim/take/announce.h"
 #include "shim/take/attend.h"
 #include "shim/take/direct.h"
 
@@ -34,7 +35,8 @@ static struct registration registrations[EPOLL_SETS];
 
 THREAD_LOCAL uint64_t raised;
 THREAD_LOCAL int last_epoll_fd = -1;
-THREAD_LOCAL int guesses_to_skip; /* accepts until a wrong guess is tried again */
+THREAD_LOCAL bool last_epoll_reported; /* something, and nothing was accepted since */
+THREAD_LOCAL int guesses_to_skip;      /* accepts until a wrong guess is tried again */
 
 static void lower_all(void)
 {
@@ -244,17 +246,66 @@ static bool translate(int epoll_fd, struct epoll_event *event)
     return true;
 }
 
+/* The event of this listener, or count; -1: not known. */
+static int find_event(int epoll_fd, struct vlisten *listener, const struct epoll_event *events,
+                      int count)
+{
+    struct fdmap_entry entry = fdmap_get(epoll_fd);
+    struct registration *registration = &registrations[entry.index];
+    int i = 0;
+
+    if (atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) != epoll_fd + 1 ||
+        atomic_load_explicit(&registration->fd, memory_order_relaxed) !=
+            atomic_load_explicit(&listener->fd, memory_order_relaxed))
+        return -1;
+    uint64_t data = atomic_load_explicit(&registration->data, memory_order_relaxed);
+    while (i < count && events[i].data.u64 != data)
+        i++;
+    return i;
+}
+
+/* Returns how many events are left. */
+static int announce(int epoll_fd, struct vlisten *listener, struct epoll_event *events, int count)
+{
+    int fd = atomic_load_explicit(&listener->fd, memory_order_relaxed);
+    int at = find_event(epoll_fd, listener, events, count);
+
+    if (at == count || fd < 0 || announce_confirm(listener, fd))
+        return count;
+    if (at < 0) {
+        announce_insist(listener);
+        return count;
+    }
+    for (int i = at + 1; i < count; i++)
+        events[i - 1] = events[i];
+    return count - 1;
+}
+
+static int announce_all(int epoll_fd, struct epoll_event *events, int count)
+{
+    for (uint64_t rest = wait_mask_epoll(epoll_fd); rest; rest &= rest - 1) {
+        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
+        if (!vlisten_is_nonblock(listener))
+            count = announce(epoll_fd, listener, events, count);
+    }
+    return count;
+}
+
 int wait_translate(int epoll_fd, struct epoll_event *events, int count)
 {
     int kept = 0;
 
+    if (count <= 0)
+        return count;
+    last_epoll_fd = epoll_fd;
+    last_epoll_reported = true;
     /* Whoever has a listener: processes may share one epoll fd, of which one attends. */
     if (!atomic_load_explicit(&vlisten_any, memory_order_relaxed))
         return count;
     for (int i = 0; i < count; i++)
         if (translate(epoll_fd, &events[i]))
             events[kept++] = events[i];
-    return count > 0 ? kept : count;
+    return announce_all(epoll_fd, events, kept);
 }
 
 static struct epoll_event event_of(const struct registration *registration)
@@ -292,14 +343,20 @@ int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events,
     return 1;
 }
 
+static bool is_seen(int epoll_fd, uint64_t listener)
+{
+    struct fdmap_entry entry = fdmap_get(epoll_fd);
+
+    return entry.kind == FDMAP_EPOLL &&
+           (atomic_load_explicit(&epoll_sets[entry.index], memory_order_relaxed) & listener);
+}
+
 void wait_learn(struct vlisten *listener, int fd)
 {
     uint64_t bit = vlisten_bit(vlisten_index(listener));
     struct fdmap_entry entry = fdmap_get(last_epoll_fd);
 
-    if (last_epoll_fd < 0 || !bit ||
-        (entry.kind == FDMAP_EPOLL &&
-         (atomic_load_explicit(&epoll_sets[entry.index], memory_order_relaxed) & bit)))
+    if (last_epoll_fd < 0 || !bit || is_seen(last_epoll_fd, bit))
         return;
     if (guesses_to_skip > 0) {
         guesses_to_skip--;
@@ -309,6 +366,20 @@ void wait_learn(struct vlisten *listener, int fd)
         add_to_set(last_epoll_fd, entry, bit);
     else
         guesses_to_skip = GUESSES_TO_SKIP;
+}
+
+bool wait_may_have_reported(struct vlisten *listener, int fd)
+{
+    uint64_t bit = vlisten_bit(vlisten_index(listener));
+    bool reported = last_epoll_reported;
+
+    last_epoll_reported = false;
+    if (!reported || is_seen(last_epoll_fd, bit))
+        return false;
+    int saved = errno;
+    wait_learn(listener, fd);
+    errno = saved;
+    return is_seen(last_epoll_fd, bit);
 }
 
 void wait_forget_listener(unsigned index)

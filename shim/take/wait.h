@@ -38,13 +38,18 @@ void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll
 int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max);
 
 /*
- * What epoll_wait(epoll_fd, events, ...) gave: events of ours become what the program registered.
+ * What epoll_wait(epoll_fd, events, ...) gave: events of ours become what the program registered,
+ * and what is reported of a listener that blocks is announced, or left out where nothing is there.
  * Returns how many are left; 0 of some means that it is to wait on.
  */
 int wait_translate(int epoll_fd, struct epoll_event *events, int count);
 
 /* This thread accepted from the listener: is fd registered in the epoll fd it waited on last? */
 void wait_learn(struct vlisten *listener, int fd);
+
+/* This thread is about to accept: its last epoll_wait reported something, and fd turns out to be
+ * registered there. */
+bool wait_may_have_reported(struct vlisten *listener, int fd);
 
 /* The listener's record is free: nobody waits for it. */
 void wait_forget_listener(unsigned index);
