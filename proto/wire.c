@@ -48,7 +48,8 @@ static bool inner_lengths_fit(int type, const void *bytes, size_t len_bytes)
     switch (type) {
     case WIRE_CLAIM: {
         uint32_t len = read_u32(bytes, offsetof(struct wire_claim, address.len_bytes));
-        return len >= sizeof(uint16_t) && len <= WIRE_ADDRESS_MAX;
+        return len >= sizeof(uint16_t) && len <= WIRE_ADDRESS_MAX &&
+               (len_bytes == WIRE_CLAIM_MIN || len_bytes == sizeof(struct wire_claim));
     }
     case WIRE_OFFER:
         return len_bytes - WIRE_OFFER_MIN == read_u32(bytes, offsetof(struct wire_offer, addr_len));

@@ -33,7 +33,7 @@
 // clang-format off
 #define WIRE_TYPES(X)                                                                     \
     /* name     no  fd        struct         smallest size       who sends it, where */   \
-    X(CLAIM,     1, REQUIRED, wire_claim,    WIRE_WHOLE)      /* worker, link */          \
+    X(CLAIM,     1, REQUIRED, wire_claim,    WIRE_CLAIM_MIN)  /* worker, link */          \
     X(ATTACH,    2, OPTIONAL, wire_attach,   WIRE_WHOLE)      /* worker, link */          \
     X(GRANT,     3, OPTIONAL, wire_grant,    WIRE_WHOLE)      /* broker, link */          \
     X(SHADOW,    4, REQUIRED, wire_head,     WIRE_WHOLE)      /* broker, link */          \
@@ -94,13 +94,19 @@ struct wire_claim {
     struct wire_auth auth;
     struct wire_address address;
     uint32_t flags; /* WIRE_CLAIM_* */
+    uint64_t ino;   /* with WIRE_CLAIM_BOUND: of the file; 0: not known. May be left out */
 };
+#define WIRE_CLAIM_MIN offsetof(struct wire_claim, ino)
 #define WIRE_CLAIM_REUSEPORT                                                                       \
     1u /* SO_REUSEPORT is set: a second claim inside one worker is permitted */
 #define WIRE_CLAIM_FOLDER                                                                          \
     2u /* the fd is the O_PATH folder of an AF_UNIX path, nothing is bound yet */
-#define WIRE_CLAIM_BOUND 4u /* the fd is a socket that the worker has bound to that path itself */
-static_assert(sizeof(struct wire_claim) == 152, "wire_claim is 152 bytes");
+#define WIRE_CLAIM_BOUND                                                                           \
+    4u /* the fd is the socket that the worker has bound to that path itself; if it is not bound,  \
+          the path was in use */
+#define WIRE_CLAIM_REMOVE                                                                          \
+    8u /* the fd is the folder, as with FOLDER; the peer is about to remove the socket file */
+static_assert(sizeof(struct wire_claim) == 160, "wire_claim is 160 bytes");
 
 /* Worker: I hold the worker's end of this channel (after exec, or passed to me) and want its shadow
  * and scoreboard. */
@@ -116,28 +122,25 @@ struct wire_attach {
  * With RENEW the channel was shut down: give a new one, its fd comes with the grant; then the
  * canonical socket rides along, by which the listener is found when the channel is forgotten
  * already. With SOCKET it rides along because it is all that the program has: the channel comes
- * with the grant (--handoff direct). With FILE a socket file rides along, opened with O_PATH: the
- * answer is WIRE_FAILED with EBUSY if other copies share it, else WIRE_PRIVATE.
+ * with the grant (--handoff direct).
  */
 #define WIRE_ATTACH_RENEW 1u
 #define WIRE_ATTACH_SOCKET 2u
-#define WIRE_ATTACH_FILE 4u
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");
 
 enum wire_verdict {
     WIRE_SHARED = 1,  /* channel, shadow and board follow */
     WIRE_PRIVATE = 2, /* not an address that is shared: bind it natively */
     WIRE_FAILED = 3,  /* .error is what bind(2) gave */
-    WIRE_VACANT = 4,  /* AF_UNIX path: nobody has it; bind it and come back on this connection with
-                         WIRE_CLAIM_BOUND. In answer to that: it was unlinked meanwhile, bind it
-                         again  with another socket */
+    WIRE_VACANT = 4,  /* AF_UNIX path: it is yours while this connection lasts; bind it and send
+                         WIRE_CLAIM_BOUND here, or remove it */
 };
 
 struct wire_grant {
     struct wire_head head;
     uint32_t verdict; /* enum wire_verdict */
     int32_t error;
-    uint64_t channel;
+    uint64_t channel; /* EBUSY, to WIRE_CLAIM_REMOVE: the inode of the file that is shared */
     uint32_t backlog; /* what to pass to listen(2); 0 = what the program asks for */
     uint32_t reserved;
 };

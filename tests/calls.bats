@@ -32,7 +32,7 @@ same() {
     "$SSHIM" stop --control "$CONTROL"
     wait "$BROKER"
     BROKER=
-    rm -r "$T/d" # not before: a living broker puts back the socket files that others remove
+    rm -r "$T/d"
     compare
 }
 

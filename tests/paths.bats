@@ -58,15 +58,98 @@ P
     [[ ! -e $TMP/server.sock ]]
 }
 
-@test "a socket file that somebody else removes is put back" {
-    unlinking_server
+# Removes the file behind the back of all copies: where SSHIM_BROKER is missing the library does nothing.
+remove_unseen() {
     env -u SSHIM_BROKER rm "$TMP/server.sock"
-    wait_until test -S "$TMP/server.sock"
-    touch "$TMP/later"
-    mv "$TMP/later" "$TMP/server.sock"
-    wait_until test -S "$TMP/server.sock"
+}
+
+is_bound_anew() {
+    [[ -S $TMP/server.sock && $(stat -c %i "$TMP/server.sock") != "$INODE" ]]
+}
+
+# Each copy answers with its pid; prints how many have answered so far.
+answered_by() {
+    python3 - "$TMP/server.sock" <<'P'
+import socket, sys
+seen = set()
+for _ in range(20):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(sys.argv[1])
+        s.sendall(b"x")
+        seen.add(s.recv(100))
+print(len(seen))
+P
+}
+
+all_have_answered() { # COPIES
+    [[ $(answered_by) == "$1" ]]
+}
+
+@test "after somebody else removed the socket file the next copy serves there, and all do after a restart" {
+    unlinking_server
+    INODE=$(stat -c %i "$TMP/server.sock")
+    remove_unseen
+    kill -KILL "$(worker_pid 1)"
+    wait_until is_bound_anew
+    wait_until workers_ready 3
+    all_have_answered 1
+    log_has "was removed and another copy has bound it again"
+    status_is '.listeners | length == 2'
+    "$SSHIM" restart --control "$CONTROL"
+    wait_until status_is '.listeners | length == 1'
+    wait_until all_have_answered 3
     stop_broker
-    [[ -z $(find "$TMP" -name '.sshim-*') ]]
+    [[ ! -e $TMP/server.sock ]]
+}
+
+# Connects, says so, and prints what comes back.
+waiting_client() {
+    exec python3 - "$TMP/server.sock" <<'P'
+import socket, sys
+with socket.socket(socket.AF_UNIX) as s:
+    s.settimeout(60)
+    s.connect(sys.argv[1])
+    s.sendall(b"x")
+    print("connected", flush=True)
+    print("answer:", s.recv(100).decode(), flush=True)
+P
+}
+
+@test "a client that waits at the old socket when its file is removed is answered" {
+    unlinking_server
+    INODE=$(stat -c %i "$TMP/server.sock")
+    local slot pids=()
+    for slot in 0 1 2; do pids+=("$(worker_pid $slot)"); done
+    kill -STOP "${pids[@]}"
+    start_other waiting_client
+    wait_until grep -q connected "$TMP/out.other"
+    remove_unseen
+    kill -KILL "${pids[2]}"
+    wait_until is_bound_anew
+    kill -CONT "${pids[0]}" "${pids[1]}"
+    wait_until grep -qE "answer: pid (${pids[0]}|${pids[1]})" "$TMP/out.other"
+    stop_broker
+}
+
+@test "a broker that was resumed after a crash removes the socket file when it stops" {
+    unlinking_server
+    kill -KILL "$BROKER"
+    wait_until workers_ready 3
+    all_have_answered 3 || wait_until all_have_answered 3
+    "$SSHIM" stop --control "$CONTROL"
+    [[ ! -e $TMP/server.sock ]]
+    wait "$BROKER" || true
+    BROKER=
+}
+
+@test "a socket file that another server has bound instead is left to it" {
+    start_broker -w 2 -- "$VICTIM" accept "$TMP/server.sock"
+    remove_unseen
+    env -u SSHIM_BROKER python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$TMP/server.sock"
+    stop_broker
+    [[ -S $TMP/server.sock ]]
+    rm "$TMP/server.sock"
 }
 
 @test "a broker that hangs holds up the removal of a socket file for no more than a moment" {

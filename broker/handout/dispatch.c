@@ -211,14 +211,25 @@ static struct channel *pick_or_starve(struct listener *listener)
     return channel;
 }
 
+/* Nobody is left to whom the offers could go, and no further copy will come. */
+static bool is_deserted(const struct listener *listener)
+{
+    bool deserted = listener_is_displaced(listener);
+
+    for (uint32_t i = 0; deserted && i < listener->channel_count; i++)
+        deserted = listener->channels[i]->closed;
+    return deserted;
+}
+
 /* Where nothing is handed out nobody comes for what was closed: it goes as soon as it is empty. */
 static void bury_stranded(struct listener *listener)
 {
     struct channel *channel = TAILQ_FIRST(&listener->stranded);
+    bool all = is_deserted(listener);
 
     while (channel) {
         struct channel *next = TAILQ_NEXT(channel, stranded);
-        if (channel->closed && (channel->their_fd < 0 || channel_is_empty(channel))) {
+        if (channel->closed && (all || channel->their_fd < 0 || channel_is_empty(channel))) {
             channel_set_stranded(channel, false);
             worker_on_channel_drained(channel);
         }
@@ -231,7 +242,7 @@ void dispatch_pump(struct listener *listener)
     struct take_connection connection;
     struct channel *channel;
 
-    if (!listener->listening || runtime.handoff == HANDOFF_DIRECT) {
+    if (!listener->listening || runtime.handoff == HANDOFF_DIRECT || is_deserted(listener)) {
         bury_stranded(listener);
         return;
     }

@@ -15,6 +15,7 @@
 #include "broker/life/heirs.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
+#include "broker/pool/path.h"
 #include "broker/pool/worker.h"
 
 #define KILL_AFTER_MS 5000 /* what does not end on TERM */
@@ -79,7 +80,7 @@ static void on_child_end(const siginfo_t *info)
 {
     struct worker *worker = worker_find_by_pid(info->si_pid);
 
-    if (!worker && on_other_child(info))
+    if (!worker && (path_on_child_end(info) || on_other_child(info)))
         return;
     if (!worker) {
         if (!loop_timer_runs(&leftover_timer))

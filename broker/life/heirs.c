@@ -12,6 +12,7 @@
 #include "broker/base/procfs.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/closer.h"
+#include "broker/pool/path.h"
 
 #define BOARD_FILE "/memfd:" CHANNEL_BOARD_NAME
 #define LIBRARY_FILE "/libsshim"
@@ -92,10 +93,11 @@ static bool is_heir(pid_t pid, const struct worker *worker)
     return maps_board_of(pid, worker) || (LIST_EMPTY(&worker->channels) && may_be_anybodys(pid));
 }
 
-/* The keeper has mapped what the broker had when it was started: the scoreboards of all. */
+/* Forked children of the broker have mapped what it had then: the scoreboards of all. */
 bool heirs_is_known(pid_t pid)
 {
-    return pid == runtime.keeper_pid || closer_is_pid(pid) || worker_find_by_pid(pid);
+    return pid == runtime.keeper_pid || closer_is_pid(pid) || path_is_removal(pid) ||
+           worker_find_by_pid(pid);
 }
 
 struct heir_search {

@@ -18,7 +18,6 @@
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
 #include "broker/handout/pace.h"
-#include "broker/pool/listener.h"
 
 static sigset_t original_mask;
 static struct rlimit original_files;
@@ -114,24 +113,6 @@ static char *replace_id(const char *argument, unsigned slot)
     return result;
 }
 
-/* The socket files that are shared already: a copy that unlinks one must not cut off the others. */
-static void name_socket_files(void)
-{
-    const struct listener *listener;
-    char text[16 * 36] = "";
-    size_t used = 0;
-
-    TAILQ_FOREACH(listener, &listeners, all)
-        if (listener->path.ino && used + 36 < sizeof text)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%llx:%llx ",
-                                     (unsigned long long)listener->path.dev,
-                                     (unsigned long long)listener->path.ino);
-    if (used)
-        setenv("SSHIM_PATHS", text, 1);
-    else
-        unsetenv("SSHIM_PATHS");
-}
-
 static void set_environment(const struct spawn_identity *identity)
 {
     const char *preload = getenv("LD_PRELOAD");
@@ -153,7 +134,6 @@ static void set_environment(const struct spawn_identity *identity)
         setenv("SSHIM_SHARE", "all", 1);
     else
         unsetenv("SSHIM_SHARE");
-    name_socket_files();
 }
 
 /* A terminal cannot be read by several copies in the background: it would stop them (SIGTTIN). */

@@ -37,11 +37,15 @@
 #include "broker/operate/upgrade.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
+#include "broker/pool/path.h"
 #include "broker/pool/session.h"
 #include "broker/share/adopt.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/state.h"
+
+/* Of socket files at the end: for all together. */
+#define REMOVALS_MS 5000
 
 static bool resolve_identity(void)
 {
@@ -212,12 +216,23 @@ static void raise_fd_limit(void)
     }
 }
 
+static void await_removals(unsigned at_most, int64_t end_ms)
+{
+    int64_t left_ms = end_ms - loop_now_ms();
+
+    path_await_removals(at_most, left_ms > 0 ? (int)left_ms : 0);
+}
+
 static void clean_up(void)
 {
     struct listener *listener;
+    int64_t end_ms = loop_now_ms() + REMOVALS_MS;
 
-    while ((listener = TAILQ_FIRST(&listeners)) != NULL)
+    while ((listener = TAILQ_FIRST(&listeners)) != NULL) {
+        await_removals(PATH_REMOVALS_MAX - 1, end_ms);
         listener_destroy(listener);
+    }
+    await_removals(0, end_ms);
     unlink(broker.control_path);
 }
 

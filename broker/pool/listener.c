@@ -63,14 +63,32 @@ static void on_retire(struct loop_timer *timer)
 {
     struct listener *listener = loop_container(timer, struct listener, retire);
 
-    if (listener->channel_count == 0 && !listener->reserved_by)
+    if (listener->channel_count == 0)
         listener_destroy(listener);
+}
+
+bool listener_is_displaced(const struct listener *listener)
+{
+    return address_is_path(&listener->key) && listener->path.folder_fd < 0;
 }
 
 void listener_retire_if_unused(struct listener *listener)
 {
-    if (listener->channel_count == 0 && (!listener->listening || config_is_exact(&broker.config)))
+    if (listener->channel_count == 0 && (!listener->listening || listener_is_displaced(listener) ||
+                                         config_is_exact(&broker.config)))
         loop_start_timer(&listener->retire, 0);
+}
+
+void listener_displace(struct listener *listener)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    log_info("the file of %s was removed and another copy has bound it again: clients reach only "
+             "copies started since; bring the others there with 'sshim restart'",
+             address_format(&listener->bound, text));
+    path_close(&listener->path);
+    listener_retire_if_unused(listener);
+    journal_touch();
 }
 
 void listener_retire_now(void)
@@ -87,7 +105,18 @@ void listener_retire_now(void)
     }
 }
 
-struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd)
+struct listener *listener_find_path(const struct path *path, bool reserved)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (path_equal(&listener->path, path) && (listener->canonical_fd < 0) == reserved)
+            return listener;
+    return NULL;
+}
+
+struct listener *listener_create(const struct address *key, unsigned ordinal,
+                                 const struct path *path)
 {
     struct listener *listener = calloc(1, sizeof *listener);
 
@@ -96,18 +125,15 @@ struct listener *listener_create(const struct address *key, unsigned ordinal, in
         listener = NULL;
         errno = ENOMEM;
     }
-    if (!listener) {
-        if (folder_fd >= 0)
-            close(folder_fd);
+    if (!listener)
         return NULL;
-    }
     listener->key = *key;
     listener->bound = *key;
     listener->ordinal = ordinal;
     listener->canonical_fd = -1;
     listener->retire.on_time = on_retire;
     listener->held_fd = -1;
-    listener->path.folder_fd = folder_fd;
+    listener->path = path ? *path : (struct path){.folder_fd = -1};
     TAILQ_INIT(&listener->outstanding);
     TAILQ_INIT(&listener->stranded);
     TAILQ_INIT(&listener->woken);
@@ -120,15 +146,6 @@ void listener_adopt_counts(struct listener *listener, uint32_t number)
     journal_release_counts(listener->counts_number);
     listener->counts_number = number;
     listener->counts = journal_counts_at(number);
-}
-
-bool listener_guard_path(struct listener *listener)
-{
-    const struct sockaddr_un *un = (const struct sockaddr_un *)&listener->key.storage;
-    char name[sizeof un->sun_path + 1] = {0};
-
-    memcpy(name, un->sun_path, sizeof un->sun_path);
-    return path_guard(&listener->path, name, !config_is_exact(&broker.config));
 }
 
 int listener_set_canonical(struct listener *listener, int canonical_fd)
@@ -144,8 +161,6 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
                     &listener->bound.len) < 0)
         return -1;
     socket_key_read(&listener->socket, &listener->bound, canonical_fd);
-    if (listener->path.ino)
-        path_watch(&listener->path);
     return 0;
 }
 
@@ -153,7 +168,9 @@ void listener_destroy(struct listener *listener)
 {
     loop_stop_timer(&listener->retire);
     end(listener);
-    path_finish(&listener->path, !config_is_exact(&broker.config));
+    if (!config_is_exact(&broker.config))
+        path_remove(&listener->path, listener->canonical_fd);
+    path_close(&listener->path);
     if (listener->canonical_fd >= 0)
         close(listener->canonical_fd);
     TAILQ_REMOVE(&listeners, listener, all);

@@ -26,10 +26,9 @@ struct listener {
     unsigned ordinal;         /* --share all: the n-th port 0 of each worker */
     struct address bound;     /* as getsockname(2) tells */
     struct path path;
-    int canonical_fd; /* keeps; -1: reserved, the claimant is about to bind a path */
+    int canonical_fd; /* keeps; -1: reserved, a peer is about to bind or remove a path */
     bool listening;   /* some worker called listen() */
     int backlog;      /* what the program asked for */
-    struct session *reserved_by;
 
     struct channel **channels;
     uint32_t channel_count;
@@ -101,17 +100,19 @@ void listener_pump_all(void);
 struct listener *listener_find(const struct address *key, const struct socket_key *socket,
                                unsigned ordinal);
 
+/* The listener of this socket file, or, with reserved, the one of the peer that is about to bind or
+ * to remove it; or NULL. */
+struct listener *listener_find_path(const struct path *path, bool reserved);
+
 /*
- * A new listener without a canonical socket. Takes folder_fd (-1 unless the address is a path).
- * Returns NULL with errno ENOMEM.
+ * A new listener without a canonical socket. Takes the path (NULL unless the address is one) if it
+ * succeeds. Returns NULL with errno ENOMEM.
  */
-struct listener *listener_create(const struct address *key, unsigned ordinal, int folder_fd);
+struct listener *listener_create(const struct address *key, unsigned ordinal,
+                                 const struct path *path);
 
 /* Goes on with the counts of a listener that another broker had. */
 void listener_adopt_counts(struct listener *listener, uint32_t number);
-
-/* Before listener_set_canonical(), for a path that was just bound: as path_guard(). */
-bool listener_guard_path(struct listener *listener);
 
 /* Gives it its canonical socket (takes), already bound. 0, or -1 with the errno of getsockname(2).
  */
@@ -119,6 +120,13 @@ int listener_set_canonical(struct listener *listener, int canonical_fd);
 
 /* Closes, unlinks and frees it. It must have no channels left. */
 void listener_destroy(struct listener *listener);
+
+/* Its file was removed by somebody else, and another listener has bound the path: serves those that
+ * have connected, until the last copy that listens on it ends. */
+void listener_displace(struct listener *listener);
+
+/* Whether that has happened: no other copy will come for it. */
+bool listener_is_displaced(const struct listener *listener);
 
 /*
  * A worker closed a channel of it and lives on. Where nobody else has one the address is given back

@@ -3,104 +3,210 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/base/log.h"
-#include "broker/base/loop.h"
-#include "broker/pool/listener.h"
+#include "broker/pool/closer.h"
 
-static void on_links_changed(struct loop_watch *watch, uint32_t events);
+#define REMOVAL_MAX_S 5 /* and not for longer */
 
-static struct loop_watch links_watch = {.fd = -1, .on_ready = on_links_changed};
+static pid_t removals[PATH_REMOVALS_MAX]; /* 0: none */
 
-static void on_links_changed(struct loop_watch *watch, uint32_t events)
+static bool is_plain_name(const char *name)
 {
-    char mail[1024];
-    const struct listener *listener;
-
-    (void)events;
-    while (read(watch->fd, mail, sizeof mail) > 0)
-        ;
-    TAILQ_FOREACH(listener, &listeners, all)
-        path_restore(&listener->path);
+    return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-/* Without inotify the file is put back when a worker ends or another one claims it. */
-void path_watch(const struct path *path)
+int path_open(struct path *path, int folder_fd, const char *name)
 {
-    char link[PATH_MAX];
+    struct statx info;
+    size_t len = strlen(name);
+    int flags = fcntl(folder_fd, F_GETFL);
 
-    if (!path->hidden[0])
-        return;
-    if (links_watch.fd < 0) {
-        links_watch.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (links_watch.fd < 0 || loop_add(&links_watch, EPOLLIN) < 0)
-            return;
+    /* O_PATH: closing it has no effect on whatever it is of */
+    if (flags < 0 || !(flags & O_PATH) || len >= sizeof path->name || !is_plain_name(name)) {
+        errno = EINVAL;
+        return -1;
     }
-    snprintf(link, sizeof link, "/proc/self/fd/%d/%s", path->folder_fd, path->hidden);
-    inotify_add_watch(links_watch.fd, link, IN_ATTRIB | IN_DONT_FOLLOW);
-}
-
-bool path_guard(struct path *path, const char *name, bool keep)
-{
-    struct stat info;
-
-    snprintf(path->name, sizeof path->name, "%s", name);
-    if (fstatat(path->folder_fd, path->name, &info, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno != ENOENT;
-    if (!S_ISSOCK(info.st_mode))
-        return true;
-    if (keep)
-        snprintf(path->hidden, sizeof path->hidden, ".sshim-%x-%llx", (unsigned)getpid(),
-                 (unsigned long long)info.st_ino);
-    if (keep && linkat(path->folder_fd, path->name, path->folder_fd, path->hidden, 0) < 0 &&
-        errno != EEXIST) {
-        path->hidden[0] = '\0';
-        if (errno == ENOENT)
-            return false;
+    /* what the kernel knows: the server of a network file system may be dead */
+    if (statx(folder_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &info) < 0)
+        return -1;
+    if (!S_ISDIR(info.stx_mode)) {
+        errno = ENOTDIR;
+        return -1;
     }
-    path->dev = info.st_dev;
-    path->ino = info.st_ino;
-    path_watch(path);
-    return true;
+    *path = (struct path){.folder_fd = folder_fd,
+                          .folder_dev = makedev(info.stx_dev_major, info.stx_dev_minor),
+                          .folder_ino = info.stx_ino};
+    memcpy(path->name, name, len);
+    return 0;
 }
 
-bool path_is_there(const struct path *path)
+bool path_is_sound(const struct path *path)
 {
-    struct stat info;
+    bool ends = memchr(path->name, '\0', sizeof path->name) != NULL;
 
-    return fstatat(path->folder_fd, path->name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-           info.st_ino == path->ino && info.st_dev == path->dev;
+    return path->folder_fd < 0 ||
+           (ends && is_plain_name(path->name) && path->owner.group_count <= PATH_GROUPS_MAX);
 }
 
-void path_restore(const struct path *path)
+bool path_equal(const struct path *a, const struct path *b)
 {
-    char temporary[sizeof path->hidden + sizeof ".new"];
+    return a->folder_fd >= 0 && b->folder_fd >= 0 && a->folder_dev == b->folder_dev &&
+           a->folder_ino == b->folder_ino && strcmp(a->name, b->name) == 0;
+}
 
-    if (path->folder_fd < 0 || !path->hidden[0] || path_is_there(path))
+void path_note_bound(struct path *path, uint64_t ino, int link_fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    socklen_t groups_len = sizeof path->owner.groups;
+
+    path->owner.group_count = 0;
+    path->ino = 0;
+    if (getsockopt(link_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return;
-    snprintf(temporary, sizeof temporary, "%s.new", path->hidden);
-    if (linkat(path->folder_fd, path->hidden, path->folder_fd, temporary, 0) < 0 ||
-        renameat(path->folder_fd, temporary, path->folder_fd, path->name) < 0)
-        log_error("cannot put the socket %s back: %s; clients cannot reach it until the server "
-                  "binds it again",
-                  path->name, strerror(errno));
+    path->ino = ino;
+    path->owner.uid = peer.uid;
+    path->owner.gid = peer.gid;
+    if (getsockopt(link_fd, SOL_SOCKET, SO_PEERGROUPS, path->owner.groups, &groups_len) == 0)
+        path->owner.group_count = groups_len / sizeof(gid_t);
 }
 
-void path_finish(struct path *path, bool remove)
+void path_close(struct path *path)
 {
-    if (path->folder_fd < 0)
-        return;
-    if (remove && path->ino && path_is_there(path))
-        unlinkat(path->folder_fd, path->name, 0);
-    if (path->hidden[0])
-        unlinkat(path->folder_fd, path->hidden, 0);
-    close(path->folder_fd);
+    if (path->folder_fd >= 0)
+        closer_close(path->folder_fd);
     path->folder_fd = -1;
+}
+
+/* --- the process that removes a file --- */
+
+/* All capabilities: they outlive setresuid(2) where the broker is no root and has some. */
+static bool drop_capabilities(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    return syscall(SYS_capset, &head, none) == 0;
+}
+
+/* A broker that may not become root has less than root's rights: it keeps its own. */
+static bool become(const struct path_owner *owner)
+{
+    if (owner->uid != geteuid() &&
+        (setgroups(owner->group_count, owner->groups) < 0 ||
+         setresgid(owner->gid, owner->gid, owner->gid) < 0 ||
+         setresuid(owner->uid, owner->uid, owner->uid) < 0) &&
+        owner->uid != 0)
+        return false;
+    return owner->uid == 0 || drop_capabilities();
+}
+
+/* With few descriptors: the others would keep the broker's sockets open for as long as this hangs.
+ */
+static _Noreturn void run_removal(const struct path *path, int canonical_fd)
+{
+    enum { CANONICAL, FOLDER };
+    struct stat info;
+    sigset_t none;
+
+    /* a broker that was started without standard input and output has others in their place */
+    int folder_fd = fcntl(path->folder_fd, F_DUPFD, STDERR_FILENO + 1);
+    if (dup2(canonical_fd, CANONICAL) < 0 || dup2(folder_fd, FOLDER) < 0)
+        _exit(1);
+    close_range(STDERR_FILENO + 1, ~0u, 0);
+    sigemptyset(&none);
+    signal(SIGALRM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    alarm(REMOVAL_MAX_S);
+    bool is_done = become(&path->owner);
+    bool is_ours = is_done && fstatat(FOLDER, path->name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+                   S_ISSOCK(info.st_mode) && info.st_ino == path->ino;
+    if (is_ours)
+        is_done = unlinkat(FOLDER, path->name, 0) == 0;
+    if (!is_done)
+        log_error("cannot remove the socket file %s: %s; remove it by hand", path->name,
+                  strerror(errno));
+    _exit(0);
+}
+
+static pid_t *find_removal(pid_t pid)
+{
+    for (int i = 0; i < PATH_REMOVALS_MAX; i++)
+        if (removals[i] == pid)
+            return &removals[i];
+    return NULL;
+}
+
+void path_remove(const struct path *path, int canonical_fd)
+{
+    if (path->folder_fd < 0 || path->ino == 0 || canonical_fd < 0)
+        return;
+    pid_t *place = find_removal(0);
+    pid_t pid = place ? fork() : -1;
+    if (pid == 0)
+        run_removal(path, canonical_fd);
+    if (pid > 0)
+        *place = pid;
+    else
+        log_error("cannot remove the socket file %s: no process is to be had for it; remove it by "
+                  "hand",
+                  path->name);
+}
+
+bool path_is_removal(pid_t pid)
+{
+    return find_removal(pid) != NULL;
+}
+
+bool path_on_child_end(const siginfo_t *info)
+{
+    pid_t *place = find_removal(info->si_pid);
+
+    if (place && info->si_code != CLD_EXITED)
+        log_error("cannot remove a socket file: its file system does not answer within %d s; "
+                  "remove it by hand",
+                  REMOVAL_MAX_S);
+    if (place)
+        *place = 0;
+    return place != NULL;
+}
+
+/* How many still run. */
+static unsigned reap_removals(void)
+{
+    unsigned running = 0;
+
+    for (int i = 0; i < PATH_REMOVALS_MAX; i++) {
+        siginfo_t info = {.si_code = CLD_EXITED};
+        if (!removals[i])
+            continue;
+        int result = waitid(P_PID, (id_t)removals[i], &info, WEXITED | WNOHANG);
+        if (result == 0 && info.si_pid == 0) {
+            running++;
+        } else {
+            info.si_pid = removals[i];
+            path_on_child_end(&info);
+        }
+    }
+    return running;
+}
+
+void path_await_removals(unsigned at_most, int timeout_ms)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+
+    while (reap_removals() > at_most && timeout_ms-- > 0)
+        nanosleep(&moment, NULL);
 }

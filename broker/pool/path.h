@@ -1,40 +1,67 @@
 /*
- * path.h - the file of an AF_UNIX listener. Every copy of a server unlinks it and binds its own,
- * and many unlink it when they end; a hard link beside it lets us put it back at once (inotify(7)
- * tells when).
+ * path.h - the file of an AF_UNIX listener. The worker binds it. The broker looks nothing up in the
+ * folder and changes nothing there itself: in the end a child process removes the file, with no
+ * more rights than the worker had that bound it. Nothing here waits for a file system.
  */
-#ifndef SSHIM_BROKER_POOL_PATH_H
-#define SSHIM_BROKER_POOL_PATH_H
+#ifndef SSHIM_BROKER_PATH_H
+#define SSHIM_BROKER_PATH_H
 
+#include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "proto/wire.h"
 
-struct path {
-    int folder_fd; /* keeps; -1: the listener has no file */
-    char name[WIRE_ADDRESS_MAX];
-    char hidden[32]; /* the hard link, "" = none: the file system has no hard links, or no right to
-                        make one */
-    dev_t dev;
-    ino_t ino; /* 0: not bound yet */
+/* A worker with more supplementary groups than this is taken to have none. */
+#define PATH_GROUPS_MAX 32
+
+/* So many files are removed at a time: a worker may have that wait for a file system of its own. */
+#define PATH_REMOVALS_MAX 16
+
+/* Whose rights the file is removed with. */
+struct path_owner {
+    uint32_t uid, gid, group_count;
+    uint32_t groups[PATH_GROUPS_MAX];
 };
 
-/* The socket is bound at this name now: makes the hard link and watches it; unless keep, only notes
- * which file it is. False: somebody has unlinked it already, so that nobody can reach the socket
- * any more. */
-bool path_guard(struct path *path, const char *name, bool keep);
+struct path {
+    int folder_fd;               /* keeps, O_PATH; -1: the listener has no file */
+    char name[WIRE_ADDRESS_MAX]; /* in the folder: no slash, not "." or ".." */
+    uint64_t folder_dev, folder_ino;
+    uint64_t ino; /* of the file, as the worker told; 0: not bound, or not told */
+    struct path_owner owner;
+};
 
-/* Whether the name leads to the socket that was bound there. */
-bool path_is_there(const struct path *path);
+/*
+ * Takes the name in this folder (takes folder_fd if it succeeds). 0, or -1 with EINVAL (no plain
+ * name, or folder_fd was not opened with O_PATH), ENOTDIR, or the errno of statx(2).
+ */
+int path_open(struct path *path, int folder_fd, const char *name);
 
-/* Watches the hard link that another broker made. */
-void path_watch(const struct path *path);
+/* Whether it can be a record of ours. */
+bool path_is_sound(const struct path *path);
 
-/* Puts the file back if somebody has unlinked it or bound another socket there. */
-void path_restore(const struct path *path);
+/* Whether both are one name in one folder. */
+bool path_equal(const struct path *a, const struct path *b);
 
-/* Removes the link and, with remove, the file if it is still ours; closes the folder. */
-void path_finish(struct path *path, bool remove);
+/* The file is bound now, by the peer of link_fd (borrows), who says that its inode is ino. */
+void path_note_bound(struct path *path, uint64_t ino, int link_fd);
+
+/*
+ * Starts a process that removes the file if it is still the one that was bound, with its owner's
+ * rights. canonical_fd (borrows) is its socket: it keeps the inode's number from being used again.
+ */
+void path_remove(const struct path *path, int canonical_fd);
+
+/* Whether this child of the broker is one of those processes, or was it, now that it has ended. */
+bool path_is_removal(pid_t pid);
+bool path_on_child_end(const siginfo_t *info);
+
+/* Waits until at most so many still run, for so long. */
+void path_await_removals(unsigned at_most, int timeout_ms);
+
+/* Closes the folder: the listener has no file any more. */
+void path_close(struct path *path);
 
 #endif

@@ -168,7 +168,7 @@ static void on_session_ready(struct loop_watch *watch, uint32_t events)
     union {
         struct wire_head head;
         char bytes[sizeof(struct wire_claim)];
-    } message;
+    } message = {0}; /* what the peer leaves out is 0 */
     int fd;
     int truncated;
 

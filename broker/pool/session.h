@@ -36,8 +36,8 @@ struct session {
     unsigned claim_slot; /* whose claim it is about, if it is reserved or parked */
     struct loop_timer deadline;
     struct ucred peer;
-    struct listener *reserved; /* AF_UNIX path that this peer is about to bind */
-    bool parked;               /* a claim that waits until another peer has bound the path */
+    struct listener *reserved; /* AF_UNIX path that this peer is about to bind or to remove */
+    bool parked;               /* a claim that waits until another peer has done so */
     struct wire_claim claim;
     int claim_fd;       /* keeps; what came with the parked claim */
     bool waits_for_end; /* `sshim stop`: answered by the end of the broker */

@@ -123,10 +123,8 @@ void worker_bury(struct worker *worker)
         free_if_done(worker);
         return;
     }
-    LIST_FOREACH(channel, &worker->channels, of_worker) {
-        path_restore(&channel->listener->path);
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         channel_disown(channel);
-    }
     listener_pump_all(); /* frees the channels, and the worker with the last of them */
 }
 
@@ -165,7 +163,7 @@ void worker_on_channel_drained(struct channel *channel)
     listener_remove_channel(channel->listener, channel);
     LIST_REMOVE(channel, of_worker);
     channel_destroy(channel);
-    if (worker->state != WORKER_GONE)
+    if (worker->state != WORKER_GONE || listener_is_displaced(listener))
         listener_retire_if_unused(listener);
     free_if_done(worker);
 }

@@ -2,7 +2,6 @@
 #include "broker/share/attach.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
@@ -92,22 +91,6 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
     return false;
 }
 
-/* Whether a copy that starts may remove this file, as servers do before they bind. */
-static bool answer_about_file(struct session *session, int fd)
-{
-    struct listener *listener;
-    struct stat info;
-    bool shared = false;
-
-    if (fd >= 0 && !config_is_exact(&broker.config) && fstat(fd, &info) == 0)
-        TAILQ_FOREACH(listener, &listeners, all)
-            shared |= listener->path.folder_fd >= 0 && listener->path.ino == info.st_ino &&
-                      listener->path.dev == info.st_dev;
-    closer_close(fd);
-    return shared ? grant_answer(session, WIRE_FAILED, EBUSY)
-                  : grant_answer(session, WIRE_PRIVATE, 0);
-}
-
 /* What was closed before the question is gone with the answer. epoll tells of links and channels in
  * any order. */
 static void settle(struct worker *worker)
@@ -122,8 +105,6 @@ bool attach_handle(struct session *session, const struct wire_attach *attach, in
         closer_close(fd);
         return false;
     }
-    if (attach->flags & WIRE_ATTACH_FILE)
-        return answer_about_file(session, fd);
     if (attach->flags & WIRE_ATTACH_SOCKET)
         return attach_by_socket(session, attach, fd);
     struct worker *worker = claim_identify(session, &attach->auth);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -123,6 +124,13 @@ bool claim_is_same_file(int a_fd, int b_fd)
            a.st_ino == b.st_ino;
 }
 
+/* A peer that does not keep to the protocol, or is nobody to us. */
+static bool refuse(int fd)
+{
+    closer_close(fd);
+    return false;
+}
+
 /* --- names: IPv4, IPv6, abstract --- */
 
 static bool note_bind_error(struct session *session, struct worker *worker,
@@ -158,7 +166,7 @@ static bool claim_new_name(struct session *session, struct worker *worker,
         closer_close(fd);
         return note_bind_error(session, worker, address, error);
     }
-    struct listener *listener = listener_create(address, ordinal, -1);
+    struct listener *listener = listener_create(address, ordinal, NULL);
     if (!listener) {
         closer_close(fd);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
@@ -177,10 +185,8 @@ static bool claim_name(struct session *session, struct worker *worker,
     struct address address;
     struct socket_key key;
 
-    if (!address_from_wire(&address, &claim->address) || address_is_path(&address)) {
-        closer_close(fd);
-        return false;
-    }
+    if (!address_from_wire(&address, &claim->address) || address_is_path(&address))
+        return refuse(fd);
     socket_key_read(&key, &address, fd);
     if (!is_shared(worker, &address, &key)) {
         closer_close(fd);
@@ -198,23 +204,6 @@ static bool claim_name(struct session *session, struct worker *worker,
 
 /* --- paths --- */
 
-/* Where one copy has all, a path that it has removed is free, even if the socket lives on. */
-static bool is_lost(const struct listener *listener)
-{
-    return config_is_exact(&broker.config) && listener->path.ino && !path_is_there(&listener->path);
-}
-
-static struct listener *find_path(const struct address *address, int folder_fd)
-{
-    struct listener *listener;
-
-    TAILQ_FOREACH(listener, &listeners, all)
-        if (listener->path.folder_fd >= 0 && address_equal(&listener->key, address) &&
-            claim_is_same_file(listener->path.folder_fd, folder_fd) && !is_lost(listener))
-            return listener;
-    return NULL;
-}
-
 static bool park(struct session *session, const struct wire_claim *claim, int fd)
 {
     session->claim = *claim;
@@ -223,65 +212,121 @@ static bool park(struct session *session, const struct wire_claim *claim, int fd
     return true;
 }
 
-/* First step: the folder and the name. */
+/* 0, or -1 with the errno of path_open(). Takes fd if it succeeds. */
+static int open_path(struct path *path, struct address *address, const struct wire_claim *claim,
+                     int fd)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&address->storage;
+
+    if (!address_from_wire(address, &claim->address) || !address_is_path(address) ||
+        address->len != offsetof(struct sockaddr_un, sun_path) + strlen(un->sun_path)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return path_open(path, fd, un->sun_path);
+}
+
+/* A copy is about to remove the file, as servers do before they bind it: it is to stay. */
+static bool answer_about_removal(struct session *session, const struct listener *bound)
+{
+    struct wire_grant grant = {.verdict = WIRE_FAILED, .error = EBUSY, .channel = bound->path.ino};
+
+    wire_head_init(&grant.head, WIRE_GRANT);
+    session_send(session, &grant, sizeof grant, -1);
+    return false;
+}
+
+/* First step: the name in its folder is this peer's until its link ends. worker: NULL, a peer that
+ * is about to remove the file. */
 static bool claim_folder(struct session *session, struct worker *worker,
                          const struct wire_claim *claim, int fd)
 {
     static const struct socket_key no_key; /* a file is the same from everywhere */
     struct address address;
-    struct stat info;
+    struct path path;
+    uint32_t slot = worker ? worker->slot : claim->auth.slot;
 
-    if (session->reserved || !address_from_wire(&address, &claim->address) ||
-        !address_is_path(&address) || fstat(fd, &info) < 0 || !S_ISDIR(info.st_mode)) {
+    if (session->reserved)
+        return refuse(fd);
+    if (open_path(&path, &address, claim, fd) < 0) {
+        int error = errno;
         closer_close(fd);
-        return false;
+        return grant_answer(session, WIRE_FAILED, error);
     }
-    struct listener *listener = find_path(&address, fd);
-    if (session_count_claims(worker->slot) >= SESSION_CLAIMS_MAX) {
-        closer_close(fd);
-        return grant_answer(session, WIRE_FAILED, ENOMEM);
-    }
-    session->claim_slot = worker->slot;
-    if (listener && listener->reserved_by)
+    const struct listener *bound = listener_find_path(&path, false);
+    bool many = session_count_claims(slot) >= SESSION_CLAIMS_MAX;
+    session->claim_slot = slot;
+    if (!many && listener_find_path(&path, true))
         return park(session, claim, fd);
-    if (!listener && !is_shared(worker, &address, &no_key)) {
-        closer_close(fd);
-        return grant_answer(session, WIRE_PRIVATE, 0);
-    }
-    if (!listener) {
-        listener = listener_create(&address, 0, fd);
-        if (!listener)
-            return grant_answer(session, WIRE_FAILED, ENOMEM);
-        listener->reserved_by = session;
-        session->reserved = listener;
+    bool private = worker && !bound && !is_shared(worker, &address, &no_key);
+    bool stays = !worker && bound && !config_is_exact(&broker.config);
+    if (!many && !private && !stays)
+        session->reserved = listener_create(&address, 0, &path);
+    if (session->reserved)
         return grant_answer(session, WIRE_VACANT, 0);
-    }
     closer_close(fd);
-    if (collides(worker, listener, false))
-        return grant_answer(session, WIRE_FAILED, EADDRINUSE);
-    path_restore(&listener->path);
-    return grant_channel(session, listener, worker);
+    if (stays)
+        return answer_about_removal(session, bound);
+    return private ? grant_answer(session, WIRE_PRIVATE, 0)
+                   : grant_answer(session, WIRE_FAILED, ENOMEM);
 }
 
-/* Second step: the worker has bound the path. */
-static bool claim_bound(struct session *session, struct worker *worker, int fd)
+/* Whether this socket is bound, by a name that ends as the path does. */
+static bool is_bound_to_path(int fd, const struct path *path)
+{
+    struct sockaddr_un addr;
+    char name[sizeof addr.sun_path + 1] = {0};
+    socklen_t len = sizeof addr;
+
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0 ||
+        len <= offsetof(struct sockaddr_un, sun_path))
+        return false;
+    memcpy(name, addr.sun_path, len - offsetof(struct sockaddr_un, sun_path));
+    const char *slash = strrchr(name, '/');
+    return strcmp(slash ? slash + 1 : name, path->name) == 0;
+}
+
+/* Whoever has bound a path may bind it again, and root, but no other worker in its place. */
+static bool may_displace(const struct session *session, const struct listener *bound)
+{
+    return session->peer.uid == 0 || session->peer.uid == bound->path.owner.uid;
+}
+
+/* The path was there already: shared with the copy that has bound it, or not ours at all. */
+static bool share_path(struct session *session, struct worker *worker, struct listener *bound)
+{
+    if (!bound)
+        return note_bind_error(session, worker, &session->reserved->key, EADDRINUSE);
+    if (collides(worker, bound, false))
+        return grant_answer(session, WIRE_FAILED, EADDRINUSE);
+    worker->bind_error = 0;
+    return grant_channel(session, bound, worker);
+}
+
+/* Second step: the worker has bound the path, or found that it is there. The kernel lets one bind
+ * it only, so a socket that is bound says that nobody else's is to be found there any more. */
+static bool claim_bound(struct session *session, struct worker *worker,
+                        const struct wire_claim *claim, int fd)
 {
     struct listener *listener = session->reserved;
 
-    if (!listener || !is_fit(fd, &listener->key)) {
+    if (!listener || !is_fit(fd, &listener->key))
+        return refuse(fd);
+    struct listener *bound = listener_find_path(&listener->path, false);
+    if (!is_bound_to_path(fd, &listener->path) ||
+        (bound && (claim_is_same_file(bound->canonical_fd, fd) || !may_displace(session, bound)))) {
         closer_close(fd);
-        return false;
-    }
-    if (!listener_guard_path(listener)) { /* by the next copy, which waits for us: bind it again */
-        closer_close(fd);
-        return grant_answer(session, WIRE_VACANT, 0);
+        return share_path(session, worker, bound);
     }
     session->reserved = NULL;
-    listener->reserved_by = NULL;
+    path_note_bound(&listener->path, claim->ino, session->watch.fd);
+    if (bound)
+        listener_displace(bound);
     if (listener_set_canonical(listener, fd) < 0) {
         listener_destroy(listener);
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
+    worker->bind_error = 0;
     grant_channel(session, listener, worker);
     session_retry_parked();
     return false;
@@ -289,17 +334,19 @@ static bool claim_bound(struct session *session, struct worker *worker, int fd)
 
 bool claim_handle(struct session *session, const struct wire_claim *claim, int fd)
 {
+    if (claim->flags & WIRE_CLAIM_REMOVE) /* nobody joins by this */
+        return claim_may_ask(session, &claim->auth) ? claim_folder(session, NULL, claim, fd)
+                                                    : refuse(fd);
     struct worker *worker = claim_identify(session, &claim->auth);
 
     if (!worker || stop_is_under_way()) {
         log_debug("pid %d, uid %u is no worker of this broker", (int)session->peer.pid,
                   (unsigned)session->peer.uid);
-        closer_close(fd);
-        return false;
+        return refuse(fd);
     }
     if (claim->flags & WIRE_CLAIM_FOLDER)
         return claim_folder(session, worker, claim, fd);
     if (claim->flags & WIRE_CLAIM_BOUND)
-        return claim_bound(session, worker, fd);
+        return claim_bound(session, worker, claim, fd);
     return claim_name(session, worker, claim, fd);
 }

@@ -52,7 +52,7 @@ struct state_listener {
     int32_t canonical_fd;
     uint32_t reserved;
 };
-static_assert(sizeof(struct state_listener) == 328, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_listener) == 448, SNAPSHOT_SIZE);
 
 struct state_channel {
     uint64_t id;

@@ -195,7 +195,8 @@ static bool is_sound(const struct snapshot *snapshot)
         if (snapshot->workers[i].slot >= head->slots || snapshot->workers[i].state > WORKER_GONE)
             return false;
     for (uint32_t i = 0; i < head->listeners; i++)
-        if (snapshot->listeners[i].key.len > sizeof snapshot->listeners[i].key.storage)
+        if (snapshot->listeners[i].key.len > sizeof snapshot->listeners[i].key.storage ||
+            !path_is_sound(&snapshot->listeners[i].path))
             return false;
     for (uint32_t i = 0; i < head->channels; i++)
         if (snapshot->channels[i].listener >= head->listeners ||
@@ -262,15 +263,13 @@ static struct worker *load_worker(const struct state_worker *record)
 
 static struct listener *load_listener(const struct state_listener *record, state_fd_map *map)
 {
-    int folder_fd = record->path.folder_fd;
-    struct listener *listener =
-        listener_create(&record->key, record->ordinal, folder_fd < 0 ? -1 : map(folder_fd));
+    struct path path = record->path;
 
+    if (path.folder_fd >= 0)
+        path.folder_fd = map(path.folder_fd);
+    struct listener *listener = listener_create(&record->key, record->ordinal, &path);
     if (!listener)
         abort();
-    folder_fd = listener->path.folder_fd;
-    listener->path = record->path;
-    listener->path.folder_fd = folder_fd;
     listener->backlog = (int)record->backlog;
     listener->listening = record->listening;
     listener_adopt_counts(listener, record->counts);

@@ -41,24 +41,6 @@ static uint32_t parse_u32(const char *text)
     return *text || value >= UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
-/* "DEV:INO DEV:INO ...", hexadecimal; what makes no sense ends the list. */
-static void parse_files(const char *text)
-{
-    while (text && *text && env.file_count < ENV_FILES_MAX) {
-        uint64_t numbers[2] = {0, 0};
-        for (int i = 0; i < 2; i++) {
-            if (hex_digit(*text) < 0)
-                return;
-            for (; hex_digit(*text) >= 0; text++)
-                numbers[i] = numbers[i] << 4 | (uint64_t)hex_digit(*text);
-            if (*text != (i == 0 ? ':' : ' '))
-                return;
-            text++;
-        }
-        env.files[env.file_count++] = (struct env_file){numbers[0], numbers[1]};
-    }
-}
-
 /* "NAME=value" one after the other, each with its end. */
 static char kept_text[ENV_KEPT_SIZE];
 static const char *kept[ENV_KEPT_MAX];
@@ -81,8 +63,7 @@ static size_t keep(unsigned i, const char *name, size_t used)
 static void keep_all(void)
 {
     static const char *const names[] = {"SSHIM_BROKER", "SSHIM_TOKEN", "SSHIM_WORKER_ID",
-                                        "SSHIM_OWNER",  "SSHIM_SHARE", "SSHIM_PATHS",
-                                        "LD_PRELOAD"};
+                                        "SSHIM_OWNER",  "SSHIM_SHARE", "LD_PRELOAD"};
     static_assert(sizeof names / sizeof names[0] == ENV_KEPT_MAX, "each has its place");
     size_t used = 0;
 
@@ -112,7 +93,6 @@ void env_read(void)
     if (token && parse_token(token, env.auth.token))
         env.auth.slot = parse_u32(getenv("SSHIM_WORKER_ID"));
     env.owner_uid = parse_u32(getenv("SSHIM_OWNER"));
-    parse_files(getenv("SSHIM_PATHS"));
     env.share_all = share && strcmp(share, "all") == 0;
     keep_all();
     atomic_store_explicit(&env_state, 2, memory_order_release);

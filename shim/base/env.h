@@ -14,20 +14,13 @@
 #include "proto/wire.h"
 
 #define ENV_BROKER_MAX 108 /* sun_path */
-#define ENV_FILES_MAX 16
-
-struct env_file {
-    uint64_t dev, ino;
-};
 
 struct env {
     char broker[ENV_BROKER_MAX]; /* $SSHIM_BROKER: the path of the broker's control socket */
     struct wire_auth auth; /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; slot WIRE_SLOT_NONE for a joiner */
     uint32_t owner_uid;    /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
-    struct env_file files[ENV_FILES_MAX]; /* $SSHIM_PATHS: socket files that the broker had */
-    unsigned file_count;
-    bool share_all; /* $SSHIM_SHARE=all: port 0 is shared as well */
-    bool broken;    /* $SSHIM_BROKER cannot be a path of a socket */
+    bool share_all;        /* $SSHIM_SHARE=all: port 0 is shared as well */
+    bool broken;           /* $SSHIM_BROKER cannot be a path of a socket */
 };
 
 extern struct env env;
@@ -37,7 +30,7 @@ extern _Atomic int env_state; /* 0 not read yet, 1 inert, 2 managed */
  * async-signal-safe. */
 void env_read(void);
 
-#define ENV_KEPT_MAX 7
+#define ENV_KEPT_MAX 6
 #define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
 
 /* What made this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX; NULL: it was not

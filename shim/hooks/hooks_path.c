@@ -9,17 +9,23 @@
 
 SSHIM_EXPORT int unlink(const char *path)
 {
-    return env_managed() && guard_protects(AT_FDCWD, path) ? 0 : NEXT(unlink)(path);
+    int result;
+
+    return env_managed() && guard_unlink(AT_FDCWD, path, &result) ? result : NEXT(unlink)(path);
 }
 
 SSHIM_EXPORT int unlinkat(int folder_fd, const char *path, int flags)
 {
-    return env_managed() && flags == 0 && guard_protects(folder_fd, path)
-               ? 0
+    int result;
+
+    return env_managed() && flags == 0 && guard_unlink(folder_fd, path, &result)
+               ? result
                : NEXT(unlinkat)(folder_fd, path, flags);
 }
 
 SSHIM_EXPORT int remove(const char *path)
 {
-    return env_managed() && guard_protects(AT_FDCWD, path) ? 0 : NEXT(remove)(path);
+    int result;
+
+    return env_managed() && guard_unlink(AT_FDCWD, path, &result) ? result : NEXT(remove)(path);
 }

@@ -133,111 +133,36 @@ static enum claim_result claim_name(int link_fd, int fd, const struct sockaddr_s
     return obey(fd, status_flags, &grant);
 }
 
-/* Splits a path into its folder, opened, and the last component. -1: let the kernel say what is
- * wrong with it. */
-static int open_folder(const char *path, struct sockaddr_un *last, socklen_t *last_len)
-{
-    char folder[sizeof last->sun_path + 1];
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    size_t folder_len = (size_t)(name - path);
-
-    if (!*name)
-        return -1;
-    memcpy(folder, path, folder_len);
-    memcpy(folder + folder_len, ".", 2);
-    last->sun_family = AF_UNIX;
-    memcpy(last->sun_path, name, strlen(name));
-    *last_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
-    return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-/* A bound socket cannot be bound again: another one like it, -1 with the errno of socket(2). */
-static int open_like(int fd)
-{
-    static const int options[] = {SO_PASSCRED, SO_PASSSEC, SO_PRIORITY};
-    int new_fd = NEXT(socket)(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    for (size_t i = 0; new_fd >= 0 && i < sizeof options / sizeof options[0]; i++) {
-        int value = shareable_option(fd, options[i]);
-        if (value > 0)
-            NEXT(setsockopt)(new_fd, SOL_SOCKET, options[i], &value, sizeof value);
-    }
-    return new_fd;
-}
-
-#define BIND_TRIES 64
-
-/*
- * Binds the path and passes the socket to the broker; again with a fresh socket while other copies,
- * which unlink the path before they bind it, are faster than the broker's guard. Each does so once.
- * CLAIM_DONE: *grant is the answer.
- */
-static enum claim_result bind_and_pass(int link_fd, int fd, const struct sockaddr_un *addr,
-                                       socklen_t len, const struct wire_claim *claim,
-                                       struct link_grant *grant)
-{
-    enum claim_result result = CLAIM_DONE;
-    int bound_fd = fd;
-
-    grant->verdict = WIRE_VACANT;
-    for (int i = 0; i < BIND_TRIES && result == CLAIM_DONE && grant->verdict == WIRE_VACANT; i++) {
-        if (i > 0) {
-            if (bound_fd != fd)
-                NEXT(close)(bound_fd);
-            bound_fd = open_like(fd);
-        }
-        if (bound_fd < 0) {
-            errno = ENOMEM;
-            return CLAIM_FAILED;
-        }
-        if (NEXT(bind)(bound_fd, (const struct sockaddr *)addr, len) < 0)
-            result = CLAIM_FAILED;
-        else if (link_ask(link_fd, claim, sizeof *claim, bound_fd, grant) < 0)
-            result = CLAIM_UNANSWERED;
-    }
-    int saved = errno;
-    if (bound_fd != fd)
-        NEXT(close)(bound_fd);
-    errno = saved;
-    return result;
-}
-
 /*
  * A path: the first copy binds it itself (its folder, chroot, umask), and passes the bound socket
- * on; between the two steps the broker keeps the others waiting.
+ * on; meanwhile the broker keeps the others waiting. The kernel says whether it is there: only a
+ * path that is in use can be one that another copy has bound.
  */
-static enum claim_result ask_for_path(int link_fd, int fd, const char *path,
-                                      const struct sockaddr_un *addr, socklen_t len)
+static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_un *addr,
+                                    socklen_t len)
 {
-    struct sockaddr_un last = {0};
-    socklen_t last_len;
+    char path[sizeof addr->sun_path + 1] = {0};
     struct wire_claim claim;
     struct link_grant grant;
     int status_flags = NEXT(fcntl)(fd, F_GETFL);
 
-    int folder_fd = open_folder(path, &last, &last_len);
+    memcpy(path, addr->sun_path, len - offsetof(struct sockaddr_un, sun_path));
+    int folder_fd = guard_claim(&claim, AT_FDCWD, path, WIRE_CLAIM_FOLDER);
     if (folder_fd < 0)
         return CLAIM_NATIVE;
-    init_claim(&claim, &last, last_len, WIRE_CLAIM_FOLDER);
     int asked = link_ask(link_fd, &claim, sizeof claim, folder_fd, &grant);
     NEXT(close)(folder_fd);
     if (asked < 0)
         return CLAIM_UNANSWERED;
     if (grant.verdict != WIRE_VACANT)
         return obey(fd, status_flags, &grant);
+    if (NEXT(bind)(fd, (const struct sockaddr *)addr, len) < 0 && errno != EADDRINUSE)
+        return CLAIM_FAILED;
     claim.flags = WIRE_CLAIM_BOUND;
-    enum claim_result result = bind_and_pass(link_fd, fd, addr, len, &claim, &grant);
-    return result == CLAIM_DONE ? obey(fd, status_flags, &grant) : result;
-}
-
-static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_un *addr,
-                                    socklen_t len)
-{
-    char path[sizeof addr->sun_path + 1] = {0};
-
-    memcpy(path, addr->sun_path, len - offsetof(struct sockaddr_un, sun_path));
-    enum claim_result result = ask_for_path(link_fd, fd, path, addr, len);
+    claim.ino = guard_inode(AT_FDCWD, path);
+    if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
+        return CLAIM_UNANSWERED;
+    enum claim_result result = obey(fd, status_flags, &grant);
     if (result == CLAIM_DONE && !board_has_flag(vlisten_find(fd)->board, BOARD_EXACT))
         guard_add(path);
     return result;

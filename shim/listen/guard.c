@@ -1,35 +1,49 @@
-/* guard.c - a small set of device and inode numbers; those the broker had when it started us are in
- * the environment. */
+/* guard.c - a small set of device and inode numbers, and the question whether a file is shared. */
 #include "shim/listen/guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "shim/base/env.h"
 #include "shim/base/link.h"
 #include "shim/base/next.h"
 #include "shim/record/vlisten.h"
 
-/* Without an answer the file goes, as natively: the broker puts it back, if it is shared. */
-#define ANSWER_MS 1000
+#define ANSWER_MS 1000 /* without an answer the file goes, as natively */
+#define FILES_MAX 16
 
-static struct env_file added[ENV_FILES_MAX];
+static struct {
+    dev_t dev;
+    ino_t ino;
+} added[FILES_MAX];
 static _Atomic unsigned added_count;
 
 static bool is_known(const struct stat *info)
 {
     unsigned count = atomic_load(&added_count);
 
-    for (unsigned i = 0; i < env.file_count; i++)
-        if (env.files[i].dev == info->st_dev && env.files[i].ino == info->st_ino)
-            return true;
-    for (unsigned i = 0; i < count && i < ENV_FILES_MAX; i++)
+    for (unsigned i = 0; i < count && i < FILES_MAX; i++)
         if (added[i].dev == info->st_dev && added[i].ino == info->st_ino)
             return true;
     return false;
+}
+
+static bool stat_socket(int folder_fd, const char *path, struct stat *info)
+{
+    return fstatat(folder_fd, path, info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(info->st_mode);
+}
+
+uint64_t guard_inode(int folder_fd, const char *path)
+{
+    struct stat info;
+
+    return stat_socket(folder_fd, path, &info) ? info.st_ino : 0;
 }
 
 void guard_add(const char *path)
@@ -37,48 +51,98 @@ void guard_add(const char *path)
     struct stat info;
     int saved = errno;
 
-    if (lstat(path, &info) == 0 && S_ISSOCK(info.st_mode) && !is_known(&info)) {
+    if (stat_socket(AT_FDCWD, path, &info) && !is_known(&info)) {
         unsigned at = atomic_load(&added_count);
-        if (at < ENV_FILES_MAX) {
-            added[at] = (struct env_file){info.st_dev, info.st_ino};
+        if (at < FILES_MAX) {
+            added[at].dev = info.st_dev;
+            added[at].ino = info.st_ino;
             atomic_store(&added_count, at + 1);
         }
     }
     errno = saved;
 }
 
-/* Another copy may have bound it since this one was started. */
-static bool broker_protects(int folder_fd, const char *path)
+int guard_claim(struct wire_claim *claim, int folder_fd, const char *path, uint32_t flags)
 {
-    struct wire_attach request = {.auth = env.auth, .flags = WIRE_ATTACH_FILE};
-    struct link_grant grant = {.error = 0};
-    int link_fd = link_open_within(ANSWER_MS);
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t folder_len = (size_t)(name - path);
+    size_t name_len = strlen(name);
 
-    if (link_fd < 0)
-        return false;
-    int file_fd = openat(folder_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    wire_head_init(&request.head, WIRE_ATTACH);
-    bool protects = file_fd >= 0 &&
-                    link_ask(link_fd, &request, sizeof request, file_fd, &grant) == 0 &&
-                    grant.verdict == WIRE_FAILED && grant.error == EBUSY;
-    if (file_fd >= 0)
-        NEXT(close)(file_fd);
-    NEXT(close)(link_fd);
-    return protects;
+    if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+        name_len > sizeof addr.sun_path || folder_len + 2 > sizeof folder)
+        return -1;
+    memcpy(folder, path, folder_len);
+    memcpy(folder + folder_len, ".", 2);
+    memcpy(addr.sun_path, name, name_len);
+    memset(claim, 0, sizeof *claim);
+    wire_head_init(&claim->head, WIRE_CLAIM);
+    claim->auth = env.auth;
+    claim->flags = flags;
+    claim->address.len_bytes = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + name_len);
+    memcpy(claim->address.bytes, &addr, claim->address.len_bytes);
+    return openat(folder_fd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Servers remove what is there before they bind it, and again when they end. */
-bool guard_protects(int folder_fd, const char *path)
+static bool ask_to_remove(int link_fd, int folder_fd, const char *path, struct link_grant *grant)
+{
+    struct wire_claim claim;
+    int parent_fd = guard_claim(&claim, folder_fd, path, WIRE_CLAIM_REMOVE);
+
+    if (parent_fd < 0)
+        return false;
+    bool answered = link_ask(link_fd, &claim, sizeof claim, parent_fd, grant) == 0;
+    NEXT(close)(parent_fd);
+    if (answered)
+        link_grant_finish(grant);
+    return answered;
+}
+
+/* The broker keeps others from binding it until the link is closed. If it is not there any more,
+ * another copy has removed it since we were called. */
+static int unlink_in_turn(int folder_fd, const char *path)
+{
+    return NEXT(unlinkat)(folder_fd, path, 0) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+/* Another copy may have bound it since this one was started, or be about to. */
+static bool ask_and_unlink(int folder_fd, const char *path, int *result)
+{
+    struct link_grant grant;
+    int saved = errno;
+    int link_fd = link_open_within(ANSWER_MS);
+
+    *result = 0;
+    bool asked = link_fd >= 0 && ask_to_remove(link_fd, folder_fd, path, &grant);
+    bool may = asked && grant.verdict == WIRE_VACANT;
+    bool stays = asked && grant.verdict == WIRE_FAILED && grant.error == EBUSY && grant.channel &&
+                 grant.channel == guard_inode(folder_fd, path);
+    if (may)
+        *result = unlink_in_turn(folder_fd, path);
+    if (*result == 0)
+        errno = saved;
+    saved = errno;
+    if (link_fd >= 0)
+        NEXT(close)(link_fd);
+    errno = saved;
+    return may || stays;
+}
+
+bool guard_unlink(int folder_fd, const char *path, int *result)
 {
     struct stat info;
     int saved = errno;
-    bool begins = !atomic_load(&vlisten_has_accepted);
+    bool asks = !atomic_load(&vlisten_has_accepted) || atomic_load(&vlisten_has_recognised);
 
-    if (!begins && env.file_count == 0 && atomic_load(&added_count) == 0)
+    if (!asks && atomic_load(&added_count) == 0)
         return false;
-    bool is_socket =
-        fstatat(folder_fd, path, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(info.st_mode);
-    bool protects = is_socket && (is_known(&info) || (begins && broker_protects(folder_fd, path)));
+    bool is_socket = stat_socket(folder_fd, path, &info);
     errno = saved;
-    return protects;
+    if (is_socket && is_known(&info)) {
+        *result = 0;
+        return true;
+    }
+    return is_socket && asks && ask_and_unlink(folder_fd, path, result);
 }

@@ -23,6 +23,7 @@
 
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
+_Atomic bool vlisten_has_recognised;
 _Atomic bool vlisten_any;
 
 #define SETTLE_MS 200
@@ -304,6 +305,7 @@ static struct vlisten *attach(int fd, uint64_t channel)
         vlisten_set_nonblock(listener, NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK);
         atomic_store(&listener->fd, fd);
         fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
+        atomic_store(&vlisten_has_recognised, true);
     } else if (grant.verdict == WIRE_SHARED) {
         link_grant_refuse(&grant, fd);
     }

@@ -51,6 +51,10 @@ extern struct vlisten vlisten_table[VLISTEN_MAX];
  * is private. */
 extern _Atomic bool vlisten_has_accepted;
 
+/* Whether it, too, has a listener that another program has bound: before exec, or in a process that
+ * sent it. */
+extern _Atomic bool vlisten_has_recognised;
+
 /* Whether this process ever had a shared listener. Until then the hooks on waiting calls do
  * nothing. */
 extern _Atomic bool vlisten_any;

@@ -13,9 +13,9 @@ static void check_accepted(int type, const uint8_t *bytes, size_t len)
         memcpy(&offer, bytes, len);
         MUST(offer.addr_len <= sizeof offer.addr && WIRE_OFFER_MIN + offer.addr_len == len);
     } else if (type == WIRE_CLAIM) {
-        struct wire_claim claim;
-        MUST(len == sizeof claim);
-        memcpy(&claim, bytes, sizeof claim);
+        struct wire_claim claim = {0};
+        MUST(len == WIRE_CLAIM_MIN || len == sizeof claim);
+        memcpy(&claim, bytes, len);
         MUST(claim.address.len_bytes <= sizeof claim.address.bytes);
     }
 }
