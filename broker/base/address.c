@@ -82,6 +82,19 @@ static int port_of(const struct address *address)
     }
 }
 
+static bool is_any_host(const struct address *address)
+{
+    return address->storage.ss_family == AF_INET
+               ? as_in(address)->sin_addr.s_addr == htonl(INADDR_ANY)
+               : IN6_IS_ADDR_UNSPECIFIED(&as_in6(address)->sin6_addr);
+}
+
+bool address_overlaps(const struct address *a, const struct address *b)
+{
+    return port_of(a) > 0 && port_of(a) == port_of(b) &&
+           (is_any_host(a) || is_any_host(b) || address_equal(a, b));
+}
+
 bool address_has_port_zero(const struct address *address)
 {
     return port_of(address) == 0;

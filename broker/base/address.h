@@ -22,6 +22,9 @@ struct address {
 bool address_from_wire(struct address *address, const struct wire_address *wire);
 
 bool address_equal(const struct address *a, const struct address *b);
+/* Whether they have a port in common, and one host or any host: one may keep the other from being
+ * bound. */
+bool address_overlaps(const struct address *a, const struct address *b);
 bool address_has_port_zero(const struct address *address);
 /* Whether a is every address of the port that b has too: an IPv6 one may be of IPv4 as well. */
 bool address_is_wildcard_of(const struct address *a, const struct address *b);

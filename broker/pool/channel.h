@@ -47,9 +47,11 @@ struct channel {
     struct board *board;
     struct loop_watch watch; /* our_fd */
 
-    bool listening;    /* the worker said so */
-    bool closed;       /* the worker closed it, or is gone: no offer goes here any more */
-    uint32_t position; /* in listener->channels */
+    pid_t claimant;     /* the process that asked for it; 0: not known any more */
+    int64_t granted_ms; /* when it was answered */
+    bool listening;     /* the worker said so */
+    bool closed;        /* the worker closed it, or is gone: no offer goes here any more */
+    uint32_t position;  /* in listener->channels */
 
     uint64_t sent;     /* offers, recalled ones included */
     uint64_t recalled; /* offers taken back */

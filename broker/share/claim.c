@@ -20,6 +20,9 @@
 #include "broker/pool/worker.h"
 #include "broker/share/adopt.h"
 #include "broker/share/grant.h"
+#include "broker/share/mail.h"
+
+#define GRANT_ARRIVES_MS 2000 /* a stopped or starved process may take longer */
 
 /* --- who asks, and for what --- */
 
@@ -82,6 +85,14 @@ static bool is_held(const struct channel *channel)
            (fstat(fd, &info) < 0 || procfs_tree_holds_socket(channel->worker->pid, info.st_ino));
 }
 
+/* Until the process that asked has taken its answer, no process has it. It asks for nothing else
+ * meanwhile; another one may. */
+static bool is_on_its_way(const struct channel *channel, pid_t asker)
+{
+    return channel->claimant != asker && loop_now_ms() - channel->granted_ms < GRANT_ARRIVES_MS &&
+           procfs_parent(channel->claimant) > 0;
+}
+
 static bool has_reuseport(int fd)
 {
     int on = 0;
@@ -91,13 +102,14 @@ static bool has_reuseport(int fd)
 }
 
 /* bind(2) of an address that this worker has bound already; reuse: SO_REUSEPORT is set now. */
-static bool collides(const struct worker *worker, const struct listener *listener, bool reuse)
+static bool collides(const struct session *session, const struct worker *worker,
+                     const struct listener *listener, bool reuse)
 {
     struct channel *channel = worker_find_channel(worker, listener);
 
     if (!channel || (reuse && has_reuseport(listener->canonical_fd)))
         return false;
-    if (is_held(channel))
+    if (is_held(channel) || is_on_its_way(channel, session->peer.pid))
         return true;
     worker_close_channel(channel);
     return false;
@@ -153,6 +165,49 @@ static bool is_bound_to(int fd, const struct address *address)
     return same;
 }
 
+/* Whether all workers have closed it; what was sent and not taken natively ends with that. */
+static bool is_given_up(struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        if (!listener->channels[i]->closed)
+            return false;
+    for (uint32_t count; (count = listener->channel_count) > 0;) {
+        worker_on_channel_drained(listener->channels[0]);
+        if (listener->channel_count == count)
+            return false; /* some process has it still, past the hooks */
+    }
+    return !listener->reserved_by;
+}
+
+/* A listener that no worker has any more, and that a new one's address overlaps: natively it would
+ * be gone since its last close. */
+static void give_up_unused(struct worker *worker, const struct address *address)
+{
+    struct listener *listener = TAILQ_FIRST(&listeners);
+
+    mail_read_waiting(worker);
+    listener_retire_now();
+    while (listener) {
+        struct listener *next = TAILQ_NEXT(listener, all);
+        if (address_overlaps(&listener->bound, address) && is_given_up(listener))
+            listener_destroy(listener);
+        listener = next;
+    }
+}
+
+/* 0 or the errno of bind(2). */
+static int bind_canonical(int fd, struct worker *worker, const struct address *address)
+{
+    const struct sockaddr *name = (const struct sockaddr *)&address->storage;
+
+    if (bind(fd, name, address->len) == 0 || is_bound_to(fd, address))
+        return 0;
+    if (errno != EADDRINUSE)
+        return errno;
+    give_up_unused(worker, address);
+    return bind(fd, name, address->len) == 0 ? 0 : errno;
+}
+
 static bool claim_new_name(struct session *session, struct worker *worker,
                            const struct address *address, unsigned ordinal, int fd)
 {
@@ -160,9 +215,8 @@ static bool claim_new_name(struct session *session, struct worker *worker,
         closer_close(fd);
         return grant_answer(session, WIRE_FAILED, EINVAL);
     }
-    if (bind(fd, (const struct sockaddr *)&address->storage, address->len) < 0 &&
-        !is_bound_to(fd, address)) {
-        int error = errno;
+    int error = bind_canonical(fd, worker, address);
+    if (error) {
         closer_close(fd);
         return note_bind_error(session, worker, address, error);
     }
@@ -197,7 +251,7 @@ static bool claim_name(struct session *session, struct worker *worker,
     if (!listener)
         return claim_new_name(session, worker, &address, ordinal, fd);
     closer_close(fd);
-    if (collides(worker, listener, claim->flags & WIRE_CLAIM_REUSEPORT))
+    if (collides(session, worker, listener, claim->flags & WIRE_CLAIM_REUSEPORT))
         return grant_answer(session, WIRE_FAILED, EADDRINUSE);
     return grant_channel(session, listener, worker);
 }
@@ -297,7 +351,7 @@ static bool share_path(struct session *session, struct worker *worker, struct li
 {
     if (!bound)
         return note_bind_error(session, worker, &session->reserved->key, EADDRINUSE);
-    if (collides(worker, bound, false))
+    if (collides(session, worker, bound, false))
         return grant_answer(session, WIRE_FAILED, EADDRINUSE);
     worker->bind_error = 0;
     return grant_channel(session, bound, worker);

@@ -73,6 +73,8 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
         listener_retire_if_unused(listener); /* it may have been made for this */
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     }
+    channel->claimant = session->peer.pid;
+    channel->granted_ms = loop_now_ms();
     grant_mark(channel);
     pace_publish(listener, channel);
     if (!grant_send(session, channel, worker_fd))

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct env env;
 _Atomic int env_state;
@@ -76,8 +77,11 @@ const char *env_get_kept(unsigned i)
     return kept[i];
 }
 
+/* Before libc has set environ (.preinit_array) nothing is known, for now. */
 void env_read(void)
 {
+    if (!environ)
+        return;
     const char *broker = getenv("SSHIM_BROKER");
     const char *token = getenv("SSHIM_TOKEN");
     const char *share = getenv("SSHIM_SHARE");

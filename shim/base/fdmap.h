@@ -29,10 +29,11 @@ struct fdmap_entry {
     unsigned index;
 };
 
-extern _Atomic uint16_t fdmap_table[FDMAP_SIZE];
+/* 32 bits an entry: some processors have no smaller atomic operation without a library. */
+extern _Atomic uint32_t fdmap_table[FDMAP_SIZE];
 extern _Atomic int fdmap_last_conn; /* no number above it is marked FDMAP_CONN */
 
-static inline struct fdmap_entry fdmap_unpack(uint16_t raw)
+static inline struct fdmap_entry fdmap_unpack(uint32_t raw)
 {
     return (struct fdmap_entry){(enum fdmap_kind)(raw >> 8), raw & 0xffu};
 }
@@ -49,7 +50,7 @@ static inline struct fdmap_entry fdmap_set(int fd, enum fdmap_kind kind, unsigne
 {
     if (fd < 0 || fd >= FDMAP_SIZE)
         return (struct fdmap_entry){FDMAP_UNKNOWN, 0};
-    uint16_t raw = (uint16_t)((unsigned)kind << 8 | index);
+    uint32_t raw = (uint32_t)kind << 8 | index;
     if (kind == FDMAP_CONN && fd > atomic_load_explicit(&fdmap_last_conn, memory_order_relaxed))
         atomic_store_explicit(&fdmap_last_conn, fd, memory_order_relaxed);
     return fdmap_unpack(atomic_exchange_explicit(&fdmap_table[fd], raw, memory_order_relaxed));

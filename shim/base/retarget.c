@@ -2,7 +2,6 @@
  * them. */
 #include "shim/base/retarget.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdalign.h>
@@ -67,8 +66,16 @@ static void append_number(char *end, unsigned value)
     *end = '\0';
 }
 
-/* Calls visit for every fd number of this process that is open. */
-static void each_open_fd(void (*visit)(int fd, void *context), void *context)
+/* linux_dirent64 of getdents64(2); not every C library has it. */
+struct kernel_entry {
+    uint64_t ino;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+void retarget_each_open_fd(void (*visit)(int fd, void *context), void *context)
 {
     alignas(8) char buffer[2048];
     int dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -80,11 +87,12 @@ static void each_open_fd(void (*visit)(int fd, void *context), void *context)
         if (got <= 0)
             break;
         for (long at = 0; at < got;) {
-            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(buffer + at);
-            const char *name = entry->d_name;
-            at += entry->d_reclen;
-            if (name[0] >= '0' && name[0] <= '9')
-                visit((int)parse_number(&name, 10), context);
+            const struct kernel_entry *entry = (const void *)(buffer + at);
+            const char *name = entry->name;
+            at += entry->size;
+            int fd = name[0] >= '0' && name[0] <= '9' ? (int)parse_number(&name, 10) : -1;
+            if (fd >= 0 && fd != dir_fd)
+                visit(fd, context);
         }
     }
     NEXT(close)(dir_fd);
@@ -181,8 +189,8 @@ static void make_plan(struct plan *plan, int fd)
     plan->registration_count = 0;
     if (fstat(fd, &info) < 0)
         return;
-    each_open_fd(visit_dup, &(struct dup_search){plan, info.st_dev, info.st_ino});
-    each_open_fd(visit_epoll, plan);
+    retarget_each_open_fd(visit_dup, &(struct dup_search){plan, info.st_dev, info.st_ino});
+    retarget_each_open_fd(visit_epoll, plan);
 }
 
 static void each_registration(const struct plan *plan, int operation)

@@ -19,4 +19,8 @@
  */
 int retarget(int fd, int new_fd, int *fds);
 
+/* Calls visit for every fd number of this process that is open, which visit may close. Without
+ * /proc for none. */
+void retarget_each_open_fd(void (*visit)(int fd, void *context), void *context);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -16,6 +17,18 @@
 __thread struct userptr_range userptr_known[USERPTR_USES][USERPTR_WAYS] __attribute__((
     tls_model("initial-exec"))) = {[0 ... USERPTR_USES - 1] = {[0 ... USERPTR_WAYS - 1] = {1, 0}}};
 
+_Atomic uintptr_t userptr_page_size;
+
+uintptr_t userptr_learn_page_size(void)
+{
+    int saved = errno;
+    uintptr_t size = getauxval(AT_PAGESZ);
+
+    errno = saved;
+    atomic_store_explicit(&userptr_page_size, size ? size : 4096, memory_order_relaxed);
+    return size ? size : 4096;
+}
+
 /* The latest first; the oldest is forgotten. */
 static void remember(enum userptr_use use, struct userptr_range range)
 {
@@ -27,7 +40,7 @@ static void remember(enum userptr_use use, struct userptr_range range)
  * the stack grow. */
 static bool page_is_readable(uintptr_t page)
 {
-    const void *start = (const void *)(page * USERPTR_PAGE);
+    const void *start = (const void *)(page * userptr_page());
 
     if (page == 0) /* NULL would mean that there is no mask to read */
         return false;
@@ -38,22 +51,22 @@ static bool page_is_readable(uintptr_t page)
  * which. */
 static bool page_is_writable(uintptr_t page)
 {
-    uintptr_t ours = (uintptr_t)userptr_known / USERPTR_PAGE;
+    uintptr_t ours = (uintptr_t)userptr_known / userptr_page();
 
     if (!page_is_readable(page))
         return false;
-    if (NEXT(syscall)(SYS_madvise, page * USERPTR_PAGE, (long)USERPTR_PAGE,
+    if (NEXT(syscall)(SYS_madvise, page * userptr_page(), (long)userptr_page(),
                       (long)MADV_POPULATE_WRITE) == 0)
         return true;
-    return NEXT(syscall)(SYS_madvise, ours * USERPTR_PAGE, (long)USERPTR_PAGE,
+    return NEXT(syscall)(SYS_madvise, ours * userptr_page(), (long)userptr_page(),
                          (long)MADV_POPULATE_WRITE) != 0;
 }
 
 static bool ask(const void *pointer, size_t len_bytes, enum userptr_use use,
                 bool (*is_good)(uintptr_t))
 {
-    uintptr_t first = (uintptr_t)pointer / USERPTR_PAGE;
-    uintptr_t last = ((uintptr_t)pointer + len_bytes - 1) / USERPTR_PAGE;
+    uintptr_t first = (uintptr_t)pointer / userptr_page();
+    uintptr_t last = ((uintptr_t)pointer + len_bytes - 1) / userptr_page();
     int saved = errno;
     bool good = pointer != NULL && last >= first;
 

@@ -14,6 +14,7 @@
 #include "shim/base/fdmap.h"
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
+#include "shim/base/retarget.h"
 #include "shim/base/userptr.h"
 #include "shim/hooks/hooks.h"
 #include "shim/record/vlisten.h"
@@ -120,13 +121,27 @@ static int close_around_hidden(unsigned first, unsigned last, int flags)
     return 0;
 }
 
+/* An old kernel or a sandbox may refuse the call: then nothing is closed, and nothing forgotten. */
+static bool can_close_ranges(int flags)
+{
+    return NEXT(close_range)(~0U, ~0U, flags) == 0;
+}
+
 SSHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
     if (!env_managed() || first > last)
         return NEXT(close_range)(first, last, flags);
+    if (!can_close_ranges(flags))
+        return -1;
     if (!(flags & CLOSE_RANGE_CLOEXEC))
         on_close_range(first, last);
     return close_around_hidden(first, last, flags);
+}
+
+static void close_unless_hidden(int fd, void *first)
+{
+    if (fd >= *(const int *)first && !is_hidden(fd))
+        NEXT(close)(fd);
 }
 
 SSHIM_EXPORT void closefrom(int first)
@@ -139,7 +154,8 @@ SSHIM_EXPORT void closefrom(int first)
     }
     unsigned from = first > 0 ? (unsigned)first : 0;
     on_close_range(from, ~0U);
-    close_around_hidden(from, ~0U, 0);
+    if (close_around_hidden(from, ~0U, 0) < 0)
+        retarget_each_open_fd(close_unless_hidden, &first); /* as the C library does then */
     errno = saved;
 }
 

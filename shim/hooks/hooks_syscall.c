@@ -54,10 +54,15 @@ static long by_name(long number, const struct raw_arguments *a, int *known)
     case SYS_dup: return dup(fd);
     case SYS_dup3: return dup3(fd, (int)a->at[1], (int)a->at[2]);
     case SYS_fcntl: return fcntl(fd, (int)a->at[1], a->at[2]);
+#ifdef SYS_fcntl64
+    case SYS_fcntl64: return fcntl64(fd, (int)a->at[1], a->at[2]);
+#endif
     case SYS_socket: return socket(fd, (int)a->at[1], (int)a->at[2]);
     case SYS_bind: return bind(fd, pointer, (socklen_t)a->at[2]);
     case SYS_listen: return listen(fd, (int)a->at[1]);
+#ifdef SYS_accept /* not everywhere */
     case SYS_accept: return accept(fd, pointer, len);
+#endif
     case SYS_accept4: return accept4(fd, pointer, len, (int)a->at[3]);
     case SYS_connect: return connect(fd, pointer, (socklen_t)a->at[2]);
     case SYS_shutdown: return shutdown(fd, (int)a->at[1]);

@@ -110,12 +110,15 @@ static bool is_too_late(const struct sockaddr_storage *addr, socklen_t len)
     return true;
 }
 
-/* The kernel refuses a second bind of one socket. */
-static bool is_bound(int fd)
+/* The kernel refuses a second bind of one socket, and one that is connected is no listener. */
+static bool is_in_use(int fd)
 {
     struct sockaddr_storage name = {0};
     socklen_t len = sizeof name;
 
+    if (NEXT(getpeername)(fd, (struct sockaddr *)&name, &len) == 0)
+        return true;
+    len = sizeof name;
     if (NEXT(getsockname)(fd, (struct sockaddr *)&name, &len) < 0)
         return false;
     if (name.ss_family == AF_UNIX)
@@ -134,14 +137,24 @@ static socklen_t used_length(const struct sockaddr_storage *addr, socklen_t len)
     return len;
 }
 
+/* inet_bind(): to an IPv4 socket no family and the address 0.0.0.0 mean AF_INET. */
+static void adopt_family(int fd, struct sockaddr_storage *addr, socklen_t len)
+{
+    if (addr->ss_family == AF_UNSPEC && len >= sizeof(struct sockaddr_in) &&
+        ((const struct sockaddr_in *)addr)->sin_addr.s_addr == htonl(INADDR_ANY) &&
+        shareable_option(fd, SO_DOMAIN) == AF_INET)
+        addr->ss_family = AF_INET;
+}
+
 socklen_t shareable_address(int fd, const struct sockaddr *addr, socklen_t len,
                             struct sockaddr_storage *copy)
 {
     if (!copy_address(copy, addr, len))
         return 0;
+    adopt_family(fd, copy, len);
     len = used_length(copy, len);
     if (!is_shareable_address(copy, len) || !is_shareable_socket(fd, copy->ss_family) ||
-        is_too_late(copy, len) || is_bound(fd))
+        is_too_late(copy, len) || is_in_use(fd))
         return 0;
     return len;
 }

@@ -345,7 +345,20 @@ static void with_udp(int port, const char *argument)
     serve(make_listener(port));
 }
 
+/* The family forgotten: to Linux 0 and 0.0.0.0 are AF_INET. */
+static void family_zero(int port, const char *argument)
+{
+    struct sockaddr_in addr = {.sin_port = htons((uint16_t)port)};
+    int fd = make_socket();
+
+    (void)argument;
+    MUST(bind(fd, (struct sockaddr *)&addr, sizeof addr));
+    MUST(listen(fd, 64));
+    serve(fd);
+}
+
 static const struct victim_mode modes[] = {
+    {"family-0", family_zero},
     {"twice", twice},
     {"zero-first", zero_first},
     {"zero-only", zero_only},

@@ -1,0 +1,122 @@
+# What natively is one bind is one here: as a lock, of an address that was given up, of a socket that is no listener.
+load helpers
+
+worker() { # reads a Python program from stdin; sets up s(), which makes a stream socket, and serve()
+    cat - >"$TMP/worker.body"
+    cat >"$TMP/worker.py" <<'PY'
+import errno, os, socket, sys, time
+HOST, PORT = sys.argv[1], int(sys.argv[2])
+def s(family=socket.AF_INET):
+    made = socket.socket(family)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+def serve(listener, text=b"right"):
+    listener.listen(64)
+    while True:
+        c, _ = listener.accept()
+        c.sendall(text)
+        c.close()
+PY
+    cat "$TMP/worker.body" >>"$TMP/worker.py"
+}
+
+ask() {
+    python3 -c 'import socket,sys; print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 20).recv(100).decode())' "$@"
+}
+
+@test "children of one copy that bind one address at the same moment: one of them gets it" {
+    worker <<'PY'
+listener = s(); listener.bind((HOST, PORT)); listener.listen(64)
+wins = []
+for _ in range(15):
+    go_r, go_w = os.pipe(); said_r, said_w = os.pipe(); end_r, end_w = os.pipe()
+    children = []
+    for _ in range(4):
+        pid = os.fork()
+        if pid == 0:
+            os.close(go_w); os.close(end_w); os.read(go_r, 1)
+            lock = socket.socket()
+            try:
+                lock.bind((HOST, PORT + 1)); os.write(said_w, b"w")
+            except OSError:
+                os.write(said_w, b"l")
+            os.read(end_r, 1); os._exit(0)
+        children.append(pid)
+    os.close(go_r); os.close(end_r); os.close(go_w)
+    said = b""
+    while len(said) < 4:
+        said += os.read(said_r, 4)
+    os.close(end_w)
+    for pid in children:
+        os.waitpid(pid, 0)
+    os.close(said_r); os.close(said_w)
+    wins.append(said.count(b"w"))
+serve(listener, b"right" if wins == [1] * 15 else repr(wins).encode())
+PY
+    start_broker -w 1 -- python3 "$TMP/worker.py" "$HOST" "$PORT"
+    [[ $(ask "$HOST" "$PORT") == right ]]
+    stop_broker
+}
+
+@test "an address that was given up is free for one that overlaps it" {
+    worker <<'PY'
+wrong = 0
+for round in range(15):
+    for listens in False, True:
+        for first, second in (HOST, "0.0.0.0"), ("0.0.0.0", HOST):
+            a = s(); a.bind((first, PORT))
+            if listens:
+                a.listen(5)
+            a.close()
+            b = s()
+            try:
+                b.bind((second, PORT))
+            except OSError as error:
+                wrong += 1
+            b.close()
+listener = s(); listener.bind((HOST, PORT))
+serve(listener, b"right" if wrong == 0 else b"%d of 60 binds failed" % wrong)
+PY
+    start_broker -w 1 -- python3 "$TMP/worker.py" "$HOST" "$PORT"
+    [[ $(ask "$HOST" "$PORT") == right ]]
+    stop_broker
+}
+
+@test "a socket that is connected stays so when it is bound to a name" {
+    worker <<'PY'
+quiet = socket.socket(socket.AF_UNIX); quiet.bind("\0" + sys.argv[3]); quiet.listen(5)
+client = socket.socket(socket.AF_UNIX); client.connect("\0" + sys.argv[3])
+client.bind("\0" + sys.argv[3] + "-client")
+client.sendall(b"still there")
+c, _ = quiet.accept()
+text = c.recv(100)
+right = text == b"still there" and c.getpeername() == ("\0" + sys.argv[3] + "-client").encode()
+listener = s(); listener.bind((HOST, PORT))
+serve(listener, b"right" if right else text)
+PY
+    start_broker -w 1 -- python3 "$TMP/worker.py" "$HOST" "$PORT" "sshim-binds-$BASHPID"
+    [[ $(ask "$HOST" "$PORT") == right ]]
+    stop_broker
+}
+
+@test "bind with no family and every address is IPv4: all copies share it" {
+    start_broker -w 2 -- "$BUILD/tests/progs/victim_listen" family-0 "$PORT"
+    status_is ".listeners[0].address == \"0.0.0.0:$PORT\" and (.listeners | length) == 1"
+    workers_ready 2
+    stop_broker
+}
+
+@test "a call that comes before the C library has set the environment leaves the copy a worker" {
+    start_broker -w 2 -- "$BUILD/tests/progs/victim_early" accept "$PORT"
+    workers_ready 2
+    stop_broker
+}
+
+@test "closefrom closes where the kernel refuses close_range, and close_range says so" {
+    local error
+    for error in ENOSYS EPERM; do
+        start_broker -w 2 -- "$BUILD/tests/progs/victim_early" "no-close-range-$error" "$PORT"
+        workers_ready 2
+        stop_broker
+    done
+}
