@@ -176,7 +176,7 @@ static bool is_given_up(struct listener *listener)
         if (listener->channel_count == count)
             return false; /* some process has it still, past the hooks */
     }
-    return !listener->reserved_by;
+    return true;
 }
 
 /* A listener that no worker has any more, and that a new one's address overlaps: natively it would
