@@ -42,6 +42,7 @@ struct board_worker {
 #define BOARD_NONBLOCK 16u /* the program set O_NONBLOCK on the listener */
 #define BOARD_ANNOUNCED                                                                            \
     32u /* it blocks, a wait reported it readable, and no accept has come since */
+#define BOARD_ACCEPTING 64u /* such an accept is under way */
 
 /* Written by the broker. */
 struct board_broker {

@@ -327,7 +327,8 @@ void channel_set_recalling(struct channel *channel, bool on)
 bool channel_is_announced(const struct channel *channel)
 {
     uint32_t flags = atomic_load(&channel->board->worker.flags);
-    return (flags & BOARD_ANNOUNCED) && !(flags & (BOARD_NONBLOCK | BOARD_SHUT));
+    return (flags & (BOARD_ANNOUNCED | BOARD_ACCEPTING)) &&
+           !(flags & (BOARD_NONBLOCK | BOARD_SHUT));
 }
 
 static bool is_hung_up(const struct channel *channel)

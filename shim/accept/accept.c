@@ -244,6 +244,8 @@ static int refuse(struct vlisten *listener, int fd, int error, bool at_once)
 
     if (ready >= 0)
         errno = ready != 0 ? error : at_once ? ECONNABORTED : EAGAIN;
+    if (at_once)
+        announce_end(listener);
     return -1;
 }
 
@@ -290,9 +292,11 @@ int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
                       ? prefork_accept(listener, fd, addr, len, flags, at_once)
                       : take_offer(listener, fd, addr, len, flags, at_once);
     while (conn_fd == PREFORK_OVER);
+    if (at_once && conn_fd < 0 && errno == EMFILE)
+        announce_insist(listener); /* it is still there */
+    if (at_once)
+        announce_end(listener);
     if (conn_fd >= 0)
         errno = saved;
-    else if (at_once && errno == EMFILE)
-        announce_insist(listener); /* it is still there */
     return conn_fd;
 }

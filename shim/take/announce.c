@@ -92,11 +92,22 @@ void announce_withdraw_all(uint64_t listeners)
         announce_withdraw(&vlisten_table[__builtin_ctzll(rest)]);
 }
 
+/* First it is being accepted, and only then not announced any more: the broker sees one of them. */
 bool announce_consume(struct vlisten *listener)
 {
-    return board_has_worker_flag(listener->board, BOARD_ANNOUNCED) &&
-           (atomic_fetch_and(&listener->board->worker.flags, ~BOARD_ANNOUNCED) & BOARD_ANNOUNCED) &&
-           !vlisten_is_nonblock(listener);
+    if (!board_has_worker_flag(listener->board, BOARD_ANNOUNCED))
+        return false;
+    board_set_worker_flag(listener->board, BOARD_ACCEPTING, true);
+    uint32_t flags = atomic_fetch_and(&listener->board->worker.flags, ~BOARD_ANNOUNCED);
+    if ((flags & BOARD_ANNOUNCED) && !vlisten_is_nonblock(listener))
+        return true;
+    announce_end(listener);
+    return false;
+}
+
+void announce_end(struct vlisten *listener)
+{
+    board_set_worker_flag(listener->board, BOARD_ACCEPTING, false);
 }
 
 static struct vlisten *find_known(int fd)

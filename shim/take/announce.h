@@ -43,8 +43,10 @@ void announce_withdraw_all(uint64_t listeners);
 int announce_check_poll(struct pollfd *fds, nfds_t count, int ready);
 int announce_check_select(int count, const fd_set *asked, fd_set *readable, int ready);
 
-/* accept: whether it must not block; ends the announcement. */
+/* accept: whether it must not block; ends the announcement. True: announce_end() follows when it
+ * has received, and until then the broker leaves the offer there. */
 bool announce_consume(struct vlisten *listener);
+void announce_end(struct vlisten *listener);
 
 /* It may have been reported, and whether it is there is not known: accept must not block. */
 void announce_insist(struct vlisten *listener);

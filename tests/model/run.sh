@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh - checks dispatch.pml with spin in each setting, and that each mutation is found. The last
+# run.sh - checks dispatch.pml and announce.pml with spin in each setting, and that each mutation is found. The last
 # line is the verdict. Needs spin and a C compiler. Every search is a full one (no bit-state hashing); about a quarter of
 # an hour and 3 GiB. MODEL_SECONDS (1200) and MODEL_MIB (6000) bound each search, ONLY="WORD" chooses by what it says.
 # shellcheck disable=SC2086 # lists of options
@@ -83,6 +83,14 @@ check found "mutation: only counters tell what was sent before the broker died" 
 check found "mutation: the number in the journal is closed whosever it is" $two -DKILLS=1 -DTIMERS \
     -DMUTATE_CLOSE_BLINDLY
 check found "mutation: what the journal named is closed and still in it" $two -DKILLS=2 -DTIMERS -DMUTATE_NO_END
+model=$PWD/announce.pml
+check holds "what a wait reported is taken by the accept that follows"
+check holds "an accept that comes late after a report comes back" -DLATE -DCONNECTIONS=3
+check found "mutation: a wait looks before it announces" -DMUTATE_LOOK_FIRST
+check found "mutation: the broker looks before it says that it recalls" -DMUTATE_BROKER_LOOKS_FIRST
+check found "mutation: the broker does not say that it recalls" -DMUTATE_NO_RECALLING
+check found "mutation: accept ends the announcement before it has received" -DMUTATE_CONSUME_FIRST
+check found "mutation: an accept that follows a report blocks" -DLATE -DMUTATE_BLOCK
 if [ "$failed" = 0 ]; then
     echo "model: all properties hold, every mutation is found"
 else
