@@ -58,23 +58,37 @@ start_vandal() {
     stop_broker
 }
 
-@test "a TCP socket that cannot listen again is given up and said so, without a spin" {
+@test "a TCP socket that the kernel does not let listen again is said so once, tried again, and costs no spin" {
     AT=$ADDR
     start_vandal
     say shut
-    wait_until log_has "cannot listen on $ADDR any more"
+    wait_until log_has "cannot listen again yet on $ADDR"
     assert_broker_rests
-    [[ $(grep -c "cannot listen on" "$TMP/log") == 1 ]]
+    [[ $(grep -c "cannot listen again" "$TMP/log") == 1 ]]
+    status_is '.listeners[0].shut_downs >= 1'
     stop_broker
     [[ $STATUS == 0 ]]
 }
 
-@test "a socket file that a worker has shut down is given up and said so, without a spin" {
+@test "a socket file that a worker has shut down is said so, without a spin, and a restart makes a new one" {
     AT=$TMP/v.sock
     start_vandal
     say shut
-    wait_until log_has "cannot listen on unix:$AT any more"
+    wait_until log_has "nobody listens any more on unix:$AT"
     assert_broker_rests
+    status_is '.listeners[0].shut_downs == 1'
+    "$SSHIM" restart --control "$CONTROL"
+    says hello
+    wait_until status_is '.listeners | length == 1'
     stop_broker
     [[ $STATUS == 0 ]]
+}
+
+@test "the worker that shut a socket down is named where it has it alone" {
+    AT=$ADDR
+    start_broker -w 1 -- python3 "$ROOT/tests/progs/vandal.py" "$AT" reuse
+    say shut
+    wait_until log_has "worker 0 (pid $(worker_pid 0)), which has it alone, has shut the socket down"
+    wait_until says hello
+    stop_broker
 }

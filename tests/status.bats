@@ -28,10 +28,10 @@ sums_agree() {
 @test "the JSON document has exactly the fields of the manual" {
     start_broker -w 2 --name web -- "$VICTIM" accept "$ADDR"
     probe 4
-    status_is '(keys == ["listeners", "name", "pid", "state", "workers"])
+    status_is '(keys == ["listeners", "longest_turn_ms", "name", "pid", "state", "workers"])
         and (.workers | map(keys == ["accepted", "active", "pid", "restarts", "slot", "state", "uptime_s"]) | all)
-        and (.listeners | map(keys == ["accepted", "address", "backlog", "connections", "direct", "handed", "lost", "queued", "recalled", "taken",
-            "untaken"]) | all)'
+        and (.listeners | map(keys == ["accepted", "address", "backlog", "connections", "direct", "handed", "lost", "queued", "recalled", "shut_downs",
+            "taken", "untaken"]) | all)'
     status_is '(.listeners | length) == 1 and (.workers | length) == 2 and .name == "web" and .state == "ready"'
     status_is ".pid == $BROKER and .listeners[0].address == \"$ADDR\""
     status_is ".listeners[0].backlog == $(cat /proc/sys/net/core/somaxconn) and .listeners[0].queued == 0"

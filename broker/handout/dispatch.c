@@ -10,7 +10,6 @@
 #include "broker/handout/dispatch.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +22,7 @@
 #include "broker/handout/pace.h"
 #include "broker/handout/pick.h"
 #include "broker/handout/recall.h"
+#include "broker/handout/revive.h"
 #include "broker/handout/take.h"
 #include "broker/handout/watch.h"
 #include "broker/handout/watchdog.h"
@@ -265,31 +265,11 @@ void dispatch_pump(struct listener *listener)
     loop_start_timer(&listener->tick, 0);
 }
 
-/*
- * A worker that was broken into has shut the canonical socket down for all. TCP can listen again,
- * unless connections exist and SO_REUSEADDR was never set; AF_UNIX cannot.
- */
-static bool revive(struct listener *listener)
-{
-    char text[SOCKET_KEY_TEXT_MAX];
-    int backlog = broker.config.backlog ? broker.config.backlog : listener->backlog;
-    struct pollfd state = {.fd = listener->canonical_fd};
-
-    if (listen(listener->canonical_fd, backlog) == 0 && poll(&state, 1, 0) == 0)
-        return true;
-    log_error("cannot listen on %s any more: a worker has shut the socket down; stop this instance "
-              "and start it again",
-              socket_key_format(&listener->socket, &listener->bound, text));
-    watch_end(listener); /* or its hang-up would be reported for ever */
-    listener->shut = true;
-    return false;
-}
-
 static void on_canonical_ready(struct loop_watch *watch, uint32_t events)
 {
     struct listener *listener = loop_container(watch, struct listener, watch);
 
-    if (!(events & EPOLLHUP) || revive(listener))
+    if (!(events & EPOLLHUP) || revive_listener(listener))
         dispatch_pump(listener);
 }
 
@@ -365,6 +345,7 @@ void dispatch_init(struct listener *listener)
 void dispatch_finish(struct listener *listener)
 {
     watch_end(listener);
+    revive_finish(listener);
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);

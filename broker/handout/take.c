@@ -6,9 +6,11 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/handout/revive.h"
 #include "broker/handout/ring.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
@@ -76,12 +78,17 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
             note_sleep(listener);
             return TAKE_SLEPT;
         }
-        if (errno == EAGAIN || errno == EINVAL) /* EINVAL: shut down, see dispatch.c, revive() */
+        if (errno == EAGAIN || errno == EINVAL) /* EINVAL: shut down, see revive.h */
             return TAKE_NONE;
         if (is_shortage(errno))
             return TAKE_SHORT;
         /* anything else concerns that one connection, see accept(2), "Error handling" */
         len = sizeof peer;
+    }
+    if (revive_is_stillborn(listener, connection->fd)) {
+        close(connection->fd);
+        revive_listener(listener);
+        return TAKE_NONE;
     }
     wire_head_init(&connection->offer.head, WIRE_OFFER);
     connection->offer.flags = nonblock ? WIRE_OFFER_NONBLOCK : 0;

@@ -24,7 +24,7 @@ static bool add_watch(struct listener *listener)
  */
 void watch_arm(struct listener *listener, bool on)
 {
-    if (listener->shut || listener->armed == on)
+    if (listener->shut || loop_timer_runs(&listener->revive) || listener->armed == on)
         return;
     if (listener->watched && listener->exclusive) {
         loop_remove(&listener->watch); /* epoll_ctl(2): such a one cannot be modified */

@@ -88,12 +88,14 @@ struct listener_view {
     char address[SOCKET_KEY_TEXT_MAX];
     int backlog;
     int queued;
+    uint64_t shut_downs;
     struct listener_totals totals;
 };
 
 static struct listener_view view_listener(const struct listener *listener)
 {
-    struct listener_view view = {.totals = listener_totals(listener)};
+    struct listener_view view = {.totals = listener_totals(listener),
+                                 .shut_downs = listener->shut_downs};
 
     socket_key_format(&listener->socket, &listener->bound, view.address);
     view.queued = listener_queued(listener, &view.backlog);
@@ -178,10 +180,11 @@ static void print_json_listener(FILE *out, const struct listener_view *view)
     fprintf(out,
             ",\"backlog\":%d,\"queued\":%d,\"accepted\":%" PRIu64 ",\"handed\":%" PRIu64
             ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 ",\"taken\":%" PRIu64
-            ",\"lost\":%" PRIu64 ",\"untaken\":%" PRIu64 ",\"connections\":%" PRIu64 "}",
+            ",\"lost\":%" PRIu64 ",\"untaken\":%" PRIu64 ",\"connections\":%" PRIu64
+            ",\"shut_downs\":%" PRIu64 "}",
             view->backlog, view->queued, view->totals.accepted, view->totals.handed,
             view->totals.direct, view->totals.recalled, view->totals.taken, view->totals.lost,
-            view->totals.untaken, view->totals.connections);
+            view->totals.untaken, view->totals.connections, view->shut_downs);
 }
 
 char *status_render_json(size_t *len)

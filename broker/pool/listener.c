@@ -52,7 +52,7 @@ struct listener *listener_find(const struct address *key, const struct socket_ke
     struct listener *listener;
 
     TAILQ_FOREACH(listener, &listeners, all)
-        if (listener->path.folder_fd < 0 && listener->ordinal == ordinal &&
+        if (listener->path.folder_fd < 0 && !listener->shut && listener->ordinal == ordinal &&
             address_equal(&listener->key, key) && socket_key_equal(&listener->socket, socket))
             return listener;
     return NULL;
@@ -69,7 +69,7 @@ static void on_retire(struct loop_timer *timer)
 
 bool listener_is_displaced(const struct listener *listener)
 {
-    return address_is_path(&listener->key) && listener->path.folder_fd < 0;
+    return listener->shut || (address_is_path(&listener->key) && listener->path.folder_fd < 0);
 }
 
 void listener_retire_if_unused(struct listener *listener)
@@ -164,13 +164,25 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
     return 0;
 }
 
+static void remove_file(struct listener *listener)
+{
+    if (!config_is_exact(&broker.config))
+        path_remove(&listener->path, listener->canonical_fd);
+    path_close(&listener->path);
+}
+
+void listener_give_up(struct listener *listener)
+{
+    listener->shut = true;
+    remove_file(listener);
+    journal_touch();
+}
+
 void listener_destroy(struct listener *listener)
 {
     loop_stop_timer(&listener->retire);
     end(listener);
-    if (!config_is_exact(&broker.config))
-        path_remove(&listener->path, listener->canonical_fd);
-    path_close(&listener->path);
+    remove_file(listener);
     if (listener->canonical_fd >= 0)
         close(listener->canonical_fd);
     TAILQ_REMOVE(&listeners, listener, all);

@@ -47,6 +47,11 @@ struct listener {
     bool armed;               /* it tells when a connection is there */
     bool exclusive;           /* unless somebody else is woken for it */
     bool shut;                /* nothing is accepted any more */
+    struct loop_timer revive; /* a worker shut it down: listen again then */
+    int64_t revived_ms;       /* when it was made to listen again */
+    int64_t revive_told_ms;   /* when that was last reported; 0: never */
+    unsigned refusals;        /* in a row, by the kernel, to listen again */
+    uint64_t shut_downs;      /* how often a worker was found to have shut it down */
     int64_t lingers_until_ms; /* until then a close of ours may sleep */
     unsigned
         sleeps;    /* how often accept4 slept in it: a worker clears O_NONBLOCK, which all share */
@@ -96,7 +101,7 @@ void listener_init(void (*on_begin)(struct listener *listener),
 void listener_pump(struct listener *listener);
 void listener_pump_all(void);
 
-/* The listener of this address and this kind of socket, or NULL. */
+/* The listener of this address and this kind of socket that is not shut, or NULL. */
 struct listener *listener_find(const struct address *key, const struct socket_key *socket,
                                unsigned ordinal);
 
@@ -125,7 +130,7 @@ void listener_destroy(struct listener *listener);
  * have connected, until the last copy that listens on it ends. */
 void listener_displace(struct listener *listener);
 
-/* Whether that has happened: no other copy will come for it. */
+/* Whether that has happened, or it is shut: no other copy will come for it. */
 bool listener_is_displaced(const struct listener *listener);
 
 /*
@@ -136,6 +141,10 @@ void listener_retire_if_unused(struct listener *listener);
 
 /* Those of which that is due, at once. The caller holds none. */
 void listener_retire_now(void);
+
+/* Nothing can listen on it any more, nor can be made to: its address, and its file if it has one,
+ * are free for another listener. */
+void listener_give_up(struct listener *listener);
 
 /* A worker called listen() with this backlog; the listener is handed out from. */
 void listener_set_backlog(struct listener *listener, int backlog);
