@@ -139,9 +139,10 @@ void session_send_text(struct session *session, char *text, size_t len, int exit
 
 /*
  * Whether the next message proves who sent it. It is looked at and not received: a descriptor that
- * it brings would be ours to close, see closer.h.
+ * it brings would be ours to close, see closer.h. *is_there: there is a message, or the end. One
+ * look answers both, since a message may come between two.
  */
-static bool is_proven(const struct session *session)
+static bool is_proven(const struct session *session, bool *is_there)
 {
     struct {
         struct wire_head head;
@@ -150,16 +151,11 @@ static bool is_proven(const struct session *session)
     static_assert(offsetof(struct wire_claim, auth) == sizeof start.head, "where CLAIM has it");
     static_assert(offsetof(struct wire_attach, auth) == sizeof start.head, "where ATTACH has it");
 
-    return recv(session->watch.fd, &start, sizeof start, MSG_PEEK | MSG_DONTWAIT) == sizeof start &&
+    ssize_t got = recv(session->watch.fd, &start, sizeof start, MSG_PEEK | MSG_DONTWAIT);
+    *is_there = got >= 0 || errno != EAGAIN;
+    return got == sizeof start &&
            (start.head.type == WIRE_CLAIM || start.head.type == WIRE_ATTACH) &&
            worker_find_by_token(&start.auth);
-}
-
-static bool has_nothing(const struct session *session)
-{
-    char byte;
-
-    return recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 static void on_session_ready(struct loop_watch *watch, uint32_t events)
@@ -177,8 +173,9 @@ static void on_session_ready(struct loop_watch *watch, uint32_t events)
             session_close(session);
         return;
     }
-    if (is_stranger(session) && !is_proven(session)) {
-        if (!has_nothing(session))
+    bool is_there = true;
+    if (is_stranger(session) && !is_proven(session, &is_there)) {
+        if (is_there)
             session_close(session);
         return;
     }
