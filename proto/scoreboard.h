@@ -59,8 +59,10 @@ struct board_broker {
 #define BOARD_DIRECT 2u /* --handoff direct: accept from the canonical socket only */
 #define BOARD_EXACT                                                                                \
     32u /* what is closed is gone when close() returns: wait until the broker has seen it */
-#define BOARD_DRAINING 8u /* nothing new for this worker: not even directly */
-#define BOARD_LOOK 16u    /* much is taken directly: who has no more than the allowance may look */
+#define BOARD_DRAINING                                                                             \
+    8u /* this worker is over: nothing new, not even directly; the end of its channel is no death  \
+          of the broker */
+#define BOARD_LOOK 16u /* much is taken directly: who has no more than the allowance may look */
 #define BOARD_ATTEND                                                                               \
     64u /* connections come fast: an event loop without any may wait at the canonical socket */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */

@@ -173,7 +173,7 @@ second_port() {
     kill -HUP "$BROKER"
     wait_until log_has "another one follows it"
     twice() { [[ $(grep -c "2 of 2 workers were replaced" "$TMP/log") == 2 ]]; }
-    wait_until twice
+    DEADLINE_S=120 wait_until twice # four copies, one after the other
     hears v3
     stop_broker
 }
@@ -222,6 +222,67 @@ second_port() {
     wait_until status_is '[.workers[] | select(.state == "starting")] | length == 1'
     kill -KILL "$(worker_pid 2)"
     wait_until log_has "3 of 3 workers were replaced"
+    hears new
+    stop_broker
+}
+
+# The processes of the server itself, behind whatever started them.
+servers() {
+    pgrep -f "python3 $ROOT/tests/progs/deploy.py $TMP/conf\$"
+}
+
+# The server is a child of the process that the broker started, and does not hear of its signals.
+behind_a_shell() { # OPTIONS of run
+    start_broker "$@" -- sh -c "python3 '$ROOT/tests/progs/deploy.py' '$TMP/conf'; exit \$?"
+}
+
+@test "a server behind a shell that does not exec is replaced as well: no client gets the old one" {
+    deploy name=old "$ADDR"
+    behind_a_shell -w 2
+    deploy name=new "$ADDR"
+    restart
+    [[ $status == 0 ]]
+    hears new
+    only_new() { [[ $(servers | wc -l) == 2 ]]; }
+    wait_until only_new
+    stop_broker
+}
+
+@test "children that a server leaves behind when it gets TERM take nothing more" {
+    deploy name=old "$ADDR" fork=2
+    serve -w 2
+    deploy name=new "$ADDR" fork=2
+    restart
+    [[ $status == 0 ]]
+    hears new
+    stop_broker
+}
+
+@test "a leftover of a replaced worker that ignores TERM waits without turning round, and is killed" {
+    deploy name=old term=ignore "$ADDR"
+    behind_a_shell -w 1
+    local old
+    old=$(servers)
+    deploy name=new "$ADDR"
+    restart --no-wait
+    [[ $status == 0 ]]
+    wait_until hears new
+    local before after
+    before=$(awk '{ print $14 + $15 }' "/proc/$old/stat")
+    sleep 2 # the measured time
+    after=$(awk '{ print $14 + $15 }' "/proc/$old/stat")
+    echo "$((after - before)) ticks of the processor in 2 s"
+    ((after - before < 20))
+    wait_until is_gone "$old"
+    stop_broker
+}
+
+@test "under --handoff direct a copy that drains takes nothing more" {
+    deploy name=old "$ADDR"
+    behind_a_shell -w 2 --handoff direct
+    deploy name=new "$ADDR"
+    restart
+    [[ $status == 0 ]]
     hears new
     stop_broker
 }

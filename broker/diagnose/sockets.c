@@ -20,6 +20,7 @@
 #define SOCKETS_MAX 256      /* of one process that are looked at */
 #define STATE_LISTEN 0x0a    /* TCP_LISTEN of the kernel */
 #define FLAG_ACCEPTS 0x10000 /* __SO_ACCEPTCON */
+#define UNIX_CONNECTED 3     /* SS_CONNECTED */
 
 struct sockets {
     unsigned long inodes[SOCKETS_MAX];
@@ -176,6 +177,45 @@ bool sockets_find_listening(pid_t pid, char *text, size_t size)
     read_table(pid, "tcp", &sockets, &list, read_tcp);
     read_table(pid, "tcp6", &sockets, &list, read_tcp);
     read_table(pid, "unix", &sockets, &list, read_unix);
+    return list.found;
+}
+
+static void find_tcp_connection(FILE *file, const struct sockets *sockets, struct list *list)
+{
+    char line[256];
+    struct address address;
+    unsigned state;
+    unsigned long inode;
+
+    while (!list->found && fgets(line, sizeof line, file))
+        list->found = parse_tcp(line, &address, &state, &inode) && state != STATE_LISTEN &&
+                      has_inode(sockets, inode);
+}
+
+/* "... FLAGS TYPE STATE INODE PATH": connected (3), and with a name. */
+static void find_unix_connection(FILE *file, const struct sockets *sockets, struct list *list)
+{
+    char line[256];
+    unsigned flags;
+    unsigned state;
+    unsigned long inode;
+    char name[2];
+
+    while (!list->found && fgets(line, sizeof line, file))
+        list->found =
+            sscanf(line, "%*[^:]: %*x %*x %x %*x %x %lu %1s", &flags, &state, &inode, name) == 4 &&
+            state == UNIX_CONNECTED && has_inode(sockets, inode);
+}
+
+bool sockets_has_connection(pid_t pid)
+{
+    struct sockets sockets;
+    struct list list = {NULL, 0, false};
+
+    read_inodes(pid, &sockets);
+    read_table(pid, "tcp", &sockets, &list, find_tcp_connection);
+    read_table(pid, "tcp6", &sockets, &list, find_tcp_connection);
+    read_table(pid, "unix", &sockets, &list, find_unix_connection);
     return list.found;
 }
 

@@ -21,4 +21,7 @@ bool sockets_find_listening(pid_t pid, char *text, size_t size);
  * every address; 0: there is none in our network namespace. */
 ino_t sockets_find_inode(const struct address *address);
 
+/* Whether it holds a TCP connection, or an AF_UNIX one that was accepted at a name. */
+bool sockets_has_connection(pid_t pid);
+
 #endif

@@ -10,6 +10,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
+#include "broker/diagnose/sockets.h"
 #include "broker/handout/recall.h"
 #include "broker/life/fleet.h"
 #include "broker/life/heirs.h"
@@ -19,61 +20,85 @@
 #include "broker/pool/worker.h"
 
 #define KILL_AFTER_MS 5000 /* what does not end on TERM */
+#define LOOK_MS 100        /* between looks at those that were let finish */
+#define TOLD_MAX 256
 
 static bool (*on_other_child)(const siginfo_t *info);
 
+/*
+ * Leftovers: processes that outlived their worker. Those of a drained worker may serve what they
+ * have until the deadline, and get TERM when they have nothing; all others get it at once.
+ */
 static struct loop_timer leftover_timer;
-static bool leftovers_were_told;
+static int64_t finish_by_ms;
+static int64_t kill_at_ms;
+static pid_t told[TOLD_MAX]; /* that got TERM */
+static unsigned told_count;
 
-struct leftover_search {
-    int number;
-    bool found;
-};
-
-static void visit_leftover(pid_t pid, void *context)
+static bool was_told(pid_t pid)
 {
-    struct leftover_search *search = context;
+    for (unsigned i = 0; i < TOLD_MAX; i++)
+        if (told[i] == pid)
+            return true;
+    return false;
+}
 
+static void tell(pid_t pid)
+{
+    if (was_told(pid))
+        return;
+    told[told_count++ % TOLD_MAX] = pid;
+    kill_at_ms = loop_now_ms() + KILL_AFTER_MS;
+    kill(pid, SIGTERM);
+}
+
+/* The number may be another's next time. */
+static void forget(pid_t pid)
+{
+    for (unsigned i = 0; i < TOLD_MAX; i++)
+        if (told[i] == pid)
+            told[i] = 0;
+}
+
+static void visit_leftover(pid_t pid, void *found)
+{
     if (!heirs_is_leftover(pid))
         return;
-    search->found = true;
-    kill(pid, search->number);
+    *(bool *)found = true;
+    if (was_told(pid) && loop_now_ms() >= kill_at_ms)
+        kill(pid, SIGKILL);
+    else if (loop_now_ms() >= finish_by_ms || !sockets_has_connection(pid))
+        tell(pid);
 }
 
-/* TERM to those that were let finish, KILL to those that got it before. */
 static void on_leftover_timer(struct loop_timer *timer)
 {
-    struct leftover_search search = {.number = leftovers_were_told ? SIGKILL : SIGTERM};
+    bool found = false;
 
-    procfs_each_child(getpid(), visit_leftover, &search);
-    leftovers_were_told = true;
-    if (search.found)
-        loop_start_timer(timer, KILL_AFTER_MS);
+    procfs_each_child(getpid(), visit_leftover, &found);
+    if (found && !stop_is_under_way())
+        loop_start_timer(timer, LOOK_MS);
 }
 
-static void look_again_after(int64_t delay_ms)
+static void look_at_leftovers(void)
 {
     leftover_timer.on_time = on_leftover_timer;
-    if (!loop_timer_runs(&leftover_timer))
-        loop_start_timer(&leftover_timer, delay_ms);
+    if (!stop_is_under_way())
+        loop_start_timer(&leftover_timer, 0);
 }
 
-/* Grandchildren that outlived their worker get TERM, and KILL if that does not help. */
+/* Grandchildren that outlived a worker that failed get TERM, and KILL if that does not help. Not
+ * before those of a drained worker have had their time. */
 static void end_leftovers(void)
 {
-    struct leftover_search search = {.number = SIGTERM};
-
-    procfs_each_child(getpid(), visit_leftover, &search);
-    leftovers_were_told = true;
-    if (search.found && !stop_is_under_way())
-        look_again_after(KILL_AFTER_MS);
+    look_at_leftovers();
 }
 
 /* Those of a drained worker may serve what they have, for as long as --grace says. */
 static void let_leftovers_finish(void)
 {
-    leftovers_were_told = false;
-    look_again_after((int64_t)broker.config.grace_s * 1000);
+    finish_by_ms = loop_now_ms() + (int64_t)broker.config.grace_s * 1000;
+    look_at_leftovers();
 }
 
 static void on_child_end(const siginfo_t *info)
@@ -83,8 +108,8 @@ static void on_child_end(const siginfo_t *info)
     if (!worker && (path_on_child_end(info) || on_other_child(info)))
         return;
     if (!worker) {
-        if (!loop_timer_runs(&leftover_timer))
-            end_leftovers();
+        forget(info->si_pid);
+        end_leftovers();
         return;
     }
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;

@@ -58,10 +58,9 @@ void drain_begin(struct worker *worker)
     worker_set_state(worker, WORKER_DRAINING);
     worker->drain_ms = loop_now_ms();
     worker->looks_at_rest = 0;
-    LIST_FOREACH(channel, &worker->channels, of_worker) {
-        channel_set_flag(channel, BOARD_DRAINING, true);
+    worker_tell_over(worker);
+    LIST_FOREACH(channel, &worker->channels, of_worker)
         channel_set_starving(channel, BOARD_FED);
-    }
     recall_strand(worker);
     worker->start_timer.on_time = on_look;
     loop_start_timer(&worker->start_timer, LOOK_MS);

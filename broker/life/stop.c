@@ -127,6 +127,7 @@ void stop_begin(int code)
     LIST_FOREACH(worker, &workers, all)
         if (worker->state != WORKER_GONE) {
             worker_set_state(worker, WORKER_DRAINING);
+            worker_tell_over(worker);
             loop_stop_timer(&worker->start_timer);
         }
     signal_everyone(SIGTERM);

@@ -35,6 +35,7 @@ struct worker *worker_create(unsigned slot)
         return NULL;
     worker->slot = slot;
     worker->started_ms = loop_now_ms();
+    worker->moved_ms = loop_now_ms();
     worker->pidfd_watch.fd = -1;
     worker->exec_watch.fd = -1;
     LIST_INIT(&worker->channels);
@@ -74,6 +75,7 @@ unsigned worker_count_port_zero(struct worker *worker)
 void worker_set_ready(struct worker *worker)
 {
     worker->ready_ms = loop_now_ms();
+    worker->moved_ms = loop_now_ms();
     worker_set_state(worker, WORKER_READY);
 }
 
@@ -111,9 +113,19 @@ static void free_if_done(struct worker *worker)
     free(worker);
 }
 
+void worker_tell_over(struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        channel_set_flag(channel, BOARD_DRAINING, true);
+}
+
 void worker_bury(struct worker *worker)
 {
     struct channel *channel;
+
+    worker_tell_over(worker);
 
     worker_set_state(worker, WORKER_GONE);
     loop_stop_timer(&worker->start_timer);

@@ -86,6 +86,10 @@ int worker_watch_pid(struct worker *worker,
 /* Sends a signal to its process, if it has one. */
 void worker_signal(const struct worker *worker, int number);
 
+/* Tells all processes of the worker, those that it leaves included, to take nothing more: the end
+ * of a channel is no death of the broker then. */
+void worker_tell_over(struct worker *worker);
+
 /* Its process has ended: gives its offers to others and frees it when the last one is given. */
 void worker_bury(struct worker *worker);
 

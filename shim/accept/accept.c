@@ -164,7 +164,7 @@ static int finish_take(struct vlisten *listener, int fd, const struct wire_offer
     return adopt_connection(listener, fd, conn_fd);
 }
 
-/* The program shut it down or closed it, or the broker died. */
+/* The program shut it down or closed it, this worker is over, or the broker died. */
 static int on_end_of_file(struct vlisten *listener, int fd)
 {
     if (vlisten_is_shut_down(listener)) {
@@ -173,6 +173,12 @@ static int on_end_of_file(struct vlisten *listener, int fd)
     }
     if (!vlisten_has_fd(listener, fd)) {
         errno = EBADF;
+        return -1;
+    }
+    if (board_has_flag(listener->board, BOARD_DRAINING)) {
+        if (fall_back_to_silence(listener, fd))
+            return PREFORK_OVER; /* where nothing comes */
+        errno = EMFILE;
         return -1;
     }
     fall_back_to_canonical(listener, fd);

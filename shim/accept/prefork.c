@@ -168,6 +168,8 @@ int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
                    int flags, bool at_once)
 {
     for (;;) {
+        if (board_has_flag(listener->board, BOARD_DRAINING) && fall_back_to_silence(listener, fd))
+            return PREFORK_OVER;
         if (!atomic_load(&listener->direct))
             return PREFORK_OVER;
         int real_fd = vlisten_real_fd(listener, fd); /* fd itself may be the channel at any time */

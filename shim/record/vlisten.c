@@ -140,6 +140,7 @@ struct vlisten *vlisten_create(struct link_grant *grant)
     listener->backlog = grant->backlog;
     atomic_store(&listener->direct, false);
     atomic_store(&listener->played, false);
+    atomic_store(&listener->retired, false);
     atomic_store(&listener->attended_epoll, 0);
     atomic_store(&listener->fd, -1);
     atomic_store(&owner_pid, getpid());

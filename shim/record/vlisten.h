@@ -34,6 +34,7 @@ struct vlisten {
     _Atomic bool direct;        /* the program's fd is the canonical socket itself, see prefork.h */
     _Atomic int channel_fd;     /* then: the channel, hidden; or -1 */
     _Atomic bool played;        /* then: O_NONBLOCK is known to be on */
+    _Atomic bool retired;       /* this worker is over: nothing comes any more, see fall_back.h */
     _Atomic int looks;          /* how often accept() may still look into the backlog in vain */
     _Atomic bool told;          /* an event loop was told that the canonical socket is readable */
     _Atomic int attended_epoll; /* plus 1; 0: none; else see attend.c */

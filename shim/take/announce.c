@@ -54,6 +54,8 @@ static bool has_connection(struct vlisten *listener, int fd)
     while (got < 0 && errno == ECONNRESET);
     if (got != 0 || vlisten_is_shut_down(listener) || !vlisten_has_fd(listener, fd))
         return got >= 0 || errno != EAGAIN;
+    if (board_has_flag(listener->board, BOARD_DRAINING))
+        return !fall_back_to_silence(listener, fd);
     fall_back_to_canonical(listener, fd);
     return !atomic_load(&listener->direct) || has_backlog(listener, fd);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include "shim/base/next.h"
 #include "shim/base/retarget.h"
@@ -31,4 +32,27 @@ void fall_back_to_canonical(struct vlisten *listener, int fd)
     if (fall_back_show_canonical(listener, fd))
         vlisten_set_nonblock(listener, flags >= 0 && (flags & O_NONBLOCK));
     errno = saved;
+}
+
+bool fall_back_to_silence(struct vlisten *listener, int fd)
+{
+    int fds[RETARGET_MAX];
+    int saved = errno;
+
+    if (atomic_exchange(&listener->retired, true))
+        return true; /* another thread does it */
+    attend_end(listener);
+    if (atomic_load(&listener->direct) && atomic_load(&listener->shadow_fd) < 0)
+        atomic_store(&listener->shadow_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
+    int silent_fd = NEXT(socket)(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (silent_fd >= 0 && vlisten_is_nonblock(listener))
+        NEXT(fcntl)(silent_fd, F_SETFL, O_NONBLOCK);
+    bool done = silent_fd >= 0 && retarget(fd, silent_fd, fds) >= 0;
+    if (silent_fd >= 0)
+        NEXT(close)(silent_fd);
+    atomic_store(&listener->retired, done);
+    if (done)
+        atomic_store(&listener->direct, false);
+    errno = saved;
+    return done;
 }

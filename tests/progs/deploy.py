@@ -2,6 +2,8 @@
 
 name=N       answered to each client, with the pid
 temp=PATH    first listens on PATH.PID, as process pools do, with a process that waits there
+term=ignore  lives on when it gets TERM
+fork=N       so many children serve, which the first process leaves behind when it gets TERM
 wait=FILE    goes on when FILE exists
 ADDRESS      HOST:PORT or /PATH or @NAME: listens there
 die=SECONDS  exits with status 9 so long after it began to listen
@@ -9,6 +11,7 @@ deaf=1       never waits for connections
 """
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -30,6 +33,15 @@ for key, value in conf:
                     s.accept()[0].close()
             os._exit(0)
         s.close()
+    elif key == "term":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif key == "fork":
+        for _ in range(int(value)):
+            if os.fork() == 0:
+                break
+        else:
+            while True:
+                signal.pause()
     elif key == "wait":
         while not os.path.exists(value):
             time.sleep(0.02)
