@@ -94,8 +94,9 @@ quoted() { # REGEX FILE...
 
 @test "the signals that the broker takes are in the README and in sshim(1)" {
     local signal
+    grep -q "case SIGTERM:" "$ROOT/broker/operate/signals.c"
     # shellcheck disable=SC2013
-    for signal in $(sed -nE 's/^ *case SIG([A-Z0-9]+):.*/\1/p' "$ROOT/broker/operate/run.c" | grep -v CHLD); do
+    for signal in $(sed -nE 's/^ *case SIG([A-Z0-9]+):.*/\1/p' "$ROOT/broker/operate/signals.c" | grep -v CHLD); do
         echo "$signal"
         sed -n '/^| signal/,/^$/p' "$ROOT/README.md" | grep -qw "$signal"
         sed -n '/^.Sh SIGNALS/,/^.Sh ENV/p' "$ROOT/man/sshim.1" | grep -qw "$signal"

@@ -13,7 +13,6 @@
 
 static timer_t timer;
 static bool has_timer;
-static struct sigaction inherited;
 
 /* The handler runs in the loop's thread: it only has to see what was stored before it. */
 static volatile uint64_t number; /* odd: in a turn */
@@ -62,8 +61,7 @@ int turn_init(void)
 
     sigemptyset(&alarm_only);
     sigaddset(&alarm_only, SIGALRM);
-    if (sigaction(SIGALRM, &action, &inherited) < 0 ||
-        sigprocmask(SIG_UNBLOCK, &alarm_only, NULL) < 0 ||
+    if (sigaction(SIGALRM, &action, NULL) < 0 || sigprocmask(SIG_UNBLOCK, &alarm_only, NULL) < 0 ||
         timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
         return -1;
     has_timer = true;
@@ -102,10 +100,4 @@ uint64_t turn_long_ticks(void)
 unsigned turn_longest_ms(void)
 {
     return (unsigned)(longest_us / 1000);
-}
-
-void turn_restore_signal(void)
-{
-    if (has_timer)
-        sigaction(SIGALRM, &inherited, NULL);
 }

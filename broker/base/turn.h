@@ -30,7 +30,4 @@ uint64_t turn_long_ticks(void);
 /* The longest turn so far, in milliseconds. */
 unsigned turn_longest_ms(void);
 
-/* In a child before exec: SIGALRM as this process inherited it. Async-signal-safe. */
-void turn_restore_signal(void);
-
 #endif

@@ -16,10 +16,12 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/base/turn.h"
 #include "broker/handout/pace.h"
 
+#define SIGNALS 64
+
 static sigset_t original_mask;
+static uint64_t original_ignored;
 static struct rlimit original_files;
 static bool has_user, has_group;
 static const char *user_name;
@@ -28,15 +30,27 @@ static gid_t run_gid;
 
 void spawn_init(void)
 {
+    struct sigaction action;
+
     sigprocmask(SIG_SETMASK, NULL, &original_mask);
     getrlimit(RLIMIT_NOFILE, &original_files);
+    for (int number = 1; number <= SIGNALS; number++)
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            original_ignored |= UINT64_C(1) << (number - 1);
+    signal(SIGCHLD, SIG_DFL);
+}
+
+bool spawn_was_ignored(int number)
+{
+    return original_ignored >> (number - 1) & 1;
 }
 
 struct spawn_original spawn_get_original(void)
 {
-    struct spawn_original original = {.file_limit = original_files.rlim_cur};
+    struct spawn_original original = {.ignored_signals = original_ignored,
+                                      .file_limit = original_files.rlim_cur};
 
-    for (int number = 1; number <= 64; number++)
+    for (int number = 1; number <= SIGNALS; number++)
         if (sigismember(&original_mask, number) == 1)
             original.signal_mask |= UINT64_C(1) << (number - 1);
     return original;
@@ -45,8 +59,9 @@ struct spawn_original spawn_get_original(void)
 void spawn_set_original(const struct spawn_original *original)
 {
     original_files.rlim_cur = original->file_limit;
+    original_ignored = original->ignored_signals;
     sigemptyset(&original_mask);
-    for (int number = 1; number <= 64; number++)
+    for (int number = 1; number <= SIGNALS; number++)
         if (original->signal_mask >> (number - 1) & 1)
             sigaddset(&original_mask, number);
 }
@@ -162,6 +177,13 @@ static void drop_rights(int error_fd)
         fail(error_fd, -errno);
 }
 
+/* Handlers are gone after exec, but not that a signal is ignored. Fails for those of libc alone. */
+static void restore_signals(void)
+{
+    for (int number = 1; number <= SIGNALS; number++)
+        signal(number, spawn_was_ignored(number) ? SIG_IGN : SIG_DFL);
+}
+
 static void run_child(char **command, const struct spawn_identity *identity, int error_fd)
 {
     for (int i = 1; command[i]; i++)
@@ -169,8 +191,7 @@ static void run_child(char **command, const struct spawn_identity *identity, int
             command[i] = replace_id(command[i], identity->slot);
     setpgid(0, 0);
     detach_terminal();
-    signal(SIGPIPE, SIG_DFL);
-    turn_restore_signal();
+    restore_signals();
     setrlimit(RLIMIT_NOFILE, &original_files);
     pace_restore();
     set_environment(identity);

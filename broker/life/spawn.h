@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <stdbool.h>
+
 #include "proto/wire.h"
 
 struct spawn_identity {
@@ -15,17 +17,22 @@ struct spawn_identity {
     const uint8_t *token; /* WIRE_TOKEN_SIZE bytes */
 };
 
-/* Remembers what children must get back: the signal mask and RLIMIT_NOFILE. Call before changing
- * either. */
+/* Remembers what children must get back: the signal mask, which signals are ignored, and
+ * RLIMIT_NOFILE. Call before changing any of them. SIGCHLD gets its default action: where it is
+ * ignored the kernel reaps children unseen, see waitpid(2). */
 void spawn_init(void);
 
 /* The same as one number each, so that they survive an exec of the broker itself. */
 struct spawn_original {
-    uint64_t signal_mask; /* bit n - 1: signal n is blocked */
+    uint64_t signal_mask;     /* bit n - 1: signal n is blocked */
+    uint64_t ignored_signals; /* the same for those that are ignored */
     uint64_t file_limit;
 };
 struct spawn_original spawn_get_original(void);
 void spawn_set_original(const struct spawn_original *original);
+
+/* Whether the program that started us had this signal ignored, as nohup(1) does with SIGHUP. */
+bool spawn_was_ignored(int number);
 
 /* Blocks these signals and no others than the original ones. */
 void spawn_block_signals(const sigset_t *signals);

@@ -3,14 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -29,10 +27,10 @@
 #include "broker/handout/pace.h"
 #include "broker/life/children.h"
 #include "broker/life/fleet.h"
-#include "broker/life/restart.h"
 #include "broker/life/spawn.h"
 #include "broker/life/stop.h"
 #include "broker/operate/request.h"
+#include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/upgrade.h"
 #include "broker/pool/closer.h"
@@ -164,44 +162,6 @@ static bool open_control(void)
     log_error("cannot open the control socket %s: %s; give a --control PATH in a folder of yours",
               broker.control_path, strerror(saved));
     return false;
-}
-
-static void on_signal(struct loop_watch *watch, uint32_t events)
-{
-    struct signalfd_siginfo info;
-
-    (void)events;
-    while (read(watch->fd, &info, sizeof info) == sizeof info) {
-        switch (info.ssi_signo) {
-        case SIGCHLD: children_on_signal(); break;
-        case SIGTERM:
-        case SIGINT:
-            if (!stop_is_under_way())
-                log_debug("signal %u: stopping", info.ssi_signo);
-            stop_begin(EXIT_STOPPED);
-            break;
-        case SIGHUP: restart_begin(1, false, NULL); break;
-        case SIGUSR2: upgrade_begin(NULL); break;
-        default: break;
-        }
-    }
-}
-
-static bool watch_signals(void)
-{
-    static struct loop_watch watch;
-    sigset_t signals;
-
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGCHLD);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGUSR2);
-    spawn_block_signals(&signals);
-    signal(SIGPIPE, SIG_IGN);
-    watch = (struct loop_watch){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
-    return watch.fd >= 0 && loop_add(&watch, EPOLLIN) == 0;
 }
 
 /* Three descriptors a channel, and more: take all that is allowed. Workers get the old limit back.
@@ -351,7 +311,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
     }
     raise_fd_limit();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (loop_init() < 0 || !watch_signals() || turn_init() < 0 || closer_init() < 0 ||
+    if (loop_init() < 0 || signals_watch() < 0 || turn_init() < 0 || closer_init() < 0 ||
         (!resumes && journal_init() < 0)) {
         log_error("cannot start: %s; check the limits of this process", strerror(errno));
         return DONE;

@@ -1,4 +1,7 @@
-/* resume.c - see resume.h. $SSHIM_RESUME is "JOURNAL_FD crash|upgrade MASK LIMIT [FD...]". */
+/*
+ * resume.c - see resume.h. $SSHIM_RESUME is "JOURNAL_FD crash|upgrade MASK LIMIT [FD...]",
+ * $SSHIM_RESUME_IGNORED the set of ignored signals, which exec does not tell: we ignore SIGPIPE.
+ */
 #include "broker/survive/resume.h"
 
 #include <dirent.h>
@@ -103,8 +106,11 @@ void resume_exec(const char *program, bool rescue)
     keep_over_exec(journal_fd(), NULL);
     state_each_fd(keep_over_exec, NULL);
     setenv("SSHIM_RESUME", text, 1);
+    snprintf(text, sizeof text, "%" PRIx64, original.ignored_signals);
+    setenv("SSHIM_RESUME_IGNORED", text, 1);
     execv(program, program_argv);
     unsetenv("SSHIM_RESUME");
+    unsetenv("SSHIM_RESUME_IGNORED");
 }
 
 void resume_rescue(void)
@@ -113,19 +119,30 @@ void resume_rescue(void)
         resume_exec("/proc/self/exe", true);
 }
 
+/* An older version gives none. */
+static uint64_t take_ignored(void)
+{
+    const char *text = getenv("SSHIM_RESUME_IGNORED");
+    uint64_t ignored = text ? strtoull(text, NULL, 16) : 0;
+
+    unsetenv("SSHIM_RESUME_IGNORED");
+    return ignored;
+}
+
 bool resume_is_due(void)
 {
     char *text = getenv("SSHIM_RESUME");
     int used = 0;
     int fd;
     char cause[16];
-    struct spawn_original original;
+    struct spawn_original original = {0};
 
     if (!text ||
         sscanf(text, "%d %15s %" SCNx64 " %" SCNu64 "%n", &fd, cause, &original.signal_mask,
                &original.file_limit, &used) < 4 ||
         journal_adopt(fd) < 0)
         return false;
+    original.ignored_signals = take_ignored();
     spawn_set_original(&original);
     after_crash = strcmp(cause, "crash") == 0;
     for (char *rest = text + used; *rest && stray_count < STRAYS_MAX;) {

@@ -1,0 +1,105 @@
+/* signals.c - see signals.h. */
+#include "broker/operate/signals.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "broker/base/config.h"
+#include "broker/base/log.h"
+#include "broker/base/loop.h"
+#include "broker/life/children.h"
+#include "broker/life/restart.h"
+#include "broker/life/spawn.h"
+#include "broker/life/stop.h"
+#include "broker/operate/upgrade.h"
+
+static const int watched[] = {SIGCHLD, SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
+                              SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
+
+static bool had_terminal;
+
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/*
+ * The kernel sends SIGHUP to the session's leader and to the group in front; a shell that leads the
+ * session sends it on to its jobs, when the session's terminal is already gone.
+ */
+static bool is_hang_up(const struct signalfd_siginfo *info)
+{
+    return info->ssi_code == SI_KERNEL ||
+           (had_terminal && (pid_t)info->ssi_pid == getsid(0) && !has_terminal());
+}
+
+static void stop(const struct signalfd_siginfo *info)
+{
+    if (!stop_is_under_way())
+        log_debug("signal %u: stopping", info->ssi_signo);
+    stop_begin(EXIT_STOPPED);
+}
+
+static void hang_up(const struct signalfd_siginfo *info)
+{
+    if (!is_hang_up(info)) {
+        restart_begin(1, false, NULL);
+    } else if (!spawn_was_ignored(SIGHUP) && !stop_is_under_way()) { /* else it was nohup(1) */
+        log_info("the terminal was closed: stopping; start sshim by nohup to go on without it");
+        stop_begin(EXIT_STOPPED);
+    }
+}
+
+static void handle(const struct signalfd_siginfo *info)
+{
+    switch (info->ssi_signo) {
+    case SIGCHLD: children_on_signal(); break;
+    case SIGTERM:
+    case SIGINT:
+    case SIGQUIT: stop(info); break;
+    case SIGHUP: hang_up(info); break;
+    case SIGUSR1:
+        log_info("USR1 ignored: there is no log file to reopen, messages go to stderr");
+        break;
+    case SIGUSR2: upgrade_begin(NULL); break;
+    case SIGTTIN:
+    case SIGTTOU:
+        log_info(
+            "%s ignored: the number of workers is that of -w; to change it, stop and run again",
+            info->ssi_signo == SIGTTIN ? "TTIN" : "TTOU");
+        break;
+    default: break;
+    }
+}
+
+static void on_signal(struct loop_watch *watch, uint32_t events)
+{
+    struct signalfd_siginfo info;
+
+    (void)events;
+    while (read(watch->fd, &info, sizeof info) == sizeof info)
+        handle(&info);
+}
+
+int signals_watch(void)
+{
+    static struct loop_watch watch;
+    sigset_t signals;
+
+    had_terminal = has_terminal();
+    sigemptyset(&signals);
+    for (size_t i = 0; i < sizeof watched / sizeof watched[0]; i++)
+        sigaddset(&signals, watched[i]);
+    spawn_block_signals(&signals);
+    signal(SIGPIPE, SIG_IGN);
+    watch = (struct loop_watch){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
+    return watch.fd < 0 ? -1 : loop_add(&watch, EPOLLIN);
+}

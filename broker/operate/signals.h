@@ -1,0 +1,13 @@
+/*
+ * signals.h - what a signal to `sshim run` does: TERM, INT, QUIT and a hang-up of the terminal
+ * stop, HUP restarts, USR2 upgrades, and those that ask for what there is not are ignored with a
+ * line.
+ */
+#ifndef SSHIM_BROKER_OPERATE_SIGNALS_H
+#define SSHIM_BROKER_OPERATE_SIGNALS_H
+
+/* Blocks these signals and reads them from the loop. Call after spawn_init. 0, or -1 with the errno
+ * of signalfd(2) or epoll_ctl(2). */
+int signals_watch(void);
+
+#endif

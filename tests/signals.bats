@@ -1,0 +1,110 @@
+#!/usr/bin/env bats
+# What signals to the broker do, and with which dispositions the copies start.
+load helpers
+
+# with_ignored SIGNAL...: what is started by $SSHIM from here on was started with these ignored.
+with_ignored() {
+    printf '#!/bin/sh\ntrap "" %s\nexec "%s" "$@"\n' "$*" "$SSHIM" >"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    SSHIM=$TMP/sshim
+}
+
+worker_pid() {
+    pgrep -P "$BROKER" -f "^$VICTIM"
+}
+
+ignored_by() { # PID: a set in hexadecimal
+    sed -n 's/^SigIgn:[[:space:]]*//p' "/proc/$1/status"
+}
+
+@test "QUIT stops everything, exit code 0" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    kill -QUIT "$BROKER"
+    wait_for_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "USR1, TTIN and TTOU are ignored with a line" {
+    local signal
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    for signal in USR1 TTIN TTOU; do
+        kill -"$signal" "$BROKER"
+        wait_until log_has "$signal ignored"
+    done
+    [[ $(cut -d' ' -f3 "/proc/$BROKER/stat") != T ]]
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "started with SIGCHLD ignored a dead copy is noticed and replaced" {
+    with_ignored CHLD
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    local old
+    old=$(worker_pid)
+    kill -KILL "$old"
+    another_worker() { [[ -n $(worker_pid) && $(worker_pid) != "$old" ]]; }
+    wait_until another_worker
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "copies ignore what the broker was started to ignore, also after an upgrade and a crash" {
+    local new wanted
+    with_ignored PIPE USR1 TTIN
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    wanted=$(ignored_by "$(worker_pid)")
+    (((16#$wanted & (1 << 12 | 1 << 9 | 1 << 20)) == (1 << 12 | 1 << 9 | 1 << 20)))
+    "$SSHIM" upgrade --control "$CONTROL"
+    "$SSHIM" restart --control "$CONTROL"
+    [[ $(ignored_by "$(worker_pid)") == "$wanted" ]]
+    kill -KILL "$BROKER"
+    wait_until log_has "after a crash of the broker"
+    "$SSHIM" restart --control "$CONTROL"
+    new=$("$SSHIM" status --json --control "$CONTROL" | grep -o '"slot":0,"pid":[0-9]*' | grep -o '[0-9]*$')
+    [[ $(ignored_by "$new") == "$wanted" ]]
+    stop_broker || true
+}
+
+@test "copies do not ignore what the broker was not started to ignore" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    (((16#$(ignored_by "$(worker_pid)") & 1 << 12) == 0))
+}
+
+# in_terminal COMMAND...: in a session and on a terminal of its own, which closes when $TMP/close is there.
+in_terminal() {
+    python3 -c '
+import os, pty, sys, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.chdir(os.environ["SSHIM_TEST"]) # nohup(1) leaves a file
+    os.execvp("sh", ["sh", "-c", "\"$@\" & wait"] + ["sh"] + sys.argv[2:])
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+os.close(terminal)
+os.waitpid(pid, 0)
+' "$TMP/close" "$@" </dev/null >"$TMP/terminal" 2>&1 3>&- &
+    TERMINAL=$!
+}
+
+@test "a terminal that is closed stops the broker, and under nohup it does not" {
+    local how
+    for how in env nohup; do
+        rm -f "$TMP/close"
+        : >"$TMP/log"
+        in_terminal "$how" sh -c "exec '$SSHIM' run -v --control '$CONTROL' -w 1 -- '$VICTIM' accept '$ADDR' 2>>'$TMP/log' >>'$TMP/out'"
+        wait_until log_has "1 of 1 workers are ready"
+        BROKER=$(pgrep -f "^$SSHIM run -v --control $CONTROL" | head -n 1)
+        touch "$TMP/close"
+        wait "$TERMINAL" || true
+        if [[ $how == env ]]; then
+            wait_until is_gone "$BROKER"
+            log_has "the terminal was closed"
+        else
+            "$SSHIM" status --control "$CONTROL"
+            ! log_has "replacing"
+            "$SSHIM" stop --control "$CONTROL"
+            wait_until is_gone "$BROKER"
+        fi
+        BROKER=
+    done
+}
