@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define JOURNAL_MAGIC 0x334a5353u /* "SSJ3": the layout of everything here and in state.c */
+#define JOURNAL_MAGIC 0x344a5353u /* "SSJ4": the layout of everything here and in state.c */
 #define COUNTS_MAX 256
 #define CLOSING_MAX 256
 #define HALF_SIZE ((size_t)16 << 20) /* sparse: only what a snapshot fills becomes memory */

@@ -44,6 +44,26 @@ bool procfs_is_stopped(pid_t pid)
     return state == 'T' || state == 't';
 }
 
+uint32_t procfs_birth(pid_t pid)
+{
+    char path[32];
+    char text[1024];
+    unsigned long long ticks;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    const char *end = strrchr(text, ')'); /* as above; the start time is the 20th field after it */
+    for (int field = 0; end && field < 20; field++)
+        end = strchr(end + 1, ' ');
+    if (!end || sscanf(end, " %llu", &ticks) != 1)
+        return 0;
+    return (uint32_t)ticks ? (uint32_t)ticks : 1;
+}
+
 void procfs_each(void (*visit)(pid_t pid, void *context), void *context)
 {
     DIR *dir = opendir("/proc");

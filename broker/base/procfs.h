@@ -6,10 +6,15 @@
 #define SSHIM_BROKER_BASE_PROCFS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* The parent, or 0. */
 pid_t procfs_parent(pid_t pid);
+
+/* When it was started, in clock ticks since the machine was (the low 32 bits): tells a process from
+ * a later one with the same pid. 0: there is no such process. */
+uint32_t procfs_birth(pid_t pid);
 
 /* Whether it was stopped by a signal, or by a debugger. False when it is gone. */
 bool procfs_is_stopped(pid_t pid);

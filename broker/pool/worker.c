@@ -10,6 +10,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
+#include "broker/base/procfs.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/listener.h"
 
@@ -57,6 +58,7 @@ void worker_set_state(struct worker *worker, enum worker_state state)
 void worker_set_pid(struct worker *worker, pid_t pid)
 {
     worker->pid = pid;
+    worker->birth = pid > 0 ? procfs_birth(pid) : 0;
     journal_touch();
 }
 
@@ -89,9 +91,16 @@ int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_watch *, 
     return loop_add(&worker->pidfd_watch, EPOLLIN);
 }
 
+bool worker_is_itself(const struct worker *worker)
+{
+    return worker->birth == 0 || procfs_birth(worker->pid) == worker->birth;
+}
+
 void worker_signal(const struct worker *worker, int number)
 {
-    if (worker->pid > 0)
+    if (worker->pidfd_watch.fd >= 0)
+        pidfd_send_signal(worker->pidfd_watch.fd, number, NULL, 0);
+    else if (worker->pid > 0)
         kill(worker->pid, number);
 }
 

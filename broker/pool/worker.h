@@ -35,6 +35,7 @@ struct worker {
     unsigned slot;
     enum worker_state state;
     pid_t pid;         /* the process that counts; moves on when a server daemonises */
+    uint32_t birth;    /* procfs.h; of this process and of no later one; 0: not known */
     bool joined;       /* started by somebody else: it has no token */
     bool stopped;      /* by SIGSTOP or a debugger */
     bool has_listened; /* on something that is shared */
@@ -82,6 +83,9 @@ unsigned worker_count_port_zero(struct worker *worker); /* one more; returns how
 /* Watches the end of a process that is not our child. 0, or -1 with the errno of pidfd_open(2). */
 int worker_watch_pid(struct worker *worker,
                      void (*on_end)(struct loop_watch *watch, uint32_t events));
+
+/* Whether its process still is the one that it was, and no other that has got its pid. */
+bool worker_is_itself(const struct worker *worker);
 
 /* Sends a signal to its process, if it has one. */
 void worker_signal(const struct worker *worker, int number);

@@ -74,7 +74,9 @@ bool adopt_worker(struct worker *worker)
     siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
     bool is_child = procfs_parent(worker->pid) == getpid();
 
-    if (is_child || worker_watch_pid(worker, on_pidfd_ready) == 0) {
+    /* The pidfd first: what it refers to now cannot be replaced by another process any more. */
+    bool is_watched = is_child || worker_watch_pid(worker, on_pidfd_ready) == 0;
+    if (is_watched && worker_is_itself(worker)) {
         if (worker->state == WORKER_STARTING)
             start_watch(worker);
         return true;

@@ -17,8 +17,8 @@
  */
 struct worker *adopt_joiner(pid_t pid);
 
-/* What another broker left: a slot, and a worker in it. False: its process is gone, and so is the
- * worker now. */
+/* What another broker left: a slot, and a worker in it. False: its process is gone, another one
+ * may have its pid, and the worker is gone now. */
 void adopt_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t accepted);
 bool adopt_worker(struct worker *worker);
 

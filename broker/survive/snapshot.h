@@ -42,8 +42,9 @@ struct state_worker {
     uint8_t token[WIRE_TOKEN_SIZE];
     uint64_t accepted;
     int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */
+    uint64_t birth;               /* procfs_birth() of pid */
 };
-static_assert(sizeof(struct state_worker) == 72, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_worker) == 80, SNAPSHOT_SIZE);
 
 struct state_listener {
     struct address key;

@@ -66,6 +66,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .stopped = worker->stopped,
             .port_zero_claims = worker->port_zero_claims,
             .pid = worker->pid,
+            .birth = worker->birth,
             .accepted = worker->accepted,
             .started_ms = worker->started_ms + loop_suspended_ms(),
             .ready_ms = worker->ready_ms + loop_suspended_ms(),
@@ -251,6 +252,7 @@ static struct worker *load_worker(const struct state_worker *record)
     memcpy(worker->token, record->token, sizeof worker->token);
     worker->state = (enum worker_state)record->state;
     worker->pid = record->pid;
+    worker->birth = (uint32_t)record->birth;
     worker->joined = record->joined;
     worker->generation = record->generation;
     worker->stopped = record->stopped;
