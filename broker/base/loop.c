@@ -124,9 +124,10 @@ int64_t loop_suspended_ms(void)
     return suspended_ms;
 }
 
+/* As many as there are: one that starts itself again for now has to let I/O pass first. */
 static void run_timers(void)
 {
-    while (heap_used && heap[1]->at_ms <= now_ms) {
+    for (size_t left = heap_used; left > 0 && heap_used && heap[1]->at_ms <= now_ms; left--) {
         struct loop_timer *timer = heap[1];
         loop_stop_timer(timer);
         timer->on_time(timer);
