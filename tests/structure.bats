@@ -39,8 +39,7 @@ needs() { # BUILD-FOLDER FOLDER...
 
 # The circles that are still to be opened; each of these lines goes with its circle.
 join_known() {
-    sed -E 's#broker/pool/(listener|path)\>#broker/pool/pool#g
-        s#shim/((accept|listen|record|take)/[a-z_]*|hooks/hooks_wait|hooks/hooks|base/retarget)\>#shim/record/all#g' | awk '$1 != $2'
+    sed -E 's#broker/pool/(listener|path)\>#broker/pool/pool#g' | awk '$1 != $2'
 }
 
 # Pairs of files become pairs of their folders.

@@ -4,20 +4,20 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "proto/fdpass.h"
-#include "shim/accept/prefork.h"
-#include "shim/base/fdmap.h"
+#include "shim/accept/accept.h"
+
+#include "shim/accept/canonical.h"
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
+#include "shim/take/attend.h"
 #include "shim/take/direct.h"
 #include "shim/take/fall_back.h"
 #include "shim/take/wait.h"
@@ -41,52 +41,43 @@ static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flag
     (conn_fd, F_SETFL, (NEXT(fcntl)(conn_fd, F_GETFL) & ~O_NONBLOCK) | (want ? O_NONBLOCK : 0));
 }
 
-static int adopt_connection(struct vlisten *listener, int fd, int conn_fd)
-{
-    fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
-    fdroom_note(conn_fd);
-    board_set_worker_flag(listener->board, BOARD_CROWDED, fdroom_is_crowded());
-    if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
-        atomic_store(&vlisten_has_accepted, true);
-    wait_learn(listener, fd);
-    return conn_fd;
-}
-
-int vlisten_take_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                          int flags)
-{
-    int conn_fd = NEXT(accept4)(vlisten_real_fd(listener, fd), addr, len, flags);
-
-    if (conn_fd < 0)
-        return -1;
-    atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
-    direct_note_success(listener);
-    return adopt_connection(listener, fd, conn_fd);
-}
-
 /* The canonical socket never blocks here. The broker shuts it for all when the pool stops: to this
  * program nobody connects any more. */
 static int try_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
                         int flags)
 {
-    int conn_fd = vlisten_take_directly(listener, fd, addr, len, flags);
+    int conn_fd = direct_take(listener, fd, addr, len, flags);
 
     if (conn_fd < 0 && errno == EINVAL && !vlisten_is_shut_down(listener))
         errno = EAGAIN;
     return conn_fd;
 }
 
-int vlisten_accept_timeout_ms(int fd)
+/* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
+ * attends: also one that has connections by now. */
+static bool is_still_free(struct vlisten *listener, enum board_starving starving)
 {
-    struct timeval timeout = {0};
-    socklen_t len = sizeof timeout;
+    if (!vlisten_attends(listener))
+        return direct_is_permitted(listener);
+    if (starving != BOARD_ASK && direct_is_free(listener)) {
+        attend_note_success(listener);
+        return true;
+    }
+    attend_yield(listener);
+    return false;
+}
 
-    NEXT(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &len);
-    if (timeout.tv_sec == 0 && timeout.tv_usec == 0)
-        return -1;
-    if (timeout.tv_sec >= INT_MAX / 1000)
-        return INT_MAX; /* 24 days are as long as poll can wait */
-    return (int)(timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000);
+/* accept() is about to block, or was told: whether it should try the canonical socket first. */
+static bool should_take_directly(struct vlisten *listener)
+{
+    enum board_starving starving = board_starving(listener->board);
+
+    if (vlisten_is_nonblock(listener))
+        return direct_was_told(listener) && is_still_free(listener, starving);
+    if (starving == BOARD_BACKLOG)
+        return direct_is_permitted(
+            listener); /* one is there: an accept4 that succeeds needs no look */
+    return starving == BOARD_FED && direct_may_look(listener) && direct_look(listener);
 }
 
 /* EMFILE: there is no number for it; it stays queued. */
@@ -121,7 +112,7 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
         ssize_t got = receive_with_proof(listener, fd, offer, conn_fd, flags);
         if (got >= 0 || errno != EAGAIN || !may_wait)
             return got;
-        int ready = NEXT(poll)(&readable, 1, vlisten_accept_timeout_ms(fd));
+        int ready = NEXT(poll)(&readable, 1, canonical_timeout_ms(fd));
         if (ready == 0)
             errno = EAGAIN;
         if (ready <= 0)
@@ -152,8 +143,8 @@ static ssize_t receive_visibly(struct vlisten *listener, int fd, struct wire_off
     return got;
 }
 
-static int finish_take(struct vlisten *listener, int fd, const struct wire_offer *offer,
-                       int conn_fd, int flags)
+static int finish_take(struct vlisten *listener, const struct wire_offer *offer, int conn_fd,
+                       int flags)
 {
     struct board *board = listener->board;
 
@@ -161,7 +152,7 @@ static int finish_take(struct vlisten *listener, int fd, const struct wire_offer
     if (board_has_flag(board, BOARD_BLIND) && board_claim_wake(board))
         vlisten_wake_broker(listener);
     match_nonblock(conn_fd, offer, flags);
-    return adopt_connection(listener, fd, conn_fd);
+    return vlisten_adopt(listener, conn_fd);
 }
 
 /* The program shut it down or closed it, this worker is over, or the broker died. */
@@ -177,14 +168,14 @@ static int on_end_of_file(struct vlisten *listener, int fd)
     }
     if (board_has_flag(listener->board, BOARD_DRAINING)) {
         if (fall_back_to_silence(listener, fd))
-            return PREFORK_OVER; /* where nothing comes */
+            return CANONICAL_OVER; /* where nothing comes */
         errno = EMFILE;
         return -1;
     }
     fall_back_to_canonical(listener, fd);
     if (atomic_load(&listener->direct))
-        return PREFORK_OVER; /* take the other way */
-    errno = EMFILE;          /* the canonical socket could not be put there */
+        return CANONICAL_OVER; /* take the other way */
+    errno = EMFILE;            /* the canonical socket could not be put there */
     return -1;
 }
 
@@ -219,7 +210,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
     int looks = 0;
 
     for (;;) {
-        if (direct_should_try(listener)) {
+        if (should_take_directly(listener)) {
             conn_fd = try_directly(listener, fd, addr, len, flags);
             if (conn_fd >= 0 || errno != EAGAIN)
                 return conn_fd;
@@ -233,7 +224,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
             return -1;
         if (got > 0 && conn_fd >= 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
             copy_peer(&offer, addr, len);
-            return finish_take(listener, fd, &offer, conn_fd, flags);
+            return finish_take(listener, &offer, conn_fd, flags);
         }
         if (got == 0)
             return on_end_of_file(listener, fd);
@@ -245,7 +236,7 @@ static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, s
 static int refuse(struct vlisten *listener, int fd, int error, bool at_once)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};
-    int timeout_ms = at_once || vlisten_is_nonblock(listener) ? 0 : vlisten_accept_timeout_ms(fd);
+    int timeout_ms = at_once || vlisten_is_nonblock(listener) ? 0 : canonical_timeout_ms(fd);
     int ready = NEXT(poll)(&readable, 1, timeout_ms);
 
     if (ready >= 0)
@@ -275,8 +266,8 @@ static int check_room(const struct sockaddr *addr, const socklen_t *len)
     return userptr_is_writable(addr, used, USERPTR_ADDR) ? 0 : EFAULT;
 }
 
-int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                   int flags)
+int accept_connection(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
+                      int flags)
 {
     int saved = errno;
     uint32_t state = atomic_load_explicit(&listener->board->worker.flags, memory_order_relaxed);
@@ -295,14 +286,16 @@ int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, sock
     int conn_fd;
     do
         conn_fd = atomic_load(&listener->direct)
-                      ? prefork_accept(listener, fd, addr, len, flags, at_once)
+                      ? canonical_accept(listener, fd, addr, len, flags, at_once)
                       : take_offer(listener, fd, addr, len, flags, at_once);
-    while (conn_fd == PREFORK_OVER);
+    while (conn_fd == CANONICAL_OVER);
     if (at_once && conn_fd < 0 && errno == EMFILE)
         announce_insist(listener); /* it is still there */
     if (at_once)
         announce_end(listener);
-    if (conn_fd >= 0)
+    if (conn_fd >= 0) {
+        wait_learn(listener, fd);
         errno = saved;
+    }
     return conn_fd;
 }

@@ -1,5 +1,4 @@
-/* retarget.c - finds dups and epoll registrations in /proc/self (see proc(5), fdinfo) and moves
- * them. */
+/* retarget.c - see retarget.h. */
 #include "shim/base/retarget.h"
 
 #include <errno.h>
@@ -16,20 +15,7 @@
 #include "shim/base/fdmap.h"
 #include "shim/base/next.h"
 
-struct registration {
-    int epoll_fd;
-    int fd;
-    struct epoll_event event;
-};
-
-struct plan {
-    int fds[RETARGET_MAX];
-    int fd_count;
-    struct registration registrations[RETARGET_MAX];
-    int registration_count;
-};
-
-static bool plan_has(const struct plan *plan, int fd)
+static bool plan_has(const struct retarget_plan *plan, int fd)
 {
     for (int i = 0; i < plan->fd_count; i++)
         if (plan->fds[i] == fd)
@@ -99,7 +85,7 @@ void retarget_each_open_fd(void (*visit)(int fd, void *context), void *context)
 }
 
 struct dup_search {
-    struct plan *plan;
+    struct retarget_plan *plan;
     dev_t dev;
     ino_t ino;
 };
@@ -118,7 +104,7 @@ static void visit_dup(int fd, void *context)
 
 /* One line of fdinfo: "tfd:        4 events: 80000019 data:     7f0000000004  pos:0 ino:1c sdev:8"
  */
-static void parse_registration(struct plan *plan, int epoll_fd, const char *line)
+static void parse_registration(struct retarget_plan *plan, int epoll_fd, const char *line)
 {
     static const char head[] = "tfd:";
 
@@ -132,7 +118,7 @@ static void parse_registration(struct plan *plan, int epoll_fd, const char *line
         return;
     events += sizeof "events:" - 1;
     data += sizeof "data:" - 1;
-    struct registration *registration = &plan->registrations[plan->registration_count++];
+    struct retarget_registration *registration = &plan->registrations[plan->registration_count++];
     registration->epoll_fd = epoll_fd;
     registration->fd = fd;
     registration->event.events = (uint32_t)parse_number(&events, 16);
@@ -141,7 +127,7 @@ static void parse_registration(struct plan *plan, int epoll_fd, const char *line
 
 static void visit_epoll(int fd, void *context)
 {
-    struct plan *plan = context;
+    struct retarget_plan *plan = context;
     char path[48] = "/proc/self/fd/";
     char link[32];
     char text[1024];
@@ -180,7 +166,7 @@ static void visit_epoll(int fd, void *context)
     NEXT(close)(info_fd);
 }
 
-static void make_plan(struct plan *plan, int fd)
+void retarget_plan(struct retarget_plan *plan, int fd)
 {
     struct stat info;
 
@@ -193,34 +179,16 @@ static void make_plan(struct plan *plan, int fd)
     retarget_each_open_fd(visit_epoll, plan);
 }
 
-static void each_registration(const struct plan *plan, int operation)
-{
-    for (int i = 0; i < plan->registration_count; i++) {
-        struct registration registration = plan->registrations[i];
-        epoll_ctl(registration.epoll_fd, operation, registration.fd, &registration.event);
-    }
-}
-
 static int replace(int fd, int new_fd)
 {
     int flags = NEXT(fcntl)(fd, F_GETFD);
     return NEXT(dup3)(new_fd, fd, flags >= 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
 }
 
-int retarget(int fd, int new_fd, int *fds)
+int retarget_replace(const struct retarget_plan *plan, int new_fd)
 {
-    struct plan plan;
-
-    make_plan(&plan, fd);
-    each_registration(&plan, EPOLL_CTL_DEL);
-    int result = 0;
-    for (int i = 0; i < plan.fd_count && result >= 0; i++)
-        result = replace(plan.fds[i], new_fd);
-    int saved = errno;
-    each_registration(&plan, EPOLL_CTL_ADD);
-    errno = saved;
-    if (result < 0)
-        return -1;
-    memcpy(fds, plan.fds, sizeof(int) * (size_t)plan.fd_count);
-    return plan.fd_count;
+    for (int i = 0; i < plan->fd_count; i++)
+        if (replace(plan->fds[i], new_fd) < 0)
+            return -1;
+    return 0;
 }

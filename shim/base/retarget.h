@@ -1,23 +1,37 @@
 /*
- * retarget.h - puts another file behind fd numbers that the program already uses, epoll
- * registrations included.
+ * retarget.h - puts another file behind fd numbers that the program already uses. Finds them and
+ * their epoll registrations; who moves them is epoll_set.h's business.
  */
 #ifndef SSHIM_SHIM_BASE_RETARGET_H
 #define SSHIM_SHIM_BASE_RETARGET_H
 
+#include <sys/epoll.h>
+
 #define RETARGET_MAX 32 /* dups of one socket, and epoll registrations of it, that are followed */
 
+struct retarget_registration {
+    int epoll_fd;
+    int fd;
+    struct epoll_event event;
+};
+
+struct retarget_plan {
+    int fds[RETARGET_MAX]; /* the number that was asked for is the first */
+    int fd_count;
+    struct retarget_registration registrations[RETARGET_MAX];
+    int registration_count;
+};
+
 /*
- * Makes fd, and every other fd of this process that refers to the same socket, refer to new_fd's
- * file (borrowed), each with its own FD_CLOEXEC, and moves their epoll registrations: deleted
- * before, added after, or the old file's events would go on (epoll(7), "Will closing a file
- * descriptor..."). Descriptors hidden by the shim are left alone. Registrations and dups are read
- * from /proc/self; without /proc only fd itself is changed.
- *
- * Writes the numbers it changed, fd first, to fds (room for RETARGET_MAX) and returns how many, or
- * -1 with the errno of dup3(2) and nothing changed. Allocates nothing.
+ * Fills in the plan with every fd of this process that refers to the same socket as fd, and with
+ * their epoll registrations, as /proc/self tells (proc(5), fdinfo). Descriptors hidden by the shim
+ * are left out. Without /proc the plan has fd alone. Allocates nothing.
  */
-int retarget(int fd, int new_fd, int *fds);
+void retarget_plan(struct retarget_plan *plan, int fd);
+
+/* Puts new_fd's file (borrowed) behind each fd of the plan, each with its own FD_CLOEXEC. 0, or -1
+ * with the errno of dup3(2). */
+int retarget_replace(const struct retarget_plan *plan, int new_fd);
 
 /* Calls visit for every fd number of this process that is open, which visit may close. Without
  * /proc for none. */

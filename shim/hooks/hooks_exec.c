@@ -16,6 +16,7 @@
 #include "shim/base/fdmap.h"
 #include "shim/base/next.h"
 #include "shim/hooks/hooks.h"
+#include "shim/listen/recognise.h"
 #include "shim/record/vlisten.h"
 
 /* A vfork child may have put a listener on a number that the table does not know: the low ones are
@@ -28,7 +29,7 @@ static bool is_handed_down(int fd)
 
     if (flags < 0 || (flags & FD_CLOEXEC))
         return false;
-    return fdmap_get(fd).kind == FDMAP_LISTENER || vlisten_is_channel(fd);
+    return fdmap_get(fd).kind == FDMAP_LISTENER || recognise_is_channel(fd);
 }
 
 static bool hands_down_listener(void)

@@ -9,7 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "shim/accept/prefork.h"
 #include "shim/base/env.h"
 #include "shim/base/fdmap.h"
 #include "shim/base/fdroom.h"
@@ -17,8 +16,11 @@
 #include "shim/base/retarget.h"
 #include "shim/base/userptr.h"
 #include "shim/hooks/hooks.h"
+#include "shim/listen/close.h"
+#include "shim/listen/prefork.h"
+#include "shim/listen/recognise.h"
 #include "shim/record/vlisten.h"
-#include "shim/take/wait.h"
+#include "shim/take/epoll_set.h"
 
 #ifdef __GLIBC__
 #define IOCTL_REQUEST unsigned long
@@ -31,7 +33,7 @@
 #endif
 
 /* fd is about to be closed by the program, in whatever way. A vfork child shares our memory but not
- * our fd table. True: vlisten_settle() is to follow the close. */
+ * our fd table. True: close_settle() is to follow the close. */
 static bool on_close(int fd)
 {
     struct fdmap_entry entry = fdmap_get(fd);
@@ -42,14 +44,14 @@ static bool on_close(int fd)
         if (!vlisten_is_owner())
             return false;
         fdmap_clear(fd);
-        must_settle = vlisten_must_settle(&vlisten_table[entry.index]);
-        vlisten_drop_ref(&vlisten_table[entry.index], fd);
+        must_settle = close_must_settle(&vlisten_table[entry.index]);
+        close_listener_fd(&vlisten_table[entry.index], fd);
         return must_settle;
     case FDMAP_CONN: vlisten_note_connection_closed(&vlisten_table[entry.index]); break;
     case FDMAP_EPOLL:
         if (!vlisten_is_owner())
             return false;
-        wait_forget_epoll(entry.index);
+        epoll_set_drop_fd((int)entry.index, fd);
         break;
     default: break;
     }
@@ -75,7 +77,7 @@ SSHIM_EXPORT int close(int fd)
     if (!env_managed() || !on_close(fd))
         return NEXT(close)(fd);
     int result = NEXT(close)(fd);
-    vlisten_settle();
+    close_settle();
     return result;
 }
 
@@ -184,6 +186,8 @@ static void on_notable_dup(struct fdmap_entry from, struct fdmap_entry to, int n
         vlisten_note_connection_closed(&vlisten_table[to.index]);
     if (from.kind == FDMAP_LISTENER)
         vlisten_add_ref(&vlisten_table[from.index], new_fd);
+    else if (from.kind == FDMAP_EPOLL)
+        epoll_set_add_fd((int)from.index, new_fd);
     else if (from.kind == FDMAP_CONN || from.kind == FDMAP_FOREIGN)
         fdmap_set(new_fd, FDMAP_FOREIGN, 0);
     else
@@ -199,7 +203,8 @@ static int on_dup(int fd, int new_fd, bool lowest)
     struct fdmap_entry to = fdmap_get(new_fd);
     if (lowest)
         fdroom_note(new_fd);
-    if (from.kind != FDMAP_LISTENER && (to.kind == FDMAP_UNKNOWN || to.kind == FDMAP_FOREIGN))
+    if (from.kind != FDMAP_LISTENER && from.kind != FDMAP_EPOLL &&
+        (to.kind == FDMAP_UNKNOWN || to.kind == FDMAP_FOREIGN))
         on_plain_dup(from, to, new_fd);
     else if (!is_in_vfork_child())
         on_notable_dup(from, to, new_fd);
@@ -222,7 +227,7 @@ static bool before_overwrite(int fd, int new_fd)
     if (entry.kind != FDMAP_HIDDEN)
         on_close(new_fd);
     else
-        vlisten_move_hidden(new_fd, entry.index);
+        close_move_hidden(new_fd, entry.index);
     errno = saved;
     return true;
 }
@@ -275,7 +280,7 @@ static int get_status_flags(int fd, int flags)
         fdmap_set(fd, FDMAP_FOREIGN, 0);
         return flags;
     }
-    struct vlisten *listener = vlisten_find(fd);
+    struct vlisten *listener = recognise_fd(fd);
     if (!listener || !atomic_load(&listener->direct))
         return flags;
     return (flags & ~O_NONBLOCK) | (vlisten_is_nonblock(listener) ? O_NONBLOCK : 0);
@@ -290,7 +295,7 @@ static int managed_fcntl(int (*next)(int, int, ...), int fd, int command, unsign
     case F_DUPFD_CLOEXEC: return on_dup(fd, next(fd, command, argument), argument == 0);
     case F_GETFL: return get_status_flags(fd, next(fd, command, argument));
     case F_SETFL: {
-        struct vlisten *listener = vlisten_find(fd);
+        struct vlisten *listener = recognise_fd(fd);
         if (!listener)
             break;
         return set_status_flags(listener, fd, argument);
@@ -354,7 +359,7 @@ SSHIM_EXPORT int ioctl(int fd, IOCTL_REQUEST request, ...)
     struct vlisten *listener = NULL;
 
     if (env_managed() && (request == FIONBIO || fdmap_get(fd).kind == FDMAP_LISTENER))
-        listener = vlisten_find(fd);
+        listener = recognise_fd(fd);
     if (!listener)
         return NEXT(ioctl)(fd, request, argument);
     if (!is_about_descriptor(request))

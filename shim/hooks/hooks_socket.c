@@ -4,16 +4,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shim/accept/accept.h"
 #include "shim/base/env.h"
 #include "shim/base/fdmap.h"
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
+#include "shim/listen/claim.h"
+#include "shim/listen/listen.h"
+#include "shim/listen/recognise.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
 
 static struct vlisten *find(int fd)
 {
-    return env_managed() ? vlisten_find(fd) : NULL;
+    return env_managed() ? recognise_fd(fd) : NULL;
 }
 
 /* The fd on which calls about the listening socket itself act. */
@@ -64,7 +68,7 @@ SSHIM_EXPORT int listen(int fd, int backlog)
 
     if (!listener)
         return NEXT(listen)(fd, backlog);
-    int result = claim_listen(listener, fd, backlog);
+    int result = listen_begin(listener, fd, backlog);
     if (result == 0)
         errno = saved;
     return result;
@@ -74,7 +78,7 @@ SSHIM_EXPORT int listen(int fd, int backlog)
  */
 static struct vlisten *find_after_failure(int fd)
 {
-    return env_managed() && errno == EINVAL ? vlisten_find_again(fd) : NULL;
+    return env_managed() && errno == EINVAL ? recognise_again(fd) : NULL;
 }
 
 /* As find; the first listener that this process knows may have been waited for before, see
@@ -98,7 +102,7 @@ SSHIM_EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *rest
         if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
     }
-    return vlisten_accept(listener, fd, addr, len, flags);
+    return accept_connection(listener, fd, addr, len, flags);
 }
 
 SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
@@ -110,7 +114,7 @@ SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restr
         if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
     }
-    return vlisten_accept(listener, fd, addr, len, 0);
+    return accept_connection(listener, fd, addr, len, 0);
 }
 
 SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -134,7 +138,7 @@ SSHIM_EXPORT int shutdown(int fd, int how)
 
     if (!listener || (how != SHUT_RD && how != SHUT_RDWR && how != SHUT_WR))
         return NEXT(shutdown)(fd, how);
-    return vlisten_shutdown(listener, fd, how);
+    return listen_shutdown(listener, fd, how);
 }
 
 SSHIM_EXPORT int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)

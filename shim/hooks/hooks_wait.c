@@ -13,6 +13,7 @@
 #include "shim/hooks/hooks.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
+#include "shim/take/epoll_set.h"
 #include "shim/take/wait.h"
 
 /* glibc declares poll's array write-only; the events in it are read. clang has no such warning. */
@@ -38,11 +39,7 @@ static bool has_time(const struct timespec *timeout)
 
 SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
 {
-    int result = NEXT(epoll_ctl)(epoll_fd, operation, fd, event);
-
-    if (result == 0 && matters())
-        wait_note_epoll_ctl(epoll_fd, operation, fd, event);
-    return result;
+    return epoll_set_control(epoll_fd, operation, fd, event);
 }
 
 /*

@@ -13,44 +13,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "shim/accept/prefork.h"
 #include "shim/base/env.h"
 #include "shim/base/fdmap.h"
 #include "shim/base/next.h"
-#include "shim/base/retarget.h"
+#include "shim/listen/claim.h"
+#include "shim/listen/close.h"
+#include "shim/listen/dress.h"
 #include "shim/listen/guard.h"
 #include "shim/listen/shareable.h"
 #include "shim/record/vlisten.h"
+#include "shim/take/epoll_set.h"
 
 #define UNANSWERED_TRIES 20
 #define UNANSWERED_PAUSE_MS 50
-
-void claim_copy_async(int from_fd, int to_fd)
-{
-    struct f_owner_ex owner;
-
-    if (NEXT(fcntl)(from_fd, F_GETOWN_EX, &owner) == 0 && owner.pid != 0)
-        NEXT(fcntl)(to_fd, F_SETOWN_EX, &owner);
-    int signal_number = NEXT(fcntl)(from_fd, F_GETSIG);
-    if (signal_number > 0)
-        NEXT(fcntl)(to_fd, F_SETSIG, signal_number);
-}
-
-/* Gives the channel what a program may have set on its socket and expects of the fd: status flags,
- * the time-out of accept, who gets SIGIO. Borrows both. */
-static void dress_channel(int channel_fd, int fd, int status_flags)
-{
-    struct timeval timeout;
-    socklen_t len = sizeof timeout;
-
-    if (NEXT(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &len) == 0 &&
-        (timeout.tv_sec || timeout.tv_usec))
-        NEXT(setsockopt)(channel_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    if (status_flags & O_ASYNC)
-        claim_copy_async(fd, channel_fd);
-    if (status_flags & (O_NONBLOCK | O_ASYNC))
-        NEXT(fcntl)(channel_fd, F_SETFL, status_flags & (O_NONBLOCK | O_ASYNC));
-}
 
 /*
  * Puts the channel of the grant (borrows it) in the place of fd and all its dups, for a record that
@@ -59,28 +34,23 @@ static void dress_channel(int channel_fd, int fd, int status_flags)
 static bool place_channel(struct vlisten *listener, int fd, int status_flags,
                           struct link_grant *grant)
 {
-    int fds[RETARGET_MAX];
-
     /* It is hidden by now, and may be the same file as the program's socket: retarget would take it
      * for a dup that the program has made. */
     NEXT(close)(grant->shadow_fd);
     grant->shadow_fd = -1;
     dress_channel(grant->channel_fd, fd, status_flags);
-    int count = retarget(fd, grant->channel_fd, fds);
+    int count = epoll_set_retarget(fd, grant->channel_fd, FDMAP_LISTENER, vlisten_index(listener));
     if (count < 0) {
-        vlisten_drop_ref(listener, grant->channel_fd);
+        close_listener_fd(listener, grant->channel_fd);
         return false;
     }
-    for (int i = 0; i < count; i++)
-        fdmap_set(fds[i], FDMAP_LISTENER, vlisten_index(listener));
     atomic_store(&listener->refs, count);
     atomic_store(&listener->fd, fd);
     vlisten_set_nonblock(listener, status_flags & O_NONBLOCK);
     return true;
 }
 
-/* Puts what was granted in the place of the program's socket. */
-static enum claim_result install(int fd, int status_flags, struct link_grant *grant)
+enum claim_result claim_install(int fd, int status_flags, struct link_grant *grant)
 {
     struct vlisten *listener = vlisten_create(grant);
 
@@ -111,7 +81,7 @@ static enum claim_result obey(int fd, int status_flags, struct link_grant *grant
     enum claim_result result = CLAIM_FAILED;
 
     switch (grant->verdict) {
-    case WIRE_SHARED: result = install(fd, status_flags, grant); break;
+    case WIRE_SHARED: result = claim_install(fd, status_flags, grant); break;
     case WIRE_PRIVATE: result = CLAIM_NATIVE; break;
     default: errno = grant->error > 0 ? grant->error : EADDRINUSE; break;
     }
@@ -163,7 +133,7 @@ static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_u
     if (link_ask(link_fd, &claim, sizeof claim, fd, &grant) < 0)
         return CLAIM_UNANSWERED;
     enum claim_result result = obey(fd, status_flags, &grant);
-    if (result == CLAIM_DONE && !board_has_flag(vlisten_find(fd)->board, BOARD_EXACT))
+    if (result == CLAIM_DONE && !board_has_flag(vlisten_known(fd)->board, BOARD_EXACT))
         guard_add(path);
     return result;
 }
@@ -212,78 +182,12 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
         result = claim_once(fd, &copy, len);
     while (result == CLAIM_UNANSWERED && is_worth_another_try(++try));
     if (result == CLAIM_DONE)
-        shareable_remember(fd, &copy, len);
+        shareable_remember(vlisten_known(fd), &copy, len);
     if (result != CLAIM_UNANSWERED)
         return result;
     link_complain(errno);
     errno = EADDRNOTAVAIL;
     return CLAIM_FAILED;
-}
-
-/* After shutdown() the channel is dead for ever; the broker gives a new one. */
-static int renew_channel(struct vlisten *listener, int fd)
-{
-    struct wire_attach request = {
-        .auth = env.auth, .channel = listener->channel, .flags = WIRE_ATTACH_RENEW};
-    struct link_grant grant;
-    int status_flags = NEXT(fcntl)(fd, F_GETFL);
-    int link_fd = link_open();
-
-    if (link_fd < 0)
-        return -1;
-    wire_head_init(&request.head, WIRE_ATTACH);
-    int result =
-        link_ask(link_fd, &request, sizeof request, atomic_load(&listener->shadow_fd), &grant);
-    NEXT(close)(link_fd);
-    if (result < 0)
-        return -1;
-    if (grant.verdict != WIRE_SHARED || grant.channel_fd < 0 ||
-        install(fd, status_flags, &grant) != CLAIM_DONE)
-        result = -1;
-    link_grant_finish(&grant);
-    return result;
-}
-
-static void mark_listening(struct vlisten *listener)
-{
-    atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_SHUT);
-    atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
-}
-
-void claim_tell_listening(struct vlisten *listener, int backlog)
-{
-    struct wire_listen message = {.backlog = backlog};
-
-    mark_listening(listener);
-    wire_head_init(&message.head, WIRE_LISTEN);
-    vlisten_tell(listener, &message, sizeof message);
-}
-
-int claim_listen(struct vlisten *listener, int fd, int backlog)
-{
-    if (atomic_load(&listener->direct)) {
-        int result = NEXT(listen)(fd, listener->backlog ? listener->backlog : backlog);
-        if (result == 0)
-            mark_listening(listener);
-        return result;
-    }
-    if (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) {
-        if (renew_channel(listener, fd) < 0) {
-            errno = EADDRINUSE;
-            return -1;
-        }
-        vlisten_release(listener);
-        listener = vlisten_find(fd);
-    }
-    if (NEXT(listen)(atomic_load(&listener->shadow_fd),
-                     listener->backlog ? listener->backlog : backlog) < 0)
-        return -1;
-    vlisten_close_hidden(&listener->own_fd);
-    atomic_store(&listener->fd, fd);
-    claim_tell_listening(listener, backlog);
-    if (board_has_flag(listener->board, BOARD_DIRECT))
-        prefork_begin(listener, fd);
-    return 0;
 }
 
 static int bind_as_shadow(int own_fd, int shadow_fd)
@@ -303,21 +207,15 @@ static int bind_as_shadow(int own_fd, int shadow_fd)
 
 int claim_abandon(struct vlisten *listener, int fd)
 {
-    int fds[RETARGET_MAX];
-    struct wire_head goodbye;
     int own_fd = atomic_load(&listener->own_fd);
 
     if (own_fd < 0 || bind_as_shadow(own_fd, atomic_load(&listener->shadow_fd)) < 0)
         return -1;
     NEXT(fcntl)(own_fd, F_SETFL, NEXT(fcntl)(fd, F_GETFL) & (O_NONBLOCK | O_ASYNC));
     atomic_store(&listener->board->worker.holders, 0);
-    wire_head_init(&goodbye, WIRE_CLOSE);
-    vlisten_tell(listener, &goodbye, sizeof goodbye);
-    int count = retarget(fd, own_fd, fds);
-    if (count < 0)
+    vlisten_tell_closed(listener);
+    if (epoll_set_retarget(fd, own_fd, FDMAP_FOREIGN, 0) < 0)
         return -1;
-    for (int i = 0; i < count; i++)
-        fdmap_set(fds[i], FDMAP_FOREIGN, 0);
-    vlisten_release(listener);
+    close_release(listener);
     return 0;
 }

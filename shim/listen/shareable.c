@@ -159,10 +159,8 @@ socklen_t shareable_address(int fd, const struct sockaddr *addr, socklen_t len,
     return len;
 }
 
-void shareable_remember(int fd, const struct sockaddr_storage *addr, socklen_t len)
+void shareable_remember(struct vlisten *listener, const struct sockaddr_storage *addr,
+                        socklen_t len)
 {
-    struct vlisten *listener = vlisten_find(fd);
-
-    if (listener)
-        listener->address_hash = hash_address(addr, len);
+    listener->address_hash = hash_address(addr, len);
 }

@@ -8,13 +8,16 @@
 
 #include <sys/socket.h>
 
+#include "shim/record/vlisten.h"
+
 /* The length of the address that bind(fd, addr, len) would share, copied to *copy; 0: none, bind
  * natively. */
 socklen_t shareable_address(int fd, const struct sockaddr *addr, socklen_t len,
                             struct sockaddr_storage *copy);
 
 /* It is shared by this program, which may bind it again later. */
-void shareable_remember(int fd, const struct sockaddr_storage *addr, socklen_t len);
+void shareable_remember(struct vlisten *listener, const struct sockaddr_storage *addr,
+                        socklen_t len);
 
 /* An int of SOL_SOCKET, or -1. */
 int shareable_option(int fd, int option);

@@ -4,30 +4,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "proto/channel_name.h"
 #include "proto/fdpass.h"
-#include "shim/accept/prefork.h"
-#include "shim/base/env.h"
 #include "shim/base/fdmap.h"
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
-#include "shim/take/attend.h"
-#include "shim/take/wait.h"
 
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
 _Atomic bool vlisten_has_recognised;
 _Atomic bool vlisten_any;
-
-#define SETTLE_MS 200
-#define CHANGING (-1)
 
 static _Atomic pid_t owner_pid;
 
@@ -57,22 +46,6 @@ int vlisten_hide_fd(int fd, unsigned index)
     if (hidden >= 0)
         fdmap_set(hidden, FDMAP_HIDDEN, index);
     return hidden;
-}
-
-void vlisten_move_hidden(int fd, unsigned index)
-{
-    struct vlisten *listener = &vlisten_table[index];
-
-    attend_end(listener); /* epoll knows it by its number */
-    int moved = vlisten_hide_fd(fd, index);
-
-    if (atomic_load(&listener->shadow_fd) == fd)
-        atomic_store(&listener->shadow_fd, moved);
-    if (atomic_load(&listener->own_fd) == fd)
-        atomic_store(&listener->own_fd, moved);
-    if (atomic_load(&listener->channel_fd) == fd)
-        atomic_store(&listener->channel_fd, moved);
-    fdmap_clear(fd);
 }
 
 void vlisten_close_hidden(_Atomic int *hidden_fd)
@@ -115,7 +88,7 @@ static struct vlisten *reserve(void)
     for (unsigned i = 0; i < VLISTEN_MAX; i++) {
         struct vlisten *listener = &vlisten_table[atomic_fetch_add(&next, 1) % VLISTEN_MAX];
         int free_refs = 0;
-        if (atomic_compare_exchange_strong(&listener->refs, &free_refs, CHANGING))
+        if (atomic_compare_exchange_strong(&listener->refs, &free_refs, VLISTEN_CHANGING))
             return listener;
     }
     return NULL;
@@ -176,70 +149,10 @@ void vlisten_wake_broker(struct vlisten *listener)
     vlisten_tell(listener, &wake, sizeof wake);
 }
 
-/* Exactly one of several threads that close at once is the last. The record is not free before it
- * has been cleared. */
-static bool take_last_ref(struct vlisten *listener)
-{
-    int refs = atomic_load(&listener->refs);
-
-    while (refs > 0 &&
-           !atomic_compare_exchange_weak(&listener->refs, &refs, refs == 1 ? CHANGING : refs - 1))
-        ;
-    return refs == 1;
-}
-
-void vlisten_drop_ref(struct vlisten *listener, int fd)
-{
-    struct wire_head goodbye;
-    int used_last = fd;
-
-    atomic_compare_exchange_strong(&listener->fd, &used_last, -1);
-    if (!take_last_ref(listener))
-        return;
-    atomic_store(&listener->fd, fd);
-    if (atomic_fetch_sub(&listener->board->worker.holders, 1) == 1) {
-        wait_forget_registration(fd);
-        wire_head_init(&goodbye, WIRE_CLOSE);
-        vlisten_tell(listener, &goodbye, sizeof goodbye);
-    }
-    vlisten_release(listener);
-}
-
 bool vlisten_has_fd(const struct vlisten *listener, int fd)
 {
     struct fdmap_entry entry = fdmap_get(fd);
     return entry.kind == FDMAP_LISTENER && entry.index == vlisten_index(listener);
-}
-
-bool vlisten_must_settle(struct vlisten *listener)
-{
-    return board_has_flag(listener->board, BOARD_EXACT) && atomic_load(&listener->refs) == 1 &&
-           atomic_load(&listener->board->worker.holders) == 1;
-}
-
-/* Any question will do: the broker looks at the end of a channel before it answers a later one. */
-void vlisten_settle(void)
-{
-    struct wire_attach question = {.auth = env.auth};
-    int saved = errno;
-    int link_fd = link_open_within(SETTLE_MS);
-
-    if (link_fd >= 0) {
-        struct pollfd answer = {.fd = link_fd, .events = POLLIN};
-        wire_head_init(&question.head, WIRE_ATTACH);
-        if (fdpass_send(link_fd, &question, sizeof question, -1, MSG_DONTWAIT) == 0)
-            NEXT(poll)(&answer, 1, SETTLE_MS);
-        NEXT(close)(link_fd);
-    }
-    errno = saved;
-}
-
-void vlisten_release(struct vlisten *listener)
-{
-    wait_forget_listener(vlisten_index(listener));
-    /* others hold the file: closing would not remove it from epoll */
-    if (attend_release(listener))
-        vlisten_finish_release(listener);
 }
 
 void vlisten_finish_release(struct vlisten *listener)
@@ -251,121 +164,35 @@ void vlisten_finish_release(struct vlisten *listener)
     atomic_store(&listener->refs, 0);
 }
 
-int vlisten_shutdown(struct vlisten *listener, int fd, int how)
-{
-    struct wire_head goodbye;
-
-    if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING)) {
-        errno = ENOTCONN;
-        return -1;
-    }
-    if (how == SHUT_WR)
-        return 0; /* tcp(7): a listening socket has nothing to write */
-    attend_end(listener);
-    atomic_fetch_or(&listener->board->worker.flags, BOARD_SHUT);
-    atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_LISTENING);
-    wire_head_init(&goodbye, WIRE_CLOSE);
-    atomic_store(&listener->fd, fd);
-    vlisten_tell(listener, &goodbye, sizeof goodbye);
-    if (atomic_load(&listener->direct) && !prefork_end(listener, fd))
-        return 0;
-    return NEXT(shutdown)(fd, SHUT_RDWR);
-}
-
 void vlisten_on_fork(void)
 {
     atomic_store(&owner_pid, getpid());
     fdmap_forget_connections();
 }
 
-/* --- recognising a channel by its peer's name --- */
-
-static struct vlisten *find_channel(uint64_t channel)
+int vlisten_adopt(struct vlisten *listener, int conn_fd)
 {
-    for (unsigned i = 0; i < VLISTEN_MAX; i++)
-        if (atomic_load(&vlisten_table[i].refs) > 0 && vlisten_table[i].channel == channel)
-            return &vlisten_table[i];
-    return NULL;
+    fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
+    fdroom_note(conn_fd);
+    board_set_worker_flag(listener->board, BOARD_CROWDED, fdroom_is_crowded());
+    if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
+        atomic_store(&vlisten_has_accepted, true);
+    return conn_fd;
 }
 
-static struct vlisten *attach(int fd, uint64_t channel)
+void vlisten_tell_listening(struct vlisten *listener, int backlog)
 {
-    struct wire_attach request = {.auth = env.auth, .channel = channel};
-    struct link_grant grant;
-    int link_fd = link_open();
+    struct wire_listen message = {.backlog = backlog};
 
-    if (link_fd < 0)
-        return NULL;
-    wire_head_init(&request.head, WIRE_ATTACH);
-    int result = link_ask(link_fd, &request, sizeof request, fd, &grant);
-    NEXT(close)(link_fd);
-    if (result < 0)
-        return NULL;
-    struct vlisten *listener = grant.verdict == WIRE_SHARED ? vlisten_create(&grant) : NULL;
-    if (listener) {
-        vlisten_set_nonblock(listener, NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK);
-        atomic_store(&listener->fd, fd);
-        fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
-        atomic_store(&vlisten_has_recognised, true);
-    } else if (grant.verdict == WIRE_SHARED) {
-        link_grant_refuse(&grant, fd);
-    }
-    link_grant_finish(&grant);
-    return listener;
+    vlisten_mark_listening(listener);
+    wire_head_init(&message.head, WIRE_LISTEN);
+    vlisten_tell(listener, &message, sizeof message);
 }
 
-static bool get_channel(int fd, uint64_t *channel)
+void vlisten_tell_closed(struct vlisten *listener)
 {
-    struct sockaddr_un name;
-    socklen_t len = sizeof name;
+    struct wire_head goodbye;
 
-    return NEXT(getpeername)(fd, (struct sockaddr *)&name, &len) == 0 &&
-           channel_name_parse(&name, len, channel);
-}
-
-bool vlisten_is_channel(int fd)
-{
-    uint64_t channel;
-    int saved = errno;
-    bool is = get_channel(fd, &channel);
-
-    errno = saved;
-    return is;
-}
-
-static struct vlisten *recognise(int fd)
-{
-    uint64_t channel;
-
-    if (!get_channel(fd, &channel)) {
-        struct vlisten *shared = errno == ENOTCONN ? prefork_recognise(fd) : NULL;
-        if (!shared)
-            fdmap_set(fd, FDMAP_FOREIGN, 0);
-        return shared;
-    }
-    struct vlisten *known = find_channel(channel);
-    if (!known)
-        return attach(fd, channel);
-    vlisten_add_ref(known, fd);
-    return known;
-}
-
-struct vlisten *vlisten_find_again(int fd)
-{
-    int saved = errno;
-    struct vlisten *listener = fdmap_get(fd).kind == FDMAP_HIDDEN ? NULL : recognise(fd);
-
-    errno = saved;
-    return listener;
-}
-
-struct vlisten *vlisten_find(int fd)
-{
-    struct fdmap_entry entry = fdmap_get(fd);
-
-    if (entry.kind == FDMAP_LISTENER)
-        return &vlisten_table[entry.index];
-    if (entry.kind != FDMAP_UNKNOWN || fd < 0)
-        return NULL;
-    return vlisten_find_again(fd);
+    wire_head_init(&goodbye, WIRE_CLOSE);
+    vlisten_tell(listener, &goodbye, sizeof goodbye);
 }

@@ -19,10 +19,12 @@
 #include <sys/socket.h>
 
 #include "proto/scoreboard.h"
+#include "shim/base/fdmap.h"
 #include "shim/base/link.h"
 
-#define VLISTEN_MAX 256 /* fdmap.h has room for no more */
-#define VLISTEN_SEEN 64 /* records whose waiting is told; that of the others cannot be seen */
+#define VLISTEN_MAX 256       /* fdmap.h has room for no more */
+#define VLISTEN_CHANGING (-1) /* refs of a record that is being made or released */
+#define VLISTEN_SEEN 64       /* records whose waiting is told; that of the others cannot be seen */
 
 struct vlisten {
     _Atomic int refs; /* fds of the program in this process that refer to it; 0: free; -1: being
@@ -67,16 +69,12 @@ static inline void vlisten_note_connection_closed(struct vlisten *listener)
     board_set_worker_flag(listener->board, BOARD_CROWDED, false);
 }
 
-/* The record of fd, or NULL when it is not a shared listener. A system call only for an fd never
- * seen before. */
-struct vlisten *vlisten_find(int fd);
-
-/* As vlisten_find, but asks the kernel although the table says no; for calls that have failed in a
- * way that tells. */
-struct vlisten *vlisten_find_again(int fd);
-
-/* What the kernel says, whatever the table says; makes no record. */
-bool vlisten_is_channel(int fd);
+/* The record of fd as the table has it, or NULL. No system call; see recognise.h. */
+static inline struct vlisten *vlisten_known(int fd)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+    return entry.kind == FDMAP_LISTENER ? &vlisten_table[entry.index] : NULL;
+}
 
 /* The listening socket itself. */
 static inline int vlisten_real_fd(struct vlisten *listener, int fd)
@@ -101,6 +99,18 @@ static inline bool vlisten_is_shut_down(struct vlisten *listener)
     return (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) != 0;
 }
 
+static inline void vlisten_mark_listening(struct vlisten *listener)
+{
+    atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_SHUT);
+    atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
+}
+
+/* Whether its canonical socket is in an epoll fd of the program as well, see attend.h. */
+static inline bool vlisten_attends(struct vlisten *listener)
+{
+    return atomic_load_explicit(&listener->attended_epoll, memory_order_relaxed) > 0;
+}
+
 static inline unsigned vlisten_index(const struct vlisten *listener)
 {
     return (unsigned)(listener - vlisten_table);
@@ -112,32 +122,6 @@ static inline uint64_t vlisten_bit(unsigned index)
     return index < VLISTEN_SEEN ? UINT64_C(1) << index : 0;
 }
 
-/* --- claim.c: from bind to listen --- */
-
-enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED, CLAIM_UNANSWERED };
-
-/*
- * bind(fd, addr, len). CLAIM_NATIVE: not shared, the caller binds natively. CLAIM_FAILED: errno is
- * what bind(2) gave in the broker; EADDRNOTAVAIL with a line on fd 2 when the broker cannot be
- * reached.
- */
-enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len);
-
-/* listen(fd, backlog); 0, or -1 with the errno of listen(2). */
-int claim_listen(struct vlisten *listener, int fd, int backlog);
-
-/* The program listens, whether it said so or was given a socket that does. */
-void claim_tell_listening(struct vlisten *listener, int backlog);
-
-/* connect() on a bound fd: it is a client after all. The socket becomes the program's own again; 0,
- * or -1 as bind(2). */
-int claim_abandon(struct vlisten *listener, int fd);
-
-/* Whom SIGIO is for, and which signal it is. Borrows both. */
-void claim_copy_async(int from_fd, int to_fd);
-
-/* --- vlisten.c --- */
-
 /* Whether there is no room for one more record: what is bound now stays native. */
 bool vlisten_is_full(void);
 
@@ -145,42 +129,30 @@ bool vlisten_is_full(void);
  * the rest. */
 struct vlisten *vlisten_create(struct link_grant *grant);
 
-/* One more, or one less, fd of the program refers to it. Before the last one is closed the broker
- * is told. */
+/* One more fd of the program refers to it; see close.h for one less. */
 void vlisten_add_ref(struct vlisten *listener, int fd);
-void vlisten_drop_ref(struct vlisten *listener, int fd);
+
+/* Notes a connection that was accepted from it (conn_fd, the program's from now on); returns it. */
+int vlisten_adopt(struct vlisten *listener, int conn_fd);
 
 /* Whether fd still means it: another thread may close it under a blocked accept, and use the number
  * again. */
 bool vlisten_has_fd(const struct vlisten *listener, int fd);
 
-/* After the close itself, where the broker promises that what is closed is gone: waits until it has
- * seen that, for 200 ms at most, or three times that if it does not even accept. */
-void vlisten_settle(void);
-
-/* Whether the fd that is about to be closed wants vlisten_settle() afterwards. */
-bool vlisten_must_settle(struct vlisten *listener);
-
-/* No fd of the program refers to it any more: frees the record. */
-void vlisten_release(struct vlisten *listener);
-
-/* The second half of it, see attend_release(). */
+/* No fd of the program refers to it any more, and nothing waits for it: frees the record. */
 void vlisten_finish_release(struct vlisten *listener);
 
 /* Sends a message without fd on the channel; fire and forget. */
 void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes);
 void vlisten_wake_broker(struct vlisten *listener);
 
-/* shutdown(2) with a valid how: this worker stops listening, the others do not notice. */
-int vlisten_shutdown(struct vlisten *listener, int fd, int how);
+/* The program listens, whether it said so or was given a socket that does; it listens no more. */
+void vlisten_tell_listening(struct vlisten *listener, int backlog);
+void vlisten_tell_closed(struct vlisten *listener);
 
 /* A copy of fd on a high number that the program does not see, close-on-exec, or -1. Borrows fd. */
 int vlisten_hide_fd(int fd, unsigned index);
 void vlisten_close_hidden(_Atomic int *hidden_fd);
-
-/* The program is about to put something of its own on a hidden number: the hidden file moves to
- * another. */
-void vlisten_move_hidden(int fd, unsigned index);
 
 /* pthread_atfork: child. */
 void vlisten_on_fork(void);
@@ -193,19 +165,5 @@ bool vlisten_is_owner(void);
 /* pthread_atfork: prepare. And when there is no child after all. */
 void vlisten_before_fork(void);
 void vlisten_on_fork_failure(void);
-
-/* --- accept.c --- */
-
-/* accept4(2); blocks in libc's recvmsg only. */
-int vlisten_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                   int flags);
-
-/* SO_RCVTIMEO of this socket, in milliseconds as poll(2) takes it; -1: none. */
-int vlisten_accept_timeout_ms(int fd);
-
-/* accept4(2) on the canonical socket. EINVAL: it was shut down, for this program or for the whole
- * pool. */
-int vlisten_take_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                          int flags);
 
 #endif

@@ -136,7 +136,7 @@ void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
 {
     bool wanted = board_has_flag(listener->board, BOARD_ATTEND);
 
-    if (attend_is_on(listener)) {
+    if (vlisten_attends(listener)) {
         if (!wanted)
             attend_end(listener);
         else if (board_starving(listener->board) != BOARD_FED && !direct_is_free(listener))

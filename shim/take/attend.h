@@ -15,11 +15,6 @@
 
 #include "shim/record/vlisten.h"
 
-static inline bool attend_is_on(struct vlisten *listener)
-{
-    return atomic_load_explicit(&listener->attended_epoll, memory_order_relaxed) > 0;
-}
-
 /* Before a wait on epoll_fd, in which the listener is registered under the number set: begins or
  * ends. No system call where nothing changes. */
 void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set);

@@ -4,7 +4,6 @@
 #include <poll.h>
 
 #include "shim/base/next.h"
-#include "shim/take/attend.h"
 
 /* How often to look in vain, after a success, before the broker is left to it again. */
 #define LOOKS 8
@@ -50,7 +49,7 @@ static bool has_few_connections(struct vlisten *listener)
  * Under load the next connection is often there before the broker has run. A worker that has none
  * open is what the broker would pick, so it may look for itself; only while that pays.
  */
-static bool may_look(struct vlisten *listener)
+bool direct_may_look(struct vlisten *listener)
 {
     return atomic_load_explicit(&listener->looks, memory_order_relaxed) > 0 &&
            has_flag(listener, BOARD_LOOK) && has_few_connections(listener) &&
@@ -64,7 +63,7 @@ static bool look(struct vlisten *listener)
     return NEXT(poll)(&canonical, 1, 0) == 1 && canonical.revents == POLLIN;
 }
 
-static bool look_once_less(struct vlisten *listener)
+bool direct_look(struct vlisten *listener)
 {
     if (look(listener))
         return true;
@@ -79,32 +78,6 @@ bool direct_is_free(struct vlisten *listener)
            open_connections(listener) == 0 && direct_is_permitted(listener);
 }
 
-/* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
- * attends: also one that has connections by now. */
-static bool is_still_free(struct vlisten *listener, enum board_starving starving)
-{
-    if (!attend_is_on(listener))
-        return direct_is_permitted(listener);
-    if (starving != BOARD_ASK && direct_is_free(listener)) {
-        attend_note_success(listener);
-        return true;
-    }
-    attend_yield(listener);
-    return false;
-}
-
-bool direct_should_try(struct vlisten *listener)
-{
-    enum board_starving starving = board_starving(listener->board);
-
-    if (vlisten_is_nonblock(listener))
-        return direct_was_told(listener) && is_still_free(listener, starving);
-    if (starving == BOARD_BACKLOG)
-        return direct_is_permitted(
-            listener); /* one is there: an accept4 that succeeds needs no look */
-    return starving == BOARD_FED && may_look(listener) && look_once_less(listener);
-}
-
 bool direct_is_possible(struct vlisten *listener)
 {
     enum board_starving starving = board_starving(listener->board);
@@ -114,19 +87,25 @@ bool direct_is_possible(struct vlisten *listener)
         return false;
     return starving == BOARD_BACKLOG
                ? has_few_connections(listener) && direct_is_permitted(listener)
-               : starving == BOARD_FED && !attend_is_on(listener) && may_look(listener);
+               : starving == BOARD_FED && !vlisten_attends(listener) && direct_may_look(listener);
 }
 
 bool direct_is_ready(struct vlisten *listener)
 {
     if (board_starving(listener->board) == BOARD_BACKLOG)
         return look(listener);
-    return look_once_less(listener);
+    return direct_look(listener);
 }
 
-void direct_note_success(struct vlisten *listener)
+int direct_take(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    atomic_store_explicit(&listener->looks, LOOKS, memory_order_relaxed);
+    int conn_fd = NEXT(accept4)(vlisten_real_fd(listener, fd), addr, len, flags);
+
+    if (conn_fd < 0)
+        return -1;
+    atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
+    atomic_store_explicit(&listener->looks, LOOKS, memory_order_relaxed); /* looking pays */
+    return vlisten_adopt(listener, conn_fd);
 }
 
 void direct_tell(struct vlisten *listener)

@@ -11,9 +11,6 @@
 
 #include "shim/record/vlisten.h"
 
-/* accept() is about to block: whether it should try the canonical socket first. */
-bool direct_should_try(struct vlisten *listener);
-
 /* Whether this worker may take one at all. No system call. */
 bool direct_is_permitted(struct vlisten *listener);
 
@@ -27,8 +24,17 @@ bool direct_is_possible(struct vlisten *listener);
 /* An event loop is about to wait with nothing else to do: whether a connection is there for it. */
 bool direct_is_ready(struct vlisten *listener);
 
-/* A connection was taken directly: looking pays. */
-void direct_note_success(struct vlisten *listener);
+/* Whether this worker may look into the backlog though nobody said that connections wait: it has
+ * none open, and looking has paid of late. No system call. */
+bool direct_may_look(struct vlisten *listener);
+
+/* Looks whether a connection is there. One system call; in vain it counts against the next looks.
+ */
+bool direct_look(struct vlisten *listener);
+
+/* accept4(2) on the canonical socket, and the only one. EINVAL: it was shut down, for this program
+ * or for the whole pool. */
+int direct_take(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len, int flags);
 
 /* The program of a non-blocking listener was told that a connection is there; true once for each
  * time it was told. */

@@ -6,16 +6,14 @@
 #include <sys/socket.h>
 
 #include "shim/base/next.h"
-#include "shim/base/retarget.h"
 #include "shim/take/attend.h"
+#include "shim/take/epoll_set.h"
 
 bool fall_back_show_canonical(struct vlisten *listener, int fd)
 {
-    int fds[RETARGET_MAX];
-
     if (atomic_exchange(&listener->direct, true))
         return false; /* another thread does it */
-    if (retarget(fd, atomic_load(&listener->shadow_fd), fds) >= 0)
+    if (epoll_set_retarget(fd, atomic_load(&listener->shadow_fd), FDMAP_UNKNOWN, 0) >= 0)
         return true;
     atomic_store(&listener->direct, false);
     return false;
@@ -36,7 +34,6 @@ void fall_back_to_canonical(struct vlisten *listener, int fd)
 
 bool fall_back_to_silence(struct vlisten *listener, int fd)
 {
-    int fds[RETARGET_MAX];
     int saved = errno;
 
     if (atomic_exchange(&listener->retired, true))
@@ -47,7 +44,7 @@ bool fall_back_to_silence(struct vlisten *listener, int fd)
     int silent_fd = NEXT(socket)(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (silent_fd >= 0 && vlisten_is_nonblock(listener))
         NEXT(fcntl)(silent_fd, F_SETFL, O_NONBLOCK);
-    bool done = silent_fd >= 0 && retarget(fd, silent_fd, fds) >= 0;
+    bool done = silent_fd >= 0 && epoll_set_retarget(fd, silent_fd, FDMAP_UNKNOWN, 0) >= 0;
     if (silent_fd >= 0)
         NEXT(close)(silent_fd);
     atomic_store(&listener->retired, done);

@@ -1,6 +1,6 @@
 /*
- * wait.c - hints of waiting. An epoll fd is known from epoll_ctl, or where that was not seen
- * (before bind, a raw system call) learnt from the accept that follows the wait.
+ * wait.c - hints of waiting. An epoll fd is known from epoll_ctl (epoll_set.h), or where that was
+ * not seen (a raw system call) learnt from the accept that follows the wait.
  */
 #include "shim/take/wait.h"
 
@@ -15,20 +15,9 @@
 #include "shim/take/announce.h"
 #include "shim/take/attend.h"
 #include "shim/take/direct.h"
+#include "shim/take/epoll_set.h"
 
-#define EPOLL_SETS 256
 #define GUESSES_TO_SKIP 255
-
-/* By index of FDMAP_EPOLL: the listeners that are registered in that epoll fd. */
-static _Atomic uint64_t epoll_sets[EPOLL_SETS];
-
-/* By the same index: how one of them was registered, so that its event can be told by us. */
-struct registration {
-    _Atomic int epoll_fd; /* plus 1; 0: none */
-    _Atomic int fd;
-    _Atomic uint64_t data;
-};
-static struct registration registrations[EPOLL_SETS];
 
 /* initial-exec: the default model would call __tls_get_addr, which may allocate. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
@@ -36,6 +25,7 @@ static struct registration registrations[EPOLL_SETS];
 THREAD_LOCAL uint64_t raised;
 THREAD_LOCAL int last_epoll_fd = -1;
 THREAD_LOCAL bool last_epoll_reported; /* something, and nothing was accepted since */
+THREAD_LOCAL unsigned first_listener;  /* to look at in the next turn */
 THREAD_LOCAL int guesses_to_skip;      /* accepts until a wrong guess is tried again */
 
 static void lower_all(void)
@@ -104,75 +94,8 @@ uint64_t wait_mask_select(int count, const fd_set *readable)
 
 uint64_t wait_mask_epoll(int epoll_fd)
 {
-    struct fdmap_entry entry = fdmap_get(epoll_fd);
-
     last_epoll_fd = epoll_fd;
-    if (entry.kind != FDMAP_EPOLL)
-        return 0;
-    return atomic_load_explicit(&epoll_sets[entry.index], memory_order_relaxed);
-}
-
-static int reserve_set(uint64_t mask)
-{
-    for (int i = 0; i < EPOLL_SETS; i++) {
-        uint64_t empty = 0;
-        if (atomic_compare_exchange_strong(&epoll_sets[i], &empty, mask))
-            return i;
-    }
-    return -1;
-}
-
-/* Whether fd is registered in epoll_fd: adding it once more is refused. Without events nobody is
- * woken meanwhile. */
-static bool is_registered(int epoll_fd, int fd)
-{
-    struct epoll_event nothing = {0};
-
-    if (NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_ADD, fd, &nothing) < 0)
-        return errno == EEXIST;
-    NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-    return false;
-}
-
-/* Returns the index of the set, or -1: there is no room. */
-static int add_to_set(int epoll_fd, struct fdmap_entry entry, uint64_t bit)
-{
-    if (entry.kind == FDMAP_EPOLL) {
-        atomic_fetch_or(&epoll_sets[entry.index], bit);
-        return (int)entry.index;
-    }
-    int set = reserve_set(bit);
-    if (set >= 0)
-        fdmap_set(epoll_fd, FDMAP_EPOLL, (unsigned)set);
-    return set;
-}
-
-/* Only what a readable listener means everywhere can be told: one-shot has a state in the kernel.
- */
-static bool can_be_told(const struct epoll_event *event)
-{
-    return (event->events & EPOLLIN) && !(event->events & EPOLLONESHOT);
-}
-
-void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll_event *event)
-{
-    uint64_t bit = listener_bit(fd);
-    struct fdmap_entry entry = fdmap_get(epoll_fd);
-    int set = -1;
-
-    if (!bit)
-        return;
-    attend_end(&vlisten_table[__builtin_ctzll(bit)]);
-    if (entry.kind == FDMAP_EPOLL) {
-        atomic_store(&registrations[entry.index].epoll_fd, 0);
-        atomic_fetch_and(&epoll_sets[entry.index], ~bit);
-    }
-    if (operation == EPOLL_CTL_DEL || !(event->events & EPOLLIN) ||
-        (set = add_to_set(epoll_fd, entry, bit)) < 0 || !can_be_told(event))
-        return;
-    atomic_store(&registrations[set].fd, fd);
-    atomic_store(&registrations[set].data, event->data.u64);
-    atomic_store(&registrations[set].epoll_fd, epoll_fd + 1);
+    return epoll_set_listeners(epoll_set_of(epoll_fd));
 }
 
 /* Whether connections wait for any of them, in the backlog or in the broker's care. */
@@ -194,55 +117,37 @@ static void note_visit(uint64_t listeners)
                                   memory_order_relaxed);
 }
 
-/* The listener that can be told readable in this epoll fd, or NULL. */
-static struct vlisten *find_registered(int epoll_fd, const struct registration *registration)
-{
-    int fd = atomic_load_explicit(&registration->fd, memory_order_relaxed);
-    struct fdmap_entry entry = fdmap_get(fd);
-    int saved = errno;
-
-    bool known =
-        atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) == epoll_fd + 1 &&
-        entry.kind == FDMAP_LISTENER && is_registered(epoll_fd, fd);
-    errno = saved;
-    return known ? &vlisten_table[entry.index] : NULL;
-}
-
 /* Only where the epoll_ctl was seen is it known what the event must look like. */
-static void consider_attending(int epoll_fd)
+static void consider_attending(int epoll_fd, uint64_t listeners)
 {
-    struct fdmap_entry entry = fdmap_get(epoll_fd);
-    struct registration *registration = &registrations[entry.index];
+    int set = epoll_set_of(epoll_fd);
+    struct epoll_event event;
 
-    if (atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) != epoll_fd + 1)
-        return;
-    struct fdmap_entry listener =
-        fdmap_get(atomic_load_explicit(&registration->fd, memory_order_relaxed));
-    if (listener.kind == FDMAP_LISTENER)
-        attend_consider(&vlisten_table[listener.index], epoll_fd, entry.index);
+    for (uint64_t rest = listeners; rest; rest &= rest - 1) {
+        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
+        if (epoll_set_find(set, listener, false, &event))
+            attend_consider(listener, epoll_fd, (unsigned)set);
+    }
 }
 
 /* False: the program knows of no such listener in this epoll fd any more; or another process that
  * shares it attends, and this one may not take. */
 static bool translate(int epoll_fd, struct epoll_event *event)
 {
-    struct vlisten *marked, *listener;
+    struct vlisten *listener;
     unsigned set;
 
-    if (!attend_is_mark(event->data.u64, &marked, &set))
+    if (!attend_is_mark(event->data.u64, &listener, &set))
         return true;
-    listener = find_registered(epoll_fd, &registrations[set]);
-    if (!listener) {
-        attend_remove(marked, epoll_fd);
+    if (!epoll_set_find((int)set, listener, true, event)) {
+        attend_remove(listener, epoll_fd);
         return false;
     }
-    if (!attend_is_on(listener) && !direct_is_permitted(listener)) {
+    if (!vlisten_attends(listener) && !direct_is_permitted(listener)) {
         attend_yield_for(listener, epoll_fd);
         return false;
     }
     direct_tell(listener);
-    event->events = EPOLLIN;
-    event->data.u64 = atomic_load_explicit(&registrations[set].data, memory_order_relaxed);
     return true;
 }
 
@@ -250,16 +155,12 @@ static bool translate(int epoll_fd, struct epoll_event *event)
 static int find_event(int epoll_fd, struct vlisten *listener, const struct epoll_event *events,
                       int count)
 {
-    struct fdmap_entry entry = fdmap_get(epoll_fd);
-    struct registration *registration = &registrations[entry.index];
+    struct epoll_event expected;
     int i = 0;
 
-    if (atomic_load_explicit(&registration->epoll_fd, memory_order_relaxed) != epoll_fd + 1 ||
-        atomic_load_explicit(&registration->fd, memory_order_relaxed) !=
-            atomic_load_explicit(&listener->fd, memory_order_relaxed))
+    if (!epoll_set_find(epoll_set_of(epoll_fd), listener, false, &expected))
         return -1;
-    uint64_t data = atomic_load_explicit(&registration->data, memory_order_relaxed);
-    while (i < count && events[i].data.u64 != data)
+    while (i < count && events[i].data.u64 != expected.data.u64)
         i++;
     return i;
 }
@@ -308,11 +209,21 @@ int wait_translate(int epoll_fd, struct epoll_event *events, int count)
     return announce_all(epoll_fd, events, kept);
 }
 
-static struct epoll_event event_of(const struct registration *registration)
+/* A connection that one of these listeners may take past the broker: its event. Each time another
+ * listener comes first. */
+static bool find_connection(int set, uint64_t listeners, struct epoll_event *event)
 {
-    return (struct epoll_event){
-        .events = EPOLLIN,
-        .data.u64 = atomic_load_explicit(&registration->data, memory_order_relaxed)};
+    for (unsigned i = 0; i < VLISTEN_SEEN; i++) {
+        unsigned index = (first_listener + i) % VLISTEN_SEEN;
+        struct vlisten *listener = &vlisten_table[index];
+        if ((listeners & vlisten_bit(index)) && direct_is_possible(listener) &&
+            epoll_set_find(set, listener, true, event) && direct_is_ready(listener)) {
+            direct_tell(listener);
+            first_listener = index + 1;
+            return true;
+        }
+    }
+    return false;
 }
 
 /*
@@ -324,47 +235,33 @@ static struct epoll_event event_of(const struct registration *registration)
  */
 int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max)
 {
+    struct epoll_event event;
+
     if (listeners)
-        consider_attending(epoll_fd);
+        consider_attending(epoll_fd, listeners);
     if (!is_wanted(listeners))
         return 0;
     note_visit(listeners);
     int ready = wait_translate(epoll_fd, events, NEXT(epoll_wait)(epoll_fd, events, max, 0));
-    struct fdmap_entry entry = fdmap_get(epoll_fd);
-    if (ready != 0 || entry.kind != FDMAP_EPOLL)
+    if (ready != 0 || !userptr_is_writable(events, sizeof *events, USERPTR_WAIT) ||
+        !find_connection(epoll_set_of(epoll_fd), listeners, &event))
         return ready;
-    struct registration *registration = &registrations[entry.index];
-    struct vlisten *listener = find_registered(epoll_fd, registration);
-    if (!listener || !direct_is_possible(listener) || !direct_is_ready(listener) ||
-        !userptr_is_writable(events, sizeof *events, USERPTR_WAIT))
-        return 0;
-    direct_tell(listener);
-    events[0] = event_of(registration);
+    events[0] = event;
     return 1;
 }
 
 static bool is_seen(int epoll_fd, uint64_t listener)
 {
-    struct fdmap_entry entry = fdmap_get(epoll_fd);
-
-    return entry.kind == FDMAP_EPOLL &&
-           (atomic_load_explicit(&epoll_sets[entry.index], memory_order_relaxed) & listener);
+    return (epoll_set_listeners(epoll_set_of(epoll_fd)) & listener) != 0;
 }
 
 void wait_learn(struct vlisten *listener, int fd)
 {
-    uint64_t bit = vlisten_bit(vlisten_index(listener));
-    struct fdmap_entry entry = fdmap_get(last_epoll_fd);
-
-    if (last_epoll_fd < 0 || !bit || is_seen(last_epoll_fd, bit))
+    if (last_epoll_fd < 0 || is_seen(last_epoll_fd, vlisten_bit(vlisten_index(listener))))
         return;
-    if (guesses_to_skip > 0) {
+    if (guesses_to_skip > 0)
         guesses_to_skip--;
-        return;
-    }
-    if (is_registered(last_epoll_fd, fd))
-        add_to_set(last_epoll_fd, entry, bit);
-    else
+    else if (!epoll_set_learn(last_epoll_fd, listener, fd))
         guesses_to_skip = GUESSES_TO_SKIP;
 }
 
@@ -380,35 +277,6 @@ bool wait_may_have_reported(struct vlisten *listener, int fd)
     wait_learn(listener, fd);
     errno = saved;
     return is_seen(last_epoll_fd, bit);
-}
-
-void wait_forget_listener(unsigned index)
-{
-    for (int i = 0; i < EPOLL_SETS; i++)
-        if (atomic_load_explicit(&epoll_sets[i], memory_order_relaxed))
-            atomic_fetch_and(&epoll_sets[i], ~vlisten_bit(index));
-}
-
-void wait_forget_registration(int fd)
-{
-    int saved = errno;
-
-    for (int i = 0; fd >= 0 && i < EPOLL_SETS; i++) {
-        int epoll_fd = atomic_load_explicit(&registrations[i].epoll_fd, memory_order_relaxed) - 1;
-        if (epoll_fd >= 0 && atomic_load(&registrations[i].fd) == fd)
-            NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-    }
-    errno = saved;
-}
-
-void wait_forget_epoll(unsigned index)
-{
-    struct fdmap_entry entry = fdmap_get(atomic_load(&registrations[index].fd));
-
-    if (entry.kind == FDMAP_LISTENER)
-        attend_end(&vlisten_table[entry.index]);
-    atomic_store(&registrations[index].epoll_fd, 0);
-    atomic_store(&epoll_sets[index], 0);
 }
 
 void wait_on_fork(void)

@@ -27,10 +27,6 @@ uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count);
 uint64_t wait_mask_select(int count, const fd_set *readable);
 uint64_t wait_mask_epoll(int epoll_fd);
 
-/* What epoll_ctl(2) has done, successfully. event as given to it, NULL is permitted with
- * EPOLL_CTL_DEL. */
-void wait_note_epoll_ctl(int epoll_fd, int operation, int fd, const struct epoll_event *event);
-
 /*
  * Before epoll_wait(epoll_fd, events, max, ...) blocks: what it may return at once, or 0 to go on.
  * A cancellation point.
@@ -50,16 +46,6 @@ void wait_learn(struct vlisten *listener, int fd);
 /* This thread is about to accept: its last epoll_wait reported something, and fd turns out to be
  * registered there. */
 bool wait_may_have_reported(struct vlisten *listener, int fd);
-
-/* The listener's record is free: nobody waits for it. */
-void wait_forget_listener(unsigned index);
-
-/* The last fd of a listener is about to be closed. The broker holds the file for a while: closing
- * alone would not take it out of the epoll fd, which might tell of it. */
-void wait_forget_registration(int fd);
-
-/* The epoll fd was closed. */
-void wait_forget_epoll(unsigned index);
 
 /* pthread_atfork child. */
 void wait_on_fork(void);

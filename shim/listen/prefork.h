@@ -6,8 +6,8 @@
  * for it, and then stays on: who still wants to block has that played by poll(2). The channel is
  * kept hidden meanwhile. Lock-free, errno and thread-safety as in vlisten.h.
  */
-#ifndef SSHIM_SHIM_ACCEPT_PREFORK_H
-#define SSHIM_SHIM_ACCEPT_PREFORK_H
+#ifndef SSHIM_SHIM_LISTEN_PREFORK_H
+#define SSHIM_SHIM_LISTEN_PREFORK_H
 
 #include <stdbool.h>
 
@@ -19,13 +19,6 @@ void prefork_begin(struct vlisten *listener, int fd);
 
 /* After exec: fd is a canonical socket that this process was given. The record of it, or NULL. */
 struct vlisten *prefork_recognise(int fd);
-
-/* accept4(2), with addr and len already checked; at_once: a wait has reported a connection, and if
- * another copy was faster this fails with ECONNABORTED instead of waiting. PREFORK_OVER: another
- * thread has put the channel back by shutdown(2). */
-#define PREFORK_OVER (-2)
-int prefork_accept(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                   int flags, bool at_once);
 
 /* shutdown(2): puts the channel back, on which the others' connections cannot be seen. False: there
  * is none. */

@@ -1,0 +1,28 @@
+/* close.h - what the end of a descriptor means for a shared listener. Keeps errno; thread-safe. */
+#ifndef SSHIM_SHIM_LISTEN_CLOSE_H
+#define SSHIM_SHIM_LISTEN_CLOSE_H
+
+#include <stdbool.h>
+
+#include "shim/record/vlisten.h"
+
+/* The program is about to close fd, which is this listener. Before its last one is closed the
+ * broker is told. */
+void close_listener_fd(struct vlisten *listener, int fd);
+
+/* No fd of the program refers to it any more: frees the record, now or when a thread that begins to
+ * attend has noticed. */
+void close_release(struct vlisten *listener);
+
+/* Whether the fd that is about to be closed wants close_settle() afterwards. */
+bool close_must_settle(struct vlisten *listener);
+
+/* After the close itself, where the broker promises that what is closed is gone: waits until it has
+ * seen that, for 200 ms at most, or three times that if it does not even accept. */
+void close_settle(void);
+
+/* The program is about to put something of its own on a hidden number: the hidden file moves to
+ * another. */
+void close_move_hidden(int fd, unsigned index);
+
+#endif

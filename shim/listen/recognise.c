@@ -1,0 +1,102 @@
+/* recognise.c - see recognise.h. */
+#include "shim/listen/recognise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/un.h>
+
+#include "proto/channel_name.h"
+#include "shim/base/env.h"
+#include "shim/base/fdmap.h"
+#include "shim/base/next.h"
+#include "shim/listen/prefork.h"
+
+static struct vlisten *find_channel(uint64_t channel)
+{
+    for (unsigned i = 0; i < VLISTEN_MAX; i++)
+        if (atomic_load(&vlisten_table[i].refs) > 0 && vlisten_table[i].channel == channel)
+            return &vlisten_table[i];
+    return NULL;
+}
+
+static struct vlisten *attach(int fd, uint64_t channel)
+{
+    struct wire_attach request = {.auth = env.auth, .channel = channel};
+    struct link_grant grant;
+    int link_fd = link_open();
+
+    if (link_fd < 0)
+        return NULL;
+    wire_head_init(&request.head, WIRE_ATTACH);
+    int result = link_ask(link_fd, &request, sizeof request, fd, &grant);
+    NEXT(close)(link_fd);
+    if (result < 0)
+        return NULL;
+    struct vlisten *listener = grant.verdict == WIRE_SHARED ? vlisten_create(&grant) : NULL;
+    if (listener) {
+        vlisten_set_nonblock(listener, NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK);
+        atomic_store(&listener->fd, fd);
+        fdmap_set(fd, FDMAP_LISTENER, vlisten_index(listener));
+        atomic_store(&vlisten_has_recognised, true);
+    } else if (grant.verdict == WIRE_SHARED) {
+        link_grant_refuse(&grant, fd);
+    }
+    link_grant_finish(&grant);
+    return listener;
+}
+
+static bool get_channel(int fd, uint64_t *channel)
+{
+    struct sockaddr_un name;
+    socklen_t len = sizeof name;
+
+    return NEXT(getpeername)(fd, (struct sockaddr *)&name, &len) == 0 &&
+           channel_name_parse(&name, len, channel);
+}
+
+bool recognise_is_channel(int fd)
+{
+    uint64_t channel;
+    int saved = errno;
+    bool is = get_channel(fd, &channel);
+
+    errno = saved;
+    return is;
+}
+
+static struct vlisten *ask_kernel(int fd)
+{
+    uint64_t channel;
+
+    if (!get_channel(fd, &channel)) {
+        struct vlisten *shared = errno == ENOTCONN ? prefork_recognise(fd) : NULL;
+        if (!shared)
+            fdmap_set(fd, FDMAP_FOREIGN, 0);
+        return shared;
+    }
+    struct vlisten *known = find_channel(channel);
+    if (!known)
+        return attach(fd, channel);
+    vlisten_add_ref(known, fd);
+    return known;
+}
+
+struct vlisten *recognise_again(int fd)
+{
+    int saved = errno;
+    struct vlisten *listener = fdmap_get(fd).kind == FDMAP_HIDDEN ? NULL : ask_kernel(fd);
+
+    errno = saved;
+    return listener;
+}
+
+struct vlisten *recognise_fd(int fd)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+
+    if (entry.kind == FDMAP_LISTENER)
+        return &vlisten_table[entry.index];
+    if (entry.kind != FDMAP_UNKNOWN || fd < 0)
+        return NULL;
+    return recognise_again(fd);
+}
