@@ -371,3 +371,28 @@ END
     all_answer 1
     stop_broker
 }
+
+@test "a worker that was ready and is killed is started again at once" {
+    start_broker -w 5 -- "$VICTIM" accept "$ADDR"
+    local slot
+    all_told() { [[ $(grep -c "was ended by signal 9" "$TMP/log") == 5 ]]; }
+    # shellcheck disable=SC2046
+    kill -KILL $(status_of '.workers[].pid')
+    wait_until all_told
+    # the broker fills a slot right after it has told of the end; a pause would be 75 ms or more
+    status_is '[.workers[] | select(.state == "backoff")] | length <= 1'
+    wait_until workers_ready 5
+    for slot in 0 1 2 3 4; do
+        status_is ".workers[$slot].restarts == 1"
+    done
+    stop_broker
+}
+
+@test "a broker that is ready says where: addresses and control socket" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    log_has "1 of 1 workers are ready on $ADDR; the control socket is $CONTROL"
+    stop_broker
+    start_broker -w 0
+    log_has "ready for servers that join by SSHIM_BROKER=$CONTROL"
+    stop_broker
+}

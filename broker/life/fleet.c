@@ -18,6 +18,7 @@
 #include "broker/life/slot.h"
 #include "broker/life/start.h"
 #include "broker/life/stop.h"
+#include "broker/pool/listener.h"
 
 #define RESPAWN_FIRST_MS 100
 #define RESPAWN_MAX_MS 30000
@@ -45,11 +46,37 @@ static void write_ready_fd(void)
     runtime.ready_fd = -1;
 }
 
+/* " on ADDRESS, ADDRESS"; what has no room is counted. */
+static void list_addresses(char *text, size_t size)
+{
+    char address[SOCKET_KEY_TEXT_MAX];
+    const struct listener *listener;
+    unsigned left_out = 0;
+    size_t used = 0;
+
+    text[0] = '\0';
+    TAILQ_FOREACH(listener, &listeners, all) {
+        socket_key_format(&listener->socket, &listener->bound, address);
+        if (used + strlen(address) + 32 > size)
+            left_out++;
+        else
+            used += (size_t)sprintf(text + used, "%s%s", used ? ", " : " on ", address);
+    }
+    if (left_out > 0)
+        snprintf(text + used, size - used, " and %u more", left_out);
+}
+
 static void tell_ready(void)
 {
+    char addresses[512];
+
     told_ready = true;
+    list_addresses(addresses, sizeof addresses);
     if (broker.config.workers > 0)
-        log_info("%u of %u workers are ready", broker.config.workers, broker.config.workers);
+        log_info("%u of %u workers are ready%s; the control socket is %s", broker.config.workers,
+                 broker.config.workers, addresses, broker.control_path);
+    else
+        log_info("ready for servers that join by SSHIM_BROKER=%s", broker.control_path);
     write_ready_fd();
 }
 
@@ -118,17 +145,18 @@ static bool was_of_use(const struct worker *worker)
 }
 
 /*
- * 100 ms doubling to 30 s, plus or minus a quarter; slot->failures does not count this end yet. A
- * worker that served something and crashed comes back within half a second; one that served and
- * ended by itself (socat, nc) comes back at once.
+ * 100 ms doubling to 30 s, plus or minus a quarter; slot->failures does not count this end yet. At
+ * the first end of one that was ready nothing says that the program is broken: no delay. A worker
+ * that served something and crashed comes back within half a second; one that served and ended by
+ * itself (socat, nc) comes back at once.
  */
-static int64_t delay_ms(const struct slot *slot, bool served, bool ended_well)
+static int64_t delay_ms(const struct slot *slot, bool was_ready, bool served, bool ended_well)
 {
     int64_t limit_ms = served ? RESPAWN_SERVED_MAX_MS : RESPAWN_MAX_MS;
     unsigned doublings = slot->failures;
     int64_t delay = (int64_t)RESPAWN_FIRST_MS << (doublings < 10 ? doublings : 10);
 
-    if (served && ended_well)
+    if ((served && ended_well) || (was_ready && slot->failures == 0))
         return 0;
     if (delay > limit_ms)
         delay = limit_ms;
@@ -252,7 +280,7 @@ static void refill(struct slot *slot, const struct worker *last, const char *how
         slot->failures = 0;
         slot->reported = false;
     }
-    int64_t delay = delay_ms(slot, of_use, ended_well);
+    int64_t delay = delay_ms(slot, last->state == WORKER_READY, of_use, ended_well);
     if (of_use && ended_well) {
         slot->failures = 0;
     } else {
@@ -313,7 +341,7 @@ void fleet_fill(struct slot *slot)
     if (slot->worker)
         return;
     log_error("cannot start worker %u: %s; trying again", slot->id, strerror(errno));
-    respawn_after(slot, delay_ms(slot, false, false));
+    respawn_after(slot, delay_ms(slot, false, false, false));
     slot->failures++;
 }
 
