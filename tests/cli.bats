@@ -226,9 +226,9 @@ refuses() {
 
 @test "status and stop without a running instance say so" {
     mkdir "$TMP/xdg"
-    XDG_RUNTIME_DIR=$TMP/xdg refuses 1 "no instance is running" status
+    XDG_RUNTIME_DIR=$TMP/xdg refuses 3 "no instance is running" status
     XDG_RUNTIME_DIR=$TMP/xdg refuses 1 "no instance is running" stop
-    refuses 1 "$CONTROL" status --control "$CONTROL"
+    refuses 3 "$CONTROL" status --control "$CONTROL"
 }
 
 @test "with two running instances status lists them" {

@@ -28,7 +28,7 @@ sums_agree() {
 @test "the JSON document has exactly the fields of the manual" {
     start_broker -w 2 --name web -- "$VICTIM" accept "$ADDR"
     probe 4
-    status_is '(keys == ["listeners", "longest_turn_ms", "name", "pid", "state", "workers"])
+    status_is '(keys == ["listeners", "longest_turn_ms", "name", "pid", "ready", "state", "wanted", "workers"])
         and (.workers | map(keys == ["accepted", "active", "pid", "restarts", "slot", "state", "uptime_s"]) | all)
         and (.listeners | map(keys == ["accepted", "address", "backlog", "connections", "direct", "handed", "lost", "queued", "recalled", "shut_downs",
             "taken", "untaken"]) | all)'
@@ -47,7 +47,7 @@ sums_agree() {
     probe 4
     run "$SSHIM" status --control "$CONTROL"
     [[ $status == 0 ]]
-    [[ $output == *"web (pid $BROKER) is ready"* ]]
+    [[ $output == *"web (pid $BROKER) is ready: 2 of 2 workers are ready"* ]]
     [[ $output == *"LISTENER"*"BACKLOG"*"QUEUED"*"ACCEPTED"* ]]
     [[ $output == *"$ADDR"* ]]
     [[ $output == *"SLOT"*"PID"*"STATE"*"RESTARTS"*"UPTIME"* ]]
@@ -166,4 +166,57 @@ END
     status_is '(.workers | length) == 100'
     [[ $("$SSHIM" status --control "$CONTROL" | grep -Ec '^ +[0-9]+ +[0-9]+ ') == 100 ]]
     stop_broker
+}
+
+# state_is STATE READY WANTED EXIT: what both forms of status say, and their exit code.
+state_is() {
+    local code=0 text
+    text=$("$SSHIM" status --json --control "$CONTROL") || code=$?
+    [[ $code == "$4" ]] && jq -e "[.state, .ready, .wanted] == [\"$1\", $2, $3]" <<<"$text" >/dev/null || return 1
+    code=0
+    text=$("$SSHIM" status --control "$CONTROL") || code=$?
+    [[ $code == "$4" && $text == *"is $1: $2 of $3 workers are ready"* ]]
+}
+
+# A server that waits while $TMP/wait is there, and fails while $TMP/fail or $TMP/fail-ID is.
+moody() {
+    cat >"$TMP/moody" <<EOF
+#!/bin/sh
+while [ -e "$TMP/wait" ]; do sleep 0.05; done
+[ ! -e "$TMP/fail" ] && [ ! -e "$TMP/fail-\$SSHIM_WORKER_ID" ] || exit 1
+exec "$VICTIM" accept "$ADDR"
+EOF
+    chmod 755 "$TMP/moody"
+}
+
+@test "state and exit code tell starting, ready, degraded, failing, restarting and stopping" {
+    moody
+    touch "$TMP/wait"
+    launch_broker -w 2 --grace 60 -- "$TMP/moody"
+    wait_until state_is starting 0 2 0
+    rm "$TMP/wait"
+    wait_until state_is ready 2 2 0
+    touch "$TMP/fail-1"
+    kill -KILL "$(worker_pid 1)"
+    wait_until state_is degraded 1 2 1
+    touch "$TMP/fail"
+    kill -KILL "$(worker_pid 0)"
+    wait_until state_is failing 0 2 3
+    rm "$TMP/fail" "$TMP/fail-1"
+    wait_until state_is ready 2 2 0
+    touch "$TMP/wait"
+    kill -STOP "$(worker_pid 0)" # it does not hear of TERM
+    kill -HUP "$BROKER"
+    wait_until state_is restarting 2 2 0
+    kill -TERM "$BROKER"
+    wait_until status_is '.state == "stopping"'
+    local code=0
+    "$SSHIM" status --control "$CONTROL" || code=$?
+    [[ $code == 3 ]]
+    rm "$TMP/wait"
+    kill -TERM "$BROKER"
+    wait_for_broker
+    code=0
+    "$SSHIM" status --control "$CONTROL" || code=$?
+    [[ $code == 3 ]]
 }

@@ -142,7 +142,7 @@ started() { # COUNT of times
 @test "a second TERM kills at once" {
     start_broker -w 2 --grace 1000 -- "$VICTIM" accept --ignore-term "$ADDR"
     kill -TERM "$BROKER"
-    wait_until status_is '.state == "draining"'
+    wait_until status_is '.state == "stopping"'
     kill -TERM "$BROKER"
     wait_for_broker 15
     [[ $STATUS == 0 ]]

@@ -16,7 +16,8 @@
 #include "proto/fdpass.h"
 
 #define SUFFIX ".sock"
-#define DEADLINE_S 10 /* a broker that lives answers within milliseconds */
+#define NO_ANSWER (-1) /* in place of an exit code */
+#define DEADLINE_S 10  /* a broker that lives answers within milliseconds */
 
 /* 0: for ever. */
 static void set_deadline(int fd, int seconds)
@@ -137,13 +138,13 @@ static int receive_answer(int fd, enum wire_command_code code, const char *contr
             continue;
         if (got < 0 && errno == EAGAIN) {
             tell_silence(control_path);
-            return 1;
+            return NO_ANSWER;
         }
         if (got <= 0) {
             if (code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_UPGRADE)
                 return EXIT_STOPPED;
             log_error("the broker did not answer; it may belong to another user, see its log");
-            return 1;
+            return NO_ANSWER;
         }
         switch (wire_check(&message, (size_t)got, false)) {
         case WIRE_TEXT: fwrite(message.text.text, 1, (size_t)got - WIRE_TEXT_MIN, stdout); break;
@@ -151,7 +152,7 @@ static int receive_answer(int fd, enum wire_command_code code, const char *contr
         default:
             log_error(
                 "the broker speaks another version of the protocol; use the sshim that started it");
-            return 1;
+            return NO_ANSWER;
         }
     }
 }
@@ -175,36 +176,48 @@ static bool answers(const char *control_path)
     return !silent;
 }
 
+static bool is_status(enum wire_command_code code)
+{
+    return code == WIRE_COMMAND_STATUS || code == WIRE_COMMAND_STATUS_JSON;
+}
+
 static bool takes_long(enum wire_command_code code)
 {
     return code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_RESTART ||
            code == WIRE_COMMAND_UPGRADE;
 }
 
-int client_run(const struct config_target *target, enum wire_command_code code)
+static int ask(const struct config_target *target, enum wire_command_code code)
 {
     struct wire_command command = {
         .code = code, .argument = target->parallel | (target->no_wait ? WIRE_RESTART_NO_WAIT : 0)};
     char path[108];
 
     if (!resolve(target, path, sizeof path))
-        return 1;
+        return NO_ANSWER;
     if (takes_long(code) && !answers(path))
-        return 1;
+        return NO_ANSWER;
     int fd = client_connect(path);
     if (fd < 0) {
         log_error("cannot reach a broker at %s: %s; 'sshim status' without options lists what runs",
                   path, strerror(errno));
-        return 1;
+        return NO_ANSWER;
     }
     if (takes_long(code))
         set_deadline(fd, 0);
     wire_head_init(&command.head, WIRE_COMMAND);
-    int exit_code = 1;
+    int exit_code = NO_ANSWER;
     if (fdpass_send(fd, &command, sizeof command, -1, 0) == 0)
         exit_code = receive_answer(fd, code, path);
     else
         log_error("cannot ask the broker at %s: %s; see whether it runs", path, strerror(errno));
     close(fd);
     return exit_code;
+}
+
+int client_run(const struct config_target *target, enum wire_command_code code)
+{
+    int exit_code = ask(target, code);
+
+    return exit_code == NO_ANSWER ? (is_status(code) ? EXIT_STATUS_UNKNOWN : 1) : exit_code;
 }

@@ -5,7 +5,8 @@
 #include "broker/base/config.h"
 #include "proto/wire.h"
 
-/* Sends the command and prints what comes back. Returns the exit code. */
+/* Sends the command and prints what comes back. Returns the exit code: 3 for status and 1 for
+ * others when there is no answer. */
 int client_run(const struct config_target *target, enum wire_command_code code);
 
 /* Connects; the caller closes. What is sent and received then has 10 s (EAGAIN after that). -1 with

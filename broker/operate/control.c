@@ -19,7 +19,7 @@ static bool send_status(struct session *session, char *(*render)(size_t *len))
 
     if (!text)
         return false;
-    session_send_text(session, text, len, EXIT_STOPPED);
+    session_send_text(session, text, len, status_exit_code());
     return true; /* session_send_text closes it */
 }
 

@@ -10,6 +10,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/turn.h"
+#include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
@@ -105,14 +106,48 @@ static struct listener_view view_listener(const struct listener *listener)
     return view;
 }
 
-static const char *broker_state(void)
+static const char *const state_names[] = {
+#define X(name, text, exit_code) text,
+    STATUS_STATES(X)
+#undef X
+};
+
+static const int exit_codes[] = {
+#define X(name, text, exit_code) exit_code,
+    STATUS_STATES(X)
+#undef X
+};
+
+/* A worker that is missing is about to come, unless its slot has failed before. */
+static bool has_failed_slot(void)
 {
+    for (unsigned i = 0; i < broker.config.workers && i < slot_count(); i++) {
+        const struct slot *slot = slot_at(i);
+        bool is_ready = slot->worker && slot->worker->state == WORKER_READY;
+        if (!is_ready && slot->failures > 0)
+            return true;
+    }
+    return false;
+}
+
+static enum status_state pool_state(void)
+{
+    unsigned ready = slot_count_ready();
+
     if (stop_is_under_way())
-        return "draining";
-    for (unsigned i = 0; i < broker.config.workers; i++)
-        if (slot_at(i)->worker && slot_at(i)->worker->state == WORKER_READY)
-            return "ready";
-    return broker.config.workers == 0 ? "ready" : "starting";
+        return STATUS_STOPPING;
+    if (restart_is_under_way())
+        return STATUS_RESTARTING;
+    if (ready == broker.config.workers)
+        return STATUS_READY;
+    if (!has_failed_slot())
+        return STATUS_STARTING;
+    return ready > 0 ? STATUS_DEGRADED : STATUS_FAILING;
+}
+
+int status_exit_code(void)
+{
+    return exit_codes[pool_state()];
 }
 
 static void print_worker_row(FILE *out, const struct worker_view *view)
@@ -129,7 +164,8 @@ char *status_render_table(size_t *len)
 
     if (!out)
         return NULL;
-    fprintf(out, "%s (pid %d) is %s\n\n", broker.name, (int)getpid(), broker_state());
+    fprintf(out, "%s (pid %d) is %s: %u of %u workers are ready\n\n", broker.name, (int)getpid(),
+            state_names[pool_state()], slot_count_ready(), broker.config.workers);
     fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s %6s\n", "LISTENER", "BACKLOG", "QUEUED",
             "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
     TAILQ_FOREACH(listener, &listeners, all) {
@@ -198,7 +234,8 @@ char *status_render_json(size_t *len)
         return NULL;
     fputs("{\"name\":", out);
     print_json_string(out, broker.name);
-    fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"workers\":[", (int)getpid(), broker_state());
+    fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"workers\":[",
+            (int)getpid(), state_names[pool_state()], slot_count_ready(), broker.config.workers);
     json_comma = "";
     each_worker(print_json_worker, out);
     fputs("],\"listeners\":[", out);

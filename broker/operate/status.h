@@ -5,6 +5,24 @@
 
 #include <stddef.h>
 
+/* X(NAME, "word", exit code of sshim status): what the pool as a whole does. */
+#define STATUS_STATES(X)                                                                           \
+    X(STARTING, "starting", 0)     /* the missing workers are about to come */                     \
+    X(READY, "ready", 0)           /* as many as are wanted are ready */                           \
+    X(DEGRADED, "degraded", 1)     /* fewer are ready, and a worker that is missing has failed */  \
+    X(FAILING, "failing", 3)       /* the same, and none is ready */                               \
+    X(RESTARTING, "restarting", 0) /* a rolling restart is under way */                            \
+    X(STOPPING, "stopping", 3)     /* nothing new is served */
+
+enum status_state {
+#define X(name, text, exit_code) STATUS_##name,
+    STATUS_STATES(X)
+#undef X
+};
+
+/* What `sshim status` exits with now. */
+int status_exit_code(void);
+
 /* For a person. */
 char *status_render_table(size_t *len);
 
