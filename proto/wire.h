@@ -94,7 +94,7 @@ struct wire_claim {
     struct wire_auth auth;
     struct wire_address address;
     uint32_t flags; /* WIRE_CLAIM_* */
-    uint64_t ino;   /* with WIRE_CLAIM_BOUND: of the file; 0: not known. May be left out */
+    uint64_t ino;   /* with WIRE_CLAIM_BOUND and LOOK: of the file; 0: not known. May be left out */
 };
 #define WIRE_CLAIM_MIN offsetof(struct wire_claim, ino)
 #define WIRE_CLAIM_REUSEPORT                                                                       \
@@ -106,6 +106,9 @@ struct wire_claim {
           the path was in use */
 #define WIRE_CLAIM_REMOVE                                                                          \
     8u /* the fd is the folder, as with FOLDER; the peer is about to remove the socket file */
+#define WIRE_CLAIM_LOOK                                                                            \
+    16u /* the peer is about to connect to the address; the fd is that socket, or the folder as    \
+           with FOLDER */
 static_assert(sizeof(struct wire_claim) == 160, "wire_claim is 160 bytes");
 
 /* Worker: I hold the worker's end of this channel (after exec, or passed to me) and want its shadow

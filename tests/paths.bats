@@ -58,6 +58,64 @@ P
     [[ ! -e $TMP/server.sock ]]
 }
 
+# Looks by connect() whether somebody answers at any of the files, binds them all, and says what it saw.
+looking_server() {
+    cat >"$TMP/server.py" <<'P'
+import errno, os, select, socket, sys
+listeners = []
+for path in sys.argv[1:]:
+    with socket.socket(socket.AF_UNIX) as look:
+        error = look.connect_ex(path.replace("@", "\0"))
+    print(errno.errorcode.get(error, error), flush=True)
+    if not error:
+        sys.exit("another one is running")
+    if os.path.exists(path):
+        os.unlink(path)
+    listeners.append(socket.socket(socket.AF_UNIX))
+    listeners[-1].bind(path.replace("@", "\0"))
+    listeners[-1].listen(5)
+while True:
+    for ready in select.select(listeners, [], [])[0]:
+        connection, _ = ready.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(b"pid %d\n" % os.getpid())
+P
+    start_broker "$@" -- python3 "$TMP/server.py" "$TMP/server.sock" "$TMP/second.sock" "@sshim-test-$PORT"
+}
+
+@test "a server that looks by connect whether its files and names are free starts in each copy, and anew" {
+    looking_server -w 3
+    [[ $(grep -c ECONNREFUSED "$TMP/out") -ge 6 ]]
+    "$SSHIM" restart --control "$CONTROL"
+    workers_ready 3
+    ! grep -q "another one" "$TMP/log"
+    stop_broker
+}
+
+@test "a worker that listens reaches what the pool shares as a client, and so does a program that joined" {
+    cat >"$TMP/server.py" <<'P'
+import os, socket, sys, time
+address = sys.argv[1], int(sys.argv[2])
+if os.environ["SSHIM_WORKER_ID"] == "0":
+    listener = socket.create_server(address)
+else:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(sys.argv[3])
+    listener.listen(5)
+    while (error := socket.socket().connect_ex(address)):
+        time.sleep(0.01)
+    print("joined", error, flush=True)
+while True:
+    listener.accept()[0].close()
+P
+    start_broker -w 2 -- python3 "$TMP/server.py" "$HOST" "$PORT" "$TMP/server.sock"
+    wait_until grep -q "joined 0" "$TMP/out"
+    SSHIM_BROKER=$CONTROL LD_PRELOAD=$LIB python3 -c 'import socket, sys
+sys.exit(socket.socket().connect_ex((sys.argv[1], int(sys.argv[2]))))' "$HOST" "$PORT"
+    stop_broker
+}
+
 # Removes the file behind the back of all copies: where SSHIM_BROKER is missing the library does nothing.
 remove_unseen() {
     env -u SSHIM_BROKER rm "$TMP/server.sock"

@@ -95,6 +95,42 @@ bool address_overlaps(const struct address *a, const struct address *b)
            (is_any_host(a) || is_any_host(b) || address_equal(a, b));
 }
 
+/* What the kernel connects to: any host is the loopback, ::ffff:a.b.c.d is a.b.c.d. */
+static struct in6_addr destination(const struct address *address)
+{
+    struct in6_addr host = IN6ADDR_LOOPBACK_INIT;
+    in_addr_t v4 = htonl(INADDR_LOOPBACK);
+
+    if (address->storage.ss_family == AF_INET6) {
+        if (!IN6_IS_ADDR_UNSPECIFIED(&as_in6(address)->sin6_addr))
+            host = as_in6(address)->sin6_addr;
+        if (!IN6_IS_ADDR_V4MAPPED(&host))
+            return host;
+        memcpy(&v4, &host.s6_addr[12], sizeof v4);
+    } else if (as_in(address)->sin_addr.s_addr != htonl(INADDR_ANY)) {
+        v4 = as_in(address)->sin_addr.s_addr;
+    }
+    memset(&host, 0, sizeof host);
+    memset(&host.s6_addr[10], 0xff, 2);
+    memcpy(&host.s6_addr[12], v4 ? &v4 : &(in_addr_t){htonl(INADDR_LOOPBACK)}, sizeof v4);
+    return host;
+}
+
+bool address_reaches(const struct address *to, const struct address *bound, bool v6only)
+{
+    if (port_of(to) <= 0)
+        return address_equal(to, bound);
+    if (port_of(to) != port_of(bound))
+        return false;
+    struct in6_addr host = destination(to);
+    struct in6_addr bound_host = destination(bound);
+    bool is_v4 = IN6_IS_ADDR_V4MAPPED(&host);
+
+    if (!is_any_host(bound))
+        return IN6_ARE_ADDR_EQUAL(&host, &bound_host);
+    return bound->storage.ss_family == AF_INET ? is_v4 : !(is_v4 && v6only);
+}
+
 bool address_has_port_zero(const struct address *address)
 {
     return port_of(address) == 0;

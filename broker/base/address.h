@@ -25,6 +25,9 @@ bool address_equal(const struct address *a, const struct address *b);
 /* Whether they have a port in common, and one host or any host: one may keep the other from being
  * bound. */
 bool address_overlaps(const struct address *a, const struct address *b);
+/* Whether a connect to this address would come to a socket that is bound to the other; v6only: of
+ * that socket, where it is [::]. Connecting to any host means the loopback. */
+bool address_reaches(const struct address *to, const struct address *bound, bool v6only);
 bool address_has_port_zero(const struct address *address);
 /* Whether a is every address of the port that b has too: an IPv6 one may be of IPv4 as well. */
 bool address_is_wildcard_of(const struct address *a, const struct address *b);

@@ -8,11 +8,15 @@
 #include "broker/pool/closer.h"
 #include "broker/share/attach.h"
 #include "broker/share/claim.h"
+#include "broker/share/look.h"
 
 bool request_handle(struct session *session, const void *message, int type, int fd)
 {
     switch (type) {
-    case WIRE_CLAIM: return claim_handle(session, message, fd);
+    case WIRE_CLAIM:
+        if (((const struct wire_claim *)message)->flags & WIRE_CLAIM_LOOK)
+            return look_handle(session, message, fd);
+        return claim_handle(session, message, fd);
     case WIRE_ATTACH: return attach_handle(session, message, fd);
     case WIRE_COMMAND: return control_handle(session, message);
     default:

@@ -12,6 +12,7 @@
 #include "shim/listen/claim.h"
 #include "shim/listen/listen.h"
 #include "shim/listen/recognise.h"
+#include "shim/listen/look.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
 
@@ -122,8 +123,12 @@ SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
     int saved = errno;
     struct vlisten *listener = find(fd);
 
-    if (!listener)
-        return NEXT(connect)(fd, addr, len);
+    if (!listener) {
+        if (!env_managed() || !look_is_refused(fd, addr, len))
+            return NEXT(connect)(fd, addr, len);
+        errno = ECONNREFUSED;
+        return -1;
+    }
     if (atomic_load(&listener->own_fd) < 0) /* it listens: the kernel knows which error that is */
         return NEXT(connect)(vlisten_real_fd(listener, fd), addr, len);
     if (claim_abandon(listener, fd) < 0)

@@ -208,8 +208,38 @@ static void hosts_hash_without_ports(void)
     CHECK(address_hash_host(&path) == address_hash_host(&path));
 }
 
+static void a_connect_reaches(void)
+{
+    struct address any4 = ipv4("0.0.0.0", 80);
+    struct address any6 = ipv6("::", 80, sizeof(struct sockaddr_in6));
+    struct address local4 = ipv4("127.0.0.1", 80);
+    struct address other4 = ipv4("127.0.0.2", 80);
+    struct address local6 = ipv6("::1", 80, sizeof(struct sockaddr_in6));
+    struct address mapped = ipv6("::ffff:127.0.0.1", 80, sizeof(struct sockaddr_in6));
+    struct address port4 = ipv4("127.0.0.1", 81);
+
+    CHECK(address_reaches(&local4, &local4, false));
+    CHECK(address_reaches(&local4, &any4, false));
+    CHECK(address_reaches(&other4, &any4, false));
+    CHECK(address_reaches(&any4, &local4, false)); /* connect(0.0.0.0) is to the loopback */
+    CHECK(address_reaches(&any6, &local6, false));
+    CHECK(address_reaches(&mapped, &local4, false));
+    CHECK(address_reaches(&local4, &mapped, false));
+    CHECK(address_reaches(&mapped, &any4, false));
+    CHECK(address_reaches(&local4, &any6, false));
+    CHECK(address_reaches(&local6, &any6, true));
+    CHECK(!address_reaches(&local4, &any6, true));
+    CHECK(!address_reaches(&mapped, &any6, true));
+    CHECK(!address_reaches(&local6, &any4, false));
+    CHECK(!address_reaches(&local4, &other4, false));
+    CHECK(!address_reaches(&any4, &other4, false));
+    CHECK(!address_reaches(&port4, &local4, false));
+    CHECK(!address_reaches(&port4, &any4, false));
+}
+
 int main(void)
 {
+    unit_run("address: a connect reaches what the kernel says", a_connect_reaches);
     unit_run("a device is matched by its name, or by no name at all", a_device_is_matched_by_name);
     unit_run("address: it is written as a person would", is_formatted);
     unit_run("address: the longest path fits its text", longest_names_fit);

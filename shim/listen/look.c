@@ -1,0 +1,126 @@
+/* look.c - see look.h. Which connect() may be such a look; the broker decides. */
+#include "shim/listen/look.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "shim/base/env.h"
+#include "shim/base/link.h"
+#include "shim/base/next.h"
+#include "shim/base/userptr.h"
+#include "shim/listen/guard.h"
+#include "shim/listen/shareable.h"
+#include "shim/record/vlisten.h"
+
+#define ANSWER_MS 1000
+/* A server looks a few times; a program that never listens and goes on connecting is a client. */
+#define LOOKS_MAX 64
+
+static _Atomic unsigned looks;
+
+static bool is_local_v4(in_addr_t host)
+{
+    return (ntohl(host) >> 24) == IN_LOOPBACKNET || host == htonl(INADDR_ANY);
+}
+
+static bool is_local_v6(const struct in6_addr *host)
+{
+    in_addr_t mapped;
+
+    memcpy(&mapped, &host->s6_addr[12], sizeof mapped);
+    return IN6_IS_ADDR_LOOPBACK(host) || IN6_IS_ADDR_UNSPECIFIED(host) ||
+           (IN6_IS_ADDR_V4MAPPED(host) && is_local_v4(mapped));
+}
+
+static bool is_local(const struct sockaddr_storage *addr, socklen_t len)
+{
+    switch (addr->ss_family) {
+    case AF_INET:
+        return len >= sizeof(struct sockaddr_in) &&
+               is_local_v4(((const struct sockaddr_in *)addr)->sin_addr.s_addr);
+    case AF_INET6:
+        return len >= offsetof(struct sockaddr_in6, sin6_scope_id) &&
+               is_local_v6(&((const struct sockaddr_in6 *)addr)->sin6_addr);
+    case AF_UNIX:
+        return len > offsetof(struct sockaddr_un, sun_path) && len <= sizeof(struct sockaddr_un);
+    default: return false;
+    }
+}
+
+/* Whether this may be a look before a bind; the address is copied. A bad pointer is the kernel's to
+ * judge. */
+static bool may_be_look(int fd, const struct sockaddr *addr, socklen_t len,
+                        struct sockaddr_storage *copy)
+{
+    if (len < sizeof(sa_family_t) || len > sizeof *copy ||
+        !userptr_is_readable(addr, len, USERPTR_OTHER))
+        return false;
+    memset(copy, 0, sizeof *copy);
+    memcpy(copy, addr, len);
+    return is_local(copy, len) && shareable_option(fd, SO_TYPE) == SOCK_STREAM &&
+           shareable_option(fd, SO_DOMAIN) == copy->ss_family;
+}
+
+static bool ask(const struct wire_claim *claim, int fd)
+{
+    struct link_grant grant;
+    int link_fd = link_open_within(ANSWER_MS);
+
+    if (link_fd < 0)
+        return false;
+    bool refused = link_ask(link_fd, claim, sizeof *claim, fd, &grant) == 0 &&
+                   grant.verdict == WIRE_FAILED && grant.error == ECONNREFUSED;
+    link_grant_finish(&grant);
+    NEXT(close)(link_fd);
+    return refused;
+}
+
+static bool ask_about_name(int fd, const struct sockaddr_storage *addr, socklen_t len)
+{
+    struct wire_claim claim = {.auth = env.auth, .flags = WIRE_CLAIM_LOOK};
+
+    wire_head_init(&claim.head, WIRE_CLAIM);
+    claim.address.len_bytes = len < WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
+    memcpy(claim.address.bytes, addr, claim.address.len_bytes);
+    return ask(&claim, fd);
+}
+
+static bool ask_about_path(const struct sockaddr_un *addr, socklen_t len)
+{
+    char path[sizeof addr->sun_path + 1] = {0};
+    struct wire_claim claim;
+
+    memcpy(path, addr->sun_path, len - offsetof(struct sockaddr_un, sun_path));
+    uint64_t ino = guard_inode(AT_FDCWD, path);
+    int folder_fd = ino ? guard_claim(&claim, AT_FDCWD, path, WIRE_CLAIM_LOOK) : -1;
+    if (folder_fd < 0)
+        return false;
+    claim.ino = ino;
+    bool refused = ask(&claim, folder_fd);
+    NEXT(close)(folder_fd);
+    return refused;
+}
+
+bool look_is_refused(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct sockaddr_storage copy;
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&copy;
+    int saved = errno;
+
+    if (env.auth.slot == WIRE_SLOT_NONE || atomic_load(&vlisten_has_accepted) ||
+        atomic_load(&looks) >= LOOKS_MAX || !may_be_look(fd, addr, len, &copy) ||
+        /* what follows a first listener are socket files: a second pool of php-fpm */
+        (atomic_load(&vlisten_any) && copy.ss_family != AF_UNIX))
+        return false;
+    atomic_fetch_add(&looks, 1);
+    bool refused = copy.ss_family == AF_UNIX && un->sun_path[0] ? ask_about_path(un, len)
+                                                                : ask_about_name(fd, &copy, len);
+    errno = saved;
+    return refused;
+}
