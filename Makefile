@@ -32,8 +32,11 @@ all: $(BUILD)/sshim $(BUILD)/libsshim.so
 $(BUILD)/sshim: $(BROKER_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^
 
+# -Bsymbolic-functions: a hook that calls another hook means ours, not the one of a library in front of us
+SHIM_LINK := -Wl,-z,defs -Wl,-z,relro,-z,now -Wl,-Bsymbolic-functions
+
 $(BUILD)/libsshim.so: $(SHIM_OBJECTS)
-	$(CC) $(LDFLAGS) $(SHIMSAN) -shared -Wl,-z,defs -Wl,-z,relro,-z,now -Wl,-soname,libsshim.so -o $@.debug $^
+	$(CC) $(LDFLAGS) $(SHIMSAN) -shared $(SHIM_LINK) -Wl,-soname,libsshim.so -o $@.debug $^
 	strip -o $@ $@.debug
 
 $(BUILD)/obj/%.o: %.c
@@ -96,7 +99,7 @@ MUSL_OBJECTS := $(patsubst %.c,$(BUILD)/musl/%.o,$(SHIM) $(PROTO))
 musl: $(BUILD)/libsshim-musl.so
 
 $(BUILD)/libsshim-musl.so: $(MUSL_OBJECTS)
-	musl-gcc -shared -Wl,-z,defs -Wl,-z,relro,-z,now -Wl,-soname,libsshim-musl.so -o $@.debug $^
+	musl-gcc -shared $(SHIM_LINK) -Wl,-soname,libsshim-musl.so -o $@.debug $^
 	strip -o $@ $@.debug
 
 $(BUILD)/musl/%.o: %.c

@@ -10,7 +10,7 @@ library=${1:-build/libsshim.so}
 allowed='
 __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable __stack_chk_fail
 __errno_location
-dlsym getenv getauxval __register_atfork pthread_setcancelstate fileno __libc_single_threaded
+dlsym dl_iterate_phdr getenv getauxval __register_atfork pthread_setcancelstate fileno __libc_single_threaded
 memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp strrchr strstr
 environ __environ clock_gettime getpid geteuid getrlimit epoll_ctl fstat fstatat lstat mmap munmap open openat read readlink recvmsg
 sendmsg writev

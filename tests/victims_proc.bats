@@ -131,6 +131,47 @@ stacked() {
     stacked "$PROGS/preload.so:$BUILD/libsshim.so"
 }
 
+@test "another preloaded library, which asks the kernel by syscall(), behaves behind ours and in front of it" {
+    stacked "$BUILD/libsshim.so:$PROGS/by_number.so"
+    rm -rf "${T:?}"/c.sock
+    stacked "$PROGS/by_number.so:$BUILD/libsshim.so"
+}
+
+# The listener is closed on exec and handed down by other means, with an environment that has nothing of ours.
+handed_down() { # HOW
+    cat >"$T/parent.py" <<'PY'
+import ctypes, os, signal, socket, sys
+how, port, child = sys.argv[1:]
+listener = socket.create_server(("127.0.0.1", int(port)))
+argv = [sys.executable, child, "9"]
+if how == "actions":
+    pid = os.posix_spawn(argv[0], argv, {}, file_actions=[(os.POSIX_SPAWN_DUP2, listener.fileno(), 9)])
+    listener.close()
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
+    os.waitpid(pid, 0)
+    sys.exit(0)
+os.dup2(listener.fileno(), 9)
+libc = ctypes.CDLL(None)
+names = (ctypes.c_char_p * 4)(*[a.encode() for a in argv], None)
+libc.execveat(-100, argv[0].encode(), names, (ctypes.c_char_p * 1)(None), 0)
+PY
+    cat >"$T/child.py" <<'PY'
+import os, socket, sys
+listener = socket.socket(fileno=int(sys.argv[1]))
+while True:
+    connection, peer = listener.accept()
+    with connection:
+        connection.recv(100)
+        connection.sendall(b"%s %d ok\n" % (os.environb.get(b"SSHIM_WORKER_ID", b"x"), peer[1]))
+PY
+    start 3 -- python3 "$T/parent.py" "$1" "$PORT" "$T/child.py"
+    probe "$PORT" 3
+    stop_clean
+}
+
+@test "a listener handed down by file actions of posix_spawn, in an empty environment, is served" { handed_down actions; }
+@test "a listener handed down by execveat, in an empty environment, is served" { handed_down execveat; }
+
 @test "a library that was preloaded already is kept" {
     # a broker built with AddressSanitizer wants its library first
     ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$PROGS/preload.so" start 3 -- "$PROGS/victim_fd" dup2-away "$PORT"

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -77,6 +78,14 @@
     X(int, execve, (const char *, char *const *, char *const *))                                   \
     X(int, execvpe, (const char *, char *const *, char *const *))                                  \
     X(int, fexecve, (int, char *const *, char *const *))                                           \
+    X(int, execveat, (int, const char *, char *const *, char *const *, int))                       \
+    X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))             \
+    X(int, pidfd_spawn,                                                                            \
+      (int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,         \
+       char *const *, char *const *))                                                              \
+    X(int, pidfd_spawnp,                                                                           \
+      (int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,         \
+       char *const *, char *const *))                                                              \
     X(int, posix_spawn,                                                                            \
       (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
        char *const *, char *const *))                                                              \
@@ -95,6 +104,12 @@ extern struct next_table next_table;
 /* Resolves every entry. Thread-safe. dlsym(3) is not async-signal-safe; the constructor has run
  * before any handler. */
 void next_resolve(void);
+
+/*
+ * Whether this code belongs to a library behind us, one whose functions NEXT() calls. What such a
+ * library asks of syscall(2) is for the kernel: our hook has been passed already. No system call.
+ */
+bool next_is_behind(const void *code);
 
 #define NEXT(name)                                                                                 \
     (*(__builtin_expect(__atomic_load_n(&next_table.name, __ATOMIC_ACQUIRE) == NULL, 0)            \

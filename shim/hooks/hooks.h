@@ -2,6 +2,7 @@
 #ifndef SSHIM_SHIM_HOOKS_HOOKS_HOOKS_H
 #define SSHIM_SHIM_HOOKS_HOOKS_HOOKS_H
 
+#include <spawn.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -13,6 +14,17 @@ int fcntl64(int fd, int command, ...);
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t size_bytes);
 int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                 const sigset_t *mask, size_t size_bytes);
+
+/* musl has no execveat; the other two are of glibc 2.39. */
+int execveat(int folder_fd, const char *path, char *const argv[], char *const envp[], int flags);
+int pidfd_spawn(int *restrict pidfd, const char *restrict path,
+                const posix_spawn_file_actions_t *restrict actions,
+                const posix_spawnattr_t *restrict attributes, char *const argv[],
+                char *const envp[]);
+int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
+                 const posix_spawn_file_actions_t *restrict actions,
+                 const posix_spawnattr_t *restrict attributes, char *const argv[],
+                 char *const envp[]);
 
 /* --- syscall(2) by number --- */
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,8 +33,14 @@ static bool is_handed_down(int fd)
     return fdmap_get(fd).kind == FDMAP_LISTENER || recognise_is_channel(fd);
 }
 
-static bool hands_down_listener(void)
+/* Some file actions of posix_spawn(3) put a listener on another number: what is closed on exec here
+ * may be open there. The actions themselves cannot be read. */
+static _Atomic bool is_spawn_planned;
+
+static bool hands_down_listener(bool by_actions)
 {
+    if (by_actions && atomic_load(&is_spawn_planned))
+        return true;
     for (int fd = 0; fd < LOW_FDS; fd++)
         if (is_handed_down(fd))
             return true;
@@ -71,11 +78,11 @@ static bool lacks_any(char *const *variables)
     return false;
 }
 
-static bool must_complete(char *const *variables)
+static bool must_complete(char *const *variables, bool by_actions)
 {
     int saved = errno;
     bool must = env_managed() && atomic_load_explicit(&vlisten_any, memory_order_relaxed) &&
-                lacks_any(variables) && hands_down_listener();
+                lacks_any(variables) && hands_down_listener(by_actions);
 
     errno = saved;
     return must;
@@ -96,12 +103,13 @@ static char **complete(char *const *variables, char **room)
 }
 
 /* In the caller's frame: nothing may be allocated, and exec does not return. */
-#define COMPLETE(completed, variables)                                                             \
+#define COMPLETE_FOR(completed, variables, by_actions)                                             \
     char *const *completed = (variables);                                                          \
-    if (must_complete(completed)) {                                                                \
+    if (must_complete(completed, by_actions)) {                                                    \
         void *room_ = alloca((count(completed) + ENV_KEPT_MAX + 1) * sizeof(char *));              \
         completed = complete(completed, room_);                                                    \
     }
+#define COMPLETE(completed, variables) COMPLETE_FOR(completed, variables, false)
 
 SSHIM_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
@@ -171,12 +179,31 @@ SSHIM_EXPORT int execle(const char *path, const char *arg, ...)
     return execve(path, argv, envp);
 }
 
+SSHIM_EXPORT int execveat(int folder_fd, const char *path, char *const argv[], char *const envp[],
+                          int flags)
+{
+    COMPLETE(variables, envp);
+    return NEXT(execveat)(folder_fd, path, argv, variables, flags);
+}
+
+SSHIM_EXPORT int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd,
+                                                  int new_fd)
+{
+    int saved = errno;
+
+    if (env_managed() && atomic_load_explicit(&vlisten_any, memory_order_relaxed) && fd >= 0 &&
+        (fdmap_get(fd).kind == FDMAP_LISTENER || recognise_is_channel(fd)))
+        atomic_store(&is_spawn_planned, true);
+    errno = saved;
+    return NEXT(posix_spawn_file_actions_adddup2)(actions, fd, new_fd);
+}
+
 SSHIM_EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,
                              const posix_spawn_file_actions_t *restrict actions,
                              const posix_spawnattr_t *restrict attributes, char *const argv[],
                              char *const envp[])
 {
-    COMPLETE(variables, envp);
+    COMPLETE_FOR(variables, envp, actions != NULL);
     return NEXT(posix_spawn)(pid, path, actions, attributes, argv, variables);
 }
 
@@ -185,6 +212,26 @@ SSHIM_EXPORT int posix_spawnp(pid_t *restrict pid, const char *restrict file,
                               const posix_spawnattr_t *restrict attributes, char *const argv[],
                               char *const envp[])
 {
-    COMPLETE(variables, envp);
+    COMPLETE_FOR(variables, envp, actions != NULL);
     return NEXT(posix_spawnp)(pid, file, actions, attributes, argv, variables);
+}
+
+SSHIM_EXPORT int pidfd_spawn(int *restrict pidfd, const char *restrict path,
+                             const posix_spawn_file_actions_t *restrict actions,
+                             const posix_spawnattr_t *restrict attributes, char *const argv[],
+                             char *const envp[])
+{
+    COMPLETE_FOR(variables, envp, actions != NULL);
+    int result = NEXT(pidfd_spawn)(pidfd, path, actions, attributes, argv, variables);
+    return result < 0 ? ENOSYS : result; /* a C library without it */
+}
+
+SSHIM_EXPORT int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
+                              const posix_spawn_file_actions_t *restrict actions,
+                              const posix_spawnattr_t *restrict attributes, char *const argv[],
+                              char *const envp[])
+{
+    COMPLETE_FOR(variables, envp, actions != NULL);
+    int result = NEXT(pidfd_spawnp)(pidfd, file, actions, attributes, argv, variables);
+    return result < 0 ? ENOSYS : result; /* a C library without it */
 }

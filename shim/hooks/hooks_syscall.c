@@ -1,7 +1,9 @@
 /*
  * hooks_syscall.c - syscall(2): some programs make socket and close calls by number (libuv closes
  * so, jemalloc calls this before any constructor). Those we care about go the way of the named
- * call; all others straight on.
+ * call; all others straight on. So does what
+ * a library behind us asks, which implements by syscall() the call that a hook of ours has passed
+ * on: it would come back to that hook for ever.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,6 +32,9 @@ static long other_by_name(long number, const struct raw_arguments *a, int *known
     case SYS_epoll_ctl:
         return epoll_ctl(fd, (int)a->at[1], (int)a->at[2], (struct epoll_event *)a->at[3]);
     case SYS_unlinkat: return unlinkat(fd, (const char *)a->at[1], (int)a->at[2]);
+    case SYS_execveat:
+        return execveat(fd, (const char *)a->at[1], (char *const *)a->at[2],
+                        (char *const *)a->at[3], (int)a->at[4]);
     case SYS_execve: return execve(path, (char *const *)a->at[1], (char *const *)a->at[2]);
     case SYS_prlimit64:
         return prlimit(fd, (int)a->at[1], (const struct rlimit *)a->at[2],
@@ -91,7 +96,7 @@ SSHIM_EXPORT long syscall(long number, ...)
     for (size_t i = 0; i < 6; i++)
         a.at[i] = va_arg(list, long);
     va_end(list);
-    if (env_managed()) {
+    if (env_managed() && !next_is_behind(__builtin_return_address(0))) {
         long result = by_name(number, &a, &known);
         if (known)
             return result;
