@@ -37,19 +37,14 @@ needs() { # BUILD-FOLDER FOLDER...
     join "$TMP/used" "$TMP/defined" | awk '$2 != $3 { print $2, $3 }' | sort -u
 }
 
-# The circles that are still to be opened; each of these lines goes with its circle.
-join_known() {
-    sed -E 's#broker/pool/(listener|path)\>#broker/pool/pool#g' | awk '$1 != $2'
-}
-
 # Pairs of files become pairs of their folders.
 folders() {
-    join_known | sed -E 's|/[^/ ]+ | |; s|/[^/ ]+$||' | awk '$1 != $2' | sort -u
+    sed -E 's|/[^/ ]+ | |; s|/[^/ ]+$||' | awk '$1 != $2' | sort -u
 }
 
 # Fails and shows the circle, if there is one.
 goes_down() {
-    join_known >"$TMP/pairs"
+    cat >"$TMP/pairs"
     [[ $(wc -l <"$TMP/pairs") -ge ${1:-1} ]]
     tsort <"$TMP/pairs" 2>&1 >/dev/null | tee "$TMP/circle"
     [[ ! -s $TMP/circle ]]

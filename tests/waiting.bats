@@ -110,3 +110,23 @@ ask_beside() { # NUMBER
         stop_broker
     done
 }
+
+@test "every listener of one epoll fd takes past the broker, not only the last" {
+    local other addr pid index
+    other=$HOST:$("$PROBE" --free-port)
+    start_broker -w 2 -- "$VICTIM" epoll --delay 2 "$ADDR" "$other"
+    for addr in "$ADDR" "$other"; do
+        local clients=()
+        for _ in 1 2 3 4 5 6; do
+            timeout 60 "$PROBE" -n 50 "$addr" >>"$TMP/answers" 3>&- &
+            clients+=($!)
+        done
+        for pid in "${clients[@]}"; do wait "$pid"; done
+    done
+    [[ $(grep -c ' ok$' "$TMP/answers") == 600 ]]
+    for index in 0 1; do
+        echo "listener $index: $(status_of ".listeners[$index].direct") of $(status_of ".listeners[$index].connections")"
+        (($(status_of ".listeners[$index].direct") > 50))
+    done
+    stop_broker
+}
