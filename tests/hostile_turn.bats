@@ -92,7 +92,8 @@ fds_are_back() { # COUNT and at most the pipe of the helper that closes
     sleep 7 # longer than the keeper's patience: what must not happen has no end to wait for
     kill -CONT "$BROKER"
     probe 2
-    ! log_has "stood still"
+    run log_has "stood still"
+    ((status != 0))
     stop_broker
     [[ $STATUS == 0 ]]
 }

@@ -89,7 +89,8 @@ P
     [[ $(grep -c ECONNREFUSED "$TMP/out") -ge 6 ]]
     "$SSHIM" restart --control "$CONTROL"
     workers_ready 3
-    ! grep -q "another one" "$TMP/log"
+    run grep -q "another one" "$TMP/log"
+    ((status != 0))
     stop_broker
 }
 
