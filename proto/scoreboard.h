@@ -31,13 +31,14 @@ struct board_worker {
     _Atomic uint64_t direct;  /* connections taken from the canonical socket without the broker */
     _Atomic uint64_t closed;  /* accepted connections that were closed again */
     _Atomic uint64_t lost;    /* offers that the kernel destroyed because the fd table was full */
-    _Atomic uint32_t attends; /* how often it began to wait at the canonical socket itself */
+    _Atomic uint32_t
+        exclusive_waits; /* how often it began to wait at the canonical socket itself */
 };
 #define BOARD_WANTS_NONBLOCK                                                                       \
     1u                /* the last accept4 asked for SOCK_NONBLOCK: accept the next one that way */
 #define BOARD_SHUT 2u /* the program called shutdown() on the listener */
 #define BOARD_LISTENING 4u /* the program called listen() */
-#define BOARD_CROWDED                                                                              \
+#define BOARD_FDS_LOW                                                                              \
     8u /* its fd table was nearly full at the last accept, and nothing was closed since */
 #define BOARD_NONBLOCK 16u /* the program set O_NONBLOCK on the listener */
 #define BOARD_ANNOUNCED                                                                            \
@@ -46,14 +47,14 @@ struct board_worker {
 
 /* Written by the broker. */
 struct board_broker {
-    _Atomic uint32_t magic;     /* BOARD_MAGIC */
-    _Atomic uint32_t starving;  /* enum board_starving */
-    _Atomic uint32_t flags;     /* BOARD_BLIND, ... */
-    _Atomic uint32_t allowance; /* open connections with which a worker may still take directly */
-    _Atomic uint64_t sent;      /* offers sent and not recalled */
-    _Atomic uint32_t recalling; /* 1: it is about to take an offer back */
+    _Atomic uint32_t magic;       /* BOARD_MAGIC */
+    _Atomic uint32_t queue_waits; /* enum board_queue */
+    _Atomic uint32_t flags;       /* BOARD_WAIT_INVISIBLE, ... */
+    _Atomic uint32_t allowance;   /* open connections with which a worker may still take directly */
+    _Atomic uint64_t sent;        /* offers sent and not recalled */
+    _Atomic uint32_t recalling;   /* 1: it is about to take an offer back */
 };
-#define BOARD_BLIND                                                                                \
+#define BOARD_WAIT_INVISIBLE                                                                       \
     1u                  /* waiting is not visible or not to be trusted: tell of every offer taken  \
                          */
 #define BOARD_DIRECT 2u /* --handoff direct: accept from the canonical socket only */
@@ -63,12 +64,12 @@ struct board_broker {
     8u /* this worker is over: nothing new, not even directly; the end of its channel is no death  \
           of the broker */
 #define BOARD_LOOK 16u /* much is taken directly: who has no more than the allowance may look */
-#define BOARD_ATTEND                                                                               \
+#define BOARD_WAIT_EXCLUSIVE                                                                       \
     64u /* connections come fast: an event loop without any may wait at the canonical socket */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */
 
-enum board_starving {
-    BOARD_FED = 0, /* no connection waits */
+enum board_queue {
+    BOARD_QUEUE_EMPTY = 0, /* no connection waits */
     BOARD_BACKLOG =
         1, /* connections wait in the backlog; whoever blocks in accept may take one directly */
     BOARD_ASK = 2, /* connections wait and the broker must be asked: some of them are in its care */
@@ -83,8 +84,8 @@ static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free");
 
 /*
  * Worker: says that one more thread waits. Sequentially consistent, so that it is ordered before
- * the look at `starving` that must follow: broker and worker each write, then read what the other
- * writes (Dekker), and at least one of them sees the other.
+ * the look at `queue_waits` that must follow: broker and worker each write, then read what the
+ * other writes (Dekker), and at least one of them sees the other.
  */
 static inline void board_raise(struct board *board)
 {
@@ -99,17 +100,17 @@ static inline void board_lower(struct board *board)
     atomic_fetch_sub(&board->worker.waiting, 1);
 }
 
-static inline enum board_starving board_starving(struct board *board)
+static inline enum board_queue board_queue(struct board *board)
 {
-    return (enum board_starving)atomic_load(&board->broker.starving);
+    return (enum board_queue)atomic_load(&board->broker.queue_waits);
 }
 
 /* Worker: whether the caller is the one that has to wake the broker. Exactly one thread gets true.
  */
 static inline bool board_claim_wake(struct board *board)
 {
-    return atomic_load(&board->broker.starving) != BOARD_FED &&
-           atomic_exchange(&board->broker.starving, BOARD_FED) != BOARD_FED;
+    return atomic_load(&board->broker.queue_waits) != BOARD_QUEUE_EMPTY &&
+           atomic_exchange(&board->broker.queue_waits, BOARD_QUEUE_EMPTY) != BOARD_QUEUE_EMPTY;
 }
 
 static inline bool board_has_worker_flag(struct board *board, uint32_t flag)

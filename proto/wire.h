@@ -45,7 +45,7 @@
     X(COMMAND,  10, NONE,     wire_command,  WIRE_WHOLE)      /* operator, link */        \
     X(TEXT,     11, NONE,     wire_text,     WIRE_TEXT_MIN)   /* broker, link */          \
     X(RESULT,   12, NONE,     wire_result,   WIRE_WHOLE)      /* broker, link */          \
-    X(HEIRLOOM, 13, REQUIRED, wire_heirloom, WIRE_WHOLE)      /* broker to broker, link */
+    X(FD_TRANSFER, 13, REQUIRED, wire_fd_transfer, WIRE_WHOLE)      /* broker to broker, link */
 // clang-format on
 
 /* A smallest size of 0: the message has one size only. */
@@ -212,12 +212,12 @@ static_assert(sizeof(struct wire_result) == 16, "wire_result is 16 bytes");
 
 /* Broker, to the one that takes over: an fd, and the number it had. The first one is the journal.
  */
-struct wire_heirloom {
+struct wire_fd_transfer {
     struct wire_head head;
     int32_t number;
     uint32_t reserved;
 };
-static_assert(sizeof(struct wire_heirloom) == 16, "wire_heirloom is 16 bytes");
+static_assert(sizeof(struct wire_fd_transfer) == 16, "wire_fd_transfer is 16 bytes");
 
 /* Fills in magic, version and type. */
 void wire_head_init(struct wire_head *head, enum wire_type type);

@@ -38,13 +38,13 @@ int loop_init(void)
     return epoll_fd < 0 ? -1 : 0;
 }
 
-int loop_add(struct loop_watch *watch, uint32_t events)
+int loop_add(struct loop_fd *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, watch->fd, &event);
 }
 
-void loop_modify(struct loop_watch *watch, uint32_t events)
+void loop_modify(struct loop_fd *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
     int result = epoll_ctl(epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
@@ -52,7 +52,7 @@ void loop_modify(struct loop_watch *watch, uint32_t events)
     (void)result;
 }
 
-void loop_remove(struct loop_watch *watch)
+void loop_remove(struct loop_fd *watch)
 {
     epoll_ctl(epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
     for (int i = 0; i < batch_count; i++)
@@ -183,7 +183,7 @@ static void turn(void)
         return; /* timers that are due end the next wait at once */
     batch_count = count;
     for (int i = 0; i < batch_count; i++) {
-        struct loop_watch *watch = batch[i].data.ptr;
+        struct loop_fd *watch = batch[i].data.ptr;
         if (watch)
             watch->on_ready(watch, batch[i].events);
     }

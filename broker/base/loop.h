@@ -11,9 +11,9 @@
 #include <sys/epoll.h>
 
 /* Embedded in what owns the fd. The callback may remove and free any watch, its own included. */
-struct loop_watch {
+struct loop_fd {
     int fd; /* borrowed: remove the watch before closing it */
-    void (*on_ready)(struct loop_watch *watch, uint32_t events);
+    void (*on_ready)(struct loop_fd *watch, uint32_t events);
 };
 
 /* Embedded in what waits; zero-initialised = not running. The callback may start it again, or free
@@ -31,9 +31,9 @@ int loop_init(void);
 
 /* events as for epoll_ctl(2); 0 watches nothing but errors. 0, or -1 with the errno of
  * epoll_ctl(2). */
-int loop_add(struct loop_watch *watch, uint32_t events);
-void loop_modify(struct loop_watch *watch, uint32_t events);
-void loop_remove(struct loop_watch *watch);
+int loop_add(struct loop_fd *watch, uint32_t events);
+void loop_modify(struct loop_fd *watch, uint32_t events);
+void loop_remove(struct loop_fd *watch);
 
 /* Runs on_time once after delay_ms; a timer that runs is moved. Aborts when memory is out. */
 void loop_start_timer(struct loop_timer *timer, int64_t delay_ms);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "broker/base/log.h"
-#include "broker/cli/places.h"
+#include "broker/cli/runtime_paths.h"
 #include "proto/fdpass.h"
 
 #define SUFFIX ".sock"
@@ -69,7 +69,7 @@ static void find_instances(struct instances *found)
     char path[PATH_MAX + 300];
     struct dirent *entry;
 
-    places_run_folder(folder, sizeof folder);
+    runtime_paths_run_folder(folder, sizeof folder);
     DIR *dir = opendir(folder);
     if (!dir)
         return;
@@ -93,13 +93,13 @@ static bool resolve(const struct config_target *target, char *path, size_t size)
 {
     struct instances found = {0};
 
-    if (target->name && !places_is_name(target->name)) {
+    if (target->name && !runtime_paths_is_name(target->name)) {
         log_error("'%s' is no name of an instance; a name has letters, digits and ._- only",
                   target->name);
         return false;
     }
     if (target->name || target->control)
-        return places_control(target->control, target->name, path, size);
+        return runtime_paths_control(target->control, target->name, path, size);
     find_instances(&found);
     if (found.count == 1) {
         snprintf(path, size, "%s", found.first);

@@ -19,7 +19,7 @@
 
 #include "broker/base/config.h"
 #include "broker/base/log.h"
-#include "broker/cli/places.h"
+#include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/elf.h"
 
 #define EXIT_CANNOT 1
@@ -319,7 +319,7 @@ enum check_result check_choose(char *const *command, char library[PATH_MAX],
     char other[PATH_MAX];
     enum check_result result = check_command(command, library, report);
 
-    if (result != CHECK_REFUSED || !places_musl_library(library, other, sizeof other) ||
+    if (result != CHECK_REFUSED || !runtime_paths_musl_library(library, other, sizeof other) ||
         check_command(command, other, &second) != CHECK_LOADS)
         return result;
     memcpy(library, other, sizeof other);
@@ -338,7 +338,7 @@ int check_run(int argc, char **argv)
 
     if (config_parse_check(argc, argv, &command, &exit_code) == DONE)
         return exit_code;
-    if (!places_library(library, sizeof library))
+    if (!runtime_paths_library(library, sizeof library))
         return EXIT_USAGE;
     switch (check_choose(command, library, &report)) {
     case CHECK_LOADS:

@@ -7,7 +7,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/procfs.h"
-#include "broker/diagnose/sockets.h"
+#include "broker/diagnose/procnet.h"
 
 struct search {
     struct holders *holders;
@@ -57,7 +57,7 @@ static void visit_instance(pid_t pid, void *context)
     if (pid != getpid() && is_trusted(pid, search->workers_uid) &&
         procfs_get_environment(pid, "SSHIM_BROKER", path, sizeof path) &&
         strcmp(path, search->control_path) == 0 &&
-        sockets_find_listening(pid, holders->listens_on, sizeof holders->listens_on))
+        procnet_find_listening(pid, holders->listens_on, sizeof holders->listens_on))
         add(holders, pid);
 }
 
@@ -80,7 +80,7 @@ static void visit_socket(pid_t pid, void *context)
 
 bool holders_of_address(const struct address *address, struct holders *holders)
 {
-    struct search search = {.holders = holders, .ino = sockets_find_inode(address)};
+    struct search search = {.holders = holders, .ino = procnet_find_inode(address)};
 
     *holders = (struct holders){.count = 0};
     if (search.ino)

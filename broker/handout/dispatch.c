@@ -19,12 +19,12 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
-#include "broker/handout/pace.h"
+#include "broker/handout/listener_poll.h"
 #include "broker/handout/pick.h"
+#include "broker/handout/rate.h"
 #include "broker/handout/recall.h"
 #include "broker/handout/revive.h"
 #include "broker/handout/take.h"
-#include "broker/handout/watch.h"
 #include "broker/handout/watchdog.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/closer.h"
@@ -40,51 +40,51 @@
 /* --- nobody is idle --- */
 
 /* Workers may take from the backlog themselves only while it is all that waits. */
-static enum board_starving starving_value(const struct listener *listener)
+static enum board_queue queue_value(const struct listener *listener)
 {
-    bool in_our_care = listener->held_fd >= 0 || !TAILQ_EMPTY(&listener->stranded);
+    bool in_our_care = listener->held_fd >= 0 || !TAILQ_EMPTY(&listener->recallable);
     return runtime.handoff == HANDOFF_AUTO && !in_our_care ? BOARD_BACKLOG : BOARD_ASK;
 }
 
-/* Nobody is idle. Sets `starving`: whoever goes idle from now on wakes us, so look once more after
- * this. */
-static void starve(struct listener *listener)
+/* Nobody is idle. Sets `queue_waits`: whoever goes idle from now on wakes us, so look once more
+ * after this. */
+static void note_queue_waits(struct listener *listener)
 {
-    enum board_starving value = starving_value(listener);
+    enum board_queue value = queue_value(listener);
     struct channel *channel;
 
-    if (!listener->starving) {
-        listener->starves++;
+    if (!listener->queue_waits) {
+        listener->queue_waited++;
         listener->tick_ms = broker.config.recall_ms;
         listener->seen_progress = 0;
         loop_start_timer(&listener->tick, listener->tick_ms);
-        watch_arm(listener, false);
+        listener_poll_arm(listener, false);
         watchdog_poke();
     }
-    if (!listener->starving || listener->starving_as != value)
+    if (!listener->queue_waits || listener->queue_as != value)
         for (uint32_t i = 0; i < listener->channel_count; i++)
-            channel_set_starving(listener->channels[i], value);
-    listener->starving = true;
-    listener->starving_as = value;
+            channel_set_queue(listener->channels[i], value);
+    listener->queue_waits = true;
+    listener->queue_as = value;
     while ((channel = TAILQ_FIRST(&listener->woken)) != NULL) {
         channel_set_woken(channel, false);
-        channel_set_starving(channel, value);
+        channel_set_queue(channel, value);
     }
     atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* Nothing waits any more: watch the canonical socket again. */
-static void sate(struct listener *listener)
+static void note_queue_empty(struct listener *listener)
 {
-    if (listener->starving) {
-        listener->starving = false;
+    if (listener->queue_waits) {
+        listener->queue_waits = false;
         loop_stop_timer(&listener->tick);
         for (uint32_t i = 0; i < listener->channel_count; i++)
-            channel_set_starving(listener->channels[i], BOARD_FED);
+            channel_set_queue(listener->channels[i], BOARD_QUEUE_EMPTY);
     }
     while (!TAILQ_EMPTY(&listener->woken))
         channel_set_woken(TAILQ_FIRST(&listener->woken), false);
-    watch_arm(listener, true);
+    listener_poll_arm(listener, true);
 }
 
 static void pause_listener(struct listener *listener, const char *what, int error)
@@ -96,7 +96,7 @@ static void pause_listener(struct listener *listener, const char *what, int erro
                   strerror(error));
         listener->shortage_told_ms = now_ms;
     }
-    watch_arm(listener, false);
+    listener_poll_arm(listener, false);
     loop_start_timer(&listener->pause, PAUSE_MS);
 }
 
@@ -105,7 +105,7 @@ static void rest(struct listener *listener)
 {
     unsigned doublings = listener->sleeps < REST_DOUBLINGS ? listener->sleeps : REST_DOUBLINGS;
 
-    watch_arm(listener, false);
+    listener_poll_arm(listener, false);
     loop_start_timer(&listener->pause, PAUSE_MS << doublings);
 }
 
@@ -113,8 +113,8 @@ static void on_pause_over(struct loop_timer *timer)
 {
     struct listener *listener = loop_container(timer, struct listener, pause);
 
-    if (!listener->starving)
-        watch_arm(listener, true);
+    if (!listener->queue_waits)
+        listener_poll_arm(listener, true);
     dispatch_pump(listener);
 }
 
@@ -127,7 +127,7 @@ static bool get_connection(struct listener *listener, const struct channel *chan
     enum take took = take_next(listener, channel, connection);
 
     if (took == TAKE_NONE)
-        sate(listener);
+        note_queue_empty(listener);
     if (took == TAKE_SHORT)
         pause_listener(listener, "accept", errno);
     if (took == TAKE_SLEPT)
@@ -193,20 +193,20 @@ static void pump_by_source(struct listener *listener)
         channel = pick_by_source(listener, &peer); /* a hand that fails may have freed it */
     }
     if (!channel)
-        watch_arm(listener, false); /* dispatch_start arms again */
+        listener_poll_arm(listener, false); /* dispatch_start arms again */
 }
 
-static struct channel *pick_or_starve(struct listener *listener)
+static struct channel *pick_or_wait(struct listener *listener)
 {
     enum config_balance balance = broker.config.balance;
     struct channel *channel = pick_idle(listener, balance, loop_now_ms());
 
     if (channel)
         return channel;
-    starve(listener);
+    note_queue_waits(listener);
     channel = pick_idle(listener, balance, loop_now_ms());
     /* Who is idle already will not wake us. */
-    if (listener->patient && listener->tick.at_ms > loop_now_ms() + PICK_PATIENCE_MS)
+    if (listener->waits_for_lighter && listener->tick.at_ms > loop_now_ms() + PICK_PATIENCE_MS)
         loop_start_timer(&listener->tick, PICK_PATIENCE_MS);
     return channel;
 }
@@ -222,15 +222,15 @@ static bool is_deserted(const struct listener *listener)
 }
 
 /* Where nothing is handed out nobody comes for what was closed: it goes as soon as it is empty. */
-static void bury_stranded(struct listener *listener)
+static void drop_recallable(struct listener *listener)
 {
-    struct channel *channel = TAILQ_FIRST(&listener->stranded);
+    struct channel *channel = TAILQ_FIRST(&listener->recallable);
     bool all = is_deserted(listener);
 
     while (channel) {
-        struct channel *next = TAILQ_NEXT(channel, stranded);
+        struct channel *next = TAILQ_NEXT(channel, recallable);
         if (channel->closed && (all || channel->their_fd < 0 || channel_is_empty(channel))) {
-            channel_set_stranded(channel, false);
+            channel_set_recallable(channel, false);
             worker_on_channel_drained(channel);
         }
         channel = next;
@@ -243,29 +243,29 @@ void dispatch_pump(struct listener *listener)
     struct channel *channel;
 
     if (!listener->listening || runtime.handoff == HANDOFF_DIRECT || is_deserted(listener)) {
-        bury_stranded(listener);
+        drop_recallable(listener);
         return;
     }
-    watch_set_brisk(listener, pace_review(listener));
+    listener_poll_set_brisk(listener, rate_review(listener));
     if (broker.config.balance == BALANCE_SOURCE) {
         pump_by_source(listener);
         return;
     }
     for (int budget = PUMP_BUDGET; budget > 0; budget--) {
-        if (loop_timer_runs(&listener->pause) || !(channel = pick_or_starve(listener)) ||
+        if (loop_timer_runs(&listener->pause) || !(channel = pick_or_wait(listener)) ||
             !get_connection(listener, channel, &connection))
             return;
-        watch_note_attends(listener, channel);
+        listener_poll_note_attends(listener, channel);
         hand(listener, channel, &connection);
         /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
-        if (listener->armed && TAILQ_EMPTY(&listener->stranded))
+        if (listener->armed && TAILQ_EMPTY(&listener->recallable))
             return;
     }
     /* Out of budget and not watching: come back next turn. */
     loop_start_timer(&listener->tick, 0);
 }
 
-static void on_canonical_ready(struct loop_watch *watch, uint32_t events)
+static void on_canonical_ready(struct loop_fd *watch, uint32_t events)
 {
     struct listener *listener = loop_container(watch, struct listener, watch);
 
@@ -277,7 +277,7 @@ void dispatch_wake(struct channel *channel)
 {
     channel_set_woken(channel, true);
     channel->listener->wakes++;
-    if (channel->listener->starving)
+    if (channel->listener->queue_waits)
         channel->listener->cursor = channel->position; /* most likely the only one that is idle */
     dispatch_pump(channel->listener);
 }
@@ -316,7 +316,7 @@ static void on_tick(struct loop_timer *timer)
     bool moved = progress != listener->seen_progress;
 
     dispatch_pump(listener);
-    if (!listener->starving || loop_timer_runs(&listener->tick))
+    if (!listener->queue_waits || loop_timer_runs(&listener->tick))
         return;
     if (moved) {
         listener->seen_progress = progress;
@@ -327,7 +327,7 @@ static void on_tick(struct loop_timer *timer)
         listener->tick_ms =
             listener->tick_ms * 2 < TICK_MAX_MS ? listener->tick_ms * 2 : TICK_MAX_MS;
     }
-    if (listener->starving)
+    if (listener->queue_waits)
         loop_start_timer(&listener->tick, listener->tick_ms);
 }
 
@@ -339,18 +339,18 @@ void dispatch_init(struct listener *listener)
     listener->tick.on_time = on_tick;
     listener->check.on_time = recall_on_check;
     listener->pause.on_time = on_pause_over;
-    watch_init(listener);
+    listener_poll_init(listener);
 }
 
 void dispatch_finish(struct listener *listener)
 {
-    watch_end(listener);
+    listener_poll_end(listener);
     revive_finish(listener);
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
     loop_stop_timer(&listener->lookout);
-    pace_forget(listener);
+    rate_forget(listener);
     if (listener->held_fd >= 0)
         close(listener->held_fd);
 }
@@ -360,10 +360,10 @@ void dispatch_start(struct listener *listener, struct channel *channel)
     listener_set_listening(listener);
     if (runtime.handoff == HANDOFF_DIRECT)
         return;
-    if (listener->starving)
+    if (listener->queue_waits)
         channel_set_woken(channel, true);
     else if (!loop_timer_runs(&listener->pause))
-        watch_arm(listener, true);
+        listener_poll_arm(listener, true);
     dispatch_pump(listener);
 }
 
@@ -372,7 +372,7 @@ void dispatch_shut(struct listener *listener)
     if (!listener->listening || listener->shut)
         return;
     dispatch_pump(listener);
-    watch_end(listener); /* or its hang-up would be reported for ever */
+    listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener->shut = true;
     shutdown(listener->canonical_fd, SHUT_RDWR);
 }

@@ -37,7 +37,7 @@ static bool is_worth_waiting(const struct listener *listener, const struct chann
     for (uint32_t i = 0; active > 1 + listener->allowance && i < reach; i++) {
         const struct channel *channel = listener->channels[i];
         if (now_ms - channel->given_ms < PICK_PATIENCE_MS && pick_is_eligible(channel) &&
-            !channel->belief.suspect && !belief_is_crowded(channel) &&
+            !channel->belief.overdue && !belief_has_few_fds(channel) &&
             channel_active(channel) + channel_untaken(channel) < active)
             return true;
     }
@@ -50,22 +50,22 @@ struct search {
     bool has_room;   /* somebody, if only he were idle */
     uint64_t motion; /* of all who have room */
     struct channel *best;
-    struct channel *crowded; /* the best of those that are */
+    struct channel *fds_low; /* the best of those that are */
 };
 
 static void consider(struct search *search, struct channel *channel, int64_t now_ms)
 {
-    bool is_crowded = belief_is_crowded(channel);
-    struct channel **best = is_crowded ? &search->crowded : &search->best;
+    bool fds_low = belief_has_few_fds(channel);
+    struct channel **best = fds_low ? &search->fds_low : &search->best;
 
-    if (!is_crowded && !channel->worker->stuck) {
+    if (!fds_low && !channel->worker->stuck) {
         search->has_room = true;
         search->motion += channel_motion(channel);
     }
     belief_observe(channel);
     if (!belief_is_idle(channel, now_ms))
         return;
-    search->found += !is_crowded;
+    search->found += !fds_low;
     if (!*best || is_better(channel, *best, search->balance))
         *best = channel;
 }
@@ -108,13 +108,13 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
             break;
     }
     struct channel *best = search.best;
-    listener->patient =
+    listener->waits_for_lighter =
         best && balance == BALANCE_LEASTCONN && is_worth_waiting(listener, best, now_ms);
-    if (listener->patient)
+    if (listener->waits_for_lighter)
         return NULL;
-    if (!best && search.crowded &&
+    if (!best && search.fds_low &&
         (!search.has_room || is_at_rest(listener, search.motion, now_ms)))
-        best = search.crowded;
+        best = search.fds_low;
     if (best)
         set_cursor_behind(listener, best);
     return best;

@@ -8,7 +8,9 @@
 #include "broker/pool/belief.h"
 #include "broker/pool/worker.h"
 
-#define FORGIVE_MS 100 /* after which an empty channel with untaken offers has a wrong counter */
+#define WRITE_OFF_MS                                                                               \
+    100 /* after which an empty channel with untaken offers has a wrong counter                    \
+         */
 #define CHECK_MAX_MS 500
 
 void recall_expect(struct channel *channel)
@@ -44,12 +46,12 @@ static void on_taken(struct channel *channel)
 
 static void on_overdue(struct channel *channel, int64_t now_ms, int64_t age_ms)
 {
-    if (!channel->belief.suspect || now_ms >= channel->belief.probe_at_ms)
-        belief_suspect(channel, now_ms, broker.config.recall_ms);
-    if (age_ms >= FORGIVE_MS && channel_is_empty(channel))
-        channel_forgive(channel);
+    if (!channel->belief.overdue || now_ms >= channel->belief.probe_at_ms)
+        belief_note_overdue(channel, now_ms, broker.config.recall_ms);
+    if (age_ms >= WRITE_OFF_MS && channel_is_empty(channel))
+        channel_write_off(channel);
     else
-        channel_set_stranded(channel, true);
+        channel_set_recallable(channel, true);
 }
 
 /* False: nothing more to look after here. */
@@ -82,7 +84,7 @@ void recall_on_check(struct loop_timer *timer)
             oldest_ms = channel->sent_at_ms;
         channel = next;
     }
-    if (!TAILQ_EMPTY(&listener->stranded))
+    if (!TAILQ_EMPTY(&listener->recallable))
         listener_pump(listener);
     if (TAILQ_EMPTY(&listener->outstanding) || loop_timer_runs(timer))
         return;
@@ -93,12 +95,12 @@ void recall_on_check(struct loop_timer *timer)
     loop_start_timer(timer, delay_ms < CHECK_MAX_MS ? delay_ms : CHECK_MAX_MS);
 }
 
-void recall_strand(struct worker *worker)
+void recall_all_of(struct worker *worker)
 {
     struct channel *channel;
 
     LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel_untaken(channel) > 0)
-            channel_set_stranded(channel, true);
+            channel_set_recallable(channel, true);
     listener_pump_all();
 }

@@ -15,7 +15,7 @@ void recall_expect(struct channel *channel);
 
 /* What this worker has not taken should go to others, though it may come back (a stopped or stuck
  * worker). */
-void recall_strand(struct worker *worker);
+void recall_all_of(struct worker *worker);
 
 /* listener->check: the callback of its timer. */
 void recall_on_check(struct loop_timer *timer);

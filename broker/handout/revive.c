@@ -9,7 +9,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/handout/watch.h"
+#include "broker/handout/listener_poll.h"
 #include "broker/pool/worker.h"
 
 #define REVIVE_MS 20        /* between two times that a socket is made to listen again */
@@ -90,7 +90,7 @@ static void try_later(struct listener *listener)
     unsigned doublings =
         listener->refusals < REFUSAL_DOUBLINGS ? listener->refusals : REFUSAL_DOUBLINGS;
 
-    watch_end(listener); /* or its hang-up would be reported for ever */
+    listener_poll_end(listener); /* or its hang-up would be reported for ever */
     loop_start_timer(&listener->revive, REVIVE_MS << doublings);
 }
 
@@ -104,7 +104,7 @@ static void on_revive_time(struct loop_timer *timer)
         try_later(listener);
         return;
     }
-    watch_arm(listener, !listener->starving);
+    listener_poll_arm(listener, !listener->queue_waits);
     listener_pump(listener);
 }
 
@@ -115,7 +115,7 @@ bool revive_listener(struct listener *listener)
         return false;
     listener->shut_downs++;
     if (listener->bound.storage.ss_family == AF_UNIX) {
-        watch_end(listener);
+        listener_poll_end(listener);
         give_up(listener);
         return false;
     }

@@ -117,17 +117,17 @@ static int recall(struct channel *channel, struct wire_offer *offer)
 
 /* The oldest offer that its worker does not take. What is left to it recall.c strands again in
  * time. */
-static enum take take_stranded(struct listener *listener, struct take_connection *connection)
+static enum take take_recallable(struct listener *listener, struct take_connection *connection)
 {
     struct channel *channel;
 
-    while ((channel = TAILQ_FIRST(&listener->stranded)) != NULL) {
+    while ((channel = TAILQ_FIRST(&listener->recallable)) != NULL) {
         connection->fd = recall(channel, &connection->offer);
         if (connection->fd >= 0) {
             listener->counts->recalled++;
             return TAKE_DONE;
         }
-        channel_set_stranded(channel, false);
+        channel_set_recallable(channel, false);
         worker_on_channel_drained(channel); /* may free it */
     }
     return TAKE_NONE;
@@ -144,7 +144,7 @@ enum take take_next(struct listener *listener, const struct channel *channel,
         listener->held_fd = -1;
         return TAKE_DONE;
     }
-    if (take_stranded(listener, connection) == TAKE_DONE)
+    if (take_recallable(listener, connection) == TAKE_DONE)
         return TAKE_DONE;
     return take_from_backlog(listener, (wishes & BOARD_WANTS_NONBLOCK) != 0, connection);
 }

@@ -10,10 +10,10 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
-#include "broker/diagnose/sockets.h"
+#include "broker/diagnose/procnet.h"
 #include "broker/handout/recall.h"
+#include "broker/life/descendants.h"
 #include "broker/life/fleet.h"
-#include "broker/life/heirs.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
@@ -62,12 +62,12 @@ static void forget(pid_t pid)
 
 static void visit_leftover(pid_t pid, void *found)
 {
-    if (!heirs_is_leftover(pid))
+    if (!descendants_is_leftover(pid))
         return;
     *(bool *)found = true;
     if (was_told(pid) && loop_now_ms() >= kill_at_ms)
         kill(pid, SIGKILL);
-    else if (loop_now_ms() >= finish_by_ms || !sockets_has_connection(pid))
+    else if (loop_now_ms() >= finish_by_ms || !procnet_has_connection(pid))
         tell(pid);
 }
 
@@ -114,14 +114,14 @@ static void on_child_end(const siginfo_t *info)
     }
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
     pid_t heir = ended_well && !stop_is_under_way() && worker->state != WORKER_DRAINING
-                     ? heirs_find(worker)
+                     ? descendants_find(worker)
                      : 0;
     if (heir) { /* it went into the background */
         log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
         worker_set_pid(worker, heir);
         return;
     }
-    heirs_note_end(worker);
+    descendants_note_end(worker);
     bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();
     fleet_on_end(worker, info);
     if (was_draining)
@@ -141,7 +141,7 @@ static void on_child_stopped(pid_t pid, bool stopped)
     log_debug("worker %u was %s", worker->slot,
               stopped ? "stopped; its offers go to others" : "continued");
     if (stopped) {
-        recall_strand(worker);
+        recall_all_of(worker);
         return;
     }
     LIST_FOREACH(channel, &worker->channels, of_worker)

@@ -60,8 +60,8 @@ void drain_begin(struct worker *worker)
     worker->looks_at_rest = 0;
     worker_tell_over(worker);
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        channel_set_starving(channel, BOARD_FED);
-    recall_strand(worker);
+        channel_set_queue(channel, BOARD_QUEUE_EMPTY);
+    recall_all_of(worker);
     worker->start_timer.on_time = on_look;
     loop_start_timer(&worker->start_timer, LOOK_MS);
 }

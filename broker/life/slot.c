@@ -64,7 +64,7 @@ void slot_set_generation(unsigned number)
 /* End of file: exec has closed the pipe, the program runs. */
 void slot_read_exec_error(struct worker *worker)
 {
-    struct loop_watch *watch = &worker->exec_watch;
+    struct loop_fd *watch = &worker->exec_watch;
     int error = 0;
 
     if (watch->fd < 0)
@@ -76,7 +76,7 @@ void slot_read_exec_error(struct worker *worker)
     watch->fd = -1;
 }
 
-static void on_exec_pipe(struct loop_watch *watch, uint32_t events)
+static void on_exec_pipe(struct loop_fd *watch, uint32_t events)
 {
     (void)events;
     slot_read_exec_error(loop_container(watch, struct worker, exec_watch));
@@ -98,7 +98,7 @@ struct worker *slot_start_worker(struct slot *slot)
         errno = saved;
         return NULL;
     }
-    worker->exec_watch = (struct loop_watch){error_fd, on_exec_pipe};
+    worker->exec_watch = (struct loop_fd){error_fd, on_exec_pipe};
     loop_add(&worker->exec_watch, EPOLLIN);
     start_watch(worker);
     return worker;

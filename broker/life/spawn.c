@@ -16,7 +16,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/handout/pace.h"
+#include "broker/handout/rate.h"
 
 #define SIGNALS 64
 
@@ -193,7 +193,7 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     detach_terminal();
     restore_signals();
     setrlimit(RLIMIT_NOFILE, &original_files);
-    pace_restore();
+    rate_restore();
     set_environment(identity);
     sigprocmask(SIG_SETMASK, &original_mask, NULL);
     drop_rights(error_fd);

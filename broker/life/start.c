@@ -3,7 +3,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/diagnose/aboard.h"
+#include "broker/diagnose/preload_check.h"
 
 #define FIRST_LOOK_MS 1000
 #define LOOK_MS 5000   /* between the looks after that */
@@ -16,7 +16,7 @@ void start_init(const struct start_events *what)
     events = *what;
 }
 
-static void refuse(struct worker *worker, const struct aboard_report *report)
+static void refuse(struct worker *worker, const struct preload_check_report *report)
 {
     if (report->listens_on[0])
         log_error("worker %u (pid %d, %s) listens on %s without the library: %s", worker->slot,
@@ -36,13 +36,14 @@ static bool runs_the_command(const struct worker *worker)
 static void on_look(struct loop_timer *timer)
 {
     struct worker *worker = loop_container(timer, struct worker, start_timer);
-    struct aboard_report report;
+    struct preload_check_report report;
     int64_t left_ms =
         worker->started_ms + (int64_t)broker.config.start_timeout_s * 1000 - loop_now_ms();
     int64_t next_ms = LOOK_MS;
     bool last = left_ms <= 0;
 
-    if (aboard_is_missing(worker->pid, last, &report) && (last || runs_the_command(worker))) {
+    if (preload_check_is_missing(worker->pid, last, &report) &&
+        (last || runs_the_command(worker))) {
         if (last || worker->missed_looks++ > 0) {
             refuse(worker, &report);
             return;

@@ -11,7 +11,7 @@
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
 #include "broker/handout/dispatch.h"
-#include "broker/life/heirs.h"
+#include "broker/life/descendants.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 
@@ -39,7 +39,7 @@ int stop_exit_code(void)
 
 static void visit_signal(pid_t pid, void *context)
 {
-    if (!heirs_is_known(pid))
+    if (!descendants_is_known(pid))
         kill(pid, *(const int *)context);
 }
 

@@ -20,11 +20,11 @@
 #include "broker/base/loop.h"
 #include "broker/base/turn.h"
 #include "broker/cli/client.h"
-#include "broker/cli/places.h"
+#include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/check.h"
 #include "broker/diagnose/holders.h"
 #include "broker/handout/dispatch.h"
-#include "broker/handout/pace.h"
+#include "broker/handout/rate.h"
 #include "broker/life/children.h"
 #include "broker/life/fleet.h"
 #include "broker/life/spawn.h"
@@ -49,7 +49,7 @@ static bool resolve_identity(void)
 {
     const struct config *config = &broker.config;
 
-    if (config->name && !places_is_name(config->name)) {
+    if (config->name && !runtime_paths_is_name(config->name)) {
         log_error("invalid value '%s' for --name: expected at most 63 letters, digits, '.', '_' "
                   "or '-', and no '.' in front",
                   config->name);
@@ -58,11 +58,11 @@ static bool resolve_identity(void)
     if (config->name)
         snprintf(broker.name, sizeof broker.name, "%s", config->name);
     else
-        places_name_of(config->command ? config->command[0] : "sshim", broker.name,
-                       sizeof broker.name);
+        runtime_paths_name_of(config->command ? config->command[0] : "sshim", broker.name,
+                              sizeof broker.name);
     broker.uid = geteuid();
-    return places_control(config->control, broker.name, broker.control_path,
-                          sizeof broker.control_path);
+    return runtime_paths_control(config->control, broker.name, broker.control_path,
+                                 sizeof broker.control_path);
 }
 
 /* Listens on one name. -1 with errno; the caller tells. */
@@ -150,7 +150,7 @@ static bool open_control(void)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-    if (!places_make_run_folder(broker.control_path) || !remove_stale(broker.control_path))
+    if (!runtime_paths_make_run_folder(broker.control_path) || !remove_stale(broker.control_path))
         return false;
     memcpy(addr.sun_path, broker.control_path, strlen(broker.control_path));
     mode_t old_mask = umask(0177);
@@ -281,7 +281,8 @@ static enum proceed settle_options(int *exit_code)
     *exit_code = EXIT_USAGE;
     if (!resolve_identity())
         return DONE;
-    if (broker.config.command && !places_library(broker.library_path, sizeof broker.library_path))
+    if (broker.config.command &&
+        !runtime_paths_library(broker.library_path, sizeof broker.library_path))
         return DONE;
     return spawn_resolve_user(broker.config.user, broker.config.group) < 0 ? DONE : GO_ON;
 }
@@ -304,7 +305,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
     *exit_code = EXIT_USAGE;
     if (!take_ready_fd(resumes))
         return DONE;
-    pace_init(resumes);
+    rate_init(resumes);
     if (!resumes && !can_preload()) {
         *exit_code = EXIT_NOT_EXECUTABLE;
         return DONE;

@@ -80,7 +80,7 @@ static void handle(const struct signalfd_siginfo *info)
     }
 }
 
-static void on_signal(struct loop_watch *watch, uint32_t events)
+static void on_signal(struct loop_fd *watch, uint32_t events)
 {
     struct signalfd_siginfo info;
 
@@ -91,7 +91,7 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
 
 int signals_watch(void)
 {
-    static struct loop_watch watch;
+    static struct loop_fd watch;
     sigset_t signals;
 
     had_terminal = has_terminal();
@@ -100,6 +100,6 @@ int signals_watch(void)
         sigaddset(&signals, watched[i]);
     spawn_block_signals(&signals);
     signal(SIGPIPE, SIG_IGN);
-    watch = (struct loop_watch){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
+    watch = (struct loop_fd){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
     return watch.fd < 0 ? -1 : loop_add(&watch, EPOLLIN);
 }

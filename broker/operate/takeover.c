@@ -29,9 +29,9 @@ struct giving {
 static void give_fd(int fd, void *context)
 {
     struct giving *giving = context;
-    struct wire_heirloom message = {.number = fd};
+    struct wire_fd_transfer message = {.number = fd};
 
-    wire_head_init(&message.head, WIRE_HEIRLOOM);
+    wire_head_init(&message.head, WIRE_FD_TRANSFER);
     if (!giving->failed && fdpass_send(giving->socket_fd, &message, sizeof message, fd, 0) < 0)
         giving->failed = true;
 }
@@ -47,11 +47,11 @@ static void make_blocking(int socket_fd)
 static bool give_all(int socket_fd)
 {
     struct giving giving = {.socket_fd = socket_fd};
-    struct wire_heirloom journal = {.number = journal_fd()};
+    struct wire_fd_transfer journal = {.number = journal_fd()};
     struct wire_result result = {.exit_code = 0};
 
     make_blocking(socket_fd);
-    wire_head_init(&journal.head, WIRE_HEIRLOOM);
+    wire_head_init(&journal.head, WIRE_FD_TRANSFER);
     if (fdpass_send(socket_fd, &journal, sizeof journal, journal_fd(), 0) < 0)
         return false;
     state_each_fd(give_fd, &giving);
@@ -110,7 +110,7 @@ static bool receive_all(int socket_fd, int *journal)
     union {
         struct wire_head head;
         struct wire_text text;
-        struct wire_heirloom heirloom;
+        struct wire_fd_transfer transfer;
     } message;
     int type;
 
@@ -118,10 +118,10 @@ static bool receive_all(int socket_fd, int *journal)
         int fd;
         ssize_t got = fdpass_recv(socket_fd, &message, sizeof message, &fd, MSG_CMSG_CLOEXEC, NULL);
         type = got > 0 ? wire_check(&message, (size_t)got, fd >= 0) : -1;
-        if (type == WIRE_HEIRLOOM && *journal < 0)
+        if (type == WIRE_FD_TRANSFER && *journal < 0)
             *journal = fd;
-        else if (type == WIRE_HEIRLOOM)
-            resume_map_fd(message.heirloom.number, fd);
+        else if (type == WIRE_FD_TRANSFER)
+            resume_map_fd(message.transfer.number, fd);
         else if (fd >= 0)
             close(fd);
     } while (type > 0 && type != WIRE_RESULT);

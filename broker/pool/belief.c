@@ -8,7 +8,9 @@
 #include "broker/pool/listener.h"
 
 #define PROBE_MAX_MS 1000
-#define DEAF_AFTER 3 /* offers in a row that it did not accept though it went on waiting */
+#define UNRESPONSIVE_AFTER                                                                         \
+    3 /* offers in a row that it did not accept though it went on waiting                          \
+       */
 #define WAITING_MAX                                                                                \
     4096 /* no server has more threads in accept than this; larger numbers are noise */
 
@@ -36,71 +38,71 @@ static void note_counters(struct channel *channel)
     uint64_t accepted = channel_accepted(channel);
 
     if (accepted != belief->seen_accepted)
-        belief->unheard = 0;
+        belief->ignored_offers = 0;
     belief->seen_waits = read_waits(channel);
     belief->seen_accepted = accepted;
 }
 
-static void set_blind(struct channel *channel, bool blind)
+static void set_wait_invisible(struct channel *channel, bool wait_invisible)
 {
-    if (channel->belief.blind == blind)
+    if (channel->belief.wait_invisible == wait_invisible)
         return;
-    channel->belief.blind = blind;
+    channel->belief.wait_invisible = wait_invisible;
     journal_touch();
 }
 
-bool belief_is_suspect(const struct channel *channel)
+bool belief_is_overdue(const struct channel *channel)
 {
-    return channel->belief.suspect && (!has_moved(channel) || belief_is_deaf(channel));
+    return channel->belief.overdue && (!has_moved(channel) || belief_is_unresponsive(channel));
 }
 
 /* No wait of this worker was ever seen, or those that were seen told nothing. */
-static bool is_blind(const struct channel *channel)
+static bool is_wait_invisible(const struct channel *channel)
 {
-    return channel->belief.blind || read_waits(channel) == 0;
+    return channel->belief.wait_invisible || read_waits(channel) == 0;
 }
 
-bool belief_is_crowded(const struct channel *channel)
+bool belief_has_few_fds(const struct channel *channel)
 {
-    return board_has_worker_flag(channel->board, BOARD_CROWDED);
+    return board_has_worker_flag(channel->board, BOARD_FDS_LOW);
 }
 
-bool belief_is_deaf(const struct channel *channel)
+bool belief_is_unresponsive(const struct channel *channel)
 {
-    return channel->belief.suspect && channel->belief.unheard >= DEAF_AFTER;
+    return channel->belief.overdue && channel->belief.ignored_offers >= UNRESPONSIVE_AFTER;
 }
 
 /* The suspect moved. One that was only busy has accepted; one that only waited again is deaf. */
-static void review_suspect(struct channel *channel)
+static void review_overdue(struct channel *channel)
 {
     struct belief *belief = &channel->belief;
     uint64_t accepted_before = belief->seen_accepted;
 
     note_counters(channel);
-    if (belief->seen_accepted == accepted_before && belief->unheard < DEAF_AFTER)
-        belief->unheard++;
-    if (belief_is_deaf(channel))
+    if (belief->seen_accepted == accepted_before && belief->ignored_offers < UNRESPONSIVE_AFTER)
+        belief->ignored_offers++;
+    if (belief_is_unresponsive(channel))
         return;
-    belief->suspect = false;
+    belief->overdue = false;
     belief->misses = 0;
 }
 
 void belief_observe(struct channel *channel)
 {
     listener_count_late(channel);
-    if (channel->belief.suspect && has_moved(channel))
-        review_suspect(channel);
-    if (!channel->belief.suspect)
-        channel_set_flag(channel, BOARD_BLIND, is_blind(channel));
+    if (channel->belief.overdue && has_moved(channel))
+        review_overdue(channel);
+    if (!channel->belief.overdue)
+        channel_set_flag(channel, BOARD_WAIT_INVISIBLE, is_wait_invisible(channel));
 }
 
 bool belief_is_idle(const struct channel *channel, int64_t now_ms)
 {
     uint32_t untaken = channel_untaken(channel);
 
-    if (belief_is_suspect(channel))
+    if (belief_is_overdue(channel))
         return untaken == 0 && now_ms >= channel->belief.probe_at_ms;
-    if (is_blind(channel))
+    if (is_wait_invisible(channel))
         return untaken == 0;
     return read_waiting(channel) > untaken;
 }
@@ -108,7 +110,7 @@ bool belief_is_idle(const struct channel *channel, int64_t now_ms)
 bool belief_is_busy(const struct channel *channel, int64_t now_ms)
 {
     return !belief_is_idle(channel, now_ms) ||
-           (belief_is_suspect(channel) && read_waiting(channel) == 0);
+           (belief_is_overdue(channel) && read_waiting(channel) == 0);
 }
 
 void belief_begin_probe(struct channel *channel)
@@ -120,28 +122,29 @@ void belief_begin_probe(struct channel *channel)
 bool belief_end_probe(struct channel *channel)
 {
     struct belief *belief = &channel->belief;
-    bool unseen = belief->probing && !belief->blind && read_waits(channel) == belief->seen_waits;
+    bool unseen =
+        belief->probing && !belief->wait_invisible && read_waits(channel) == belief->seen_waits;
 
     belief->probing = false;
     if (unseen)
-        set_blind(channel, true);
+        set_wait_invisible(channel, true);
     return unseen;
 }
 
-void belief_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms)
+void belief_note_overdue(struct channel *channel, int64_t now_ms, unsigned recall_ms)
 {
     struct belief *belief = &channel->belief;
     int64_t pause_ms = (int64_t)recall_ms << (belief->misses < 10 ? belief->misses : 10);
 
     note_counters(channel);
-    belief->suspect = true;
-    set_blind(channel, false);
+    belief->overdue = true;
+    set_wait_invisible(channel, false);
     belief->probing = false;
     belief->misses++;
     belief->probe_at_ms = now_ms + (pause_ms < PROBE_MAX_MS ? pause_ms : PROBE_MAX_MS);
 }
 
-void belief_restore(struct channel *channel, bool blind)
+void belief_restore(struct channel *channel, bool wait_invisible)
 {
-    channel->belief.blind = blind;
+    channel->belief.wait_invisible = wait_invisible;
 }

@@ -19,18 +19,18 @@ void belief_observe(struct channel *channel);
 bool belief_is_idle(const struct channel *channel, int64_t now_ms);
 
 /* Whether it is suspected still, given what it did since the last look. */
-bool belief_is_suspect(const struct channel *channel);
+bool belief_is_overdue(const struct channel *channel);
 
 /* For status: a suspect that may be tried again, but does not even say that it waits, is not idle.
  */
 bool belief_is_busy(const struct channel *channel, int64_t now_ms);
 
 /* The fd table of the worker is nearly full: others are preferred. */
-bool belief_is_crowded(const struct channel *channel);
+bool belief_has_few_fds(const struct channel *channel);
 
 /* The worker says that it waits, over and over, and accepts nothing: it gets an offer only now and
  * then. */
-bool belief_is_deaf(const struct channel *channel);
+bool belief_is_unresponsive(const struct channel *channel);
 
 /* An offer is sent although the worker seems busy; later, whether it was accepted without any wait
  * that could be seen. */
@@ -38,9 +38,9 @@ void belief_begin_probe(struct channel *channel);
 bool belief_end_probe(struct channel *channel);
 
 /* The worker did not accept in time: believe it less, and for longer each time. */
-void belief_suspect(struct channel *channel, int64_t now_ms, unsigned recall_ms);
+void belief_note_overdue(struct channel *channel, int64_t now_ms, unsigned recall_ms);
 
 /* What another broker knew of this worker. */
-void belief_restore(struct channel *channel, bool blind);
+void belief_restore(struct channel *channel, bool wait_invisible);
 
 #endif

@@ -67,7 +67,8 @@ static bool is_their_end(const struct channel *channel, int fd)
            info.st_ino == channel->their_ino && channel_is_end(fd);
 }
 
-/* The worker has none to send: EPERM for who tries. Before Linux 6.16 mail.c drops them. */
+/* The worker has none to send: EPERM for who tries. Before Linux 6.16 channel_messages.c drops
+ * them. */
 static void refuse_descriptors(int our_fd)
 {
     int off = 0;
@@ -102,7 +103,7 @@ static int map_board(struct channel *channel)
     /* what a broker that was killed may have left */
     atomic_store(&channel->board->broker.recalling, 0);
     atomic_store(&channel->board->broker.allowance, 0);
-    channel->flags = BOARD_BLIND; /* told with the others that grant_mark() knows */
+    channel->flags = BOARD_WAIT_INVISIBLE; /* told with the others that grant_mark() knows */
     return 0;
 }
 
@@ -166,7 +167,7 @@ struct channel *channel_restore(struct listener *listener, struct worker *worker
                                 .watch.fd = our_fd};
     note_their_end(channel);
     if (map_board(channel) == 0) {
-        channel_set_starving(channel, BOARD_FED);
+        channel_set_queue(channel, BOARD_QUEUE_EMPTY);
         return channel;
     }
     int saved = errno;
@@ -179,7 +180,7 @@ uint64_t channel_restart_counters(struct channel *channel)
 {
     channel->sent = atomic_load(&channel->board->worker.taken);
     channel->recalled = 0;
-    channel->forgiven = 0;
+    channel->written_off = 0;
     publish_sent(channel);
     return channel->sent;
 }
@@ -209,7 +210,7 @@ void channel_set_listening(struct channel *channel)
 static uint64_t read_taken(const struct channel *channel)
 {
     uint64_t pending = channel->sent - channel->recalled;
-    uint64_t taken = atomic_load(&channel->board->worker.taken) + channel->forgiven;
+    uint64_t taken = atomic_load(&channel->board->worker.taken) + channel->written_off;
     return taken < pending ? taken : pending;
 }
 
@@ -272,21 +273,21 @@ uint64_t channel_count_late(struct channel *channel, uint64_t at_most)
 
 /* The worker was only slow: it has counted after all what was forgiven. Else as many later offers
  * would seem taken as soon as they are sent. */
-static void forgive_less(struct channel *channel)
+static void write_off_less(struct channel *channel)
 {
     uint64_t pending = channel->sent - channel->recalled;
     uint64_t taken = atomic_load(&channel->board->worker.taken);
     uint64_t missing = taken < pending ? pending - taken : 0;
 
-    if (channel->forgiven > missing)
-        channel->forgiven = missing;
+    if (channel->written_off > missing)
+        channel->written_off = missing;
 }
 
 int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd,
                  uint64_t handed)
 {
-    if (channel->forgiven > 0)
-        forgive_less(channel);
+    if (channel->written_off > 0)
+        write_off_less(channel);
     /* Counted before it is there: a worker that sees it missing waits for it, one that has it
      * untold would not. */
     channel->sent++;
@@ -367,14 +368,14 @@ bool channel_is_empty(const struct channel *channel)
     return ioctl(channel->their_fd, SIOCINQ, &bytes) == 0 && bytes == 0;
 }
 
-void channel_forgive(struct channel *channel)
+void channel_write_off(struct channel *channel)
 {
-    channel->forgiven += channel_untaken(channel);
+    channel->written_off += channel_untaken(channel);
 }
 
-void channel_set_starving(struct channel *channel, enum board_starving value)
+void channel_set_queue(struct channel *channel, enum board_queue value)
 {
-    atomic_store_explicit(&channel->board->broker.starving, value, memory_order_relaxed);
+    atomic_store_explicit(&channel->board->broker.queue_waits, value, memory_order_relaxed);
 }
 
 void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags)

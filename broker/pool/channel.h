@@ -22,14 +22,15 @@ struct worker;
 /* By which its memory is found among what a process has mapped. */
 #define CHANNEL_BOARD_NAME "sshim-board"
 
-/* How far its scoreboard is believed. Written by belief.c alone; `blind` is restored by
+/* How far its scoreboard is believed. Written by belief.c alone; `wait_invisible` is restored by
  * survive/state.c. */
 struct belief {
-    bool blind;          /* its waiting cannot be seen: having no untaken offer counts as idle */
-    bool suspect;        /* it did not accept in time although it said that it waits */
+    bool wait_invisible; /* its waiting cannot be seen: having no untaken offer counts as idle */
+    bool overdue;        /* it did not accept in time although it said that it waits */
     bool probing;        /* an offer was sent although it seemed busy */
     unsigned misses;     /* offers in a row that it did not accept in time */
-    unsigned unheard;    /* times that it went on waiting and accepted nothing of what was sent */
+    unsigned
+        ignored_offers;  /* times that it went on waiting and accepted nothing of what was sent */
     int64_t probe_at_ms; /* before this time a suspect gets nothing */
     uint32_t seen_waits; /* the worker's counters at the last look */
     uint64_t seen_accepted;
@@ -45,7 +46,7 @@ struct channel {
     ino_t their_ino;
     int board_fd; /* keeps: for processes that attach later */
     struct board *board;
-    struct loop_watch watch; /* our_fd */
+    struct loop_fd watch; /* our_fd */
 
     pid_t claimant;     /* the process that asked for it; 0: not known any more */
     int64_t granted_ms; /* when it was answered */
@@ -53,26 +54,26 @@ struct channel {
     bool closed;        /* the worker closed it, or is gone: no offer goes here any more */
     uint32_t position;  /* in listener->channels */
 
-    uint64_t sent;     /* offers, recalled ones included */
-    uint64_t recalled; /* offers taken back */
-    uint64_t
-        forgiven;   /* offers that are gone from the channel though the worker never counted them */
-    uint32_t flags; /* BOARD_BLIND, ... as published */
-    uint32_t allowance; /* as published */
+    uint64_t sent;        /* offers, recalled ones included */
+    uint64_t recalled;    /* offers taken back */
+    uint64_t written_off; /* offers that are gone from the channel though the worker never counted
+                             them */
+    uint32_t flags;       /* BOARD_WAIT_INVISIBLE, ... as published */
+    uint32_t allowance;   /* as published */
 
     struct belief belief; /* belief.c */
 
     /* recall.c */
     uint64_t checked_accepted;
-    int64_t sent_at_ms;    /* when the oldest untaken offer may have been sent */
-    int64_t given_ms;      /* when the newest offer was sent */
-    uint32_t seen_attends; /* watch.c */
+    int64_t sent_at_ms;      /* when the oldest untaken offer may have been sent */
+    int64_t given_ms;        /* when the newest offer was sent */
+    uint32_t seen_exclusive; /* listener_poll.c */
 
-    bool on_outstanding, on_stranded, on_woken;
+    bool on_outstanding, on_recallable, on_woken;
     LIST_ENTRY(channel) of_worker;
     TAILQ_ENTRY(channel) outstanding; /* listener: has offers that are not known to be taken */
-    TAILQ_ENTRY(channel) stranded;    /* listener: has offers that should go to somebody else */
-    TAILQ_ENTRY(channel) woken;       /* listener: `starving` is to be set again */
+    TAILQ_ENTRY(channel) recallable;  /* listener: has offers that should go to somebody else */
+    TAILQ_ENTRY(channel) woken;       /* listener: `queue_waits` is to be set again */
 };
 
 LIST_HEAD(channel_list, channel);
@@ -157,13 +158,13 @@ bool channel_is_empty(const struct channel *channel);
 
 /* The channel is empty and yet offers count as untaken: the worker's counter is wrong, go on
  * without it. */
-void channel_forgive(struct channel *channel);
+void channel_write_off(struct channel *channel);
 
 /* --- channel_queues.c --- */
 
 /* Puts it into, or takes it out of, that queue of its listener; idempotent. */
 void channel_set_outstanding(struct channel *channel, bool on);
-void channel_set_stranded(struct channel *channel, bool on);
+void channel_set_recallable(struct channel *channel, bool on);
 void channel_set_woken(struct channel *channel, bool on);
 
 /* Out of all of them: it leaves the listener. */
@@ -175,7 +176,7 @@ void channel_disown(struct channel *channel);
 /* --- channel.c --- */
 
 /* The broker's line of the scoreboard. */
-void channel_set_starving(struct channel *channel, enum board_starving value);
+void channel_set_queue(struct channel *channel, enum board_queue value);
 void channel_set_flag(struct channel *channel, uint32_t flag, bool on);
 /* Those in the mask, in one store. */
 void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags);

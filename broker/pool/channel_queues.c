@@ -17,13 +17,13 @@
     }
 
 DEFINE_MEMBERSHIP(outstanding)
-DEFINE_MEMBERSHIP(stranded)
+DEFINE_MEMBERSHIP(recallable)
 DEFINE_MEMBERSHIP(woken)
 
 void channel_leave_queues(struct channel *channel)
 {
     channel_set_outstanding(channel, false);
-    channel_set_stranded(channel, false);
+    channel_set_recallable(channel, false);
     channel_set_woken(channel, false);
 }
 
@@ -33,5 +33,5 @@ void channel_disown(struct channel *channel)
     journal_touch();
     channel_leave_queues(channel);
     /* The counter of a dead worker may lag behind what it took: ask the channel itself. */
-    channel_set_stranded(channel, true);
+    channel_set_recallable(channel, true);
 }

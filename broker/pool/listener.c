@@ -135,7 +135,7 @@ struct listener *listener_create(const struct address *key, unsigned ordinal,
     listener->held_fd = -1;
     listener->path = path ? *path : (struct path){.folder_fd = -1};
     TAILQ_INIT(&listener->outstanding);
-    TAILQ_INIT(&listener->stranded);
+    TAILQ_INIT(&listener->recallable);
     TAILQ_INIT(&listener->woken);
     TAILQ_INSERT_TAIL(&listeners, listener, all);
     return listener;
@@ -266,10 +266,10 @@ void listener_count_late(struct channel *channel)
 {
     struct listener *listener = channel->listener;
 
-    if (listener->unaccounted == 0)
+    if (listener->missing_recalls == 0)
         return;
-    uint64_t late = channel_count_late(channel, listener->unaccounted);
-    listener->unaccounted -= late;
+    uint64_t late = channel_count_late(channel, listener->missing_recalls);
+    listener->missing_recalls -= late;
     listener->counts->recalled -= late;
 }
 
@@ -279,6 +279,6 @@ void listener_repair_counts(struct listener *listener)
     uint64_t known = totals.taken + totals.lost + totals.untaken;
 
     uint64_t recalled = totals.handed > known ? totals.handed - known : 0;
-    listener->unaccounted = recalled > totals.recalled ? recalled - totals.recalled : 0;
+    listener->missing_recalls = recalled > totals.recalled ? recalled - totals.recalled : 0;
     listener->counts->recalled = recalled;
 }

@@ -33,13 +33,13 @@ struct listener {
     struct channel **channels;
     uint32_t channel_count;
     uint32_t channel_room;
-    uint32_t cursor;      /* where the next search begins, so that ties rotate */
-    bool patient;         /* somebody is idle, but one with fewer connections is about to be */
-    uint64_t seen_motion; /* pick.c: of those who have room */
-    int64_t moved_ms;     /* when it was seen to change */
+    uint32_t cursor;        /* where the next search begins, so that ties rotate */
+    bool waits_for_lighter; /* somebody is idle, but one with fewer connections is about to be */
+    uint64_t seen_motion;   /* pick.c: of those who have room */
+    int64_t moved_ms;       /* when it was seen to change */
 
     /* dispatch.c */
-    struct loop_watch watch;  /* canonical_fd */
+    struct loop_fd watch;     /* canonical_fd */
     struct loop_timer tick;   /* starving: somebody may be idle unseen */
     struct loop_timer check;  /* offers are out: are they taken? */
     struct loop_timer pause;  /* short of something */
@@ -54,34 +54,34 @@ struct listener {
     uint64_t shut_downs;      /* how often a worker was found to have shut it down */
     int64_t lingers_until_ms; /* until then a close of ours may sleep */
     unsigned
-        sleeps;    /* how often accept4 slept in it: a worker clears O_NONBLOCK, which all share */
-    bool starving; /* connections wait and nobody is idle */
-    enum board_starving starving_as;
+        sleeps; /* how often accept4 slept in it: a worker clears O_NONBLOCK, which all share */
+    bool queue_waits; /* connections wait and nobody is idle */
+    enum board_queue queue_as;
     int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
     unsigned tick_ms;
     uint64_t seen_progress;
     int held_fd; /* accepted or recalled, could not be sent; -1: none */
     struct wire_offer held;
-    struct channel_queue outstanding, stranded, woken;
+    struct channel_queue outstanding, recallable, woken;
 
     struct loop_timer retire; /* the last channel was closed */
 
-    bool brisk; /* event loops may attend the canonical socket: we come behind them */
+    bool high_rate; /* event loops may attend the canonical socket: we come behind them */
     struct loop_timer lookout; /* brisk: does a connection wait that nobody took? */
 
-    /* pace.c */
-    bool hurried;     /* workers come back to connections that wait, many a second */
-    uint64_t wakes;   /* how often one told that it came back */
-    uint64_t starves; /* how often nobody was idle */
+    /* rate.c */
+    bool saturated;        /* workers come back to connections that wait, many a second */
+    uint64_t wakes;        /* how often one told that it came back */
+    uint64_t queue_waited; /* how often nobody was idle */
     int64_t paced_ms;
     uint64_t paced_late; /* how many were taken late until then */
     uint64_t paced_all;  /* how many were taken at all */
     uint64_t paced_starves;
     uint64_t paced_closed;
-    uint32_t allowance; /* see pace.h */
+    uint32_t allowance; /* see rate.h */
 
     struct journal_counts *counts; /* in the journal; survives us */
-    uint64_t unaccounted; /* offers of a broker that was killed: they count as recalled, but a
+    uint64_t missing_recalls; /* offers of a broker that was killed: they count as recalled, but a
                              worker may have accepted one and not counted it yet */
     uint32_t counts_number;
     uint32_t number; /* in the snapshot being written, see state.c */

@@ -17,7 +17,7 @@
 static struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
 
 struct rendezvous {
-    struct loop_watch watch;
+    struct loop_fd watch;
     unsigned sessions;
     unsigned max;
     bool paused; /* all of its sessions are at work */
@@ -158,7 +158,7 @@ static bool is_proven(const struct session *session, bool *is_there)
            worker_find_by_token(&start.auth);
 }
 
-static void on_session_ready(struct loop_watch *watch, uint32_t events)
+static void on_session_ready(struct loop_fd *watch, uint32_t events)
 {
     struct session *session = loop_container(watch, struct session, watch);
     union {
@@ -261,7 +261,7 @@ static struct session *open_session(struct rendezvous *from, int fd)
     socklen_t len = sizeof session->peer;
 
     if (session)
-        session->watch = (struct loop_watch){fd, on_session_ready};
+        session->watch = (struct loop_fd){fd, on_session_ready};
     if (!session || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &session->peer, &len) < 0 ||
         loop_add(&session->watch, EPOLLIN) < 0) {
         free(session);
@@ -277,7 +277,7 @@ static struct session *open_session(struct rendezvous *from, int fd)
     return session;
 }
 
-static void on_rendezvous_ready(struct loop_watch *watch, uint32_t events)
+static void on_rendezvous_ready(struct loop_fd *watch, uint32_t events)
 {
     struct rendezvous *from = loop_container(watch, struct rendezvous, watch);
 
@@ -317,9 +317,9 @@ void session_init(session_handler *handler)
 
 int session_listen(int rendezvous_fd)
 {
-    struct loop_watch *watch = &rendezvous[rendezvous_count++].watch;
+    struct loop_fd *watch = &rendezvous[rendezvous_count++].watch;
 
-    *watch = (struct loop_watch){rendezvous_fd, on_rendezvous_ready};
+    *watch = (struct loop_fd){rendezvous_fd, on_rendezvous_ready};
     journal_touch();
     return loop_add(watch, EPOLLIN);
 }

@@ -30,7 +30,7 @@
 struct rendezvous;
 
 struct session {
-    struct loop_watch watch; /* .fd keeps */
+    struct loop_fd watch; /* .fd keeps */
     struct rendezvous *from;
     bool has_spoken;
     unsigned claim_slot; /* whose claim it is about, if it is reserved or parked */

@@ -81,13 +81,13 @@ void worker_set_ready(struct worker *worker)
     worker_set_state(worker, WORKER_READY);
 }
 
-int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_watch *, uint32_t))
+int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_fd *, uint32_t))
 {
     int pid_fd = pidfd_open(worker->pid, 0);
 
     if (pid_fd < 0)
         return -1;
-    worker->pidfd_watch = (struct loop_watch){pid_fd, on_end};
+    worker->pidfd_watch = (struct loop_fd){pid_fd, on_end};
     return loop_add(&worker->pidfd_watch, EPOLLIN);
 }
 
@@ -104,7 +104,7 @@ void worker_signal(const struct worker *worker, int number)
         kill(worker->pid, number);
 }
 
-static void unwatch(struct loop_watch *watch)
+static void unwatch(struct loop_fd *watch)
 {
     if (watch->fd < 0)
         return;
@@ -292,8 +292,8 @@ bool worker_is_stuck(const struct worker *worker)
     if (worker->stopped || worker->stuck)
         return true;
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (!channel->closed && belief_is_suspect(channel) &&
-            (belief_is_deaf(channel) ||
+        if (!channel->closed && belief_is_overdue(channel) &&
+            (belief_is_unresponsive(channel) ||
              (loop_now_ms() - channel->sent_at_ms >= STUCK_MS &&
               (channel_untaken(channel) > 0 || channel->belief.misses > 2))))
             return true;

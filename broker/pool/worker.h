@@ -59,8 +59,8 @@ struct worker {
     int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
     uint64_t seen_motion; /* worker_motion() then */
     uint32_t number;      /* in the snapshot being written, see state.c */
-    struct loop_watch pidfd_watch; /* of a process that is not our child; .fd keeps */
-    struct loop_watch exec_watch;  /* the pipe on which exec's failure is told; .fd keeps */
+    struct loop_fd pidfd_watch; /* of a process that is not our child; .fd keeps */
+    struct loop_fd exec_watch;  /* the pipe on which exec's failure is told; .fd keeps */
     LIST_ENTRY(worker) all;
 };
 
@@ -81,8 +81,7 @@ void worker_set_ready(struct worker *worker);
 unsigned worker_count_port_zero(struct worker *worker); /* one more; returns how many */
 
 /* Watches the end of a process that is not our child. 0, or -1 with the errno of pidfd_open(2). */
-int worker_watch_pid(struct worker *worker,
-                     void (*on_end)(struct loop_watch *watch, uint32_t events));
+int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_fd *watch, uint32_t events));
 
 /* Whether its process still is the one that it was, and no other that has got its pid. */
 bool worker_is_itself(const struct worker *worker);

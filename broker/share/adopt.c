@@ -16,7 +16,7 @@
 /* --- workers that join --- */
 
 /* A process that is not our child has ended; nobody can tell us how. */
-static void on_pidfd_ready(struct loop_watch *watch, uint32_t events)
+static void on_pidfd_ready(struct loop_fd *watch, uint32_t events)
 {
     struct worker *worker = loop_container(watch, struct worker, pidfd_watch);
     siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};

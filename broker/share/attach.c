@@ -11,9 +11,9 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
+#include "broker/share/channel_messages.h"
 #include "broker/share/claim.h"
 #include "broker/share/grant.h"
-#include "broker/share/mail.h"
 
 /* The listener whose canonical socket this is. */
 static struct listener *find_by_socket(int fd)
@@ -64,7 +64,7 @@ static bool reopen(struct channel *channel, int fd)
 {
     if (fd < 0 || !channel_take_back(channel, fd))
         return false;
-    channel_set_stranded(channel, false);
+    channel_set_recallable(channel, false);
     if (channel->listening)
         dispatch_start(channel->listener, channel);
     return true;
@@ -95,7 +95,7 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
  * any order. */
 static void settle(struct worker *worker)
 {
-    mail_read_waiting(worker);
+    channel_messages_read_waiting(worker);
     listener_retire_now();
 }
 

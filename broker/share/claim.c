@@ -13,14 +13,14 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
-#include "broker/life/heirs.h"
+#include "broker/life/descendants.h"
 #include "broker/life/stop.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 #include "broker/share/adopt.h"
+#include "broker/share/channel_messages.h"
 #include "broker/share/grant.h"
-#include "broker/share/mail.h"
 
 #define GRANT_ARRIVES_MS 2000 /* a stopped or starved process may take longer */
 
@@ -42,7 +42,7 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
     struct worker *worker = worker_find_by_token(auth);
 
     if (worker)
-        heirs_correct(worker, session->peer.pid);
+        descendants_correct(worker, session->peer.pid);
     else if (may_join(session, auth))
         worker = adopt_joiner(session->peer.pid);
     return worker;
@@ -185,7 +185,7 @@ static void give_up_unused(struct worker *worker, const struct address *address)
 {
     struct listener *listener = TAILQ_FIRST(&listeners);
 
-    mail_read_waiting(worker);
+    channel_messages_read_waiting(worker);
     listener_retire_now();
     while (listener) {
         struct listener *next = TAILQ_NEXT(listener, all);

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
-#include "broker/handout/pace.h"
+#include "broker/handout/rate.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
-#include "broker/share/mail.h"
+#include "broker/share/channel_messages.h"
 
 #define MARKS (BOARD_DIRECT | BOARD_EXACT | BOARD_SHARE_LATE | BOARD_DRAINING)
 
@@ -64,7 +64,7 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
 
     if (worker_count_channels(worker) < WORKER_CHANNELS_MAX)
         channel = channel_create(listener, worker, &worker_fd);
-    if (channel && mail_watch(channel) < 0) {
+    if (channel && channel_messages_watch(channel) < 0) {
         close(worker_fd);
         channel_destroy(channel);
         channel = NULL;
@@ -76,7 +76,7 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
     channel->claimant = session->peer.pid;
     channel->granted_ms = loop_now_ms();
     grant_mark(channel);
-    pace_publish(listener, channel);
+    rate_publish(listener, channel);
     if (!grant_send(session, channel, worker_fd))
         worker_close_channel(channel);
     else if (config_is_exact(&broker.config))

@@ -24,7 +24,7 @@
 #define LOOK_MS 1000 /* between looks at the turn of the broker's loop */
 
 static pid_t broker_pid; /* in the keeper: whose */
-static struct loop_watch watch = {.fd = -1};
+static struct loop_fd watch = {.fd = -1};
 static struct loop_timer retry;
 static bool failed; /* and it was said */
 static void (*rescue)(void);
@@ -88,7 +88,7 @@ static void end_keeper(void)
     runtime.keeper_pid = 0;
 }
 
-static void on_keeper_end(struct loop_watch *ended, uint32_t events)
+static void on_keeper_end(struct loop_fd *ended, uint32_t events)
 {
     (void)ended;
     (void)events;
@@ -112,7 +112,7 @@ static int try_to_start(void)
         runtime.keeper_pid = 0;
         return -1;
     }
-    watch = (struct loop_watch){pidfd_open(runtime.keeper_pid, 0), on_keeper_end};
+    watch = (struct loop_fd){pidfd_open(runtime.keeper_pid, 0), on_keeper_end};
     if (watch.fd >= 0 && loop_add(&watch, EPOLLIN) == 0)
         return 0;
     int saved = errno;

@@ -59,7 +59,7 @@ struct state_channel {
     uint64_t id;
     uint32_t listener, worker; /* their numbers in the snapshot */
     int32_t our_fd, their_fd, board_fd;
-    uint32_t listening, closed, blind;
+    uint32_t listening, closed, wait_invisible;
 };
 static_assert(sizeof(struct state_channel) == 40, SNAPSHOT_SIZE);
 

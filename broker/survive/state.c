@@ -19,8 +19,8 @@
 #include "broker/pool/session.h"
 #include "broker/pool/worker.h"
 #include "broker/share/adopt.h"
+#include "broker/share/channel_messages.h"
 #include "broker/share/grant.h"
-#include "broker/share/mail.h"
 #include "broker/survive/recount.h"
 #include "broker/survive/snapshot.h"
 
@@ -119,7 +119,7 @@ static void put_channels(struct writer *writer, uint32_t *count)
                 .board_fd = channel->board_fd,
                 .listening = channel->listening,
                 .closed = channel->closed,
-                .blind = channel->belief.blind,
+                .wait_invisible = channel->belief.wait_invisible,
             };
             (*count)++;
             put(writer, &record, sizeof record);
@@ -311,9 +311,9 @@ static void load_channel(const struct state_channel *record, struct listener *li
     channel->listening = record->listening;
     worker->has_listened |= record->listening;
     channel->closed = record->closed;
-    belief_restore(channel, record->blind);
+    belief_restore(channel, record->wait_invisible);
     grant_mark(channel);
-    mail_watch(channel);
+    channel_messages_watch(channel);
     recount_channel(channel);
 }
 

@@ -17,10 +17,10 @@
 #include "shim/base/userptr.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
-#include "shim/take/attend.h"
 #include "shim/take/direct.h"
 #include "shim/take/fall_back.h"
 #include "shim/take/wait.h"
+#include "shim/take/wait_exclusive.h"
 
 /* accept(2): the address is cut to the room given, *len becomes what it would have needed. */
 static void copy_peer(const struct wire_offer *offer, struct sockaddr *addr, socklen_t *len)
@@ -55,29 +55,29 @@ static int try_directly(struct vlisten *listener, int fd, struct sockaddr *addr,
 
 /* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
  * attends: also one that has connections by now. */
-static bool is_still_free(struct vlisten *listener, enum board_starving starving)
+static bool is_still_free(struct vlisten *listener, enum board_queue queue_waits)
 {
     if (!vlisten_attends(listener))
         return direct_is_permitted(listener);
-    if (starving != BOARD_ASK && direct_is_free(listener)) {
-        attend_note_success(listener);
+    if (queue_waits != BOARD_ASK && direct_is_free(listener)) {
+        wait_exclusive_note_success(listener);
         return true;
     }
-    attend_yield(listener);
+    wait_exclusive_yield(listener);
     return false;
 }
 
 /* accept() is about to block, or was told: whether it should try the canonical socket first. */
 static bool should_take_directly(struct vlisten *listener)
 {
-    enum board_starving starving = board_starving(listener->board);
+    enum board_queue queue_waits = board_queue(listener->board);
 
     if (vlisten_is_nonblock(listener))
-        return direct_was_told(listener) && is_still_free(listener, starving);
-    if (starving == BOARD_BACKLOG)
+        return direct_was_told(listener) && is_still_free(listener, queue_waits);
+    if (queue_waits == BOARD_BACKLOG)
         return direct_is_permitted(
             listener); /* one is there: an accept4 that succeeds needs no look */
-    return starving == BOARD_FED && direct_may_look(listener) && direct_look(listener);
+    return queue_waits == BOARD_QUEUE_EMPTY && direct_may_look(listener) && direct_look(listener);
 }
 
 /* EMFILE: there is no number for it; it stays queued. */
@@ -149,7 +149,7 @@ static int finish_take(struct vlisten *listener, const struct wire_offer *offer,
     struct board *board = listener->board;
 
     atomic_fetch_add(&board->worker.taken, 1);
-    if (board_has_flag(board, BOARD_BLIND) && board_claim_wake(board))
+    if (board_has_flag(board, BOARD_WAIT_INVISIBLE) && board_claim_wake(board))
         vlisten_wake_broker(listener);
     match_nonblock(conn_fd, offer, flags);
     return vlisten_adopt(listener, conn_fd);

@@ -38,7 +38,7 @@ int canonical_timeout_ms(int fd)
  * it. But only an accept that was played can be ended by shutdown() in another thread, and only a
  * non-blocking socket gives EAGAIN.
  */
-static bool must_play(struct vlisten *listener)
+static bool must_emulate_blocking(struct vlisten *listener)
 {
 #ifdef __GLIBC__
     return !__libc_single_threaded || vlisten_is_nonblock(listener);
@@ -48,9 +48,9 @@ static bool must_play(struct vlisten *listener)
 #endif
 }
 
-static void play(struct vlisten *listener, int fd)
+static void emulate_blocking(struct vlisten *listener, int fd)
 {
-    if (atomic_exchange(&listener->played, true))
+    if (atomic_exchange(&listener->emulates_blocking, true))
         return;
     NEXT(fcntl)(fd, F_SETFL, status_flags(fd) | O_NONBLOCK);
 }
@@ -84,8 +84,8 @@ int canonical_accept(struct vlisten *listener, int fd, struct sockaddr *addr, so
         if (!atomic_load(&listener->direct))
             return CANONICAL_OVER;
         int real_fd = vlisten_real_fd(listener, fd); /* fd itself may be the channel at any time */
-        if (at_once || must_play(listener))
-            play(listener, real_fd);
+        if (at_once || must_emulate_blocking(listener))
+            emulate_blocking(listener, real_fd);
         int conn_fd = direct_take(listener, fd, addr, len, flags);
         bool is_over = conn_fd < 0 && errno == EINVAL;
         if (conn_fd >= 0 || (errno != EAGAIN && !is_over))

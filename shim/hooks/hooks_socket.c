@@ -11,8 +11,8 @@
 #include "shim/base/next.h"
 #include "shim/listen/claim.h"
 #include "shim/listen/listen.h"
-#include "shim/listen/recognise.h"
 #include "shim/listen/look.h"
+#include "shim/listen/recognise.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
 

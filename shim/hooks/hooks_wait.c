@@ -1,6 +1,6 @@
 /* hooks_wait.c - the exported waiting calls, by name and by number: two stores around the real
  * call, for the hint. Only epoll_wait(2) may tell of a connection by itself, see wait_take_turn()
- * and attend.h. */
+ * and wait_exclusive.h. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>

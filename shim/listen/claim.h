@@ -7,7 +7,7 @@
 
 #include <sys/socket.h>
 
-#include "shim/base/link.h"
+#include "shim/base/broker_rpc.h"
 #include "shim/record/vlisten.h"
 
 enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED, CLAIM_UNANSWERED };

@@ -8,8 +8,8 @@
 #include "shim/base/env.h"
 #include "shim/base/fdmap.h"
 #include "shim/base/next.h"
-#include "shim/take/attend.h"
 #include "shim/take/epoll_set.h"
+#include "shim/take/wait_exclusive.h"
 
 #define SETTLE_MS 200
 
@@ -17,7 +17,7 @@ void close_release(struct vlisten *listener)
 {
     epoll_set_forget(listener);
     /* others hold the file: closing would not remove it from epoll */
-    if (attend_release(listener))
+    if (wait_exclusive_release(listener))
         vlisten_finish_release(listener);
 }
 
@@ -75,7 +75,7 @@ void close_move_hidden(int fd, unsigned index)
 {
     struct vlisten *listener = &vlisten_table[index];
 
-    attend_end(listener); /* epoll knows it by its number */
+    wait_exclusive_end(listener); /* epoll knows it by its number */
     int moved = vlisten_hide_fd(fd, index);
 
     if (atomic_load(&listener->shadow_fd) == fd)

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "shim/base/broker_rpc.h"
 #include "shim/base/env.h"
-#include "shim/base/link.h"
 #include "shim/base/next.h"
 #include "shim/record/vlisten.h"
 

@@ -9,7 +9,7 @@
 #include "shim/listen/claim.h"
 #include "shim/listen/close.h"
 #include "shim/listen/prefork.h"
-#include "shim/take/attend.h"
+#include "shim/take/wait_exclusive.h"
 
 /* After shutdown() the channel is dead for ever; the broker gives a new one. */
 static int renew_channel(struct vlisten *listener, int fd)
@@ -70,7 +70,7 @@ int listen_shutdown(struct vlisten *listener, int fd, int how)
     }
     if (how == SHUT_WR)
         return 0; /* tcp(7): a listening socket has nothing to write */
-    attend_end(listener);
+    wait_exclusive_end(listener);
     atomic_fetch_or(&listener->board->worker.flags, BOARD_SHUT);
     atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_LISTENING);
     atomic_store(&listener->fd, fd);

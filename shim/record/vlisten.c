@@ -112,9 +112,9 @@ struct vlisten *vlisten_create(struct link_grant *grant)
     listener->channel = grant->channel;
     listener->backlog = grant->backlog;
     atomic_store(&listener->direct, false);
-    atomic_store(&listener->played, false);
+    atomic_store(&listener->emulates_blocking, false);
     atomic_store(&listener->retired, false);
-    atomic_store(&listener->attended_epoll, 0);
+    atomic_store(&listener->exclusive_epoll, 0);
     atomic_store(&listener->fd, -1);
     atomic_store(&owner_pid, getpid());
     fdroom_learn_limit();
@@ -174,7 +174,7 @@ int vlisten_adopt(struct vlisten *listener, int conn_fd)
 {
     fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
     fdroom_note(conn_fd);
-    board_set_worker_flag(listener->board, BOARD_CROWDED, fdroom_is_crowded());
+    board_set_worker_flag(listener->board, BOARD_FDS_LOW, fdroom_is_crowded());
     if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
         atomic_store(&vlisten_has_accepted, true);
     return conn_fd;

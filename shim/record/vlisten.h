@@ -19,8 +19,8 @@
 #include <sys/socket.h>
 
 #include "proto/scoreboard.h"
+#include "shim/base/broker_rpc.h"
 #include "shim/base/fdmap.h"
-#include "shim/base/link.h"
 
 #define VLISTEN_MAX 256       /* fdmap.h has room for no more */
 #define VLISTEN_CHANGING (-1) /* refs of a record that is being made or released */
@@ -33,15 +33,16 @@ struct vlisten {
     _Atomic int shadow_fd; /* the canonical socket, hidden; -1: it is the program's fd itself */
     _Atomic int
         own_fd; /* the socket the program made, kept until listen() in case it connects; or -1 */
-    _Atomic bool direct;        /* the program's fd is the canonical socket itself, see prefork.h */
-    _Atomic int channel_fd;     /* then: the channel, hidden; or -1 */
-    _Atomic bool played;        /* then: O_NONBLOCK is known to be on */
-    _Atomic bool retired;       /* this worker is over: nothing comes any more, see fall_back.h */
-    _Atomic int looks;          /* how often accept() may still look into the backlog in vain */
-    _Atomic bool told;          /* an event loop was told that the canonical socket is readable */
-    _Atomic int attended_epoll; /* plus 1; 0: none; else see attend.c */
-    _Atomic int attend_rest;    /* waits until it is tried again; while it is on, since it began */
-    _Atomic int attend_next_rest;
+    _Atomic bool direct;    /* the program's fd is the canonical socket itself, see prefork.h */
+    _Atomic int channel_fd; /* then: the channel, hidden; or -1 */
+    _Atomic bool emulates_blocking; /* then: O_NONBLOCK is known to be on */
+    _Atomic bool retired;        /* this worker is over: nothing comes any more, see fall_back.h */
+    _Atomic int looks;           /* how often accept() may still look into the backlog in vain */
+    _Atomic bool told;           /* an event loop was told that the canonical socket is readable */
+    _Atomic int exclusive_epoll; /* plus 1; 0: none; else see wait_exclusive.c */
+    _Atomic int
+        wait_exclusive_rest; /* waits until it is tried again; while it is on, since it began */
+    _Atomic int wait_exclusive_next_rest;
     struct board *board; /* never unmapped, only mapped over when the record is used again */
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
@@ -66,7 +67,7 @@ extern _Atomic bool vlisten_any;
 static inline void vlisten_note_connection_closed(struct vlisten *listener)
 {
     atomic_fetch_add_explicit(&listener->board->worker.closed, 1, memory_order_relaxed);
-    board_set_worker_flag(listener->board, BOARD_CROWDED, false);
+    board_set_worker_flag(listener->board, BOARD_FDS_LOW, false);
 }
 
 /* The record of fd as the table has it, or NULL. No system call; see recognise.h. */
@@ -105,10 +106,10 @@ static inline void vlisten_mark_listening(struct vlisten *listener)
     atomic_fetch_or(&listener->board->worker.flags, BOARD_LISTENING);
 }
 
-/* Whether its canonical socket is in an epoll fd of the program as well, see attend.h. */
+/* Whether its canonical socket is in an epoll fd of the program as well, see wait_exclusive.h. */
 static inline bool vlisten_attends(struct vlisten *listener)
 {
-    return atomic_load_explicit(&listener->attended_epoll, memory_order_relaxed) > 0;
+    return atomic_load_explicit(&listener->exclusive_epoll, memory_order_relaxed) > 0;
 }
 
 static inline unsigned vlisten_index(const struct vlisten *listener)

@@ -26,7 +26,7 @@ static bool is_oldest(struct vlisten *listener)
 /* A crowded worker leaves it to the others, if the broker finds any. */
 bool direct_is_permitted(struct vlisten *listener)
 {
-    return !board_has_worker_flag(listener->board, BOARD_CROWDED) && is_oldest(listener);
+    return !board_has_worker_flag(listener->board, BOARD_FDS_LOW) && is_oldest(listener);
 }
 
 static uint64_t open_connections(struct vlisten *listener)
@@ -80,19 +80,20 @@ bool direct_is_free(struct vlisten *listener)
 
 bool direct_is_possible(struct vlisten *listener)
 {
-    enum board_starving starving = board_starving(listener->board);
+    enum board_queue queue_waits = board_queue(listener->board);
 
     if (!vlisten_is_nonblock(listener) ||
         atomic_load_explicit(&listener->direct, memory_order_relaxed))
         return false;
-    return starving == BOARD_BACKLOG
+    return queue_waits == BOARD_BACKLOG
                ? has_few_connections(listener) && direct_is_permitted(listener)
-               : starving == BOARD_FED && !vlisten_attends(listener) && direct_may_look(listener);
+               : queue_waits == BOARD_QUEUE_EMPTY && !vlisten_attends(listener) &&
+                     direct_may_look(listener);
 }
 
 bool direct_is_ready(struct vlisten *listener)
 {
-    if (board_starving(listener->board) == BOARD_BACKLOG)
+    if (board_queue(listener->board) == BOARD_BACKLOG)
         return look(listener);
     return direct_look(listener);
 }

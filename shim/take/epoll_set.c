@@ -7,7 +7,7 @@
 
 #include "shim/base/next.h"
 #include "shim/base/retarget.h"
-#include "shim/take/attend.h"
+#include "shim/take/wait_exclusive.h"
 
 struct registration {
     _Atomic int listener; /* index plus 1; 0: free. Written last, cleared first. */
@@ -107,7 +107,7 @@ static void note(int epoll_fd, int operation, int fd, const struct epoll_event *
     struct vlisten *listener = &vlisten_table[entry.index];
     int set = epoll_set_of(epoll_fd);
     atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
-    attend_end(listener);
+    wait_exclusive_end(listener);
     if (set != EPOLL_SET_NONE)
         take_out(&sets[set], listener);
     if (operation == EPOLL_CTL_DEL || !(event->events & EPOLLIN))
@@ -225,7 +225,7 @@ void epoll_set_drop_fd(int set, int fd)
     int used = fd;
 
     for (uint64_t rest = epoll_set_listeners(set); rest; rest &= rest - 1)
-        attend_end(&vlisten_table[__builtin_ctzll(rest)]);
+        wait_exclusive_end(&vlisten_table[__builtin_ctzll(rest)]);
     atomic_compare_exchange_strong(&sets[set].epoll_fd, &used, -1);
     if (atomic_load(&sets[set].fds) == 1)
         clear(&sets[set]);

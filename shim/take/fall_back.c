@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 
 #include "shim/base/next.h"
-#include "shim/take/attend.h"
 #include "shim/take/epoll_set.h"
+#include "shim/take/wait_exclusive.h"
 
 bool fall_back_show_canonical(struct vlisten *listener, int fd)
 {
@@ -24,7 +24,7 @@ void fall_back_to_canonical(struct vlisten *listener, int fd)
 {
     int saved = errno;
 
-    attend_end(listener);
+    wait_exclusive_end(listener);
     int flags =
         NEXT(fcntl)(fd, F_GETFL); /* in another thread this may be the canonical socket already */
     if (fall_back_show_canonical(listener, fd))
@@ -38,7 +38,7 @@ bool fall_back_to_silence(struct vlisten *listener, int fd)
 
     if (atomic_exchange(&listener->retired, true))
         return true; /* another thread does it */
-    attend_end(listener);
+    wait_exclusive_end(listener);
     if (atomic_load(&listener->direct) && atomic_load(&listener->shadow_fd) < 0)
         atomic_store(&listener->shadow_fd, vlisten_hide_fd(fd, vlisten_index(listener)));
     int silent_fd = NEXT(socket)(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

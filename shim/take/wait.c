@@ -13,9 +13,9 @@
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
 #include "shim/take/announce.h"
-#include "shim/take/attend.h"
 #include "shim/take/direct.h"
 #include "shim/take/epoll_set.h"
+#include "shim/take/wait_exclusive.h"
 
 #define GUESSES_TO_SKIP 255
 
@@ -103,7 +103,7 @@ static bool is_wanted(uint64_t listeners)
 {
     for (uint64_t rest = listeners; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        if (board_starving(listener->board) != BOARD_FED || direct_is_possible(listener))
+        if (board_queue(listener->board) != BOARD_QUEUE_EMPTY || direct_is_possible(listener))
             return true;
     }
     return false;
@@ -126,7 +126,7 @@ static void consider_attending(int epoll_fd, uint64_t listeners)
     for (uint64_t rest = listeners; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
         if (epoll_set_find(set, listener, false, &event))
-            attend_consider(listener, epoll_fd, (unsigned)set);
+            wait_exclusive_consider(listener, epoll_fd, (unsigned)set);
     }
 }
 
@@ -137,14 +137,14 @@ static bool translate(int epoll_fd, struct epoll_event *event)
     struct vlisten *listener;
     unsigned set;
 
-    if (!attend_is_mark(event->data.u64, &listener, &set))
+    if (!wait_exclusive_is_mark(event->data.u64, &listener, &set))
         return true;
     if (!epoll_set_find((int)set, listener, true, event)) {
-        attend_remove(listener, epoll_fd);
+        wait_exclusive_remove(listener, epoll_fd);
         return false;
     }
     if (!vlisten_attends(listener) && !direct_is_permitted(listener)) {
-        attend_yield_for(listener, epoll_fd);
+        wait_exclusive_yield_for(listener, epoll_fd);
         return false;
     }
     direct_tell(listener);
@@ -282,5 +282,5 @@ bool wait_may_have_reported(struct vlisten *listener, int fd)
 void wait_on_fork(void)
 {
     raised = 0;
-    attend_on_fork();
+    wait_exclusive_on_fork();
 }

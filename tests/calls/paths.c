@@ -1,4 +1,4 @@
-/* places.c - AF_UNIX: paths and abstract names. */
+/* paths.c - AF_UNIX: paths and abstract names. */
 #include <sys/stat.h>
 
 #include "calls.h"

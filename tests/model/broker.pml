@@ -1,10 +1,10 @@
 /* broker.pml - the broker: whom it believes idle, starves and sates, what it hands to whom and takes back. Its
  * variables are those of Broker in dispatch.pml, of which this is a part. */
 
-/* channel_set_starving() */
+/* channel_set_queue() */
 inline set_starving(w, as)
 {
-    starves[w] = as
+    queue_waited[w] = as
 }
 
 /* channel_untaken(); the counters may be wrong, so they are bounded */
@@ -31,12 +31,12 @@ inline look_at(w)
     };
     if
     :: closed[w] /* pick_is_eligible() */
-    :: atomic { !closed[w] && suspect[w] && !moved[w] -> idle = (untaken == 0 && late) }
+    :: atomic { !closed[w] && overdue[w] && !moved[w] -> idle = (untaken == 0 && late) }
     :: atomic {
         else ->
-        suspect[w] = false;
+        overdue[w] = false;
         unseen = !waits[w];
-        blind[w] = unseen
+        wait_invisible[w] = unseen
     };
         idle = (unseen -> untaken == 0 : waiting[w] > untaken)
     fi;
@@ -64,35 +64,35 @@ inline pick_idle()
         fi
     fi;
 #if PATIENCE > 0
-    patient = false;
+    waits_for_lighter = false;
     if
-    :: atomic { picked != NONE && patience < PATIENCE -> patience++; picked = NONE; patient = true }
+    :: atomic { picked != NONE && patience < PATIENCE -> patience++; picked = NONE; waits_for_lighter = true }
     :: true
     fi
 #endif
 }
 
-/* watch_arm() on and off are `armed` */
-inline starve()
+/* listener_poll_arm() on and off are `armed` */
+inline note_queue_waits()
 {
     atomic {
-        value = (held != NONE || stranded[0] || stranded[1] -> ASK : BACKLOG); /* starving_value() */
+        value = (held != NONE || recallable[0] || recallable[1] -> ASK : BACKLOG); /* queue_value() */
         armed = false;
         i = 0
     };
     do
     :: i < WORKERS ->
         if
-        :: !is_starving || starving_as != value || woken[i] -> set_starving(i, value)
+        :: !is_starving || queue_as != value || woken[i] -> set_starving(i, value)
         :: else
         fi;
         atomic { woken[i] = false; i++ }
     :: else -> break
     od;
-    atomic { is_starving = true; starving_as = value; value = 0; i = 0 }
+    atomic { is_starving = true; queue_as = value; value = 0; i = 0 }
 }
 
-inline sate()
+inline note_queue_empty()
 {
 #ifdef ATTEND
     atomic { is_told = is_told || !armed };
@@ -104,14 +104,14 @@ inline sate()
     atomic { is_starving = false; woken[0] = false; woken[1] = false; armed = true }
 }
 
-/* channel_recall(), and take_stranded() for one channel */
+/* channel_recall(), and take_recallable() for one channel */
 inline recall_from(w)
 {
     if
-    :: stranded[w] && got == NONE ->
+    :: recallable[w] && got == NONE ->
         if
         :: atomic { offers[w]?got -> IN_TABLE(got, true) }; sent[w]--
-        :: empty(offers[w]) -> stranded[w] = false
+        :: empty(offers[w]) -> recallable[w] = false
         fi
     :: else
     fi
@@ -158,8 +158,8 @@ inline dispatch_pump()
     :: true ->
         pick_idle();
         if
-        :: picked == NONE -> /* pick_or_starve() */
-            starve();
+        :: picked == NONE -> /* pick_or_wait() */
+            note_queue_waits();
 #ifndef MUTATE_NO_SECOND_LOOK
             pick_idle()
 #endif
@@ -170,11 +170,11 @@ inline dispatch_pump()
         :: else -> take_next() /* get_connection() */
         fi;
         if
-        :: got == NONE -> sate(); break
+        :: got == NONE -> note_queue_empty(); break
         :: else -> hand(picked)
         fi;
         if
-        :: armed && !stranded[0] && !stranded[1] -> break
+        :: armed && !recallable[0] && !recallable[1] -> break
         :: else
         fi
     od;
@@ -190,7 +190,7 @@ inline model_check()
         count_untaken(i);
         if
         :: untaken > 0 && !closed[i] ->
-            atomic { suspect[i] = true; moved[i] = false; stranded[i] = true } /* channel_suspect() */
+            atomic { overdue[i] = true; moved[i] = false; recallable[i] = true } /* channel_suspect() */
         :: else
         fi;
         i++
@@ -203,7 +203,7 @@ inline model_on_time()
 {
     model_check();
     if
-    :: is_starving || stranded[0] || stranded[1] -> pumps = true /* on_tick(); recall_on_check() */
+    :: is_starving || recallable[0] || recallable[1] -> pumps = true /* on_tick(); recall_on_check() */
 #if defined(ATTEND) && !defined(MUTATE_NO_LOOKOUT)
     :: may_attend && armed && len(backlog) > 0 -> pumps = true /* on_lookout() */
 #endif
@@ -219,7 +219,7 @@ inline model_on_event()
     :: atomic { armed && is_told && len(backlog) > 0 -> pumps = true } /* on_canonical_ready() */
     :: atomic { armed && is_told && len(backlog) == 0 -> is_told = false }
 #ifdef SLOWER
-    :: atomic { may_attend -> may_attend = false; is_told = true } /* watch_set_brisk() */
+    :: atomic { may_attend -> may_attend = false; is_told = true } /* listener_poll_set_brisk() */
 #endif
 #else
     :: atomic { armed && nempty(backlog) -> pumps = true } /* on_canonical_ready() */
@@ -228,11 +228,11 @@ inline model_on_event()
     :: atomic { wakes[1] > 0 -> wakes[1]--; woken[1] = true; pumps = true }
 #ifdef KILL_WORKER
     :: atomic {
-        dead[0] && !closed[0] -> closed[0] = true; woken[0] = false; stranded[0] = true; pumps = true
+        dead[0] && !closed[0] -> closed[0] = true; woken[0] = false; recallable[0] = true; pumps = true
     } /* worker_close_channel() */
 #endif
 #if PATIENCE > 0 && !defined(MUTATE_NO_TICK)
-    :: atomic { patient && is_starving -> patient = false; pumps = true } /* on_tick() */
+    :: atomic { waits_for_lighter && is_starving -> waits_for_lighter = false; pumps = true } /* on_tick() */
 #endif
 #if EARLY > 0
     :: atomic { early < EARLY -> early++ }; model_on_time()

@@ -1,5 +1,5 @@
 /*
- * dispatch.pml - how a connection finds an idle worker: the board, `starving`, wake-ups, direct takes, offers,
+ * dispatch.pml - how a connection finds an idle worker: the board, `queue_waits`, wake-ups, direct takes, offers,
  * recalls, loops that attend, and the death of a worker, of the broker, or of the broker and its keeper. One
  * listener, two workers. Steps are as fine as what another process can see between them. shim.pml is what a worker
  * does, broker.pml what the broker does, resume.pml what the next broker does. A a name with () in a comment is a function of
@@ -13,7 +13,7 @@
  * timers (a timer may fire at any time, EARLY times, and fires when nothing else can happen), and that the broker
  * registers anew behind those that attend: here the kernel asks in any order.
  *
- * With ATTEND event loops may register the canonical socket in their epoll fd (attend_consider()), exclusively as the
+ * With ATTEND event loops may register the canonical socket in their epoll fd (wait_exclusive_consider()), exclusively as the
  * broker does, and before it: a connection wakes one of them that is in its wait, or else the broker. What the
  * kernel tells whom is then an edge (is_told) until that one looks; without ATTEND the broker always sees the level.
  *
@@ -51,7 +51,7 @@
 #define NONE 255
 #define ROUNDS 8 /* of timers when nothing else can happen; each must bring something about */
 
-#define FED 0 /* enum board_starving */
+#define FED 0 /* enum board_queue */
 #define BACKLOG 1
 #define ASK 2
 
@@ -66,9 +66,9 @@ bool held_by[WORKERS * CONNECTIONS]; /* a worker's fd table does */
 /* struct board */
 byte waiting[WORKERS], taken[WORKERS];
 bool waits[WORKERS] = SEEN;
-byte starves[WORKERS];
+byte queue_waited[WORKERS];
 byte sent[WORKERS]; /* as published; the broker's own count is the same */
-bool blind[WORKERS] = !SEEN;
+bool wait_invisible[WORKERS] = !SEEN;
 
 /* The journal's connection in hand. */
 byte hand_fd = NONE;
@@ -88,9 +88,9 @@ byte rounds;
 bool resting[WORKERS]; /* blocked, idle */
 
 /* The kernel's: the canonical socket in epoll fds. */
-bool attends[WORKERS];    /* in this worker's */
+bool exclusive_waits[WORKERS];    /* in this worker's */
 bool rests[WORKERS];      /* it did; once is enough to see what can happen */
-bool may_attend = true;   /* BOARD_ATTEND; cleared at any moment, then the broker watches the level again */
+bool may_attend = true;   /* BOARD_WAIT_EXCLUSIVE; cleared at any moment, then the broker watches the level again */
 bool armed = true;        /* the broker watches it */
 bool is_told = true;      /* its epoll fd was told of a connection, which it is not any more */
 
@@ -131,8 +131,8 @@ active proctype Clients()
         arrived++;
         is_told = is_told || (armed && !may_attend); /* who does not watch exclusively is always told */
         if /* __wake_up: whoever is registered first and in its wait; the broker also while it is at work */
-        :: attends[0] && resting[0] -> resting[0] = false
-        :: attends[1] && resting[1] -> resting[1] = false
+        :: exclusive_waits[0] && resting[0] -> resting[0] = false
+        :: exclusive_waits[1] && resting[1] -> resting[1] = false
         :: armed -> is_told = true
         :: else
         fi
@@ -149,9 +149,9 @@ active proctype Clients()
 
 active proctype Broker()
 {
-    bool pumps, resumes, is_starving, idle, unseen, late, holds, stray, patient;
-    bool woken[WORKERS], stranded[WORKERS], suspect[WORKERS], closed[WORKERS];
-    byte starving_as, held = NONE, got = NONE, picked, untaken, value, i, k, early, found, patience;
+    bool pumps, resumes, is_starving, idle, unseen, late, holds, stray, waits_for_lighter;
+    bool woken[WORKERS], recallable[WORKERS], overdue[WORKERS], closed[WORKERS];
+    byte queue_as, held = NONE, got = NONE, picked, untaken, value, i, k, early, found, patience;
     bool has_died;
     chan back[WORKERS] = [CONNECTIONS] of { byte };
 

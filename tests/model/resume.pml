@@ -3,10 +3,10 @@
 inline model_forget_all()
 {
     is_starving = false; pumps = false; resumes = false; armed = false; held = NONE; got = NONE; holds = false; stray = false; idle = false;
-    late = false; starving_as = FED; picked = 0; unseen = false; untaken = 0; value = 0; i = 0; found = 0;
-    woken[0] = false; woken[1] = false; stranded[0] = false; stranded[1] = false;
-    suspect[0] = false; suspect[1] = false; closed[0] = false; closed[1] = false;
-    patient = false; may_attend = false; is_told = true
+    late = false; queue_as = FED; picked = 0; unseen = false; untaken = 0; value = 0; i = 0; found = 0;
+    woken[0] = false; woken[1] = false; recallable[0] = false; recallable[1] = false;
+    overdue[0] = false; overdue[1] = false; closed[0] = false; closed[1] = false;
+    waits_for_lighter = false; may_attend = false; is_told = true
 }
 
 #if KILLS > 0
@@ -47,7 +47,7 @@ inline receive_copy(w)
  * judge_in_hand() */
 inline recount_channel(w)
 {
-    atomic { set_starving(w, FED); blind[w] = true }; /* channel_restore(), map_board() */
+    atomic { set_starving(w, FED); wait_invisible[w] = true }; /* channel_restore(), map_board() */
     do
     :: atomic { nempty(offers[w]) -> receive_copy(w) }
     :: empty(offers[w]) -> break

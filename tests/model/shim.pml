@@ -4,8 +4,8 @@
 inline claim_wake(w)
 {
     if
-    :: starves[w] != FED ->
-        atomic { old = starves[w]; starves[w] = FED };
+    :: queue_waited[w] != FED ->
+        atomic { old = queue_waited[w]; queue_waited[w] = FED };
         if
         :: atomic { old != FED -> old = 0; wakes[w]++ }
         :: old == FED
@@ -14,7 +14,7 @@ inline claim_wake(w)
     fi
 }
 
-/* wait_begin(): board_raise(), then the look at `starving` */
+/* wait_begin(): board_raise(), then the look at `queue_waits` */
 inline wait_begin(w)
 {
 #ifdef MUTATE_LOOK_FIRST
@@ -32,7 +32,7 @@ inline finish_take(w)
 {
     atomic { taken[w]++; MOVE(w) };
     if
-    :: blind[w] -> claim_wake(w)
+    :: wait_invisible[w] -> claim_wake(w)
     :: else
     fi
 }
@@ -54,9 +54,9 @@ inline take_directly(w)
 inline accept_blocking(w)
 {
     if
-    :: starves[w] == BACKLOG -> take_directly(w)
+    :: queue_waited[w] == BACKLOG -> take_directly(w)
 #ifdef LOOK
-    :: starves[w] == FED && len(backlog) > 0 -> take_directly(w) /* look_once_less() */
+    :: queue_waited[w] == FED && len(backlog) > 0 -> take_directly(w) /* look_once_less() */
 #endif
     :: else
     fi;
@@ -80,14 +80,14 @@ inline accept_blocking(w)
 #endif
 }
 
-/* Before a wait: begin(), attend_end() or rest() */
-inline attend_consider(w)
+/* Before a wait: begin(), wait_exclusive_end() or rest() */
+inline wait_exclusive_consider(w)
 {
     if
-    :: atomic { attends[w] && !may_attend -> attends[w] = false }
-    :: atomic { attends[w] && may_attend && starves[w] != FED -> attends[w] = false } /* not direct_is_free() */
-    :: atomic { !attends[w] && may_attend && !rests[w] && starves[w] == FED && sent[w] == taken[w] ->
-        attends[w] = true; rests[w] = true }
+    :: atomic { exclusive_waits[w] && !may_attend -> exclusive_waits[w] = false }
+    :: atomic { exclusive_waits[w] && may_attend && queue_waited[w] != FED -> exclusive_waits[w] = false } /* not direct_is_free() */
+    :: atomic { !exclusive_waits[w] && may_attend && !rests[w] && queue_waited[w] == FED && sent[w] == taken[w] ->
+        exclusive_waits[w] = true; rests[w] = true }
     :: true
     fi
 }
@@ -96,11 +96,11 @@ inline attend_consider(w)
 inline translate(w)
 {
     if
-    :: attends[w] && len(backlog) > 0 ->
+    :: exclusive_waits[w] && len(backlog) > 0 ->
         if
-        :: starves[w] != ASK && sent[w] == taken[w] -> take_directly(w)
-        :: true -> /* attend_yield(): it has connections, or an offer is on its way */
-            attends[w] = false;
+        :: queue_waited[w] != ASK && sent[w] == taken[w] -> take_directly(w)
+        :: true -> /* wait_exclusive_yield(): it has connections, or an offer is on its way */
+            exclusive_waits[w] = false;
 #ifndef MUTATE_YIELD_SILENTLY
             wakes[w]++
 #endif
@@ -113,14 +113,14 @@ inline translate(w)
 inline wait_for_event(w)
 {
     if
-    :: starves[w] == BACKLOG && sent[w] == taken[w] && len(backlog) > 0 -> /* direct_is_possible(), direct_is_ready() */
+    :: queue_waited[w] == BACKLOG && sent[w] == taken[w] && len(backlog) > 0 -> /* direct_is_possible(), direct_is_ready() */
         atomic { waits[w] = true; MOVE(w) }; /* note_visit() */
         take_directly(w)
     :: true ->
         wait_begin(w);
-        atomic { resting[w] = (len(offers[w]) == 0 && !(attends[w] && len(backlog) > 0)) };
+        atomic { resting[w] = (len(offers[w]) == 0 && !(exclusive_waits[w] && len(backlog) > 0)) };
         /* woken: by an offer, by the kernel for a connection, by the end of the channel */
-        atomic { len(offers[w]) > 0 || (attends[w] && !resting[w]) || gone[w] -> resting[w] = false };
+        atomic { len(offers[w]) > 0 || (exclusive_waits[w] && !resting[w]) || gone[w] -> resting[w] = false };
         waiting[w]--; /* wait_end() */
 #ifdef ATTEND
         translate(w)
@@ -132,7 +132,7 @@ inline wait_for_event(w)
 inline accept_polling(w)
 {
 #ifdef ATTEND
-    attend_consider(w);
+    wait_exclusive_consider(w);
 #endif
     wait_for_event(w);
     if

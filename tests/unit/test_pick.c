@@ -105,7 +105,7 @@ static void ties_rotate(void)
 
 static void set_crowded(unsigned i)
 {
-    boards[i].worker.flags |= BOARD_CROWDED;
+    boards[i].worker.flags |= BOARD_FDS_LOW;
 }
 
 static void a_crowded_worker_waits_for_one_with_room(void)
@@ -232,11 +232,11 @@ static void only_what_is_missing_is_counted_late(void)
     boards[0].worker.taken = 7;
     idle(BALANCE_LEASTCONN);
     CHECK(channels[0].sent == 4); /* nothing is missing: it lies */
-    listener.unaccounted = 2;
+    listener.missing_recalls = 2;
     fates.recalled = 5;
     idle(BALANCE_LEASTCONN);
     CHECK(channels[0].sent == 6 && boards[0].broker.sent == 6);
-    CHECK(listener.unaccounted == 0 && fates.recalled == 3);
+    CHECK(listener.missing_recalls == 0 && fates.recalled == 3);
 }
 
 static void a_suspect_must_show_life(void)
@@ -244,18 +244,18 @@ static void a_suspect_must_show_life(void)
     reset();
     listener.channel_count = 1;
     channels[0].sent = 1;
-    belief_suspect(&channels[0], 1000, 5);
+    belief_note_overdue(&channels[0], 1000, 5);
     CHECK(idle(BALANCE_LEASTCONN) == NULL);
     boards[0].worker.taken = 1;
     CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
-    CHECK(!channels[0].belief.suspect);
+    CHECK(!channels[0].belief.overdue);
 }
 
 static void a_suspect_that_does_not_wait_is_busy(void)
 {
     reset();
     boards[0].worker.waiting = 0;
-    belief_suspect(&channels[0], 1000, 5);
+    belief_note_overdue(&channels[0], 1000, 5);
     CHECK(belief_is_idle(&channels[0], 100000)); /* an offer now and then */
     CHECK(belief_is_busy(&channels[0], 100000));
     boards[0].worker.waiting = 1;
@@ -268,16 +268,16 @@ static void who_waits_and_never_accepts_is_left_out(void)
     listener.channel_count = 1;
     boards[0].worker.waiting = 1;
     for (int i = 1; i <= 3; i++) {
-        belief_suspect(&channels[0], 1000, 5);
-        CHECK(!belief_is_deaf(&channels[0]));
+        belief_note_overdue(&channels[0], 1000, 5);
+        CHECK(!belief_is_unresponsive(&channels[0]));
         boards[0].worker.waits++;
         CHECK((idle(BALANCE_LEASTCONN) == NULL) == (i == 3));
     }
-    CHECK(belief_is_deaf(&channels[0]));
+    CHECK(belief_is_unresponsive(&channels[0]));
     channels[0].sent = 1;
     boards[0].worker.taken = 1;
     CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
-    CHECK(!belief_is_deaf(&channels[0]));
+    CHECK(!belief_is_unresponsive(&channels[0]));
 }
 
 /* `sshim status` asks as often as it likes. */
@@ -285,12 +285,12 @@ static void a_question_changes_nothing(void)
 {
     reset();
     boards[0].worker.waiting = 1;
-    belief_suspect(&channels[0], 1000, 5);
+    belief_note_overdue(&channels[0], 1000, 5);
     for (int i = 0; i < 10; i++) {
         struct channel before = channels[0];
         boards[0].worker.waits++;
         CHECK(!belief_is_busy(&channels[0], 1000) && belief_is_idle(&channels[0], 1000));
-        CHECK(!belief_is_suspect(&channels[0]) && !belief_is_deaf(&channels[0]));
+        CHECK(!belief_is_overdue(&channels[0]) && !belief_is_unresponsive(&channels[0]));
         CHECK(memcmp(&before, &channels[0], sizeof before) == 0);
     }
 }
@@ -301,7 +301,7 @@ static void suspicion_grows_to_a_second(void)
 
     reset();
     for (int i = 0; i < 40; i++) {
-        belief_suspect(&channels[0], 1000, 5);
+        belief_note_overdue(&channels[0], 1000, 5);
         int64_t pause = channels[0].belief.probe_at_ms - 1000;
         CHECK(pause >= last && pause <= 1000 && pause >= 5);
         last = pause;
@@ -317,7 +317,7 @@ static void what_is_counted_after_all_is_forgiven_no_more(void)
     reset();
     wire_head_init(&offer.head, WIRE_OFFER);
     channels[0].sent = 1;
-    channel_forgive(&channels[0]);
+    channel_write_off(&channels[0]);
     CHECK(channel_untaken(&channels[0]) == 0);
     boards[0].worker.taken = 1;
     int pair[2];
@@ -333,7 +333,7 @@ static void forgiven_offers_do_not_count(void)
 {
     reset();
     channels[0].sent = 4;
-    channel_forgive(&channels[0]);
+    channel_write_off(&channels[0]);
     CHECK(channel_untaken(&channels[0]) == 0);
 }
 
@@ -391,9 +391,9 @@ int main(void)
     unit_run("pick: one with fewer connections that is on its way back is waited for, not for long",
              one_on_its_way_back_is_waited_for);
     unit_run("pick: ties rotate", ties_rotate);
-    unit_run("pick: a crowded worker waits for one with room",
+    unit_run("pick: a fds_low worker waits for one with room",
              a_crowded_worker_waits_for_one_with_room);
-    unit_run("pick: where all are crowded nobody waits", where_all_are_crowded_nobody_waits);
+    unit_run("pick: where all are fds_low nobody waits", where_all_are_crowded_nobody_waits);
     unit_run("pick: round robin does not look at the load", round_robin_goes_round);
     unit_run("pick: first takes the lowest idle slot", first_is_the_lowest_idle_slot);
     unit_run("pick: busy ones are passed over", busy_ones_are_passed_over);
@@ -407,16 +407,16 @@ int main(void)
              a_lying_board_is_bounded);
     unit_run("channel: what was accepted before a crash is counted later, and no more than that",
              only_what_is_missing_is_counted_late);
-    unit_run("channel: a suspect is left out until it shows life", a_suspect_must_show_life);
-    unit_run("channel: a suspect that does not even say that it waits is shown as busy",
+    unit_run("channel: a overdue is left out until it shows life", a_suspect_must_show_life);
+    unit_run("channel: a overdue that does not even say that it waits is shown as busy",
              a_suspect_that_does_not_wait_is_busy);
     unit_run("channel: who waits and never accepts is left out",
              who_waits_and_never_accepts_is_left_out);
     unit_run("belief: a question changes nothing", a_question_changes_nothing);
     unit_run("channel: suspicion lasts longer each time, a second at most",
              suspicion_grows_to_a_second);
-    unit_run("channel: what was forgiven is not untaken", forgiven_offers_do_not_count);
-    unit_run("channel: what is counted after all is forgiven no more",
+    unit_run("channel: what was written_off is not untaken", forgiven_offers_do_not_count);
+    unit_run("channel: what is counted after all is written_off no more",
              what_is_counted_after_all_is_forgiven_no_more);
     unit_run("pick: a busy one to try, but not too soon", a_busy_one_to_try);
     unit_run("pick: a source always gets the same worker, sources are spread",

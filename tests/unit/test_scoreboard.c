@@ -27,11 +27,11 @@ static void a_fed_board_wakes_nobody(void)
 static void one_claim_wins(void)
 {
     memset(&board, 0, sizeof board);
-    board.broker.starving = BOARD_ASK;
-    CHECK(board_starving(&board) == BOARD_ASK);
+    board.broker.queue_waits = BOARD_ASK;
+    CHECK(board_queue(&board) == BOARD_ASK);
     CHECK(board_claim_wake(&board));
     CHECK(!board_claim_wake(&board));
-    CHECK(board_starving(&board) == BOARD_FED);
+    CHECK(board_queue(&board) == BOARD_QUEUE_EMPTY);
 }
 
 static void flags_are_read(void)
@@ -39,7 +39,7 @@ static void flags_are_read(void)
     memset(&board, 0, sizeof board);
     board.broker.flags = BOARD_DIRECT;
     CHECK(board_has_flag(&board, BOARD_DIRECT));
-    CHECK(!board_has_flag(&board, BOARD_BLIND));
+    CHECK(!board_has_flag(&board, BOARD_WAIT_INVISIBLE));
 }
 
 #define ROUNDS 20000
@@ -69,7 +69,7 @@ static void exactly_one_thread_wakes(void)
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, claim_each_round, NULL);
     for (int i = 0; i < ROUNDS; i++) {
-        board.broker.starving = BOARD_BACKLOG;
+        board.broker.queue_waits = BOARD_BACKLOG;
         wakes = 0;
         pthread_barrier_wait(&barrier);
         pthread_barrier_wait(&barrier);
@@ -105,9 +105,9 @@ static void one_of_both_sees_the_other(void)
     pthread_barrier_init(&barrier, NULL, 2);
     pthread_create(&thread, NULL, wait_each_round, NULL);
     for (int i = 0; i < ROUNDS; i++) {
-        atomic_store_explicit(&board.broker.starving, BOARD_FED, memory_order_relaxed);
+        atomic_store_explicit(&board.broker.queue_waits, BOARD_QUEUE_EMPTY, memory_order_relaxed);
         pthread_barrier_wait(&barrier);
-        atomic_store_explicit(&board.broker.starving, BOARD_BACKLOG, memory_order_relaxed);
+        atomic_store_explicit(&board.broker.queue_waits, BOARD_BACKLOG, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst);
         bool seen = atomic_load(&board.worker.waiting) > 0;
         pthread_barrier_wait(&barrier);
@@ -121,7 +121,8 @@ static void one_of_both_sees_the_other(void)
 int main(void)
 {
     unit_run("scoreboard: waiting goes up and down, waits only up", waiting_is_counted);
-    unit_run("scoreboard: nobody wakes a broker that does not starve", a_fed_board_wakes_nobody);
+    unit_run("scoreboard: nobody wakes a broker that does not note_queue_waits",
+             a_fed_board_wakes_nobody);
     unit_run("scoreboard: the first claim of a wake-up wins, the second does not", one_claim_wins);
     unit_run("scoreboard: flags of the broker are read", flags_are_read);
     unit_run("scoreboard: of several threads exactly one wakes the broker",

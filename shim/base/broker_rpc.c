@@ -1,5 +1,5 @@
-/* link.c - the shim's side of a link. Knows the messages, not what they are for. */
-#include "shim/base/link.h"
+/* broker_rpc.c - the shim's side of a link. Knows the messages, not what they are for. */
+#include "shim/base/broker_rpc.h"
 
 #include <errno.h>
 #include <pthread.h>

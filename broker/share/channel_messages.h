@@ -1,4 +1,5 @@
-/* mail.h - what a worker says on a channel: that it listens, is idle, has closed its listener. */
+/* channel_messages.h - what a worker says on a channel: that it listens, is idle, has closed its
+ * listener. */
 #ifndef SSHIM_BROKER_SHARE_MAIL_H
 #define SSHIM_BROKER_SHARE_MAIL_H
 
@@ -6,10 +7,10 @@
 
 /* A channel that is complete: reads its mail, and enters it with its listener and worker. 0, or -1
  * with errno. */
-int mail_watch(struct channel *channel);
+int channel_messages_watch(struct channel *channel);
 
 /* Reads what the worker has said so far, before a later question of it is answered. Frees the
  * channels that it has closed. */
-void mail_read_waiting(struct worker *worker);
+void channel_messages_read_waiting(struct worker *worker);
 
 #endif

@@ -1,5 +1,5 @@
-/* heirs.c - see heirs.h. */
-#include "broker/life/heirs.h"
+/* descendants.c - see descendants.h. */
+#include "broker/life/descendants.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +16,13 @@
 
 #define BOARD_FILE "/memfd:" CHANNEL_BOARD_NAME
 #define LIBRARY_FILE "/libsshim"
-#define GRAVES 256
+#define RECENT_BOARDS 256
 
 #define TOKEN_TEXT_SIZE (2 * WIRE_TOKEN_SIZE + 1)
 
 /* Scoreboards of the workers that ended last; 0: none. */
-static ino_t graves[GRAVES];
-static unsigned grave_count;
+static ino_t recent_boards[RECENT_BOARDS];
+static unsigned recent_board_count;
 
 static void format_token(const struct worker *worker, char text[TOKEN_TEXT_SIZE])
 {
@@ -64,11 +64,11 @@ static bool match_worker(ino_t ino, void *context)
     return is_board_of(ino, context);
 }
 
-static bool match_grave(ino_t ino, void *context)
+static bool match_recent_board(ino_t ino, void *context)
 {
     (void)context;
-    for (unsigned i = 0; i < GRAVES; i++)
-        if (graves[i] && graves[i] == ino)
+    for (unsigned i = 0; i < RECENT_BOARDS; i++)
+        if (recent_boards[i] && recent_boards[i] == ino)
             return true;
     return false;
 }
@@ -84,7 +84,7 @@ static bool may_be_anybodys(pid_t pid)
     return procfs_maps(pid, LIBRARY_FILE) && !procfs_maps(pid, BOARD_FILE);
 }
 
-static bool is_heir(pid_t pid, const struct worker *worker)
+static bool is_descendant(pid_t pid, const struct worker *worker)
 {
     char token[TOKEN_TEXT_SIZE];
 
@@ -94,7 +94,7 @@ static bool is_heir(pid_t pid, const struct worker *worker)
 }
 
 /* Forked children of the broker have mapped what it had then: the scoreboards of all. */
-bool heirs_is_known(pid_t pid)
+bool descendants_is_known(pid_t pid)
 {
     return pid == runtime.keeper_pid || closer_is_pid(pid) || path_is_removal(pid) ||
            worker_find_by_pid(pid);
@@ -109,11 +109,11 @@ static void visit_heir(pid_t pid, void *context)
 {
     struct heir_search *search = context;
 
-    if (!search->found && !heirs_is_known(pid) && is_heir(pid, search->worker))
+    if (!search->found && !descendants_is_known(pid) && is_descendant(pid, search->worker))
         search->found = pid;
 }
 
-pid_t heirs_find(const struct worker *worker)
+pid_t descendants_find(const struct worker *worker)
 {
     struct heir_search search = {.worker = worker, .found = 0};
 
@@ -123,15 +123,15 @@ pid_t heirs_find(const struct worker *worker)
     return search.found;
 }
 
-bool heirs_is_leftover(pid_t pid)
+bool descendants_is_leftover(pid_t pid)
 {
     char token[TOKEN_TEXT_SIZE];
     struct worker *worker;
 
-    if (heirs_is_known(pid))
+    if (descendants_is_known(pid))
         return false;
     bool told = get_token(pid, token);
-    if (!told && !procfs_find_mapping(pid, BOARD_FILE, match_grave, NULL))
+    if (!told && !procfs_find_mapping(pid, BOARD_FILE, match_recent_board, NULL))
         return false;
     LIST_FOREACH(worker, &workers, all) {
         bool is_its =
@@ -142,15 +142,15 @@ bool heirs_is_leftover(pid_t pid)
     return true;
 }
 
-void heirs_note_end(const struct worker *worker)
+void descendants_note_end(const struct worker *worker)
 {
     const struct channel *channel;
 
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        graves[grave_count++ % GRAVES] = board_inode(channel);
+        recent_boards[recent_board_count++ % RECENT_BOARDS] = board_inode(channel);
 }
 
-void heirs_correct(struct worker *worker, pid_t pid)
+void descendants_correct(struct worker *worker, pid_t pid)
 {
     struct worker *other = worker_find_by_pid(pid);
 

@@ -1,10 +1,10 @@
 /*
- * test_pace.c - broker/handout/pace.c: which workers may attend, and with how many open connections
+ * test_rate.c - broker/handout/rate.c: which workers may attend, and with how many open connections
  * one may take directly, on channels made by hand.
  */
 #include "broker/base/broker.h"
 #include "broker/base/loop.h"
-#include "broker/handout/pace.h"
+#include "broker/handout/rate.h"
 #include "broker/pool/worker.h"
 #include "unit.h"
 
@@ -33,7 +33,7 @@ static void review(uint64_t direct, uint64_t closed)
         listener.channels[i]->board->worker.closed += closed;
     }
     listener.paced_ms = loop_now_ms() - 1000;
-    pace_review(&listener);
+    rate_review(&listener);
 }
 
 static bool all_may_have(uint32_t connections)
@@ -68,7 +68,7 @@ static void when_they_come_slowly_the_broker_gives_each(void)
 
 static bool may_attend(unsigned i)
 {
-    return board_has_flag(&boards[i], BOARD_ATTEND);
+    return board_has_flag(&boards[i], BOARD_WAIT_EXCLUSIVE);
 }
 
 static unsigned count_attending(void)
@@ -82,11 +82,11 @@ static unsigned count_attending(void)
 
 static void whoever_moves_up_is_told(void)
 {
-    listener.brisk = true;
-    pace_publish_all(&listener);
+    listener.high_rate = true;
+    rate_publish_all(&listener);
     CHECK(count_attending() == ATTENDING && !may_attend(COUNT - 1));
     listener_remove_channel(&listener, &channels[3]);
-    channel_set_flag(&channels[3], BOARD_ATTEND, false);
+    channel_set_flag(&channels[3], BOARD_WAIT_EXCLUSIVE, false);
     review(0, 0);
     CHECK(count_attending() == ATTENDING && may_attend(COUNT - 1));
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Event loops that the kernel wakes past the broker while connections come fast (shim/take/attend.h): it costs the
+# Event loops that the kernel wakes past the broker while connections come fast (shim/take/wait_exclusive.h): it costs the
 # broker nothing, and what a worker was woken for is not lost with it.
 
 load helpers

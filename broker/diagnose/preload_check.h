@@ -1,6 +1,6 @@
 /*
- * aboard.h - whether the library is in the processes of a worker that runs already: what check.h
- * cannot know from a file. A snapshot of /proc; says what it saw, decides nothing.
+ * preload_check.h - whether the library is in the processes of a worker that runs already: what
+ * check.h cannot know from a file. A snapshot of /proc; says what it saw, decides nothing.
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_ABOARD_H
 #define SSHIM_BROKER_DIAGNOSE_ABOARD_H
@@ -11,7 +11,7 @@
 
 #include "broker/diagnose/check.h"
 
-struct aboard_report {
+struct preload_check_report {
     char listens_on[256]; /* what the worker's processes listen on by themselves, "" = nothing */
 
     /* When the library is missing: */
@@ -24,6 +24,6 @@ struct aboard_report {
  * will ever have it. With `last` also where a process may still come that has it, and where nobody
  * has.
  */
-bool aboard_is_missing(pid_t root, bool last, struct aboard_report *report);
+bool preload_check_is_missing(pid_t root, bool last, struct preload_check_report *report);
 
 #endif

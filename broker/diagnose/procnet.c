@@ -1,8 +1,8 @@
 /*
- * sockets.c - see sockets.h. The inodes behind /proc/PID/fd are looked up in the tables of
+ * procnet.c - see procnet.h. The inodes behind /proc/PID/fd are looked up in the tables of
  * /proc/PID/net, which put listening TCP sockets first.
  */
-#include "broker/diagnose/sockets.h"
+#include "broker/diagnose/procnet.h"
 
 #include <dirent.h>
 #include <netinet/in.h>
@@ -166,7 +166,7 @@ static void read_table(pid_t pid, const char *name, const struct sockets *socket
     fclose(file);
 }
 
-bool sockets_find_listening(pid_t pid, char *text, size_t size)
+bool procnet_find_listening(pid_t pid, char *text, size_t size)
 {
     struct sockets sockets;
     struct list list = {text, size, false};
@@ -207,7 +207,7 @@ static void find_unix_connection(FILE *file, const struct sockets *sockets, stru
             state == UNIX_CONNECTED && has_inode(sockets, inode);
 }
 
-bool sockets_has_connection(pid_t pid)
+bool procnet_has_connection(pid_t pid)
 {
     struct sockets sockets;
     struct list list = {NULL, 0, false};
@@ -253,7 +253,7 @@ static unsigned long find_unix(FILE *file, const struct address *wanted)
     return 0;
 }
 
-ino_t sockets_find_inode(const struct address *address)
+ino_t procnet_find_inode(const struct address *address)
 {
     static const char *const tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6",
                                          "/proc/self/net/unix"};

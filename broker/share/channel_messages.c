@@ -1,5 +1,5 @@
-/* mail.c - see mail.h. Every byte is treated as hostile. */
-#include "broker/share/mail.h"
+/* channel_messages.c - see channel_messages.h. Every byte is treated as hostile. */
+#include "broker/share/channel_messages.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,7 +16,7 @@
 #include "broker/pool/worker.h"
 #include "proto/wire.h"
 
-#define LETTERS_MAX 64 /* read before one question is answered */
+#define MESSAGES_MAX 64 /* read before one question is answered */
 
 static void on_listen(struct channel *channel, const struct wire_listen *message)
 {
@@ -55,7 +55,7 @@ static void on_end_of_file(struct channel *channel)
         worker_close_channel(channel);
 }
 
-static void on_channel_ready(struct loop_watch *watch, uint32_t events)
+static void on_channel_ready(struct loop_fd *watch, uint32_t events)
 {
     struct channel *channel = loop_container(watch, struct channel, watch);
     union {
@@ -100,18 +100,18 @@ static struct channel *find_with_mail(struct worker *worker)
 }
 
 /* From the start each time: what a letter says may free any of them. */
-void mail_read_waiting(struct worker *worker)
+void channel_messages_read_waiting(struct worker *worker)
 {
     struct channel *channel;
 
-    for (int budget = LETTERS_MAX; budget > 0 && worker->state != WORKER_GONE; budget--) {
+    for (int budget = MESSAGES_MAX; budget > 0 && worker->state != WORKER_GONE; budget--) {
         if (!(channel = find_with_mail(worker)))
             return;
         on_channel_ready(&channel->watch, EPOLLIN);
     }
 }
 
-int mail_watch(struct channel *channel)
+int channel_messages_watch(struct channel *channel)
 {
     channel->watch.on_ready = on_channel_ready;
     if (loop_add(&channel->watch, EPOLLIN) < 0)

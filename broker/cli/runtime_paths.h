@@ -1,4 +1,4 @@
-/* places.h - where things are: the control socket of an instance, the library. */
+/* runtime_paths.h - where things are: the control socket of an instance, the library. */
 #ifndef SSHIM_BROKER_CLI_PLACES_H
 #define SSHIM_BROKER_CLI_PLACES_H
 
@@ -6,31 +6,31 @@
 #include <stddef.h>
 
 /* $XDG_RUNTIME_DIR/sshim, or /run/sshim. */
-void places_run_folder(char *path, size_t size);
+void runtime_paths_run_folder(char *path, size_t size);
 
 /* The base name of a command as an instance's name: letters, digits and "._-" are kept, the rest
  * becomes '_'. */
-void places_name_of(const char *command, char *name, size_t size);
+void runtime_paths_name_of(const char *command, char *name, size_t size);
 
 /* Whether a name can be one of an instance. */
-bool places_is_name(const char *name);
+bool runtime_paths_is_name(const char *name);
 
 /*
  * The control socket's absolute path: control, or NAME.sock in the run folder. False after one line
  * when it is too long for a socket (unix(7)).
  */
-bool places_control(const char *control, const char *name, char *path, size_t size);
+bool runtime_paths_control(const char *control, const char *name, char *path, size_t size);
 
 /* libsshim.so: $SSHIM_LIB, beside the program, or in ../lib/sshim. False after one line when there
  * is none. */
-bool places_library(char *path, size_t size);
+bool runtime_paths_library(char *path, size_t size);
 
 /* The build for programs of musl beside that library. False when there is none, or SSHIM_LIB has
  * chosen. */
-bool places_musl_library(const char *library, char *path, size_t size);
+bool runtime_paths_musl_library(const char *library, char *path, size_t size);
 
 /* Makes the folder of the control socket if it is the default one (mode 0700). False after one
  * line. */
-bool places_make_run_folder(const char *control_path);
+bool runtime_paths_make_run_folder(const char *control_path);
 
 #endif

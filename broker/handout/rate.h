@@ -1,5 +1,5 @@
 /*
- * pace.h - whether the broker preempts who is running.
+ * rate.h - whether the broker preempts who is running.
  *
  * Normally it does (SCHED_OTHER): a connection reaches an idle worker at once. While hundreds of
  * connections a second had to wait until a worker came back for them, there is no core to spare,
@@ -19,23 +19,24 @@
 
 /* Notes the policy we were started with; SCHED_BATCH after an exec of ourselves is our own doing.
  */
-void pace_init(bool resumes);
+void rate_init(bool resumes);
 
 /*
  * Looks at the rate of direct taking and of wake-ups, at most ten times a second. True: connections
- * come so fast that event loops may attend the canonical socket themselves (shim/take/attend.h).
+ * come so fast that event loops may attend the canonical socket themselves
+ * (shim/take/wait_exclusive.h).
  */
-bool pace_review(struct listener *listener);
+bool rate_review(struct listener *listener);
 
 /* Tells a worker whether it may look into the backlog itself (BOARD_LOOK), or attend
- * (BOARD_ATTEND), and with how many connections it may take directly. */
-void pace_publish(const struct listener *listener, struct channel *channel);
-void pace_publish_all(const struct listener *listener);
+ * (BOARD_WAIT_EXCLUSIVE), and with how many connections it may take directly. */
+void rate_publish(const struct listener *listener, struct channel *channel);
+void rate_publish_all(const struct listener *listener);
 
 /* The listener is no more. */
-void pace_forget(struct listener *listener);
+void rate_forget(struct listener *listener);
 
 /* In a child that is to become a worker: as we were started. */
-void pace_restore(void);
+void rate_restore(void);
 
 #endif

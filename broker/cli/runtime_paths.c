@@ -1,5 +1,5 @@
-/* places.c - see places.h. */
-#include "broker/cli/places.h"
+/* runtime_paths.c - see runtime_paths.h. */
+#include "broker/cli/runtime_paths.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 /* The abstract name "\0sshim:" + path must fit in sun_path as well. */
 #define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof "sshim:" - 1)
 
-void places_run_folder(char *path, size_t size)
+void runtime_paths_run_folder(char *path, size_t size)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
 
@@ -26,7 +26,7 @@ void places_run_folder(char *path, size_t size)
         snprintf(path, size, "/run/sshim");
 }
 
-void places_name_of(const char *command, char *name, size_t size)
+void runtime_paths_name_of(const char *command, char *name, size_t size)
 {
     const char *slash = strrchr(command, '/');
     size_t i = 0;
@@ -38,23 +38,23 @@ void places_name_of(const char *command, char *name, size_t size)
         name[0] = '_';
 }
 
-bool places_is_name(const char *name)
+bool runtime_paths_is_name(const char *name)
 {
     char clean[64];
 
     if (strlen(name) >= sizeof clean)
         return false;
-    places_name_of(name, clean, sizeof clean);
+    runtime_paths_name_of(name, clean, sizeof clean);
     return *name && strcmp(name, clean) == 0;
 }
 
-bool places_control(const char *control, const char *name, char *path, size_t size)
+bool runtime_paths_control(const char *control, const char *name, char *path, size_t size)
 {
     char full[PATH_MAX];
     char folder[PATH_MAX];
 
     if (!control) {
-        places_run_folder(folder, sizeof folder);
+        runtime_paths_run_folder(folder, sizeof folder);
         snprintf(full, sizeof full, "%.*s/%s.sock", PATH_MAX - 80, folder, name);
     } else if (*control == '/') {
         snprintf(full, sizeof full, "%s", control);
@@ -79,7 +79,7 @@ static bool is_readable_file(const char *path)
     return access(path, R_OK) == 0;
 }
 
-bool places_library(char *path, size_t size)
+bool runtime_paths_library(char *path, size_t size)
 {
     const char *given = getenv("SSHIM_LIB");
     char program[PATH_MAX];
@@ -120,7 +120,7 @@ bool places_library(char *path, size_t size)
     return true;
 }
 
-bool places_musl_library(const char *library, char *path, size_t size)
+bool runtime_paths_musl_library(const char *library, char *path, size_t size)
 {
     const char *given = getenv("SSHIM_LIB");
     const char *slash = strrchr(library, '/');
@@ -131,11 +131,11 @@ bool places_musl_library(const char *library, char *path, size_t size)
     return is_readable_file(path);
 }
 
-bool places_make_run_folder(const char *control_path)
+bool runtime_paths_make_run_folder(const char *control_path)
 {
     char folder[PATH_MAX];
 
-    places_run_folder(folder, sizeof folder);
+    runtime_paths_run_folder(folder, sizeof folder);
     size_t len = strlen(folder);
     if (strncmp(control_path, folder, len) != 0 || control_path[len] != '/')
         return true;

@@ -1,11 +1,11 @@
-/* watch.c - see watch.h. */
-#include "broker/handout/watch.h"
+/* listener_poll.c - see listener_poll.h. */
+#include "broker/handout/listener_poll.h"
 
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
-#include "broker/handout/pace.h"
+#include "broker/handout/rate.h"
 
 #define RETRY_MS 20   /* when the kernel has no room for one more watch */
 #define LOOKOUT_MS 10 /* for what an attending worker was woken for and did not take */
@@ -13,8 +13,8 @@
 /* Exclusive: the kernel wakes us only if no worker that attends is in its wait. */
 static bool add_watch(struct listener *listener)
 {
-    listener->exclusive = listener->brisk;
-    if (listener->brisk && loop_add(&listener->watch, EPOLLIN | EPOLLEXCLUSIVE) == 0)
+    listener->exclusive = listener->high_rate;
+    if (listener->high_rate && loop_add(&listener->watch, EPOLLIN | EPOLLEXCLUSIVE) == 0)
         return true;
     listener->exclusive = false;
     return loop_add(&listener->watch, EPOLLIN) == 0;
@@ -22,7 +22,7 @@ static bool add_watch(struct listener *listener)
 
 /* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
  */
-void watch_arm(struct listener *listener, bool on)
+void listener_poll_arm(struct listener *listener, bool on)
 {
     if (listener->shut || loop_timer_runs(&listener->revive) || listener->armed == on)
         return;
@@ -39,7 +39,7 @@ void watch_arm(struct listener *listener, bool on)
     listener->armed = on;
 }
 
-void watch_end(struct listener *listener)
+void listener_poll_end(struct listener *listener)
 {
     if (listener->watched)
         loop_remove(&listener->watch);
@@ -48,22 +48,22 @@ void watch_end(struct listener *listener)
 }
 
 /* Behind all that attend by now: the kernel asks in the order of registration. */
-static void watch_anew(struct listener *listener)
+static void listener_poll_anew(struct listener *listener)
 {
     bool armed = listener->armed;
 
-    watch_end(listener);
-    watch_arm(listener, armed);
+    listener_poll_end(listener);
+    listener_poll_arm(listener, armed);
 }
 
 /* Connections come fast, or no longer. */
-void watch_set_brisk(struct listener *listener, bool on)
+void listener_poll_set_brisk(struct listener *listener, bool on)
 {
-    if (listener->brisk == on)
+    if (listener->high_rate == on)
         return;
-    listener->brisk = on;
-    pace_publish_all(listener);
-    watch_anew(listener);
+    listener->high_rate = on;
+    rate_publish_all(listener);
+    listener_poll_anew(listener);
     if (on)
         loop_start_timer(&listener->lookout, LOOKOUT_MS);
     else
@@ -71,15 +71,16 @@ void watch_set_brisk(struct listener *listener, bool on)
 }
 
 /* It attends since the last time that we had something for it. */
-void watch_note_attends(struct listener *listener, struct channel *channel)
+void listener_poll_note_attends(struct listener *listener, struct channel *channel)
 {
-    uint32_t attends = atomic_load_explicit(&channel->board->worker.attends, memory_order_relaxed);
+    uint32_t exclusive_waits =
+        atomic_load_explicit(&channel->board->worker.exclusive_waits, memory_order_relaxed);
 
-    if (attends == channel->seen_attends)
+    if (exclusive_waits == channel->seen_exclusive)
         return;
-    channel->seen_attends = attends;
+    channel->seen_exclusive = exclusive_waits;
     if (listener->exclusive && listener->armed)
-        watch_anew(listener);
+        listener_poll_anew(listener);
 }
 
 static void on_lookout(struct loop_timer *timer)
@@ -87,15 +88,15 @@ static void on_lookout(struct loop_timer *timer)
     struct listener *listener = loop_container(timer, struct listener, lookout);
     struct pollfd canonical = {.fd = listener->canonical_fd, .events = POLLIN};
 
-    watch_set_brisk(listener, pace_review(listener));
-    if (!listener->brisk)
+    listener_poll_set_brisk(listener, rate_review(listener));
+    if (!listener->high_rate)
         return;
     loop_start_timer(timer, LOOKOUT_MS);
     if (listener->armed && poll(&canonical, 1, 0) == 1)
         listener_pump(listener);
 }
 
-void watch_init(struct listener *listener)
+void listener_poll_init(struct listener *listener)
 {
     listener->watch.fd = listener->canonical_fd;
     listener->lookout.on_time = on_lookout;

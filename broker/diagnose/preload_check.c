@@ -1,5 +1,5 @@
-/* aboard.c - see aboard.h. */
-#include "broker/diagnose/aboard.h"
+/* preload_check.c - see preload_check.h. */
+#include "broker/diagnose/preload_check.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/procfs.h"
-#include "broker/diagnose/sockets.h"
+#include "broker/diagnose/procnet.h"
 
 #define PROCESSES_MAX 64 /* of one worker that are looked at */
 
@@ -48,14 +48,14 @@ static bool has_cleared(pid_t pid)
 struct branch {
     struct tree *tree;
     int parent; /* index in the tree; -1: it is the root */
-    struct aboard_report *report;
+    struct preload_check_report *report;
 };
 
 static void add_process(pid_t pid, void *context)
 {
     const struct branch *branch = context;
     struct tree *tree = branch->tree;
-    struct aboard_report *report = branch->report;
+    struct preload_check_report *report = branch->report;
     struct branch below = {tree, tree->count, report};
 
     if (tree->count == PROCESSES_MAX)
@@ -64,7 +64,7 @@ static void add_process(pid_t pid, void *context)
         .pid = pid,
         .parent = branch->parent,
         .mapped = maps_library(pid),
-        .listens = sockets_find_listening(pid, report->listens_on, sizeof report->listens_on),
+        .listens = procnet_find_listening(pid, report->listens_on, sizeof report->listens_on),
         .cleared = has_cleared(pid),
     };
     procfs_each_child(pid, add_process, &below);
@@ -112,7 +112,7 @@ static bool has_unfit_file(pid_t pid, struct check_report *check)
     return unfit;
 }
 
-static void explain(const struct process *process, struct aboard_report *report)
+static void explain(const struct process *process, struct preload_check_report *report)
 {
     struct check_report *check = &report->check;
 
@@ -129,7 +129,7 @@ static void explain(const struct process *process, struct aboard_report *report)
 }
 
 /* A process that listens by itself, without the library or around it. */
-static bool find_deserter(const struct tree *tree, bool last, struct aboard_report *report)
+static bool find_deserter(const struct tree *tree, bool last, struct preload_check_report *report)
 {
     for (int i = 0; i < tree->count; i++) {
         const struct process *process = &tree->at[i];
@@ -151,11 +151,11 @@ static bool is_nowhere(const struct tree *tree, bool last)
     return true;
 }
 
-bool aboard_is_missing(pid_t root, bool last, struct aboard_report *report)
+bool preload_check_is_missing(pid_t root, bool last, struct preload_check_report *report)
 {
     struct tree tree = {.count = 0};
 
-    *report = (struct aboard_report){.pid = root};
+    *report = (struct preload_check_report){.pid = root};
     add_process(root, &(struct branch){&tree, -1, report});
     if (find_deserter(&tree, last, report))
         return true;

@@ -1,6 +1,6 @@
 /*
- * attend.h - an event loop that has no connection waits at the canonical socket as well as at its
- * channel, while the broker says that connections come fast (BOARD_ATTEND).
+ * wait_exclusive.h - an event loop that has no connection waits at the canonical socket as well as
+ * at its channel, while the broker says that connections come fast (BOARD_WAIT_EXCLUSIVE).
  *
  * The shadow is registered in the program's epoll fd with EPOLLEXCLUSIVE, and so is the canonical
  * socket in the broker's, behind it: the kernel wakes one attending loop, or, when none of them is
@@ -17,31 +17,31 @@
 
 /* Before a wait on epoll_fd, in which the listener is registered under the number set: begins or
  * ends. No system call where nothing changes. */
-void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set);
+void wait_exclusive_consider(struct vlisten *listener, int epoll_fd, unsigned set);
 
 /* Ends it; idempotent. */
-void attend_end(struct vlisten *listener);
+void wait_exclusive_end(struct vlisten *listener);
 
 /* Ends it for good: the record is to be freed. False: a thread that begins right now does that
  * instead of the caller, by vlisten_finish_release(). */
-bool attend_release(struct vlisten *listener);
+bool wait_exclusive_release(struct vlisten *listener);
 
 /* A connection was taken: it pays. */
-void attend_note_success(struct vlisten *listener);
+void wait_exclusive_note_success(struct vlisten *listener);
 
 /* It was woken for a connection that it should not take: ends, and lets the broker have it. */
-void attend_yield(struct vlisten *listener);
+void wait_exclusive_yield(struct vlisten *listener);
 
 /* The same for the process whose registration in this epoll fd it is. */
-void attend_yield_for(struct vlisten *listener, int epoll_fd);
+void wait_exclusive_yield_for(struct vlisten *listener, int epoll_fd);
 
 /* Whether an event is one of ours; then *listener and *set tell which. */
-bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set);
+bool wait_exclusive_is_mark(uint64_t data, struct vlisten **listener, unsigned *set);
 
 /* An event for a registration that the program has removed: nothing of ours stays in epoll_fd. */
-void attend_remove(struct vlisten *listener, int epoll_fd);
+void wait_exclusive_remove(struct vlisten *listener, int epoll_fd);
 
 /* pthread_atfork child: what the epoll fd holds is the parent's. */
-void attend_on_fork(void);
+void wait_exclusive_on_fork(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * victim_attend.c - an event loop that does odd things to its listener while the library has made
- * it wait at the canonical socket as well (shim/take/attend.h).
+ * victim_wait_exclusive.c - an event loop that does odd things to its listener while the library
+ * has made it wait at the canonical socket as well (shim/take/wait_exclusive.h).
  *
  *   victim_attend MODE PORT FOLDER    serves; once it attends does what MODE says (the table at the
  *                                     end), and leaves FOLDER/done.SLOT when all was well
@@ -374,7 +374,7 @@ static const struct victim_mode modes[] = {
     {"del", del},
     {"past-del", past_del},
     {"fork", fork_child},
-    {"crowded-child", crowded_child},
+    {"fds_low-child", crowded_child},
     {"close", close_it},
     {"close-told", close_told},
     {"close-race", close_race},

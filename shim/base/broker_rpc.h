@@ -1,6 +1,6 @@
 /*
- * link.h - one request to the broker: connect, ask, answer, close. Nothing is kept open between
- * requests, so a server that closes every fd, forks or execs loses nothing.
+ * broker_rpc.h - one request to the broker: connect, ask, answer, close. Nothing is kept open
+ * between requests, so a server that closes every fd, forks or execs loses nothing.
  *
  * Blocks for at most LINK_DEADLINE_S; not a cancellation point; leaves no fd behind on failure.
  */

@@ -1,6 +1,7 @@
 /*
- * watch.h - whether the loop tells when a connection is there, and in which order the kernel asks
- * us and the workers that attend (shim/take/attend.h). Who gets it is dispatch.h's business.
+ * listener_poll.h - whether the loop tells when a connection is there, and in which order the
+ * kernel asks us and the workers that attend (shim/take/wait_exclusive.h). Who gets it is
+ * dispatch.h's business.
  */
 #ifndef SSHIM_BROKER_HANDOUT_WATCH_H
 #define SSHIM_BROKER_HANDOUT_WATCH_H
@@ -11,18 +12,18 @@
 #include "broker/pool/listener.h"
 
 /* Before any other; dispatch_init sets what is called when a connection is there. */
-void watch_init(struct listener *listener);
+void listener_poll_init(struct listener *listener);
 
 /* Watches the canonical socket, or not for now; idempotent. */
-void watch_arm(struct listener *listener, bool on);
+void listener_poll_arm(struct listener *listener, bool on);
 
 /* The loop forgets it: before it is closed or shut down. */
-void watch_end(struct listener *listener);
+void listener_poll_end(struct listener *listener);
 
 /* Connections come fast, or no longer: idle event loops may attend. */
-void watch_set_brisk(struct listener *listener, bool on);
+void listener_poll_set_brisk(struct listener *listener, bool on);
 
 /* This channel gets an offer: had it begun to attend we would not have been asked first. */
-void watch_note_attends(struct listener *listener, struct channel *channel);
+void listener_poll_note_attends(struct listener *listener, struct channel *channel);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * sockets.h - what a process listens on by itself, as proc(5) tells; the library is not asked.
+ * procnet.h - what a process listens on by itself, as proc(5) tells; the library is not asked.
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_SOCKETS_H
 #define SSHIM_BROKER_DIAGNOSE_SOCKETS_H
@@ -15,13 +15,13 @@
  * Appends their addresses to text, with ", " between any two and "..." where there is no room; each
  * once. False as well when /proc does not let us look.
  */
-bool sockets_find_listening(pid_t pid, char *text, size_t size);
+bool procnet_find_listening(pid_t pid, char *text, size_t size);
 
 /* The inode of a listening socket that has this address, or one of the same port where either is
  * every address; 0: there is none in our network namespace. */
-ino_t sockets_find_inode(const struct address *address);
+ino_t procnet_find_inode(const struct address *address);
 
 /* Whether it holds a TCP connection, or an AF_UNIX one that was accepted at a name. */
-bool sockets_has_connection(pid_t pid);
+bool procnet_has_connection(pid_t pid);
 
 #endif

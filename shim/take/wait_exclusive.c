@@ -1,5 +1,5 @@
-/* attend.c - see attend.h. */
-#include "shim/take/attend.h"
+/* wait_exclusive.c - see wait_exclusive.h. */
+#include "shim/take/wait_exclusive.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -17,7 +17,7 @@
 #define ASSURE_EVERY 64 /* waits */
 
 /*
- * attended_epoll: 0, an epoll fd plus 1, or one of these. A registration whose number is closed
+ * exclusive_epoll: 0, an epoll fd plus 1, or one of these. A registration whose number is closed
  * before it is deleted can never be deleted, so whoever ends it while it begins leaves that to the
  * thread that begins, and the closing as well.
  */
@@ -38,8 +38,9 @@ static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
     if (!is_new && errno != EEXIST)
         return false;
     if (is_new)
-        atomic_fetch_add_explicit(&listener->board->worker.attends, 1, memory_order_relaxed);
-    if (atomic_compare_exchange_strong(&listener->attended_epoll, &state, epoll_fd + 1))
+        atomic_fetch_add_explicit(&listener->board->worker.exclusive_waits, 1,
+                                  memory_order_relaxed);
+    if (atomic_compare_exchange_strong(&listener->exclusive_epoll, &state, epoll_fd + 1))
         return true;
     NEXT(epoll_ctl)(epoll_fd, EPOLL_CTL_DEL, shadow_fd, NULL);
     return false;
@@ -50,14 +51,14 @@ static void begin(struct vlisten *listener, int epoll_fd, unsigned set, int stat
 {
     int saved = errno;
 
-    if (!atomic_compare_exchange_strong(&listener->attended_epoll, &state, BEGINNING))
+    if (!atomic_compare_exchange_strong(&listener->exclusive_epoll, &state, BEGINNING))
         return;
     if (add(listener, epoll_fd, set)) {
-        atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
+        atomic_store_explicit(&listener->wait_exclusive_rest, 0, memory_order_relaxed);
     } else {
         state = BEGINNING;
         while (state != RELEASED &&
-               !atomic_compare_exchange_weak(&listener->attended_epoll, &state, 0))
+               !atomic_compare_exchange_weak(&listener->exclusive_epoll, &state, 0))
             ;
         if (state == RELEASED)
             vlisten_finish_release(listener);
@@ -65,7 +66,7 @@ static void begin(struct vlisten *listener, int epoll_fd, unsigned set, int stat
     errno = saved;
 }
 
-void attend_remove(struct vlisten *listener, int epoll_fd)
+void wait_exclusive_remove(struct vlisten *listener, int epoll_fd)
 {
     int saved = errno;
 
@@ -73,87 +74,87 @@ void attend_remove(struct vlisten *listener, int epoll_fd)
     errno = saved;
 }
 
-void attend_end(struct vlisten *listener)
+void wait_exclusive_end(struct vlisten *listener)
 {
-    int state = atomic_load(&listener->attended_epoll);
+    int state = atomic_load(&listener->exclusive_epoll);
 
     while ((state > 0 || state == BEGINNING) &&
-           !atomic_compare_exchange_weak(&listener->attended_epoll, &state, state > 0 ? 0 : ENDED))
+           !atomic_compare_exchange_weak(&listener->exclusive_epoll, &state, state > 0 ? 0 : ENDED))
         ;
     if (state > 0)
-        attend_remove(listener, state - 1);
+        wait_exclusive_remove(listener, state - 1);
 }
 
-bool attend_release(struct vlisten *listener)
+bool wait_exclusive_release(struct vlisten *listener)
 {
-    int state = atomic_exchange(&listener->attended_epoll, RELEASED);
+    int state = atomic_exchange(&listener->exclusive_epoll, RELEASED);
 
     if (state > 0)
-        attend_remove(listener, state - 1);
+        wait_exclusive_remove(listener, state - 1);
     return state != BEGINNING && state != ENDED;
 }
 
 static void rest(struct vlisten *listener)
 {
-    int waits = atomic_load_explicit(&listener->attend_next_rest, memory_order_relaxed);
+    int waits = atomic_load_explicit(&listener->wait_exclusive_next_rest, memory_order_relaxed);
 
-    attend_end(listener);
-    atomic_store_explicit(&listener->attend_rest, waits, memory_order_relaxed);
+    wait_exclusive_end(listener);
+    atomic_store_explicit(&listener->wait_exclusive_rest, waits, memory_order_relaxed);
     waits = waits < REST_MIN ? REST_MIN : waits * 2 < REST_MAX ? waits * 2 : REST_MAX;
-    atomic_store_explicit(&listener->attend_next_rest, waits, memory_order_relaxed);
+    atomic_store_explicit(&listener->wait_exclusive_next_rest, waits, memory_order_relaxed);
 }
 
-void attend_note_success(struct vlisten *listener)
+void wait_exclusive_note_success(struct vlisten *listener)
 {
-    atomic_store_explicit(&listener->attend_next_rest, 0, memory_order_relaxed);
+    atomic_store_explicit(&listener->wait_exclusive_next_rest, 0, memory_order_relaxed);
 }
 
-void attend_yield(struct vlisten *listener)
+void wait_exclusive_yield(struct vlisten *listener)
 {
     rest(listener);
     vlisten_wake_broker(listener);
 }
 
-void attend_yield_for(struct vlisten *listener, int epoll_fd)
+void wait_exclusive_yield_for(struct vlisten *listener, int epoll_fd)
 {
-    attend_remove(listener, epoll_fd);
+    wait_exclusive_remove(listener, epoll_fd);
     vlisten_wake_broker(listener);
 }
 
 /* Another process that shares the epoll fd may have ended it for us. */
 static void assure(struct vlisten *listener, int epoll_fd, unsigned set)
 {
-    int waits = atomic_fetch_add_explicit(&listener->attend_rest, 1, memory_order_relaxed);
+    int waits = atomic_fetch_add_explicit(&listener->wait_exclusive_rest, 1, memory_order_relaxed);
 
     if (waits < ASSURE_EVERY)
         return;
-    atomic_store_explicit(&listener->attend_rest, 0, memory_order_relaxed);
+    atomic_store_explicit(&listener->wait_exclusive_rest, 0, memory_order_relaxed);
     if (direct_is_free(listener))
         begin(listener, epoll_fd, set, epoll_fd + 1);
 }
 
-void attend_consider(struct vlisten *listener, int epoll_fd, unsigned set)
+void wait_exclusive_consider(struct vlisten *listener, int epoll_fd, unsigned set)
 {
-    bool wanted = board_has_flag(listener->board, BOARD_ATTEND);
+    bool wanted = board_has_flag(listener->board, BOARD_WAIT_EXCLUSIVE);
 
     if (vlisten_attends(listener)) {
         if (!wanted)
-            attend_end(listener);
-        else if (board_starving(listener->board) != BOARD_FED && !direct_is_free(listener))
+            wait_exclusive_end(listener);
+        else if (board_queue(listener->board) != BOARD_QUEUE_EMPTY && !direct_is_free(listener))
             rest(listener);
         else
             assure(listener, epoll_fd, set);
         return;
     }
-    if (!wanted || board_starving(listener->board) != BOARD_FED || !direct_is_free(listener))
+    if (!wanted || board_queue(listener->board) != BOARD_QUEUE_EMPTY || !direct_is_free(listener))
         return;
-    if (atomic_load_explicit(&listener->attend_rest, memory_order_relaxed) > 0)
-        atomic_fetch_sub_explicit(&listener->attend_rest, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&listener->wait_exclusive_rest, memory_order_relaxed) > 0)
+        atomic_fetch_sub_explicit(&listener->wait_exclusive_rest, 1, memory_order_relaxed);
     else
         begin(listener, epoll_fd, set, 0);
 }
 
-bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set)
+bool wait_exclusive_is_mark(uint64_t data, struct vlisten **listener, unsigned *set)
 {
     if ((data & MARK_MASK) != MARK)
         return false;
@@ -162,8 +163,8 @@ bool attend_is_mark(uint64_t data, struct vlisten **listener, unsigned *set)
     return true;
 }
 
-void attend_on_fork(void)
+void wait_exclusive_on_fork(void)
 {
     for (unsigned i = 0; i < VLISTEN_MAX; i++)
-        atomic_store_explicit(&vlisten_table[i].attended_epoll, 0, memory_order_relaxed);
+        atomic_store_explicit(&vlisten_table[i].exclusive_epoll, 0, memory_order_relaxed);
 }

@@ -1,0 +1,112 @@
+/* rate.c - see rate.h. */
+#include "broker/handout/rate.h"
+
+#include <sched.h>
+
+#include "broker/base/broker.h"
+
+#define PERIOD_MS 100
+#define HIGH_RATE_PER_S 1000   /* connections; below that they are spread evenly */
+#define HIGH_RATE_PER_WAIT 100 /* in a saturated pool it is cheaper to wake nobody who sleeps */
+#define WAIT_EXCLUSIVE_MAX 16  /* workers: each makes the way to the next one longer */
+#define ACTIVE_MAX 10000       /* a worker that lies does not move the average without end */
+#define SATURATED_PER_S 500 /* connections that had to wait for a worker; an idle pool has none */
+
+static bool may_change; /* nobody else has chosen a policy for us */
+static unsigned saturated_listeners;
+
+static void set_policy(int policy)
+{
+    struct sched_param none = {0};
+    sched_setscheduler(0, policy, &none);
+}
+
+void rate_init(bool resumes)
+{
+    int policy = sched_getscheduler(0);
+
+    if (resumes && policy == SCHED_BATCH)
+        set_policy(policy = SCHED_OTHER);
+    may_change = policy == SCHED_OTHER;
+}
+
+void rate_publish(const struct listener *listener, struct channel *channel)
+{
+    channel_set_flag(channel, BOARD_LOOK,
+                     listener->saturated && runtime.handoff == HANDOFF_AUTO &&
+                         broker.config.balance == BALANCE_LEASTCONN);
+    channel_set_flag(channel, BOARD_WAIT_EXCLUSIVE,
+                     listener->high_rate && channel->position < WAIT_EXCLUSIVE_MAX);
+    channel_set_allowance(channel, listener->allowance);
+}
+
+/* rate.h tells why; a burst of connections that stay brings it back to 0 with the next review. */
+static void review_allowance(struct listener *listener, uint64_t accepted)
+{
+    uint64_t closed = 0, active = 0;
+
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        uint64_t open = channel_active(listener->channels[i]);
+        active += open < ACTIVE_MAX ? open : ACTIVE_MAX;
+        closed += channel_accepted(listener->channels[i]) - open;
+    }
+    /* Less than before, where a worker is gone: nothing is known then. */
+    bool churns =
+        closed > listener->paced_closed && (closed - listener->paced_closed) * 10 >= accepted * 9;
+    listener->allowance =
+        listener->saturated && churns ? 1 + (uint32_t)(active / listener->channel_count) : 0;
+    listener->paced_closed = closed;
+}
+
+void rate_publish_all(const struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        rate_publish(listener, listener->channels[i]);
+}
+
+static void set_saturated(struct listener *listener, bool on)
+{
+    unsigned before = saturated_listeners;
+
+    if (listener->saturated == on)
+        return;
+    listener->saturated = on;
+    saturated_listeners += on ? 1 : -1u;
+    if (may_change && !before != !saturated_listeners)
+        set_policy(on ? SCHED_BATCH : SCHED_OTHER);
+}
+
+bool rate_review(struct listener *listener)
+{
+    int64_t now_ms = loop_now_ms();
+    int64_t elapsed_ms = now_ms - listener->paced_ms;
+
+    if (elapsed_ms < PERIOD_MS)
+        return listener->high_rate;
+    struct listener_totals totals = listener_totals(listener);
+    uint64_t late = totals.direct + listener->wakes;
+    uint64_t all = totals.accepted - listener->paced_all;
+    bool high_rate = all >= HIGH_RATE_PER_S * (uint64_t)elapsed_ms / 1000 &&
+                     (listener->queue_waited - listener->paced_starves) * HIGH_RATE_PER_WAIT <= all;
+    set_saturated(listener,
+                  late - listener->paced_late >= SATURATED_PER_S * (uint64_t)elapsed_ms / 1000);
+    review_allowance(listener, all);
+    rate_publish_all(listener); /* places change when others go */
+    listener->paced_ms = now_ms;
+    listener->paced_late = late;
+    listener->paced_all = totals.accepted;
+    listener->paced_starves = listener->queue_waited;
+    return high_rate && runtime.handoff == HANDOFF_AUTO &&
+           broker.config.balance == BALANCE_LEASTCONN;
+}
+
+void rate_forget(struct listener *listener)
+{
+    set_saturated(listener, false);
+}
+
+void rate_restore(void)
+{
+    if (may_change && saturated_listeners > 0)
+        set_policy(SCHED_OTHER);
+}
