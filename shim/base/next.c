@@ -17,7 +17,7 @@ static long missing(void)
     return -1;
 }
 
-static void *find(const char *name)
+void *next_find(const char *name)
 {
     void *found = dlsym(RTLD_NEXT, name);
     return found ? found : (void *)missing;
@@ -74,7 +74,7 @@ void next_resolve(void)
     size_t count = 0;
     int saved = errno;
 #define X(type, name, args)                                                                        \
-    __atomic_store_n((void **)&next_table.name, find(#name), __ATOMIC_RELEASE);
+    __atomic_store_n((void **)&next_table.name, next_find(#name), __ATOMIC_RELEASE);
     NEXT_CALLS(X)
 #undef X
     dl_iterate_phdr(note_object, &count);

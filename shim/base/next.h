@@ -80,12 +80,6 @@
     X(int, fexecve, (int, char *const *, char *const *))                                           \
     X(int, execveat, (int, const char *, char *const *, char *const *, int))                       \
     X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))             \
-    X(int, pidfd_spawn,                                                                            \
-      (int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,         \
-       char *const *, char *const *))                                                              \
-    X(int, pidfd_spawnp,                                                                           \
-      (int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,         \
-       char *const *, char *const *))                                                              \
     X(int, posix_spawn,                                                                            \
       (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
        char *const *, char *const *))                                                              \
@@ -93,9 +87,22 @@
       (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
        char *const *, char *const *))
 
+/*
+ * Calls that an older libc lacks. dlsym(3) allocates when it does not find a name, and an allocator
+ * that is being set up may be who called us: so these are looked up when the program calls them.
+ */
+#define NEXT_NEW_CALLS(X)                                                                          \
+    X(int, pidfd_spawn,                                                                            \
+      (int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,         \
+       char *const *, char *const *))                                                              \
+    X(int, pidfd_spawnp,                                                                           \
+      (int *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,         \
+       char *const *, char *const *))
+
 struct next_table {
 #define X(type, name, args) type(*name) args;
     NEXT_CALLS(X)
+    NEXT_NEW_CALLS(X)
 #undef X
 };
 
@@ -115,6 +122,10 @@ bool next_is_behind(const void *code);
     (*(__builtin_expect(__atomic_load_n(&next_table.name, __ATOMIC_ACQUIRE) == NULL, 0)            \
            ? (next_resolve(), &next_table.name)                                                    \
            : &next_table.name))
+
+/* The next function of NEXT_NEW_CALLS. dlsym(3) at each call. */
+#define NEXT_NEW(name) (next_table.name = next_find(#name))
+void *next_find(const char *name);
 
 #define SSHIM_EXPORT __attribute__((visibility("default")))
 

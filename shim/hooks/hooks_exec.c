@@ -222,7 +222,7 @@ SSHIM_EXPORT int pidfd_spawn(int *restrict pidfd, const char *restrict path,
                              char *const envp[])
 {
     COMPLETE_FOR(variables, envp, actions != NULL);
-    int result = NEXT(pidfd_spawn)(pidfd, path, actions, attributes, argv, variables);
+    int result = NEXT_NEW(pidfd_spawn)(pidfd, path, actions, attributes, argv, variables);
     return result < 0 ? ENOSYS : result; /* a C library without it */
 }
 
@@ -232,6 +232,6 @@ SSHIM_EXPORT int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
                               char *const envp[])
 {
     COMPLETE_FOR(variables, envp, actions != NULL);
-    int result = NEXT(pidfd_spawnp)(pidfd, file, actions, attributes, argv, variables);
+    int result = NEXT_NEW(pidfd_spawnp)(pidfd, file, actions, attributes, argv, variables);
     return result < 0 ? ENOSYS : result; /* a C library without it */
 }
