@@ -67,7 +67,7 @@ static void visit_leftover(pid_t pid, void *found)
     *(bool *)found = true;
     if (was_told(pid) && loop_now_ms() >= kill_at_ms)
         kill(pid, SIGKILL);
-    else if (loop_now_ms() >= finish_by_ms || !procnet_has_connection(pid))
+    else if (stop_is_under_way() || loop_now_ms() >= finish_by_ms || !procnet_has_connection(pid))
         tell(pid);
 }
 
@@ -80,10 +80,15 @@ static void on_leftover_timer(struct loop_timer *timer)
         loop_start_timer(timer, LOOK_MS);
 }
 
+/* During a stop who comes to us is told at once, and what does not end is stop.c's to kill. */
 static void look_at_leftovers(void)
 {
+    bool found = false;
+
     leftover_timer.on_time = on_leftover_timer;
-    if (!stop_is_under_way())
+    if (stop_is_under_way())
+        procfs_each_child(getpid(), visit_leftover, &found);
+    else
         loop_start_timer(&leftover_timer, 0);
 }
 
