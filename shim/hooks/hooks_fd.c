@@ -123,6 +123,21 @@ static int close_around_hidden(unsigned first, unsigned last, int flags)
     return 0;
 }
 
+/* What must be told of before it is closed. */
+static bool is_notable_range(unsigned first, unsigned last)
+{
+    static const enum fdmap_kind notable[] = {FDMAP_LISTENER, FDMAP_EPOLL};
+
+    if (first >= FDMAP_SIZE || !atomic_load_explicit(&vlisten_any, memory_order_relaxed))
+        return false;
+    for (size_t i = 0; i < sizeof notable / sizeof notable[0]; i++) {
+        int fd = fdmap_find((int)first, notable[i]);
+        if (fd >= 0 && (unsigned)fd <= last)
+            return true;
+    }
+    return false;
+}
+
 /* An old kernel or a sandbox may refuse the call: then nothing is closed, and nothing forgotten. */
 static bool can_close_ranges(int flags)
 {
@@ -133,11 +148,16 @@ SSHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
     if (!env_managed() || first > last)
         return NEXT(close_range)(first, last, flags);
-    if (!can_close_ranges(flags))
+    bool forgets = !(flags & CLOSE_RANGE_CLOEXEC);
+    bool tells = forgets && is_notable_range(first, last);
+    if (tells && !can_close_ranges(flags))
         return -1;
-    if (!(flags & CLOSE_RANGE_CLOEXEC))
+    if (tells)
         on_close_range(first, last);
-    return close_around_hidden(first, last, flags);
+    int result = close_around_hidden(first, last, flags);
+    if (result == 0 && forgets && !tells)
+        on_close_range(first, last);
+    return result;
 }
 
 static void close_unless_hidden(int fd, void *first)

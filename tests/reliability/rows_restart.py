@@ -173,7 +173,7 @@ def drain(r):
             pid = int(client.recv(64)[1:5], 16)
             old = [worker for worker in pool.pids().values() if worker & 0xffff == pid][0]
             load = pool.load(rate=200)
-            restart_by_command(pool)
+            restart_by_command(pool, "--no-wait")
             time.sleep(0.3)
             result = load.finish()
             r.count(result)
