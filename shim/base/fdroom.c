@@ -83,10 +83,15 @@ static bool has_room_at_end(int limit)
     return free_count >= SCARCE_MIN;
 }
 
+/* While the kernel gives numbers from the first quarter, and the end of the table is free, there is
+ * nothing to find out. */
 static void look(int any_fd)
 {
     fdroom_learn_limit();
     int limit = atomic_load_explicit(&limit_known, memory_order_relaxed);
+    if (atomic_load_explicit(&fdroom_highest, memory_order_relaxed) < limit / 4 &&
+        has_room_at_end(limit))
+        return;
     int lowest = find_lowest_free(any_fd);
 
     if (lowest < 0)
