@@ -80,7 +80,9 @@ static void on_leftover_timer(struct loop_timer *timer)
         loop_start_timer(timer, LOOK_MS);
 }
 
-/* During a stop who comes to us is told at once, and what does not end is stop.c's to kill. */
+/* Grandchildren that outlived a worker get TERM, and KILL if that does not help; not before those
+ * of a drained worker have had their time. During a stop all are told at once, and what does not
+ * end is killed by stop.c. */
 static void look_at_leftovers(void)
 {
     bool found = false;
@@ -90,13 +92,6 @@ static void look_at_leftovers(void)
         procfs_each_child(getpid(), visit_leftover, &found);
     else
         loop_start_timer(&leftover_timer, 0);
-}
-
-/* Grandchildren that outlived a worker that failed get TERM, and KILL if that does not help. Not
- * before those of a drained worker have had their time. */
-static void end_leftovers(void)
-{
-    look_at_leftovers();
 }
 
 /* Those of a drained worker may serve what they have, for as long as --grace says. */
@@ -114,7 +109,7 @@ static void on_child_end(const siginfo_t *info)
         return;
     if (!worker) {
         forget(info->si_pid);
-        end_leftovers();
+        look_at_leftovers();
         return;
     }
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
@@ -132,7 +127,7 @@ static void on_child_end(const siginfo_t *info)
     if (was_draining)
         let_leftovers_finish();
     else
-        end_leftovers();
+        look_at_leftovers();
 }
 
 static void on_child_stopped(pid_t pid, bool stopped)
