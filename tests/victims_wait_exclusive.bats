@@ -14,7 +14,7 @@ teardown() {
 }
 
 hammer() {
-    "$PROGS/victim_attend" hammer "$PORT" 3>&- &
+    "$PROGS/victim_wait_exclusive" hammer "$PORT" 3>&- &
     HAMMER=$!
 }
 
@@ -30,7 +30,7 @@ all_done() {
 
 # attended MODE COPIES: every copy attends, does its odd thing, and COPIES of them serve on.
 attended() {
-    start 3 -- "$PROGS/victim_attend" "$1" "$PORT" "$T"
+    start 3 -- "$PROGS/victim_wait_exclusive" "$1" "$PORT" "$T"
     hammer
     wait_for all_done
     stop_hammer

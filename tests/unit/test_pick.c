@@ -391,9 +391,9 @@ int main(void)
     unit_run("pick: one with fewer connections that is on its way back is waited for, not for long",
              one_on_its_way_back_is_waited_for);
     unit_run("pick: ties rotate", ties_rotate);
-    unit_run("pick: a fds_low worker waits for one with room",
+    unit_run("pick: a worker low on fds waits for one with room",
              a_crowded_worker_waits_for_one_with_room);
-    unit_run("pick: where all are fds_low nobody waits", where_all_are_crowded_nobody_waits);
+    unit_run("pick: where all are low on fds nobody waits", where_all_are_crowded_nobody_waits);
     unit_run("pick: round robin does not look at the load", round_robin_goes_round);
     unit_run("pick: first takes the lowest idle slot", first_is_the_lowest_idle_slot);
     unit_run("pick: busy ones are passed over", busy_ones_are_passed_over);
