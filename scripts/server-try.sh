@@ -97,7 +97,9 @@ probe_all() {
         every_copy_answers && break
     done
     detail="$done probes, accepted $(counts accepted | tr ' ' +), open $(counts active | tr ' ' +)"
-    ! needs_counts || every_copy_answers || fail "a copy answers nothing: $detail"
+    ! needs_counts || every_copy_answers && return
+    "$sshim" status --json --control "$control" >>"$log" 2>&1
+    fail "a copy answers nothing: $detail"
 }
 
 # Waits until the broker is gone; its exit code is in $exit_code.

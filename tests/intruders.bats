@@ -111,6 +111,10 @@ END
     stop_broker
 }
 
+answered_by() { # SLOT: one of ten that are all answered
+    probe 10 && grep -q "slot=$1" "$TMP/answers"
+}
+
 @test "a worker that ruins its scoreboard harms nobody but itself" {
     cat >"$TMP/ruin.py" <<'END'
 import os, socket, sys
@@ -129,9 +133,8 @@ while True:
     c.close()
 END
     start_broker -w 3 -- python3 "$TMP/ruin.py" "$ADDR"
-    probe 60
-    grep -q 'slot=1' "$TMP/answers"
-    grep -q 'slot=2' "$TMP/answers"
+    wait_until answered_by 1
+    wait_until answered_by 2
     "$SSHIM" status --json --control "$CONTROL" | jq -e . >/dev/null
     stop_broker
     [[ $STATUS == 0 ]]

@@ -218,12 +218,19 @@ void listener_add_channel(struct listener *listener, struct channel *channel)
     listener->channels[listener->channel_count++] = channel;
 }
 
+/* The order stays: where the last one filled the gap, a worker that comes back after each connection
+ * would come before the others again and again. */
 void listener_remove_channel(struct listener *listener, struct channel *channel)
 {
-    struct channel *last = listener->channels[--listener->channel_count];
+    uint32_t gap = channel->position;
 
-    listener->channels[channel->position] = last;
-    last->position = channel->position;
+    listener->channel_count--;
+    for (uint32_t i = gap; i < listener->channel_count; i++) {
+        listener->channels[i] = listener->channels[i + 1];
+        listener->channels[i]->position = i;
+    }
+    if (gap < listener->cursor)
+        listener->cursor--;
     if (listener->cursor >= listener->channel_count)
         listener->cursor = 0;
     journal_touch();

@@ -103,6 +103,23 @@ static void ties_rotate(void)
     CHECK(seen == (1u << COUNT) - 1);
 }
 
+/* Workers that end after one connection and come back before the next. */
+static void ties_rotate_although_each_comes_back(void)
+{
+    struct channel *last = NULL;
+
+    reset();
+    listener.channel_room = COUNT;
+    for (unsigned i = 0; i < 3 * COUNT; i++) {
+        struct channel *channel = idle(BALANCE_LEASTCONN);
+        CHECK(channel == &channels[i % COUNT]);
+        listener_remove_channel(&listener, channel);
+        if (last) /* it is back while the next one ends */
+            listener_add_channel(&listener, last);
+        last = channel;
+    }
+}
+
 static void set_crowded(unsigned i)
 {
     boards[i].worker.flags |= BOARD_FDS_LOW;
@@ -391,6 +408,8 @@ int main(void)
     unit_run("pick: one with fewer connections that is on its way back is waited for, not for long",
              one_on_its_way_back_is_waited_for);
     unit_run("pick: ties rotate", ties_rotate);
+    unit_run("pick: ties rotate where each worker ends and comes back",
+             ties_rotate_although_each_comes_back);
     unit_run("pick: a worker low on fds waits for one with room",
              a_crowded_worker_waits_for_one_with_room);
     unit_run("pick: where all are low on fds nobody waits", where_all_are_crowded_nobody_waits);
