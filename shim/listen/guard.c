@@ -15,7 +15,8 @@
 #include "shim/base/next.h"
 #include "shim/record/vlisten.h"
 
-#define ANSWER_MS 1000 /* without an answer the file goes, as natively */
+/* Without an answer the file goes, as natively. Longer than a broker may stand still: see KEEPER_PATIENCE_S. */
+#define ANSWER_MS 6000
 #define FILES_MAX 16
 
 static struct {

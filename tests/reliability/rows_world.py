@@ -107,7 +107,7 @@ def clock_pool():
 
 @row("clock", "clock set forward and back by days (libfaketime)")
 def clock(r):
-    """The wall clock jumps; crashes are still answered by the back-off's pauses."""
+    """The wall clock jumps; a worker that crashes is replaced as ever."""
     with clock_pool() as pool:
         load = pool.load(rate=200)
         for jump in ("+3d", "-3d", "+400d", "-400d", "+0")[:r.pick(5, 3)]:
@@ -116,7 +116,7 @@ def clock(r):
             tools.send_signal(pid, signal.SIGKILL)
             took = wait_for(lambda: pool.worker(0)["pid"] not in (0, pid)
                             and pool.state_of(0) in ("ready", "busy"), "slot 0 serves again")
-            r.expect(0.05 < took < r.pick(3, 15), f"after {jump} the slot served again after {took:.2f} s")
+            r.expect(took < r.pick(3, 15), f"after {jump} the slot served again after {took:.2f} s")
             r.expect(tools.cpu_share(pool.broker_pid(), 0.5) < 0.2, f"after {jump} the broker spins")
             r.did()
         r.count(load.finish(), r.times)
