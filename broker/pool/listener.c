@@ -218,8 +218,8 @@ void listener_add_channel(struct listener *listener, struct channel *channel)
     listener->channels[listener->channel_count++] = channel;
 }
 
-/* The order stays: where the last one filled the gap, a worker that comes back after each connection
- * would come before the others again and again. */
+/* The order stays: where the last one filled the gap, a worker that comes back after each
+ * connection would come before the others again and again. */
 void listener_remove_channel(struct listener *listener, struct channel *channel)
 {
     uint32_t gap = channel->position;

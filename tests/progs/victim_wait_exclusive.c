@@ -2,9 +2,9 @@
  * victim_wait_exclusive.c - an event loop that does odd things to its listener while the library
  * has made it wait at the canonical socket as well (shim/take/wait_exclusive.h).
  *
- *   victim_wait_exclusive MODE PORT FOLDER    serves; once it attends does what MODE says (the table at the
- *                                     end), and leaves FOLDER/done.SLOT when all was well
- *   victim_wait_exclusive hammer PORT         asks, one connection after the other, until killed
+ *   victim_wait_exclusive MODE PORT FOLDER    serves; once it attends does what MODE says (the
+ * table at the end), and leaves FOLDER/done.SLOT when all was well victim_wait_exclusive hammer
+ * PORT         asks, one connection after the other, until killed
  */
 #include <dlfcn.h>
 #include <pthread.h>
