@@ -185,6 +185,14 @@ quoted() { # REGEX FILE...
     done
 }
 
+@test "functions that the models stand for exist" {
+    local name
+    for name in $(grep -ohE '\b[a-z_]+\(\)' "$ROOT"/tests/model/*.pml | tr -d '()' | grep -v '^model_' | sort -u); do
+        echo "$name"
+        grep -rqE --include="*.[ch]" "\b$name\(" "$ROOT/proto" "$ROOT/shim" "$ROOT/broker"
+    done
+}
+
 @test "every message of the protocol is in PROTOCOL.md, and no other" {
     sed -nE 's/^ *X\(([A-Z]+), +[0-9]+, (REQUIRED|OPTIONAL|NONE),.*/\1/p' "$ROOT/proto/wire.h" | sort -u >"$TMP/source"
     sed -nE 's/^### ([A-Z]+) .*/\1/p' "$ROOT/PROTOCOL.md" | sort -u >"$TMP/told"

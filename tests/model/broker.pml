@@ -19,7 +19,7 @@ inline count_late(w)
     sent[w] = (taken[w] > sent[w] -> taken[w] : sent[w])
 }
 
-/* channel_is_idle(). Its reads of the worker's line are three steps; what the broker alone knows is none. */
+/* belief_is_idle(). Its reads of the worker's line are three steps; what the broker alone knows is none. */
 inline look_at(w)
 {
 #if KILLS > 0 && !defined(MUTATE_NO_COUNT_LATE)
@@ -190,7 +190,7 @@ inline model_check()
         count_untaken(i);
         if
         :: untaken > 0 && !closed[i] ->
-            atomic { overdue[i] = true; moved[i] = false; recallable[i] = true } /* channel_suspect() */
+            atomic { overdue[i] = true; moved[i] = false; recallable[i] = true } /* belief_note_overdue() */
         :: else
         fi;
         i++

@@ -82,7 +82,7 @@ bool stuck[WORKERS];
 bool broker_killed;
 bool gone[WORKERS];      /* this worker's channel has no other end any more */
 bool excused[CONNECTIONS]; /* the broker and the keeper held it when they died */
-bool moved[WORKERS];     /* since the broker began to suspect it, see shows_life() */
+bool moved[WORKERS];     /* since the broker began to suspect it, see has_moved() */
 byte accepts[CONNECTIONS];
 byte rounds;
 bool resting[WORKERS]; /* blocked, idle */

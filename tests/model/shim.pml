@@ -50,13 +50,13 @@ inline take_directly(w)
     fi
 }
 
-/* take_offer() of a thread that blocks: direct_should_try(), receive_visibly() */
+/* take_offer() of a thread that blocks: should_take_directly(), receive_visibly() */
 inline accept_blocking(w)
 {
     if
     :: queue_waited[w] == BACKLOG -> take_directly(w)
 #ifdef LOOK
-    :: queue_waited[w] == FED && len(backlog) > 0 -> take_directly(w) /* look_once_less() */
+    :: queue_waited[w] == FED && len(backlog) > 0 -> take_directly(w) /* direct_may_look() */
 #endif
     :: else
     fi;
@@ -92,7 +92,7 @@ inline wait_exclusive_consider(w)
     fi
 }
 
-/* wait_translate(): the kernel told of a connection. accept() then asks direct_should_try(), is_still_free(). */
+/* wait_translate(): the kernel told of a connection. accept() then asks should_take_directly(), is_still_free(). */
 inline translate(w)
 {
     if
@@ -145,7 +145,7 @@ inline accept_polling(w)
     fi
 }
 
-/* prefork_accept(): the canonical socket is where the channel was */
+/* canonical_accept(): the canonical socket is where the channel was */
 inline accept_alone(w)
 {
     resting[w] = true;
