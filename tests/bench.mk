@@ -2,6 +2,7 @@
 #
 # make bench        measures this beside its alternatives (about 20 minutes); results in build/bench
 # make bench-quick  the same in under three minutes, coarser
+# make bench BASE=REV   beside an earlier commit, which is built in build/base: how each side of ours has changed
 # BENCH=... passes options on, see tests/bench/bench.py --help
 
 BENCH_TOOLS   := $(BUILD)/bench/load $(BUILD)/bench/server $(BUILD)/bench/reuseport.so
@@ -25,6 +26,20 @@ $(BUILD)/bench/server: $(addprefix $(BUILD)/obj/tests/bench/,server.o serve.o ad
 $(BUILD)/bench/reuseport.so: tests/bench/reuseport.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Wall -Wextra $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -shared -o $@ $<
+
+ifdef BASE
+BASE_SSHIM := $(abspath $(BUILD))/base/$(shell git rev-parse --short $(BASE))/build/sshim
+
+# The earlier commit's own makefile builds it.
+$(BASE_SSHIM): BASE_TREE = $(@:/build/sshim=)
+$(BASE_SSHIM):
+	@mkdir -p $(BASE_TREE)
+	git archive $(BASE) | tar -x -C $(BASE_TREE)
+	$(MAKE) -C $(BASE_TREE) BUILD=build all
+
+bench bench-quick: $(BASE_SSHIM)
+bench bench-quick: export BASE_SSHIM := $(BASE_SSHIM)
+endif
 
 bench: all bench-tools
 	BUILD=$(abspath $(BUILD)) python3 -B tests/bench/bench.py --install $(BENCH)

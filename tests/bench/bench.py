@@ -86,8 +86,8 @@ def start_all(group):
 
 def run_work(work, options):
     seconds = max(0.3, work.seconds * options.scale)
-    group = [side for side in work.make_sides()
-             if options.side in side.name or side.name == work.base]
+    group = sides.with_base([side for side in work.make_sides()
+                             if options.side in side.name or side.name == work.base])
     try:
         start_all(group)
         rounds = {side.name: [] for side in group}
@@ -101,10 +101,10 @@ def run_work(work, options):
     finally:
         for side in group:
             side.stop()
-    return {"name": work.name, "title": work.title, "base": work.base, "per": work.per,
-            "rounds": rounds, "targets": [judge(target, rounds) for target in work.targets
-                                          if target.side in rounds and
-                                          (not target.against or target.against in rounds)]}
+    return {"name": work.name, "title": work.title, "base": work.base, "per": work.per, "rounds": rounds,
+            "before": {side.name: side.before.name for side in group if side.before in group},
+            "targets": [judge(target, rounds) for target in work.targets if target.side in rounds and
+                        (not target.against or target.against in rounds)]}
 
 
 def paired(rounds, side, metric, against, minus=False):

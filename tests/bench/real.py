@@ -63,8 +63,11 @@ def make_sides(command, request):
     def start_haproxy(side):
         sides.start_haproxy(side, None, 4, "leastconn", 0, prepared(side, command))
 
-    def start_sshim(side):
-        sides.start_sshim(side, prepared(side, command)(side.port), 4, ["--handoff", "auto"])
+    def start_sshim(program):
+        return lambda side: sides.start_sshim(side, program, prepared(side, command)(side.port), 4, ["--handoff", "auto"])
 
-    starts = {"one copy": start_one, "sshim auto": start_sshim, "HAProxy leastconn": start_haproxy}
-    return [sides.Side(name, start, request) for name, start in starts.items()]
+    ours = sides.Side("sshim auto", start_sshim(sides.SSHIM), request)
+    if sides.BASE:
+        ours.before = sides.Side("before: sshim auto", start_sshim(sides.BASE), request)
+    return [sides.Side("one copy", start_one, request), ours,
+            sides.Side("HAProxy leastconn", start_haproxy, request)]

@@ -44,9 +44,18 @@ def work_table(work):
         cells = [form.format(median(found, metric)) for metric, _, form in columns]
         rows.append([side, *cells, *[ratio_text(found, base_rows, metric) for metric in compared]])
     text = f"\n### {work['name']}: {work['title']}\n\n{table(header, rows)}\n"
+    if work.get("before"):
+        text += "\n" + "\n".join(before_line(work, *names) for names in work["before"].items()) + "\n"
     if work["targets"]:
         text += "\n" + "\n".join(target_line(target) for target in work["targets"]) + "\n"
     return text
+
+
+def before_line(work, side, before):
+    """What became of a side of ours since the earlier build."""
+    metrics = ["l_p99_us"] if any("l_p99_us" in row for row in work["rounds"][side]) else ["cpu_us", "rate", "p50_us"]
+    ratios = [f"{metric} {ratio_text(work['rounds'][side], work['rounds'][before], metric)}" for metric in metrics]
+    return f"- {side} against the earlier build: {', '.join(ratios)}"
 
 
 def target_line(target):
@@ -76,6 +85,12 @@ def markdown(results):
     return text
 
 
+# What a plot shows: metric, its scale, its axis; the last word says what is better.
+PLOTS = {"cpu_us": (1, "server-side CPU for each of them, microseconds (shorter is better)"),
+         "rate": (1, "per second (longer is better)"),
+         "l_p99_us": (1000, "99th percentile of the light requests, milliseconds (shorter is better)")}
+OURS, OTHERS = 0xD9822B, 0x7F8C99
+
 PLOT = """set terminal svg size 900,{height} font 'sans,13'
 set output '{output}'
 set title '{title}' noenhanced
@@ -86,24 +101,33 @@ set xlabel '{label}'
 set grid x
 unset key
 set ytics noenhanced
-plot '{data}' using (0):0:(0):2:($0-0.35):($0+0.35):yticlabels(1) with boxxyerror lc rgb '#4878a8' notitle
+plot '{data}' using (0):0:(0):2:($0-0.35):($0+0.35):3:yticlabels(1) with boxxyerror lc rgb variable notitle
 """
 
 
-def plot(work, metric, label, folder):
+def plot(work, metric, folder):
+    scale, label = PLOTS[metric]
     rows = [(side, median(found, metric)) for side, found in work["rounds"].items()]
-    rows = [(side, value) for side, value in rows if value is not None][::-1]
+    rows = [(side, value / scale) for side, value in rows if value is not None][::-1]
     if not rows:
         return
     stem = os.path.join(folder, f"{work['name']}-{metric.replace('_us', '')}")
     with open(stem + ".dat", "w", encoding="utf-8") as file:
-        file.writelines(f'"{side}" {value:.3f}\n' for side, value in rows)
+        file.writelines(f'"{side}" {value:.3f} {OURS if side.startswith("sshim") else OTHERS}\n'
+                        for side, value in rows)
     name = os.path.basename(stem)
     script = PLOT.format(height=120 + 34 * len(rows), output=name + ".svg", title=work["title"],
                          top=len(rows) - 0.3, label=label, data=name + ".dat")
     subprocess.run(["gnuplot"], input=script, text=True, check=False, stderr=subprocess.DEVNULL,
                    cwd=folder)
     os.remove(stem + ".dat")
+
+
+def plot_all(results, folder):
+    for work in results["works"]:
+        late = any("l_p99_us" in row for rows in work["rounds"].values() for row in rows)
+        for metric in ["l_p99_us"] if late else ["cpu_us", "rate"]:
+            plot(work, metric, folder)
 
 
 def write_all(results, folder):
@@ -113,10 +137,4 @@ def write_all(results, folder):
     with open(os.path.join(folder, "results.md"), "w", encoding="utf-8") as file:
         file.write(markdown(results))
     if shutil.which("gnuplot"):
-        for work in results["works"]:
-            late = any("l_p99_us" in row for rows in work["rounds"].values() for row in rows)
-            if late:
-                plot(work, "l_p99_us", "p99 of the light requests, microseconds", folder)
-            else:
-                plot(work, "cpu_us", "server-side CPU for each of them, microseconds", folder)
-                plot(work, "rate", "per second", folder)
+        plot_all(results, folder)

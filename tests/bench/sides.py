@@ -13,6 +13,7 @@ BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
 SSHIM = os.environ.get("SSHIM", os.path.join(BUILD, "sshim"))
 SERVER = os.path.join(BUILD, "bench", "server")
 LOAD = os.path.join(BUILD, "bench", "load")
+BASE = os.environ.get("BASE_SSHIM", "")  # an earlier build to compare with
 REUSEPORT = os.path.join(BUILD, "bench", "reuseport.so")
 NODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_server.js")
 
@@ -45,6 +46,7 @@ class Side:
         self.name = name
         self.request = request
         self._start = start
+        self.before = None  # the same of an earlier build
         self.processes = []
         self.folder = None
         self.port = 0
@@ -107,20 +109,28 @@ class Side:
 
 # --- ours --------------------------------------------------------------------------------------
 
-def start_sshim(side, server, workers, options):
+def start_sshim(side, program, server, workers, options):
     read_fd, write_fd = os.pipe()
-    side.spawn(SSHIM, "run", "-q", "-w", workers, "--control", side.path("c.sock"),
+    side.spawn(program, "run", "-q", "-w", workers, "--control", side.path("c.sock"),
                "--ready-fd", write_fd, *options, "--", *server, keep_fd=write_fd)
     os.close(write_fd)
     with os.fdopen(read_fd, "rb") as ready:
         ready.read(1)  # all workers listen
 
 
-def sshim(name, mode, workers=4, options=(), command=None):
+def sshim(name, mode, workers=4, options=(), command=None, program=SSHIM):
     def start(side):
         server = command(side.port) if command else [SERVER, "-f", mode, side.port]
-        start_sshim(side, server, workers, options)
-    return Side(name, start)
+        start_sshim(side, program, server, workers, options)
+    side = Side(name, start)
+    if BASE and program == SSHIM:
+        side.before = sshim(f"before: {name}", mode, workers, options, command, BASE)
+    return side
+
+
+def with_base(group):
+    """Each side of ours is followed by the same one of the earlier build, if there is one."""
+    return [each for side in group for each in (side, side.before) if each]
 
 
 # --- what the author of the server could have written -------------------------------------------
