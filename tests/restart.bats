@@ -180,6 +180,7 @@ second_port() {
 
 @test "servers that joined are left out of a restart, which says so and is no success" {
     launch_broker -w 0
+    wait_until log_has "ready for servers"
     start_other env SSHIM_BROKER="$CONTROL" LD_PRELOAD="$LIB" "$VICTIM" accept "$ADDR"
     wait_until status_is '.workers | length == 1'
     restart

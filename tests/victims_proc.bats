@@ -28,7 +28,10 @@ teardown() { victims_teardown; }
     kill -KILL "$pid"
     wait_for slot_one_is_served_again
     probe "$PORT" 3
-    "$SSHIM" status --json --control "$CONTROL" | jq -e '[.workers[].restarts] == [0, 1, 0]'
+    local restarts
+    restarts=$("$SSHIM" status --json --control "$CONTROL" | jq -c '[.workers[].restarts]')
+    echo "$restarts"
+    [[ $restarts == "[0,1,0]" ]]
     "$SSHIM" stop --control "$CONTROL"
     wait "$BROKER"
     BROKER=
