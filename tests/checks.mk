@@ -1,6 +1,6 @@
 # checks.mk - the targets of the general tests. Included by Makefile; uses its variables.
 
-TEST_PROGS := $(addprefix $(BUILD)/tests/,victim probe static)
+TEST_PROGS := $(addprefix $(BUILD)/tests/,victim probe static secure)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60

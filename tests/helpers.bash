@@ -19,7 +19,7 @@ VICTIM_OPTIONS=${VICTIM_OPTIONS:-}
 export UBSAN_OPTIONS=print_stacktrace=1
 
 setup() {
-    unset SSHIM_BROKER SSHIM_LIB SSHIM_WORKER_ID SSHIM_TOKEN XDG_RUNTIME_DIR LD_PRELOAD
+    unset SSHIM_BROKER SSHIM_RENDEZVOUS SSHIM_LIB SSHIM_WORKER_ID SSHIM_TOKEN XDG_RUNTIME_DIR LD_PRELOAD
     TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)
     chmod 711 "$TMP"
     export SSHIM_TEST=$TMP # marks every process that this test starts
@@ -180,6 +180,11 @@ status_is() { # JQ FILTER that must give true
     [[ $(status_of "$1") == true ]]
 }
 
+# The abstract name of the workers' socket, as any local user can read it.
+rendezvous() {
+    sed -n "s,.* @\(sshim:[0-9a-f]*:$CONTROL\)\$,\1,p" /proc/net/unix
+}
+
 worker_pid() { # SLOT
     status_of ".workers[] | select(.slot == $1) | .pid"
 }
@@ -237,7 +242,7 @@ assert_nothing_left() {
         echo "left behind: sockets"; find "$TMP" -type s
         failed=1
     fi
-    if grep -F "@sshim:$TMP" /proc/net/unix | head -n 3 | grep .; then
+    if grep -E "@sshim:[0-9a-f]+:$TMP" /proc/net/unix | head -n 3 | grep .; then
         echo "left behind: an abstract socket"
         failed=1
     fi

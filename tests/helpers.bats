@@ -37,9 +37,9 @@ load helpers
 @test "the leak check finds an abstract socket" {
     start_other python3 -c 'import socket,sys,time
 s = socket.socket(socket.AF_UNIX)
-s.bind("\0sshim:" + sys.argv[1])
+s.bind("\0sshim:0123abcd:" + sys.argv[1])
 time.sleep(100)' "$CONTROL"
-    wait_until grep -qF "@sshim:$CONTROL" /proc/net/unix
+    wait_until grep -qF "@sshim:0123abcd:$CONTROL" /proc/net/unix
     LEFT_DEADLINE_S=0 run assert_nothing_left
     [[ $status == 1 ]]
     [[ $output == *"left behind: an abstract socket"* ]]

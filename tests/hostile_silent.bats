@@ -24,7 +24,7 @@ gives_up() {
         wait "$name"
     done
     for name in "${commands[@]}"; do
-        grep -q "did not answer within" "$TMP/out.$name"
+        grep -q "did not answer .* within" "$TMP/out.$name"
     done
     grep -q "another broker already runs" "$TMP/out.run"
     kill -CONT "$BROKER"

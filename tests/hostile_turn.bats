@@ -47,7 +47,7 @@ END
     start_broker -w 2 -- "$VICTIM" accept "$ADDR"
     local before
     before=$(broker_fds)
-    SSHIM_BROKER=$CONTROL start_other "$HOSTILE/stranger_sends_lingering" 100
+    SSHIM_RENDEZVOUS=$(rendezvous) start_other "$HOSTILE/stranger_sends_lingering" 100
     wait_until grep -q attacks "$TMP/out.other"
     local rounds=0
     until grep -q "done" "$TMP/out.other"; do

@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -19,41 +21,85 @@
 #define NO_ANSWER (-1) /* in place of an exit code */
 #define DEADLINE_S 10  /* a broker that lives answers within milliseconds */
 
-/* 0: for ever. */
-static void set_deadline(int fd, int seconds)
+static void set_deadline(int fd)
 {
-    struct timeval deadline = {.tv_sec = seconds};
+    struct timeval deadline = {.tv_sec = DEADLINE_S};
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
 }
 
-int client_connect(const char *control_path)
+static bool owns_folder(uid_t uid, const char *control_path)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct stat info;
+    char folder[PATH_MAX];
+
+    snprintf(folder, sizeof folder, "%.*s/", (int)(strrchr(control_path, '/') - control_path),
+             control_path);
+    return stat(folder, &info) == 0 && info.st_uid == uid;
+}
+
+/* Whoever may write to the folder could have put a socket there. Root, which is the operator of
+ * everybody's brokers, asks one in the folder of its user; in a folder as /tmp only its own. */
+static bool is_believed(int fd, const char *control_path)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid() ||
+           (geteuid() == 0 && owns_folder(peer.uid, control_path));
+}
+
+static int connect_to(const struct sockaddr_un *addr, socklen_t len, const char *control_path)
+{
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -1;
-    set_deadline(fd, DEADLINE_S);
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control_path);
-    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
-        return fd;
+    set_deadline(fd);
+    if (connect(fd, (const struct sockaddr *)addr, len) == 0) {
+        if (is_believed(fd, control_path))
+            return fd;
+        errno = EPERM;
+    }
     int saved = errno;
     close(fd);
     errno = saved;
     return -1;
 }
 
-int client_probe(const char *control_path)
+int client_connect(const char *control_path)
 {
-    int fd = client_connect(control_path);
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control_path);
+    return connect_to(&addr, sizeof addr, control_path);
+}
+
+static int close_probe(int fd)
+{
     if (fd >= 0) {
         close(fd);
         return 1;
     }
     return errno == ECONNREFUSED || errno == ENOENT ? 0 : -1;
+}
+
+int client_probe(const char *control_path)
+{
+    return close_probe(client_connect(control_path));
+}
+
+int client_probe_abstract(const char *name, const char *control_path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    size_t len = strnlen(name, sizeof addr.sun_path - 1);
+
+    memcpy(addr.sun_path + 1, name, len);
+    socklen_t addr_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+    return close_probe(connect_to(&addr, addr_len, control_path));
 }
 
 struct instances {
@@ -113,11 +159,50 @@ static bool resolve(const struct config_target *target, char *path, size_t size)
     return false;
 }
 
-static void tell_silence(const char *control_path)
+static const char *name_of(enum wire_command_code code)
 {
-    log_error("the broker at %s did not answer within %d s; see whether it was stopped (kill -CONT "
-              "its pid), or end it with kill -KILL: its keeper goes on",
-              control_path, DEADLINE_S);
+    switch (code) {
+#define X(name, value, text)                                                                       \
+    case WIRE_COMMAND_##name: return text;
+        WIRE_COMMANDS(X)
+#undef X
+    }
+    return "?";
+}
+
+static void tell_silence(enum wire_command_code code, const char *control_path)
+{
+    log_error("the broker at %s did not answer '%s' within %d s; see whether it was stopped (kill "
+              "-CONT its pid), or end it with kill -KILL: its keeper goes on",
+              control_path, name_of(code), DEADLINE_S);
+}
+
+static bool is_status(enum wire_command_code code)
+{
+    return code == WIRE_COMMAND_STATUS || code == WIRE_COMMAND_STATUS_JSON;
+}
+
+static bool takes_long(enum wire_command_code code)
+{
+    return code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_RESTART ||
+           code == WIRE_COMMAND_UPGRADE;
+}
+
+/* stop, restart and upgrade are answered when they are done, which may take long: meanwhile, and
+ * before, what is answered at once is asked. False for a broker that is silent. */
+static bool answers(const char *control_path)
+{
+    struct wire_command command = {.code = WIRE_COMMAND_STATUS_JSON};
+    char byte;
+    int fd = client_connect(control_path);
+
+    if (fd < 0)
+        return errno != EAGAIN; /* not silent, but gone: the command itself will tell */
+    wire_head_init(&command.head, WIRE_COMMAND);
+    bool silent = fdpass_send(fd, &command, sizeof command, -1, 0) == 0 &&
+                  recv(fd, &byte, sizeof byte, 0) < 0 && errno == EAGAIN;
+    close(fd);
+    return !silent;
 }
 
 /* Prints text until the result comes; the end of the connection is the result of stop. */
@@ -137,7 +222,9 @@ static int receive_answer(int fd, enum wire_command_code code, const char *contr
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN) {
-            tell_silence(control_path);
+            if (takes_long(code) && answers(control_path))
+                continue;
+            tell_silence(code, control_path);
             return NO_ANSWER;
         }
         if (got <= 0) {
@@ -157,36 +244,6 @@ static int receive_answer(int fd, enum wire_command_code code, const char *contr
     }
 }
 
-/* stop, restart and upgrade are answered when they are done, which may take long. So ask what is
- * answered at once first: false, after one line, for a broker that is silent. */
-static bool answers(const char *control_path)
-{
-    struct wire_command command = {.code = WIRE_COMMAND_STATUS_JSON};
-    char byte;
-    int fd = client_connect(control_path);
-
-    if (fd < 0)
-        return true; /* the command itself will tell */
-    wire_head_init(&command.head, WIRE_COMMAND);
-    bool silent = fdpass_send(fd, &command, sizeof command, -1, 0) == 0 &&
-                  recv(fd, &byte, sizeof byte, 0) < 0 && errno == EAGAIN;
-    close(fd);
-    if (silent)
-        tell_silence(control_path);
-    return !silent;
-}
-
-static bool is_status(enum wire_command_code code)
-{
-    return code == WIRE_COMMAND_STATUS || code == WIRE_COMMAND_STATUS_JSON;
-}
-
-static bool takes_long(enum wire_command_code code)
-{
-    return code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_RESTART ||
-           code == WIRE_COMMAND_UPGRADE;
-}
-
 static int ask(const struct config_target *target, enum wire_command_code code)
 {
     struct wire_command command = {
@@ -195,16 +252,22 @@ static int ask(const struct config_target *target, enum wire_command_code code)
 
     if (!resolve(target, path, sizeof path))
         return NO_ANSWER;
-    if (takes_long(code) && !answers(path))
+    if (takes_long(code) && !answers(path)) {
+        tell_silence(code, path);
         return NO_ANSWER;
+    }
     int fd = client_connect(path);
+    if (fd < 0 && errno == EPERM) {
+        log_error("cannot believe what listens at %s: it is a process of another user; give the "
+                  "control socket of a broker of yours",
+                  path);
+        return NO_ANSWER;
+    }
     if (fd < 0) {
         log_error("cannot reach a broker at %s: %s; 'sshim status' without options lists what runs",
                   path, strerror(errno));
         return NO_ANSWER;
     }
-    if (takes_long(code))
-        set_deadline(fd, 0);
     wire_head_init(&command.head, WIRE_COMMAND);
     int exit_code = NO_ANSWER;
     if (fdpass_send(fd, &command, sizeof command, -1, 0) == 0)

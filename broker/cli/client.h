@@ -10,13 +10,17 @@
 int client_run(const struct config_target *target, enum wire_command_code code);
 
 /* Connects; the caller closes. What is sent and received then has 10 s (EAGAIN after that). -1 with
- * the errno of connect(2). */
+ * the errno of connect(2), or EPERM: what listens there is neither root's, nor ours, nor (for root)
+ * of the user who has the folder. */
 int client_connect(const char *control_path);
 
 /*
- * Whether a broker lives at this control path: 1 yes, 0 no, -1 with the errno of connect(2) when
- * that cannot be told.
+ * Whether a broker lives at this control path: 1 yes, 0 no, -1 with the errno of
+ * client_connect() when that cannot be told.
  */
 int client_probe(const char *control_path);
+
+/* The same at the abstract name (without its leading zero) of a broker of this control path. */
+int client_probe_abstract(const char *name, const char *control_path);
 
 #endif

@@ -13,12 +13,11 @@
 
 #include "broker/base/log.h"
 
-/* The abstract name "\0sshim:" + path must fit in sun_path as well. */
-#define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof "sshim:" - 1)
+#define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 void runtime_paths_run_folder(char *path, size_t size)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 
     if (runtime && *runtime == '/')
         snprintf(path, size, "%s/sshim", runtime);
@@ -81,7 +80,7 @@ static bool is_readable_file(const char *path)
 
 bool runtime_paths_library(char *path, size_t size)
 {
-    const char *given = getenv("SSHIM_LIB");
+    const char *given = secure_getenv("SSHIM_LIB");
     char program[PATH_MAX];
     char candidate[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -122,13 +121,33 @@ bool runtime_paths_library(char *path, size_t size)
 
 bool runtime_paths_musl_library(const char *library, char *path, size_t size)
 {
-    const char *given = getenv("SSHIM_LIB");
+    const char *given = secure_getenv("SSHIM_LIB");
     const char *slash = strrchr(library, '/');
 
     if (given && *given)
         return false;
     snprintf(path, size, "%.*slibsshim-musl.so", slash ? (int)(slash + 1 - library) : 0, library);
     return is_readable_file(path);
+}
+
+/* Whoever can write there can put another socket in the place of ours. */
+static bool is_own_folder(const char *folder)
+{
+    struct stat info;
+
+    if (lstat(folder, &info) < 0) {
+        log_error("cannot use the folder %s: %s; give a --control PATH in a folder of yours",
+                  folder, strerror(errno));
+        return false;
+    }
+    const char *fault = !S_ISDIR(info.st_mode)                 ? "it is no folder"
+                        : info.st_uid != geteuid()             ? "it belongs to another user"
+                        : (info.st_mode & (S_IWGRP | S_IWOTH)) ? "others may write to it"
+                                                               : NULL;
+    if (fault)
+        log_error("cannot use the folder %s: %s; give a --control PATH in a folder of yours",
+                  folder, fault);
+    return !fault;
 }
 
 bool runtime_paths_make_run_folder(const char *control_path)
@@ -139,8 +158,10 @@ bool runtime_paths_make_run_folder(const char *control_path)
     size_t len = strlen(folder);
     if (strncmp(control_path, folder, len) != 0 || control_path[len] != '/')
         return true;
-    if (mkdir(folder, 0700) == 0 || errno == EEXIST)
+    if (mkdir(folder, 0700) == 0)
         return true;
+    if (errno == EEXIST)
+        return is_own_folder(folder);
     log_error("cannot make the folder %s: %s; give a --control PATH in a folder of yours", folder,
               strerror(errno));
     return false;

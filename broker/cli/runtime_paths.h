@@ -29,8 +29,8 @@ bool runtime_paths_library(char *path, size_t size);
  * chosen. */
 bool runtime_paths_musl_library(const char *library, char *path, size_t size);
 
-/* Makes the folder of the control socket if it is the default one (mode 0700). False after one
- * line. */
+/* Makes the folder of the control socket if it is the default one (mode 0700). One that is there is
+ * believed only if it is a folder of ours, to which nobody else may write. False after one line. */
 bool runtime_paths_make_run_folder(const char *control_path);
 
 #endif

@@ -17,6 +17,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/handout/rate.h"
+#include "broker/pool/session.h"
 
 #define SIGNALS 64
 
@@ -138,6 +139,7 @@ static void set_environment(const struct spawn_identity *identity)
              preload ? preload : "");
     setenv("LD_PRELOAD", text, 1);
     setenv("SSHIM_BROKER", broker.control_path, 1);
+    setenv("SSHIM_RENDEZVOUS", session_rendezvous_name(), 1);
     snprintf(text, sizeof text, "%u", identity->slot);
     setenv("SSHIM_WORKER_ID", text, 1);
     snprintf(text, sizeof text, "%u", (unsigned)broker.uid);

@@ -3,15 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
@@ -19,16 +15,15 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/base/turn.h"
-#include "broker/cli/client.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/check.h"
-#include "broker/diagnose/holders.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/rate.h"
 #include "broker/life/children.h"
 #include "broker/life/fleet.h"
 #include "broker/life/spawn.h"
 #include "broker/life/stop.h"
+#include "broker/operate/rendezvous.h"
 #include "broker/operate/request.h"
 #include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
@@ -63,105 +58,6 @@ static bool resolve_identity(void)
     broker.uid = geteuid();
     return runtime_paths_control(config->control, broker.name, broker.control_path,
                                  sizeof broker.control_path);
-}
-
-/* Listens on one name. -1 with errno; the caller tells. */
-static int listen_on(const struct sockaddr_un *addr, socklen_t len)
-{
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return -1;
-    if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, SOMAXCONN) == 0 &&
-        session_listen(fd) == 0)
-        return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
-/* For workers: reachable after chroot and for any uid, guarded by the token and SO_PEERCRED. */
-static bool open_abstract(void)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int used =
-        snprintf(addr.sun_path + 1, sizeof addr.sun_path - 1, "sshim:%s", broker.control_path);
-
-    if (listen_on(&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)used)) >=
-        0)
-        return true;
-    if (errno == EADDRINUSE)
-        log_error("another broker already runs at %s; stop it with 'sshim stop --control %s' or "
-                  "give --name or "
-                  "--control",
-                  broker.control_path, broker.control_path);
-    else
-        log_error("cannot open the workers' socket: %s; check the limits of this process",
-                  strerror(errno));
-    return false;
-}
-
-/* Broker and keeper were killed at once, and the workers accept by themselves. The socket file
- * stays until they have ended, so that this is noticed again: where they set SO_REUSEPORT the
- * addresses could be bound. */
-static bool serves_without_broker(const char *path)
-{
-    struct holders holders;
-
-    if (!holders_of_instance(path, spawn_uid(), &holders))
-        return false;
-    log_error("the broker at %s was killed, and %u of its processes still serve %s: %s; end them "
-              "with 'kill %s', then run this again",
-              path, holders.count, holders.listens_on, holders.named, holders.pids);
-    return true;
-}
-
-/* A socket file without a broker behind it was left by one that was killed. */
-static bool remove_stale(const char *path)
-{
-    struct stat info;
-
-    if (lstat(path, &info) < 0)
-        return true;
-    if (!S_ISSOCK(info.st_mode)) {
-        log_error("cannot use %s as control socket: it is a file of another kind; remove it or "
-                  "give --control",
-                  path);
-        return false;
-    }
-    int lives = client_probe(path);
-    if (lives == 0 && serves_without_broker(path))
-        return false;
-    if (lives == 0 && unlink(path) == 0)
-        return true;
-    if (lives == 1)
-        log_error("another broker already runs at %s; stop it with 'sshim stop --control %s' or "
-                  "give --name or "
-                  "--control",
-                  path, path);
-    else
-        log_error("cannot remove the old control socket %s: %s; remove it or give --control", path,
-                  strerror(errno));
-    return false;
-}
-
-static bool open_control(void)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-
-    if (!runtime_paths_make_run_folder(broker.control_path) || !remove_stale(broker.control_path))
-        return false;
-    memcpy(addr.sun_path, broker.control_path, strlen(broker.control_path));
-    mode_t old_mask = umask(0177);
-    int fd = listen_on(&addr, sizeof addr);
-    int saved = errno;
-    umask(old_mask);
-    if (fd >= 0)
-        return true;
-    log_error("cannot open the control socket %s: %s; give a --control PATH in a folder of yours",
-              broker.control_path, strerror(saved));
-    return false;
 }
 
 /* Three descriptors a channel, and more: take all that is allowed. Workers get the old limit back.
@@ -328,7 +224,7 @@ static enum proceed begin(bool resumes, int *exit_code)
     resumes = resumes || takeover_receive(broker.control_path);
     if (resumes) {
         resume();
-    } else if (!open_abstract() || !open_control()) {
+    } else if (!rendezvous_open()) {
         *exit_code = EXIT_ADDRESS;
         return DONE;
     }

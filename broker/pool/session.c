@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
@@ -308,6 +309,19 @@ unsigned session_count_claims(unsigned slot)
 int session_rendezvous_fd(unsigned number)
 {
     return number < rendezvous_count ? rendezvous[number].watch.fd : -1;
+}
+
+const char *session_rendezvous_name(void)
+{
+    static char name[sizeof((struct sockaddr_un *)0)->sun_path];
+    struct sockaddr_un addr = {.sun_family = AF_UNSPEC};
+    socklen_t len = sizeof addr;
+
+    memset(name, 0, sizeof name);
+    if (getsockname(session_rendezvous_fd(0), (struct sockaddr *)&addr, &len) == 0 &&
+        addr.sun_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path) + 1)
+        memcpy(name, addr.sun_path + 1, len - offsetof(struct sockaddr_un, sun_path) - 1);
+    return name;
 }
 
 void session_init(session_handler *handler)

@@ -63,6 +63,9 @@ int session_listen(int rendezvous_fd);
 /* The fd of the first or second socket given to session_listen, or -1. */
 int session_rendezvous_fd(unsigned number);
 
+/* The abstract name of the first one, without its leading zero; "" if it has none. */
+const char *session_rendezvous_name(void);
+
 /* Sends a message with fd (borrowed, -1 for none). False: the peer is gone or does not read; close
  * the session. */
 bool session_send(struct session *session, const void *message, size_t len_bytes, int fd);

@@ -18,8 +18,6 @@
 #include "shim/base/env.h"
 #include "shim/base/next.h"
 
-static const char abstract_prefix[] = "sshim:";
-
 /* A stranger may have bound the abstract name while no broker lived: only the broker's own user
  * gets our token. */
 static bool peer_is_broker(int fd)
@@ -62,29 +60,39 @@ int link_open(void)
     return link_open_within(LINK_DEADLINE_S * 1000);
 }
 
-int link_open_within(int deadline_ms)
+static int connect_by_name(int deadline_ms)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    size_t name_len = strlen(env.broker);
-    size_t prefix_len = sizeof abstract_prefix - 1;
+    size_t len = strlen(env.rendezvous);
+
+    memcpy(addr.sun_path + 1, env.rendezvous, len);
+    return connect_once(&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len),
+                        deadline_ms);
+}
+
+static int connect_by_file(int deadline_ms)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    memcpy(addr.sun_path, env.broker, strlen(env.broker));
+    return connect_once(&addr, sizeof addr, deadline_ms);
+}
+
+/* The abstract name is random: only those are told it whom the broker started. */
+int link_open_within(int deadline_ms)
+{
     int old_state;
     int fd = -1;
 
-    if (env.broken || name_len + prefix_len + 1 > sizeof addr.sun_path) {
+    if (env.broken) {
         errno = ENAMETOOLONG;
         return -1;
     }
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
-    memcpy(addr.sun_path + 1, abstract_prefix, prefix_len);
-    memcpy(addr.sun_path + 1 + prefix_len, env.broker, name_len);
-    fd = connect_once(
-        &addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + prefix_len + name_len),
-        deadline_ms);
-    if (fd < 0) {
-        memset(&addr.sun_path, 0, sizeof addr.sun_path);
-        memcpy(addr.sun_path, env.broker, name_len);
-        fd = connect_once(&addr, sizeof addr, deadline_ms);
-    }
+    if (env.rendezvous[0])
+        fd = connect_by_name(deadline_ms);
+    if (fd < 0)
+        fd = connect_by_file(deadline_ms);
     pthread_setcancelstate(old_state, NULL);
     return fd;
 }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 struct env env;
@@ -63,8 +64,9 @@ static size_t keep(unsigned i, const char *name, size_t used)
 
 static void keep_all(void)
 {
-    static const char *const names[] = {"SSHIM_BROKER", "SSHIM_TOKEN", "SSHIM_WORKER_ID",
-                                        "SSHIM_OWNER",  "SSHIM_SHARE", "LD_PRELOAD"};
+    static const char *const names[] = {"SSHIM_BROKER",    "SSHIM_RENDEZVOUS", "SSHIM_TOKEN",
+                                        "SSHIM_WORKER_ID", "SSHIM_OWNER",      "SSHIM_SHARE",
+                                        "LD_PRELOAD"};
     static_assert(sizeof names / sizeof names[0] == ENV_KEPT_MAX, "each has its place");
     size_t used = 0;
 
@@ -77,7 +79,16 @@ const char *env_get_kept(unsigned i)
     return kept[i];
 }
 
-/* Before libc has set environ (.preinit_array) nothing is known, for now. */
+static void read_rendezvous(const char *name)
+{
+    size_t len = name ? strlen(name) : 0;
+
+    if (len < sizeof env.rendezvous - 1) /* with a zero in front it is to fit as well */
+        memcpy(env.rendezvous, name ? name : "", len);
+}
+
+/* Before libc has set environ (.preinit_array) nothing is known, for now. A program that gained
+ * rights by its execution (setuid, file capabilities) believes nothing that its starter wrote. */
 void env_read(void)
 {
     if (!environ)
@@ -86,13 +97,14 @@ void env_read(void)
     const char *token = getenv("SSHIM_TOKEN");
     const char *share = getenv("SSHIM_SHARE");
 
-    if (!broker || !*broker) {
+    if (!broker || !*broker || getauxval(AT_SECURE)) {
         atomic_store_explicit(&env_state, 1, memory_order_release);
         return;
     }
     size_t len = strlen(broker);
     env.broken = len >= sizeof env.broker;
     memcpy(env.broker, broker, env.broken ? sizeof env.broker - 1 : len);
+    read_rendezvous(getenv("SSHIM_RENDEZVOUS"));
     env.auth.slot = WIRE_SLOT_NONE;
     if (token && parse_token(token, env.auth.token))
         env.auth.slot = parse_u32(getenv("SSHIM_WORKER_ID"));

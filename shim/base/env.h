@@ -16,7 +16,8 @@
 #define ENV_BROKER_MAX 108 /* sun_path */
 
 struct env {
-    char broker[ENV_BROKER_MAX]; /* $SSHIM_BROKER: the path of the broker's control socket */
+    char broker[ENV_BROKER_MAX];     /* $SSHIM_BROKER: the path of the broker's control socket */
+    char rendezvous[ENV_BROKER_MAX]; /* $SSHIM_RENDEZVOUS: its abstract name; "": not said */
     struct wire_auth auth; /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; slot WIRE_SLOT_NONE for a joiner */
     uint32_t owner_uid;    /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
     bool share_all;        /* $SSHIM_SHARE=all: port 0 is shared as well */
@@ -30,7 +31,7 @@ extern _Atomic int env_state; /* 0 not read yet, 1 inert, 2 managed */
  * async-signal-safe. */
 void env_read(void);
 
-#define ENV_KEPT_MAX 6
+#define ENV_KEPT_MAX 7
 #define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
 
 /* What made this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX; NULL: it was not

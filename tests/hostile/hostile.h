@@ -26,12 +26,13 @@ static inline void die(const char *what)
     exit(1);
 }
 
-/* A link to the broker by its abstract name. -1 when that is refused. */
+/* A link to the broker by its abstract name, which is told to workers, and to whoever reads
+ * /proc/net/unix. -1 when that is refused. */
 static inline int hostile_knock(void)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     int used =
-        snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "sshim:%s", getenv("SSHIM_BROKER"));
+        snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "%s", getenv("SSHIM_RENDEZVOUS"));
     int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 
     if (fd < 0 ||

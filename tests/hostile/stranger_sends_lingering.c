@@ -1,7 +1,7 @@
 /*
  * stranger_sends_lingering COUNT - a local user who is no worker sends the broker TCP connections
- * whose last close sleeps: SO_LINGER, and data that the peer does not read. $SSHIM_BROKER tells
- * where the broker is. The socket that each came with is kept here, unread.
+ * whose last close sleeps: SO_LINGER, and data that the peer does not read. $SSHIM_RENDEZVOUS
+ * tells where the broker is. The socket that each came with is kept here, unread.
  */
 #include <netinet/in.h>
 #include <sys/wait.h>

@@ -22,7 +22,7 @@ answers = collections.Counter()
 def link():
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     peer.settimeout(20)
-    peer.connect("\0sshim:" + os.environ["SSHIM_BROKER"])
+    peer.connect("\0" + os.environ["SSHIM_RENDEZVOUS"])
     return peer
 
 

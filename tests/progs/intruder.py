@@ -30,7 +30,13 @@ def connect(name):
 
 
 def abstract(control):
-    return "\0sshim:" + control
+    """The name is random, but any local user can read it there."""
+    with open("/proc/net/unix") as table:
+        for line in table:
+            name = line.rstrip("\n").rpartition(" ")[2]
+            if name.startswith("@sshim:") and name.endswith(":" + control):
+                return "\0" + name[1:]
+    raise FileNotFoundError(control)
 
 
 def head(message_type, version=1, magic=MAGIC):

@@ -14,7 +14,7 @@ from tools import wait_for
 SSHIM = os.path.join(BUILD, "sshim")
 SERVER = os.path.join(BUILD, "bench", "server")
 VICTIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "victim.py")
-FREE = ("SSHIM_BROKER", "SSHIM_LIB", "SSHIM_TOKEN", "SSHIM_WORKER_ID", "LD_PRELOAD", "XDG_RUNTIME_DIR")
+FREE = ("SSHIM_BROKER", "SSHIM_RENDEZVOUS", "SSHIM_LIB", "SSHIM_TOKEN", "SSHIM_WORKER_ID", "LD_PRELOAD", "XDG_RUNTIME_DIR")
 SERVES = ("ready", "busy")
 count = 0
 

@@ -1,0 +1,195 @@
+/* rendezvous.c - see rendezvous.h. No name that another user could take first is needed: the
+ * abstract one is random, the file is in a folder of ours unless the operator chose another. */
+#include "broker/operate/rendezvous.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/cli/client.h"
+#include "broker/cli/runtime_paths.h"
+#include "broker/diagnose/holders.h"
+#include "broker/life/spawn.h"
+#include "broker/pool/session.h"
+
+#define NAME_PREFIX "sshim:"
+#define LOCK_MS 2000
+#define LOCK_LOOK_MS 20
+
+/* Listens on one name. -1 with errno; the caller tells. */
+static int listen_on(const struct sockaddr_un *addr, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, SOMAXCONN) == 0 &&
+        session_listen(fd) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/*
+ * Whether a broker of this path lives whose socket file was removed or renamed. Anybody can have a
+ * name that looks so, but only with the broker's user behind it is it one. A path that was cut
+ * could be another one's.
+ */
+static bool lives_without_file(const char *path)
+{
+    char line[512];
+    bool found = false;
+    FILE *file = fopen("/proc/net/unix", "re");
+
+    while (file && !found && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        const char *name = strstr(line, " @" NAME_PREFIX);
+        const char *end = name ? strchr(name + strlen(" @" NAME_PREFIX), ':') : NULL;
+        found = end && strcmp(end + 1, path) == 0 &&
+                client_probe_abstract(name + strlen(" @"), path) == 1;
+    }
+    if (file)
+        fclose(file);
+    return found;
+}
+
+/* For workers: reachable after chroot and for any uid, guarded by the token and SO_PEERCRED. They
+ * are told the name, see spawn.c; the path in it, which may be cut, is for whoever reads ss(8). */
+static bool open_abstract(void)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char name[sizeof addr.sun_path + sizeof broker.control_path];
+    uint64_t random[2];
+
+    if (getrandom(random, sizeof random, 0) != sizeof random) {
+        log_error("cannot open the workers' socket: the kernel gives no random number (%s)",
+                  strerror(errno));
+        return false;
+    }
+    snprintf(name, sizeof name, NAME_PREFIX "%016" PRIx64 "%016" PRIx64 ":%s", random[0], random[1],
+             broker.control_path);
+    size_t len = strnlen(name, sizeof addr.sun_path - 1);
+    memcpy(addr.sun_path + 1, name, len);
+    if (listen_on(&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) >= 0)
+        return true;
+    log_error("cannot open the workers' socket: %s; check the limits of this process",
+              strerror(errno));
+    return false;
+}
+
+/* Broker and keeper were killed at once, and the workers accept by themselves. The socket file
+ * stays until they have ended, so that this is noticed again: where they set SO_REUSEPORT the
+ * addresses could be bound. */
+static bool serves_without_broker(const char *path)
+{
+    struct holders holders;
+
+    if (!holders_of_instance(path, spawn_uid(), &holders))
+        return false;
+    log_error("the broker at %s was killed, and %u of its processes still serve %s: %s; end them "
+              "with 'kill %s', then run this again",
+              path, holders.count, holders.listens_on, holders.named, holders.pids);
+    return true;
+}
+
+static void tell_in_use(const char *path, int error)
+{
+    if (error == 0)
+        log_error("another broker already runs at %s; stop it with 'sshim stop --control %s' or "
+                  "give --name or "
+                  "--control",
+                  path, path);
+    else if (error == EPERM)
+        log_error("cannot use %s as control socket: a process of another user listens there; give "
+                  "a --control PATH in a folder of yours",
+                  path);
+    else
+        log_error("cannot remove the old control socket %s: %s; remove it or give --control", path,
+                  strerror(error));
+}
+
+/* A socket file without a broker behind it was left by one that was killed. */
+static bool remove_stale(const char *path)
+{
+    struct stat info;
+
+    if (lives_without_file(path)) {
+        tell_in_use(path, 0);
+        return false;
+    }
+    if (lstat(path, &info) < 0)
+        return true;
+    if (!S_ISSOCK(info.st_mode)) {
+        log_error("cannot use %s as control socket: it is a file of another kind; remove it or "
+                  "give --control",
+                  path);
+        return false;
+    }
+    int lives = client_probe(path);
+    if (lives == 0 && serves_without_broker(path))
+        return false;
+    if (lives == 0 && unlink(path) == 0)
+        return true;
+    tell_in_use(path, lives == 1 ? 0 : errno);
+    return false;
+}
+
+static bool open_control(void)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    memcpy(addr.sun_path, broker.control_path, strlen(broker.control_path));
+    mode_t old_mask = umask(0177);
+    int fd = listen_on(&addr, sizeof addr);
+    int saved = errno;
+    umask(old_mask);
+    if (fd >= 0)
+        return true;
+    log_error("cannot open the control socket %s: %s; give a --control PATH in a folder of yours",
+              broker.control_path, strerror(saved));
+    return false;
+}
+
+/*
+ * Of two that start at once, each finds a left-over file: the second would remove what the first
+ * has just bound. So one after the other, by a lock on the folder (gives, -1: none). Whoever else
+ * can open the folder could hold that lock, and delays us by LOCK_MS and no more.
+ */
+static int lock_folder(const char *path)
+{
+    char folder[sizeof broker.control_path];
+    const char *slash = strrchr(path, '/');
+
+    snprintf(folder, sizeof folder, "%.*s/", (int)(slash - path), path);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int left_ms = LOCK_MS; fd >= 0 && left_ms > 0; left_ms -= LOCK_LOOK_MS) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            break;
+        usleep(LOCK_LOOK_MS * 1000);
+    }
+    return fd;
+}
+
+bool rendezvous_open(void)
+{
+    if (!runtime_paths_make_run_folder(broker.control_path))
+        return false;
+    int lock_fd = lock_folder(broker.control_path);
+    bool is_open = remove_stale(broker.control_path) && open_abstract() && open_control();
+    if (lock_fd >= 0)
+        close(lock_fd);
+    return is_open;
+}
