@@ -84,11 +84,11 @@ static void whoever_moves_up_is_told(void)
 {
     listener.high_rate = true;
     rate_publish_all(&listener);
-    CHECK(count_attending() == ATTENDING && !may_attend(COUNT - 1));
+    CHECK(count_attending() == ATTENDING && !may_attend(ATTENDING));
     listener_remove_channel(&listener, &channels[3]);
     channel_set_flag(&channels[3], BOARD_WAIT_EXCLUSIVE, false);
     review(0, 0);
-    CHECK(count_attending() == ATTENDING && may_attend(COUNT - 1));
+    CHECK(count_attending() == ATTENDING && may_attend(ATTENDING));
 }
 
 static void a_pool_that_is_gone_has_no_average(void)
