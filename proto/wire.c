@@ -21,13 +21,6 @@ static const struct wire_rule rules[] = {
 
 #define RULE_COUNT (sizeof(rules) / sizeof(rules[0]))
 
-void wire_head_init(struct wire_head *head, enum wire_type type)
-{
-    head->magic = WIRE_MAGIC;
-    head->version = WIRE_VERSION;
-    head->type = (uint16_t)type;
-}
-
 static const struct wire_rule *find_rule(int type)
 {
     if (type <= 0 || (size_t)type >= RULE_COUNT || !rules[type].name)

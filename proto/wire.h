@@ -66,6 +66,9 @@ struct wire_head {
 };
 static_assert(sizeof(struct wire_head) == 8, "wire_head is 8 bytes");
 
+/* Of a message of this type. */
+#define WIRE_HEAD(of_type) ((struct wire_head){WIRE_MAGIC, WIRE_VERSION, (uint16_t)(of_type)})
+
 /* Who asks. A worker that the broker started proves it by its token; one that joins is known by
  * SO_PEERCRED alone. */
 struct wire_auth {
@@ -218,9 +221,6 @@ struct wire_fd_transfer {
     uint32_t reserved;
 };
 static_assert(sizeof(struct wire_fd_transfer) == 16, "wire_fd_transfer is 16 bytes");
-
-/* Fills in magic, version and type. */
-void wire_head_init(struct wire_head *head, enum wire_type type);
 
 /*
  * Whether these bytes are a message of the protocol: magic, version, type, size, inner lengths and

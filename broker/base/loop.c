@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "broker/base/journal.h"
 #include "broker/base/turn.h"
 
 #define BATCH 64
@@ -24,16 +25,16 @@ static struct loop_timer **heap; /* heap[1] is the earliest */
 static size_t heap_used;
 static size_t heap_room;
 
-static void read_clock(void)
+static int64_t read_clock_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - suspended_ms;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 int loop_init(void)
 {
-    read_clock();
+    now_ms = read_clock_us() / 1000;
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return epoll_fd < 0 ? -1 : 0;
 }
@@ -87,7 +88,8 @@ static void heap_sink(size_t position, struct loop_timer *timer)
 
 void loop_start_timer(struct loop_timer *timer, int64_t delay_ms)
 {
-    loop_stop_timer(timer);
+    if (timer->position)
+        loop_stop_timer(timer);
     timer->at_ms = now_ms + (delay_ms > 0 ? delay_ms : 0);
     if (heap_used + 2 > heap_room) {
         heap_room = heap_room ? heap_room * 2 : 64;
@@ -146,38 +148,39 @@ static void do_nothing(void)
 {
 }
 
-static void (*call_before_wait)(void) = do_nothing;
+static void (*save)(void) = do_nothing;
 
-void loop_set_before_wait(void (*before_wait)(void))
+void loop_set_save(void (*save_state)(void))
 {
-    call_before_wait = before_wait;
+    save = save_state;
 }
 
 /*
  * Stopped, or on a machine that slept: time stands still for us as well. Else all would be late at
- * once, and workers, which stood still as we did, would be taken for stuck.
+ * once, and workers, which stood still as we did, would be taken for stuck. The times in the last
+ * snapshot are true until then.
  */
 static void skip_suspension(int64_t due_ms)
 {
-    if (now_ms <= due_ms + LATE_MS)
-        return;
     suspended_ms += now_ms - due_ms;
     now_ms = due_ms;
+    journal_touch();
 }
 
 static void turn(void)
 {
-    call_before_wait();
+    if (journal_take_touch())
+        save();
     int limit_ms = wait_ms();
     int64_t due_ms = now_ms + limit_ms;
-    turn_end();
+    turn_end(read_clock_us());
     int count = epoll_wait(epoll_fd, batch, BATCH, limit_ms);
-    if (count >= 0)
-        turn_begin(); /* else a tick of turn.h: one that counted would bring the next */
-
     assert(count >= 0 || errno == EINTR);
-    read_clock();
-    if (limit_ms >= 0)
+    int64_t woken_us = read_clock_us();
+    if (count >= 0)
+        turn_begin(woken_us); /* else a tick of turn.h: one that counted would bring the next */
+    now_ms = woken_us / 1000 - suspended_ms;
+    if (limit_ms >= 0 && now_ms > due_ms + LATE_MS)
         skip_suspension(due_ms);
     if (count < 0)
         return; /* timers that are due end the next wait at once */

@@ -52,8 +52,8 @@ int64_t loop_now_ms(void);
  * then, less its own. */
 int64_t loop_suspended_ms(void);
 
-/* Called at the end of every turn, before the loop waits. */
-void loop_set_before_wait(void (*before_wait)(void));
+/* Called before the loop waits if journal_touch() was called since the last time. */
+void loop_set_save(void (*save_state)(void));
 
 /* Turns until loop_quit(), which may have been called already. */
 void loop_run(void);

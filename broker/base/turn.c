@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "broker/base/journal.h"
 
@@ -21,7 +22,7 @@ static volatile uint64_t long_ticks;
 static volatile sig_atomic_t ticks; /* the timer runs */
 static int64_t longest_us;
 
-static int64_t now_us(void)
+static int64_t read_clock_us(void)
 {
     struct timespec now;
 
@@ -43,7 +44,7 @@ static void on_tick(int signal_number)
 
     (void)signal_number;
     if (number & 1) {
-        if (now_us() - began_us >= LONG_US)
+        if (read_clock_us() - began_us >= LONG_US)
             long_ticks++;
     } else if (number == seen) { /* nothing happened since the last tick */
         ticks = 0;
@@ -68,9 +69,9 @@ int turn_init(void)
     return 0;
 }
 
-void turn_begin(void)
+void turn_begin(int64_t now_us)
 {
-    began_us = now_us();
+    began_us = now_us;
     number++;
     journal_note_turn(number);
     /* After the count: a tick in between sees that something happens. */
@@ -81,20 +82,22 @@ void turn_begin(void)
     }
 }
 
-void turn_end(void)
+void turn_end(int64_t now_us)
 {
     if (!(number & 1))
         return;
-    int64_t lasted_us = now_us() - began_us;
-    if (lasted_us > longest_us)
-        longest_us = lasted_us;
+    if (now_us - began_us > longest_us)
+        longest_us = now_us - began_us;
     number++;
     journal_note_turn(number);
 }
 
-uint64_t turn_long_ticks(void)
+bool turn_close(int fd)
 {
-    return long_ticks;
+    uint64_t before = long_ticks;
+
+    close(fd);
+    return long_ticks != before;
 }
 
 unsigned turn_longest_ms(void)

@@ -12,6 +12,7 @@
 #ifndef SSHIM_BROKER_BASE_TURN_H
 #define SSHIM_BROKER_BASE_TURN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* No call of ours sleeps longer than this. */
@@ -20,12 +21,14 @@
 /* Installs the handler and makes the timer. 0, or -1 with the errno of timer_create(2). */
 int turn_init(void);
 
-/* The loop has waited and begins to work; the loop is about to wait. Not thread-safe. */
-void turn_begin(void);
-void turn_end(void);
+/* The loop has waited and begins to work; the loop is about to wait. Times are those of
+ * CLOCK_MONOTONIC in microseconds. Not thread-safe. */
+void turn_begin(int64_t now_us);
+void turn_end(int64_t now_us);
 
-/* Ticks that came when a turn was 5 ms old or older. A change over a call says that it slept. */
-uint64_t turn_long_ticks(void);
+/* Closes fd (takes). True: the call slept, as far as the ticks tell that come when a turn is 5 ms
+ * old or older. */
+bool turn_close(int fd);
 
 /* The longest turn so far, in milliseconds. */
 unsigned turn_longest_ms(void);

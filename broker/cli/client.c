@@ -198,7 +198,7 @@ static bool answers(const char *control_path)
 
     if (fd < 0)
         return errno != EAGAIN; /* not silent, but gone: the command itself will tell */
-    wire_head_init(&command.head, WIRE_COMMAND);
+    command.head = WIRE_HEAD(WIRE_COMMAND);
     bool silent = fdpass_send(fd, &command, sizeof command, -1, 0) == 0 &&
                   recv(fd, &byte, sizeof byte, 0) < 0 && errno == EAGAIN;
     close(fd);
@@ -268,7 +268,7 @@ static int ask(const struct config_target *target, enum wire_command_code code)
                   path, strerror(errno));
         return NO_ANSWER;
     }
-    wire_head_init(&command.head, WIRE_COMMAND);
+    command.head = WIRE_HEAD(WIRE_COMMAND);
     int exit_code = NO_ANSWER;
     if (fdpass_send(fd, &command, sizeof command, -1, 0) == 0)
         exit_code = receive_answer(fd, code, path);

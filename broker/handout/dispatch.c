@@ -59,6 +59,7 @@ static void note_queue_waits(struct listener *listener)
         listener->seen_progress = 0;
         loop_start_timer(&listener->tick, listener->tick_ms);
         listener_poll_arm(listener, false);
+        listener_poll_expect(listener);
         watchdog_poke();
     }
     if (!listener->queue_waits || listener->queue_as != value)
@@ -139,28 +140,23 @@ static bool get_connection(struct listener *listener, const struct channel *chan
  * At once: a copy that is kept open holds back the client's FIN. Where the worker has closed the
  * connection already, this close is the last one, and with SO_LINGER it sleeps: leave it to others.
  */
-static void close_copy(struct listener *listener, int fd)
+static void close_copy(struct listener *listener, int fd, int64_t now_ms)
 {
-    uint64_t ticks = turn_long_ticks();
-
-    if (listener->lingers_until_ms > loop_now_ms()) {
+    if (listener->lingers_until_ms > now_ms)
         closer_pass(fd);
-        return;
-    }
-    close(fd);
-    if (turn_long_ticks() != ticks)
-        listener->lingers_until_ms = loop_now_ms() + LINGER_MS;
+    else if (turn_close(fd))
+        listener->lingers_until_ms = now_ms + LINGER_MS;
 }
 
 static void hand(struct listener *listener, struct channel *channel,
-                 const struct take_connection *connection)
+                 const struct take_connection *connection, int64_t now_ms)
 {
     if (channel_send(channel, &connection->offer, connection->fd, listener->counts->handed + 1) ==
         0) {
-        close_copy(listener, connection->fd);
+        close_copy(listener, connection->fd, now_ms);
         journal_end_send();
         listener->counts->handed++;
-        recall_expect(channel);
+        recall_expect(channel, now_ms);
         return;
     }
     take_hold(listener, connection);
@@ -189,24 +185,24 @@ static void pump_by_source(struct listener *listener)
             take_hold(listener, &connection);
             break;
         }
-        hand(listener, channel, &connection);
+        hand(listener, channel, &connection, loop_now_ms());
         channel = pick_by_source(listener, &peer); /* a hand that fails may have freed it */
     }
     if (!channel)
         listener_poll_arm(listener, false); /* dispatch_start arms again */
 }
 
-static struct channel *pick_or_wait(struct listener *listener)
+static struct channel *pick_or_wait(struct listener *listener, int64_t now_ms)
 {
     enum config_balance balance = broker.config.balance;
-    struct channel *channel = pick_idle(listener, balance, loop_now_ms());
+    struct channel *channel = pick_idle(listener, balance, now_ms);
 
     if (channel)
         return channel;
     note_queue_waits(listener);
-    channel = pick_idle(listener, balance, loop_now_ms());
+    channel = pick_idle(listener, balance, now_ms);
     /* Who is idle already will not wake us. */
-    if (listener->waits_for_lighter && listener->tick.at_ms > loop_now_ms() + PICK_PATIENCE_MS)
+    if (listener->waits_for_lighter && listener->tick.at_ms > now_ms + PICK_PATIENCE_MS)
         loop_start_timer(&listener->tick, PICK_PATIENCE_MS);
     return channel;
 }
@@ -214,7 +210,7 @@ static struct channel *pick_or_wait(struct listener *listener)
 /* Nobody is left to whom the offers could go, and no further copy will come. */
 static bool is_deserted(const struct listener *listener)
 {
-    bool deserted = listener_is_displaced(listener);
+    bool deserted = listener->displaced;
 
     for (uint32_t i = 0; deserted && i < listener->channel_count; i++)
         deserted = listener->channels[i]->closed;
@@ -241,22 +237,24 @@ void dispatch_pump(struct listener *listener)
 {
     struct take_connection connection;
     struct channel *channel;
+    int64_t now_ms = loop_now_ms();
 
-    if (!listener->listening || runtime.handoff == HANDOFF_DIRECT || is_deserted(listener)) {
+    if (!listener->listening || runtime.handoff == HANDOFF_DIRECT ||
+        (listener->displaced && is_deserted(listener))) {
         drop_recallable(listener);
         return;
     }
-    listener_poll_set_brisk(listener, rate_review(listener));
     if (broker.config.balance == BALANCE_SOURCE) {
         pump_by_source(listener);
         return;
     }
     for (int budget = PUMP_BUDGET; budget > 0; budget--) {
-        if (loop_timer_runs(&listener->pause) || !(channel = pick_or_wait(listener)) ||
+        if (loop_timer_runs(&listener->pause) || !(channel = pick_or_wait(listener, now_ms)) ||
             !get_connection(listener, channel, &connection))
             return;
-        listener_poll_note_attends(listener, channel);
-        hand(listener, channel, &connection);
+        if (listener->exclusive)
+            listener_poll_note_attends(listener, channel);
+        hand(listener, channel, &connection, now_ms);
         /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
         if (listener->armed && TAILQ_EMPTY(&listener->recallable))
             return;
@@ -278,7 +276,7 @@ void dispatch_wake(struct channel *channel)
     channel_set_woken(channel, true);
     channel->listener->wakes++;
     if (channel->listener->queue_waits)
-        channel->listener->cursor = channel->position; /* most likely the only one that is idle */
+        pick_prefer(channel); /* most likely the only one that is idle */
     dispatch_pump(channel->listener);
 }
 
@@ -303,7 +301,7 @@ static void probe(struct listener *listener)
         if (!get_connection(listener, channel, &connection))
             return;
         belief_begin_probe(channel);
-        hand(listener, channel, &connection);
+        hand(listener, channel, &connection, loop_now_ms());
         if (loop_timer_runs(&listener->pause))
             return;
     }
@@ -344,12 +342,11 @@ void dispatch_init(struct listener *listener)
 
 void dispatch_finish(struct listener *listener)
 {
-    listener_poll_end(listener);
+    listener_poll_finish(listener);
     revive_finish(listener);
     loop_stop_timer(&listener->tick);
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
-    loop_stop_timer(&listener->lookout);
     rate_forget(listener);
     if (listener->held_fd >= 0)
         close(listener->held_fd);
@@ -373,6 +370,6 @@ void dispatch_shut(struct listener *listener)
         return;
     dispatch_pump(listener);
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
-    listener->shut = true;
+    listener_set_shut(listener);
     shutdown(listener->canonical_fd, SHUT_RDWR);
 }

@@ -56,18 +56,26 @@ static void listener_poll_anew(struct listener *listener)
     listener_poll_arm(listener, armed);
 }
 
-/* Connections come fast, or no longer. */
-void listener_poll_set_brisk(struct listener *listener, bool on)
+/* Idle event loops may attend while connections come fast. Looks again until they come slowly. */
+static void review(struct listener *listener)
 {
-    if (listener->high_rate == on)
-        return;
-    listener->high_rate = on;
-    rate_publish_all(listener);
-    listener_poll_anew(listener);
-    if (on)
+    bool is_high = rate_review(listener);
+
+    if (listener->high_rate != is_high) {
+        listener->high_rate = is_high;
+        rate_publish_all(listener);
+        listener_poll_anew(listener);
+    }
+    if (is_high)
         loop_start_timer(&listener->lookout, LOOKOUT_MS);
-    else
-        loop_stop_timer(&listener->lookout);
+    else if (!rate_is_low(listener))
+        loop_start_timer(&listener->lookout, RATE_PERIOD_MS);
+}
+
+void listener_poll_expect(struct listener *listener)
+{
+    if (!loop_timer_runs(&listener->lookout))
+        review(listener);
 }
 
 /* It attends since the last time that we had something for it. */
@@ -79,7 +87,7 @@ void listener_poll_note_attends(struct listener *listener, struct channel *chann
     if (exclusive_waits == channel->seen_exclusive)
         return;
     channel->seen_exclusive = exclusive_waits;
-    if (listener->exclusive && listener->armed)
+    if (listener->armed)
         listener_poll_anew(listener);
 }
 
@@ -88,12 +96,15 @@ static void on_lookout(struct loop_timer *timer)
     struct listener *listener = loop_container(timer, struct listener, lookout);
     struct pollfd canonical = {.fd = listener->canonical_fd, .events = POLLIN};
 
-    listener_poll_set_brisk(listener, rate_review(listener));
-    if (!listener->high_rate)
-        return;
-    loop_start_timer(timer, LOOKOUT_MS);
-    if (listener->armed && poll(&canonical, 1, 0) == 1)
+    review(listener);
+    if (listener->high_rate && listener->armed && poll(&canonical, 1, 0) == 1)
         listener_pump(listener);
+}
+
+void listener_poll_finish(struct listener *listener)
+{
+    listener_poll_end(listener);
+    loop_stop_timer(&listener->lookout);
 }
 
 void listener_poll_init(struct listener *listener)

@@ -20,10 +20,15 @@ void listener_poll_arm(struct listener *listener, bool on);
 /* The loop forgets it: before it is closed or shut down. */
 void listener_poll_end(struct listener *listener);
 
-/* Connections come fast, or no longer: idle event loops may attend. */
-void listener_poll_set_brisk(struct listener *listener, bool on);
+/* The listener ends. */
+void listener_poll_finish(struct listener *listener);
 
-/* This channel gets an offer: had it begun to attend we would not have been asked first. */
+/* Connections come: looks at their rate from now on until they come slowly again. While they come
+ * fast idle event loops may attend. */
+void listener_poll_expect(struct listener *listener);
+
+/* This channel gets an offer while we are behind those that attend: had it begun to attend we would
+ * not have been asked first. */
 void listener_poll_note_attends(struct listener *listener, struct channel *channel);
 
 #endif

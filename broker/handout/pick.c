@@ -10,64 +10,63 @@ bool pick_is_eligible(const struct channel *channel)
     return channel->listening && !channel->closed && worker_takes_connections(channel->worker);
 }
 
-/* Whether a is the better choice. */
-static bool is_better(const struct channel *a, const struct channel *b, enum config_balance balance)
-{
-    if (balance == BALANCE_FIRST)
-        return worker_slot(a->worker) < worker_slot(b->worker);
-    return channel_active(a) < channel_active(b);
-}
-
-/* Nobody can be better: each look at another one costs a cache miss or two. */
-static bool is_best(const struct channel *channel, enum config_balance balance)
-{
-    return balance == BALANCE_LEASTCONN && channel_active(channel) == 0;
-}
-
 /*
  * Whether somebody with fewer connections than this idle one is on its way back: it was given one
  * just now and only needs the processor to take it. Else the first that runs gets a whole burst.
  */
-static bool is_worth_waiting(const struct listener *listener, const struct channel *best,
-                             int64_t now_ms)
+static bool is_worth_waiting(const struct listener *listener, uint64_t active, int64_t now_ms)
 {
-    uint64_t active = channel_active(best);
     uint32_t reach = listener->channel_count < PICK_WINDOW ? listener->channel_count : PICK_WINDOW;
 
-    for (uint32_t i = 0; active > 1 + listener->allowance && i < reach; i++) {
+    for (uint32_t i = 0; i < reach; i++) {
         const struct channel *channel = listener->channels[i];
-        if (now_ms - channel->given_ms < PICK_PATIENCE_MS && pick_is_eligible(channel) &&
-            !channel->belief.overdue && !belief_has_few_fds(channel) &&
-            channel_active(channel) + channel_untaken(channel) < active)
+        if (now_ms - channel->given_ms >= PICK_PATIENCE_MS || !pick_is_eligible(channel) ||
+            channel->belief.overdue)
+            continue;
+        struct channel_reading reading = channel_read(channel);
+        if (!reading.fds_low && reading.active + reading.untaken < active)
             return true;
     }
     return false;
 }
+
+/* The best so far; active: its open connections. */
+struct choice {
+    struct channel *channel;
+    uint64_t active;
+};
 
 struct search {
     enum config_balance balance;
     uint32_t found;
     bool has_room;   /* somebody, if only he were idle */
     uint64_t motion; /* of all who have room */
-    struct channel *best;
-    struct channel *fds_low; /* the best of those that are */
+    struct choice best;
+    struct choice fds_low; /* the best of those that are */
 };
+
+static bool is_better(const struct search *search, const struct channel *channel, uint64_t active,
+                      const struct choice *than)
+{
+    if (search->balance == BALANCE_FIRST)
+        return worker_slot(channel->worker) < worker_slot(than->channel->worker);
+    return active < than->active;
+}
 
 static void consider(struct search *search, struct channel *channel, int64_t now_ms)
 {
-    bool fds_low = belief_has_few_fds(channel);
-    struct channel **best = fds_low ? &search->fds_low : &search->best;
+    struct channel_reading reading = belief_observe(channel);
+    struct choice *best = reading.fds_low ? &search->fds_low : &search->best;
 
-    if (!fds_low && !channel->worker->stuck) {
+    if (!reading.fds_low && !channel->worker->stuck) {
         search->has_room = true;
-        search->motion += channel_motion(channel);
+        search->motion += reading.motion;
     }
-    belief_observe(channel);
-    if (!belief_is_idle(channel, now_ms))
+    if (!belief_is_idle(channel, &reading, now_ms))
         return;
-    search->found += !fds_low;
-    if (!*best || is_better(channel, *best, search->balance))
-        *best = channel;
+    search->found += !reading.fds_low;
+    if (!best->channel || is_better(search, channel, reading.active, best))
+        *best = (struct choice){channel, reading.active};
 }
 
 /* Whether nobody who has room has moved for a while; one who comes or goes is a move as well. */
@@ -80,17 +79,22 @@ static bool is_at_rest(struct listener *listener, uint64_t motion, int64_t now_m
     return now_ms - listener->moved_ms >= PICK_REST_MS;
 }
 
+/* The cursor may be behind the last: channels go. */
 static struct channel *channel_from_cursor(const struct listener *listener, uint32_t i)
 {
-    uint32_t at = listener->cursor + i;
-    return listener->channels[at < listener->channel_count ? at : at - listener->channel_count];
+    uint32_t count = listener->channel_count;
+    uint32_t at = i + (listener->cursor < count ? listener->cursor : 0);
+
+    return listener->channels[at < count ? at : at - count];
 }
 
-static void set_cursor_behind(struct listener *listener, const struct channel *channel)
+void pick_prefer(struct channel *channel)
 {
-    listener->cursor = channel->position + 1 < listener->channel_count ? channel->position + 1 : 0;
+    channel->listener->cursor = channel->position;
 }
 
+/* Nobody can be better than one without connections: each look at another costs a cache miss or
+ * two. */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms)
 {
     uint32_t count = listener->channel_count;
@@ -98,26 +102,27 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
                       : balance == BALANCE_FIRST    ? count
                                                     : PICK_WINDOW;
     uint32_t reach = balance == BALANCE_FIRST ? count : PICK_REACH;
+    bool by_load = balance == BALANCE_LEASTCONN;
     struct search search = {.balance = balance};
+    struct choice *best = &search.best;
 
-    for (uint32_t i = 0; i < count && search.found < window && (!search.best || i < reach); i++) {
+    for (uint32_t i = 0; i < count && search.found < window && (!best->channel || i < reach); i++) {
         struct channel *channel = channel_from_cursor(listener, i);
         if (pick_is_eligible(channel))
             consider(&search, channel, now_ms);
-        if (search.best && is_best(search.best, balance))
+        if (by_load && best->channel && best->active == 0)
             break;
     }
-    struct channel *best = search.best;
-    listener->waits_for_lighter =
-        best && balance == BALANCE_LEASTCONN && is_worth_waiting(listener, best, now_ms);
+    listener->waits_for_lighter = by_load && best->active > 1 + listener->allowance &&
+                                  is_worth_waiting(listener, best->active, now_ms);
     if (listener->waits_for_lighter)
         return NULL;
-    if (!best && search.fds_low &&
+    if (!best->channel && search.fds_low.channel &&
         (!search.has_room || is_at_rest(listener, search.motion, now_ms)))
-        best = search.fds_low;
-    if (best)
-        set_cursor_behind(listener, best);
-    return best;
+        best = &search.fds_low;
+    if (best->channel)
+        listener->cursor = best->channel->position + 1;
+    return best->channel;
 }
 
 struct channel *pick_busy(struct listener *listener, int64_t now_ms)
@@ -129,7 +134,7 @@ struct channel *pick_busy(struct listener *listener, int64_t now_ms)
         if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 ||
             now_ms < channel->belief.probe_at_ms)
             continue;
-        set_cursor_behind(listener, channel);
+        listener->cursor = channel->position + 1;
         return channel;
     }
     return NULL;

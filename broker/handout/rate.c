@@ -5,7 +5,7 @@
 
 #include "broker/base/broker.h"
 
-#define PERIOD_MS 100
+#define NOTABLE_PER_PERIOD 10  /* fewer connections change nothing */
 #define HIGH_RATE_PER_S 1000   /* connections; below that they are spread evenly */
 #define HIGH_RATE_PER_WAIT 100 /* in a saturated pool it is cheaper to wake nobody who sleeps */
 #define WAIT_EXCLUSIVE_MAX 16  /* workers: each makes the way to the next one longer */
@@ -76,12 +76,18 @@ static void set_saturated(struct listener *listener, bool on)
         set_policy(on ? SCHED_BATCH : SCHED_OTHER);
 }
 
+bool rate_is_low(const struct listener *listener)
+{
+    return !listener->high_rate && !listener->saturated && !listener->queue_waits &&
+           listener->paced_count < NOTABLE_PER_PERIOD;
+}
+
 bool rate_review(struct listener *listener)
 {
     int64_t now_ms = loop_now_ms();
     int64_t elapsed_ms = now_ms - listener->paced_ms;
 
-    if (elapsed_ms < PERIOD_MS)
+    if (elapsed_ms < RATE_PERIOD_MS)
         return listener->high_rate;
     struct listener_totals totals = listener_totals(listener);
     uint64_t late = totals.direct + listener->wakes;
@@ -95,6 +101,7 @@ bool rate_review(struct listener *listener)
     listener->paced_ms = now_ms;
     listener->paced_late = late;
     listener->paced_all = totals.accepted;
+    listener->paced_count = all;
     listener->paced_starves = listener->queue_waited;
     return high_rate && runtime.handoff == HANDOFF_AUTO &&
            broker.config.balance == BALANCE_LEASTCONN;

@@ -21,12 +21,17 @@
  */
 void rate_init(bool resumes);
 
+#define RATE_PERIOD_MS 100
+
 /*
- * Looks at the rate of direct taking and of wake-ups, at most ten times a second. True: connections
- * come so fast that event loops may attend the canonical socket themselves
- * (shim/take/wait_exclusive.h).
+ * Looks at the rate of direct taking and of wake-ups, at most once in RATE_PERIOD_MS. True:
+ * connections come so fast that event loops may attend the canonical socket themselves
+ * (shim/take/wait_exclusive.h). listener_poll.c calls it while connections come.
  */
 bool rate_review(struct listener *listener);
+
+/* Whether the next reviews can be left out until connections come again. */
+bool rate_is_low(const struct listener *listener);
 
 /* Tells a worker whether it may look into the backlog itself (BOARD_LOOK), or attend
  * (BOARD_WAIT_EXCLUSIVE), and with how many connections it may take directly. */

@@ -3,6 +3,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/handout/listener_poll.h"
 #include "broker/handout/take.h"
 #include "broker/handout/watchdog.h"
 #include "broker/pool/belief.h"
@@ -13,13 +14,13 @@
          */
 #define CHECK_MAX_MS 500
 
-void recall_expect(struct channel *channel)
+void recall_expect(struct channel *channel, int64_t now_ms)
 {
-    channel->given_ms = loop_now_ms();
-    if (!channel->on_outstanding)
-        channel->sent_at_ms = channel->given_ms;
-    channel_set_outstanding(channel, true);
-    watchdog_poke();
+    channel->given_ms = now_ms;
+    if (!channel->on_outstanding) {
+        channel->sent_at_ms = now_ms;
+        channel_set_outstanding(channel, true);
+    }
     if (!loop_timer_runs(&channel->listener->check))
         loop_start_timer(&channel->listener->check, broker.config.recall_ms);
 }
@@ -76,6 +77,8 @@ void recall_on_check(struct loop_timer *timer)
     int64_t now_ms = loop_now_ms();
     int64_t oldest_ms = now_ms;
 
+    watchdog_poke();
+    listener_poll_expect(listener);
     while (channel) {
         struct channel *next = TAILQ_NEXT(channel, outstanding);
         if (!check_channel(channel, now_ms))

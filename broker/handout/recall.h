@@ -11,7 +11,7 @@
 struct worker;
 
 /* An offer was sent on this channel: look after it. */
-void recall_expect(struct channel *channel);
+void recall_expect(struct channel *channel, int64_t now_ms);
 
 /* What this worker has not taken should go to others, though it may come back (a stopped or stuck
  * worker). */

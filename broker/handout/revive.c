@@ -127,13 +127,13 @@ bool revive_listener(struct listener *listener)
     return false;
 }
 
-bool revive_is_stillborn(const struct listener *listener, int connection_fd)
+bool revive_is_stillborn(int connection_fd)
 {
     struct pollfd state = {.fd = connection_fd};
     struct tcp_info info;
     socklen_t len = sizeof info;
 
-    return listener->shut_downs > 0 && poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) &&
+    return poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) &&
            getsockopt(connection_fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
            info.tcpi_state == TCP_ESTABLISHED;
 }

@@ -21,7 +21,7 @@ bool revive_listener(struct listener *listener);
  * client has done nothing: a worker shut the listener between two steps of its revival. Nobody can
  * use such a connection; close it and revive the listener.
  */
-bool revive_is_stillborn(const struct listener *listener, int connection_fd);
+bool revive_is_stillborn(int connection_fd);
 
 /* Before the listener ends. */
 void revive_finish(struct listener *listener);

@@ -85,12 +85,12 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
         /* anything else concerns that one connection, see accept(2), "Error handling" */
         len = sizeof peer;
     }
-    if (revive_is_stillborn(listener, connection->fd)) {
+    if (listener->shut_downs > 0 && revive_is_stillborn(connection->fd)) {
         close(connection->fd);
         revive_listener(listener);
         return TAKE_NONE;
     }
-    wire_head_init(&connection->offer.head, WIRE_OFFER);
+    connection->offer.head = WIRE_HEAD(WIRE_OFFER);
     connection->offer.flags = nonblock ? WIRE_OFFER_NONBLOCK : 0;
     connection->offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
     memcpy(connection->offer.addr, &peer, connection->offer.addr_len);
@@ -144,7 +144,7 @@ enum take take_next(struct listener *listener, const struct channel *channel,
         listener->held_fd = -1;
         return TAKE_DONE;
     }
-    if (take_recallable(listener, connection) == TAKE_DONE)
+    if (!TAILQ_EMPTY(&listener->recallable) && take_recallable(listener, connection) == TAKE_DONE)
         return TAKE_DONE;
     return take_from_backlog(listener, (wishes & BOARD_WANTS_NONBLOCK) != 0, connection);
 }

@@ -186,7 +186,7 @@ static enum proceed settle_options(int *exit_code)
 /* Those below are told whom to call above them. */
 static void connect_layers(void)
 {
-    loop_set_before_wait(state_save);
+    loop_set_save(state_save);
     children_init(upgrade_on_child_end);
     listener_init(dispatch_init, dispatch_finish);
     session_init(request_handle);

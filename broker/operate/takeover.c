@@ -29,9 +29,8 @@ struct giving {
 static void give_fd(int fd, void *context)
 {
     struct giving *giving = context;
-    struct wire_fd_transfer message = {.number = fd};
+    struct wire_fd_transfer message = {.head = WIRE_HEAD(WIRE_FD_TRANSFER), .number = fd};
 
-    wire_head_init(&message.head, WIRE_FD_TRANSFER);
     if (!giving->failed && fdpass_send(giving->socket_fd, &message, sizeof message, fd, 0) < 0)
         giving->failed = true;
 }
@@ -47,15 +46,13 @@ static void make_blocking(int socket_fd)
 static bool give_all(int socket_fd)
 {
     struct giving giving = {.socket_fd = socket_fd};
-    struct wire_fd_transfer journal = {.number = journal_fd()};
-    struct wire_result result = {.exit_code = 0};
+    struct wire_fd_transfer journal = {.head = WIRE_HEAD(WIRE_FD_TRANSFER), .number = journal_fd()};
+    struct wire_result result = {.head = WIRE_HEAD(WIRE_RESULT), .exit_code = 0};
 
     make_blocking(socket_fd);
-    wire_head_init(&journal.head, WIRE_FD_TRANSFER);
     if (fdpass_send(socket_fd, &journal, sizeof journal, journal_fd(), 0) < 0)
         return false;
     state_each_fd(give_fd, &giving);
-    wire_head_init(&result.head, WIRE_RESULT);
     return !giving.failed && fdpass_send(socket_fd, &result, sizeof result, -1, 0) == 0;
 }
 
@@ -73,7 +70,6 @@ bool takeover_give(struct session *session)
 {
     if (!resume_after_crash() || stop_is_under_way() || holds_connection())
         return false;
-    journal_touch();
     state_save();
     keeper_stop();
     if (give_all(session->watch.fd))
@@ -97,9 +93,8 @@ static bool is_trusted(int socket_fd)
 
 static bool ask(int socket_fd)
 {
-    struct wire_command command = {.code = WIRE_COMMAND_TAKEOVER};
+    struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND), .code = WIRE_COMMAND_TAKEOVER};
 
-    wire_head_init(&command.head, WIRE_COMMAND);
     return fdpass_send(socket_fd, &command, sizeof command, -1, 0) == 0;
 }
 

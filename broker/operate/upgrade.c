@@ -71,7 +71,6 @@ static bool find_program(void)
 
 static void go(void)
 {
-    journal_touch();
     state_save();
     keeper_stop();
     closer_stop();

@@ -1,8 +1,6 @@
 /* belief.c - see belief.h. */
 #include "broker/pool/belief.h"
 
-#include <stdatomic.h>
-
 #include "broker/base/journal.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/listener.h"
@@ -11,36 +9,22 @@
 #define UNRESPONSIVE_AFTER                                                                         \
     3 /* offers in a row that it did not accept though it went on waiting                          \
        */
-#define WAITING_MAX                                                                                \
-    4096 /* no server has more threads in accept than this; larger numbers are noise */
-
-static uint32_t read_waiting(const struct channel *channel)
-{
-    uint32_t waiting = atomic_load(&channel->board->worker.waiting);
-    return waiting <= WAITING_MAX ? waiting : 0;
-}
-
-static uint32_t read_waits(const struct channel *channel)
-{
-    return atomic_load_explicit(&channel->board->worker.waits, memory_order_relaxed);
-}
 
 /* Something moved since the last look. */
-static bool has_moved(const struct channel *channel)
+static bool has_moved(const struct channel *channel, const struct channel_reading *reading)
 {
-    return read_waits(channel) != channel->belief.seen_waits ||
-           channel_accepted(channel) != channel->belief.seen_accepted;
+    return reading->waits != channel->belief.seen_waits ||
+           reading->accepted != channel->belief.seen_accepted;
 }
 
-static void note_counters(struct channel *channel)
+static void note_counters(struct channel *channel, const struct channel_reading *reading)
 {
     struct belief *belief = &channel->belief;
-    uint64_t accepted = channel_accepted(channel);
 
-    if (accepted != belief->seen_accepted)
+    if (reading->accepted != belief->seen_accepted)
         belief->ignored_offers = 0;
-    belief->seen_waits = read_waits(channel);
-    belief->seen_accepted = accepted;
+    belief->seen_waits = reading->waits;
+    belief->seen_accepted = reading->accepted;
 }
 
 static void set_wait_invisible(struct channel *channel, bool wait_invisible)
@@ -51,20 +35,16 @@ static void set_wait_invisible(struct channel *channel, bool wait_invisible)
     journal_touch();
 }
 
-bool belief_is_overdue(const struct channel *channel)
-{
-    return channel->belief.overdue && (!has_moved(channel) || belief_is_unresponsive(channel));
-}
-
 /* No wait of this worker was ever seen, or those that were seen told nothing. */
-static bool is_wait_invisible(const struct channel *channel)
+static bool is_wait_invisible(const struct channel *channel, const struct channel_reading *reading)
 {
-    return channel->belief.wait_invisible || read_waits(channel) == 0;
+    return channel->belief.wait_invisible || reading->waits == 0;
 }
 
-bool belief_has_few_fds(const struct channel *channel)
+bool belief_is_overdue(const struct channel *channel, const struct channel_reading *reading)
 {
-    return board_has_worker_flag(channel->board, BOARD_FDS_LOW);
+    return channel->belief.overdue &&
+           (!has_moved(channel, reading) || belief_is_unresponsive(channel));
 }
 
 bool belief_is_unresponsive(const struct channel *channel)
@@ -73,12 +53,12 @@ bool belief_is_unresponsive(const struct channel *channel)
 }
 
 /* The suspect moved. One that was only busy has accepted; one that only waited again is deaf. */
-static void review_overdue(struct channel *channel)
+static void review_overdue(struct channel *channel, const struct channel_reading *reading)
 {
     struct belief *belief = &channel->belief;
     uint64_t accepted_before = belief->seen_accepted;
 
-    note_counters(channel);
+    note_counters(channel, reading);
     if (belief->seen_accepted == accepted_before && belief->ignored_offers < UNRESPONSIVE_AFTER)
         belief->ignored_offers++;
     if (belief_is_unresponsive(channel))
@@ -87,43 +67,49 @@ static void review_overdue(struct channel *channel)
     belief->misses = 0;
 }
 
-void belief_observe(struct channel *channel)
+struct channel_reading belief_observe(struct channel *channel)
 {
-    listener_count_late(channel);
-    if (channel->belief.overdue && has_moved(channel))
-        review_overdue(channel);
+    if (channel->listener->missing_recalls > 0)
+        listener_count_late(channel);
+    struct channel_reading reading = channel_read(channel);
+    if (channel->belief.overdue && has_moved(channel, &reading))
+        review_overdue(channel, &reading);
     if (!channel->belief.overdue)
-        channel_set_flag(channel, BOARD_WAIT_INVISIBLE, is_wait_invisible(channel));
+        channel_set_flag(channel, BOARD_WAIT_INVISIBLE, is_wait_invisible(channel, &reading));
+    return reading;
 }
 
-bool belief_is_idle(const struct channel *channel, int64_t now_ms)
+bool belief_is_idle(const struct channel *channel, const struct channel_reading *reading,
+                    int64_t now_ms)
 {
-    uint32_t untaken = channel_untaken(channel);
-
-    if (belief_is_overdue(channel))
-        return untaken == 0 && now_ms >= channel->belief.probe_at_ms;
-    if (is_wait_invisible(channel))
-        return untaken == 0;
-    return read_waiting(channel) > untaken;
+    if (belief_is_overdue(channel, reading))
+        return reading->untaken == 0 && now_ms >= channel->belief.probe_at_ms;
+    if (is_wait_invisible(channel, reading))
+        return reading->untaken == 0;
+    return reading->waiting > reading->untaken;
 }
 
 bool belief_is_busy(const struct channel *channel, int64_t now_ms)
 {
-    return !belief_is_idle(channel, now_ms) ||
-           (belief_is_overdue(channel) && read_waiting(channel) == 0);
+    struct channel_reading reading = channel_read(channel);
+
+    return !belief_is_idle(channel, &reading, now_ms) ||
+           (belief_is_overdue(channel, &reading) && reading.waiting == 0);
 }
 
 void belief_begin_probe(struct channel *channel)
 {
-    note_counters(channel);
+    struct channel_reading reading = channel_read(channel);
+
+    note_counters(channel, &reading);
     channel->belief.probing = true;
 }
 
 bool belief_end_probe(struct channel *channel)
 {
     struct belief *belief = &channel->belief;
-    bool unseen =
-        belief->probing && !belief->wait_invisible && read_waits(channel) == belief->seen_waits;
+    bool unseen = belief->probing && !belief->wait_invisible &&
+                  channel_read(channel).waits == belief->seen_waits;
 
     belief->probing = false;
     if (unseen)
@@ -134,9 +120,10 @@ bool belief_end_probe(struct channel *channel)
 void belief_note_overdue(struct channel *channel, int64_t now_ms, unsigned recall_ms)
 {
     struct belief *belief = &channel->belief;
+    struct channel_reading reading = channel_read(channel);
     int64_t pause_ms = (int64_t)recall_ms << (belief->misses < 10 ? belief->misses : 10);
 
-    note_counters(channel);
+    note_counters(channel, &reading);
     belief->overdue = true;
     set_wait_invisible(channel, false);
     belief->probing = false;

@@ -11,22 +11,21 @@
 
 #include "broker/pool/channel.h"
 
-/* Looks at the worker's counters once: clears a suspicion that they disprove, and publishes whether
- * the worker counts as blind. To be called before the worker is considered for a connection. */
-void belief_observe(struct channel *channel);
+/* Reads the worker's counters once: clears a suspicion that they disprove, and publishes whether
+ * the worker's waiting counts as invisible. To be called before the worker is considered for a
+ * connection. */
+struct channel_reading belief_observe(struct channel *channel);
 
-/* Whether an offer would be accepted at once, as far as can be known. */
-bool belief_is_idle(const struct channel *channel, int64_t now_ms);
+/* Whether an offer would be accepted at once, as far as can be known from this reading. */
+bool belief_is_idle(const struct channel *channel, const struct channel_reading *reading,
+                    int64_t now_ms);
 
 /* Whether it is suspected still, given what it did since the last look. */
-bool belief_is_overdue(const struct channel *channel);
+bool belief_is_overdue(const struct channel *channel, const struct channel_reading *reading);
 
 /* For status: a suspect that may be tried again, but does not even say that it waits, is not idle.
  */
 bool belief_is_busy(const struct channel *channel, int64_t now_ms);
-
-/* The fd table of the worker is nearly full: others are preferred. */
-bool belief_has_few_fds(const struct channel *channel);
 
 /* The worker says that it waits, over and over, and accepts nothing: it gets an offer only now and
  * then. */

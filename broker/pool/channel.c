@@ -23,6 +23,8 @@
 
 #define DIRECT_MAX                                                                                 \
     (UINT64_C(1) << 48) /* nobody takes more in a lifetime; larger numbers are noise */
+#define WAITING_MAX                                                                                \
+    4096 /* no server has more threads in accept than this; larger numbers are noise */
 
 /* The name by which the worker's end is recognised, see proto/channel_name.h. */
 static int name_our_end(struct channel *channel)
@@ -207,42 +209,52 @@ void channel_set_listening(struct channel *channel)
     journal_touch();
 }
 
-static uint64_t read_taken(const struct channel *channel)
+/* First what was taken, then whether it waits: a worker that takes lowers `waiting` before. */
+struct channel_reading channel_read(const struct channel *channel)
 {
+    const struct board_worker *line = &channel->board->worker;
     uint64_t pending = channel->sent - channel->recalled;
-    uint64_t taken = atomic_load(&channel->board->worker.taken) + channel->written_off;
-    return taken < pending ? taken : pending;
+    uint64_t taken = atomic_load(&line->taken);
+    uint64_t direct = atomic_load(&line->direct);
+    uint64_t closed = atomic_load(&line->closed);
+    uint32_t waits = atomic_load(&line->waits);
+    uint32_t waiting = atomic_load(&line->waiting);
+    uint64_t motion = waits + taken + direct + closed;
+
+    taken += channel->written_off;
+    taken = taken < pending ? taken : pending;
+    direct = direct <= DIRECT_MAX ? direct : 0;
+    uint64_t accepted = taken + direct;
+    return (struct channel_reading){
+        .accepted = accepted,
+        .active = closed < accepted ? accepted - closed : 0,
+        .direct = direct,
+        .motion = motion,
+        .untaken = (uint32_t)(pending - taken),
+        .waits = waits,
+        .waiting = waiting <= WAITING_MAX ? waiting : 0,
+        .fds_low = (atomic_load(&line->flags) & BOARD_FDS_LOW) != 0,
+    };
 }
 
 uint32_t channel_untaken(const struct channel *channel)
 {
-    return (uint32_t)(channel->sent - channel->recalled - read_taken(channel));
-}
-
-static uint64_t read_direct(const struct channel *channel)
-{
-    uint64_t direct = atomic_load_explicit(&channel->board->worker.direct, memory_order_relaxed);
-    return direct <= DIRECT_MAX ? direct : 0;
+    return channel_read(channel).untaken;
 }
 
 uint64_t channel_accepted(const struct channel *channel)
 {
-    return read_taken(channel) + read_direct(channel);
+    return channel_read(channel).accepted;
 }
 
 uint64_t channel_active(const struct channel *channel)
 {
-    uint64_t accepted = channel_accepted(channel);
-    uint64_t closed = atomic_load_explicit(&channel->board->worker.closed, memory_order_relaxed);
-    return closed < accepted ? accepted - closed : 0;
+    return channel_read(channel).active;
 }
 
 uint64_t channel_motion(const struct channel *channel)
 {
-    const struct board_worker *line = &channel->board->worker;
-
-    return atomic_load(&line->waits) + atomic_load(&line->taken) + atomic_load(&line->direct) +
-           atomic_load(&line->closed);
+    return channel_read(channel).motion;
 }
 
 void channel_settle(const struct channel *channel, struct journal_counts *counts)
@@ -255,7 +267,7 @@ void channel_settle(const struct channel *channel, struct journal_counts *counts
     lost = lost < taken ? lost : taken;
     counts->taken += taken - lost;
     counts->lost += net - taken + lost;
-    counts->direct += read_direct(channel);
+    counts->direct += channel_read(channel).direct;
 }
 
 uint64_t channel_count_late(struct channel *channel, uint64_t at_most)

@@ -99,14 +99,23 @@ void channel_destroy(struct channel *channel);
 /* The worker called listen(). */
 void channel_set_listening(struct channel *channel);
 
-/* Offers that the worker has not taken, bounded by what was sent. */
-uint32_t channel_untaken(const struct channel *channel);
+/* What the worker's line of the scoreboard says, as far as the worker can be believed. */
+struct channel_reading {
+    uint64_t accepted; /* connections */
+    uint64_t active;   /* of which it has not closed */
+    uint64_t direct;   /* of which it took past the broker */
+    uint64_t motion;   /* changes whenever the worker waits, accepts or closes something */
+    uint32_t untaken;  /* offers; no more than were sent */
+    uint32_t waits;    /* how often it began to wait */
+    uint32_t waiting;  /* threads that wait now */
+    bool fds_low;      /* its fd table is nearly full: others are preferred */
+};
+struct channel_reading channel_read(const struct channel *channel);
 
-/* Accepted and still open connections, as far as the worker can be believed. */
+/* Single values of it. */
+uint32_t channel_untaken(const struct channel *channel);
 uint64_t channel_accepted(const struct channel *channel);
 uint64_t channel_active(const struct channel *channel);
-
-/* Changes whenever the worker waits, accepts or closes something. */
 uint64_t channel_motion(const struct channel *channel);
 
 /* The channel is gone and empty: adds what became of its offers. What nobody counted was lost with

@@ -67,15 +67,10 @@ static void on_retire(struct loop_timer *timer)
         listener_destroy(listener);
 }
 
-bool listener_is_displaced(const struct listener *listener)
-{
-    return listener->shut || (address_is_path(&listener->key) && listener->path.folder_fd < 0);
-}
-
 void listener_retire_if_unused(struct listener *listener)
 {
-    if (listener->channel_count == 0 && (!listener->listening || listener_is_displaced(listener) ||
-                                         config_is_exact(&broker.config)))
+    if (listener->channel_count == 0 &&
+        (!listener->listening || listener->displaced || config_is_exact(&broker.config)))
         loop_start_timer(&listener->retire, 0);
 }
 
@@ -87,6 +82,7 @@ void listener_displace(struct listener *listener)
              "copies started since; bring the others there with 'sshim restart'",
              address_format(&listener->bound, text));
     path_close(&listener->path);
+    listener->displaced = true;
     listener_retire_if_unused(listener);
     journal_touch();
 }
@@ -134,6 +130,7 @@ struct listener *listener_create(const struct address *key, unsigned ordinal,
     listener->retire.on_time = on_retire;
     listener->held_fd = -1;
     listener->path = path ? *path : (struct path){.folder_fd = -1};
+    listener->displaced = address_is_path(key) && listener->path.folder_fd < 0;
     TAILQ_INIT(&listener->outstanding);
     TAILQ_INIT(&listener->recallable);
     TAILQ_INIT(&listener->woken);
@@ -171,9 +168,15 @@ static void remove_file(struct listener *listener)
     path_close(&listener->path);
 }
 
-void listener_give_up(struct listener *listener)
+void listener_set_shut(struct listener *listener)
 {
     listener->shut = true;
+    listener->displaced = true;
+}
+
+void listener_give_up(struct listener *listener)
+{
+    listener_set_shut(listener);
     remove_file(listener);
     journal_touch();
 }
@@ -231,8 +234,6 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
     }
     if (gap < listener->cursor)
         listener->cursor--;
-    if (listener->cursor >= listener->channel_count)
-        listener->cursor = 0;
     journal_touch();
     channel_settle(channel, listener->counts);
     channel_leave_queues(channel);

@@ -28,6 +28,8 @@ struct listener {
     struct path path;
     int canonical_fd; /* keeps; -1: reserved, a peer is about to bind or remove a path */
     bool listening;   /* some worker called listen() */
+    bool shut;        /* nothing is accepted any more */
+    bool displaced;   /* it is shut, or its file was removed: no other copy will come for it */
     int backlog;      /* what the program asked for */
 
     struct channel **channels;
@@ -46,7 +48,6 @@ struct listener {
     bool watched;             /* the loop knows the canonical socket */
     bool armed;               /* it tells when a connection is there */
     bool exclusive;           /* unless somebody else is woken for it */
-    bool shut;                /* nothing is accepted any more */
     struct loop_timer revive; /* a worker shut it down: listen again then */
     int64_t revived_ms;       /* when it was made to listen again */
     int64_t revive_told_ms;   /* when that was last reported; 0: never */
@@ -74,8 +75,9 @@ struct listener {
     uint64_t wakes;        /* how often one told that it came back */
     uint64_t queue_waited; /* how often nobody was idle */
     int64_t paced_ms;
-    uint64_t paced_late; /* how many were taken late until then */
-    uint64_t paced_all;  /* how many were taken at all */
+    uint64_t paced_late;  /* how many were taken late until then */
+    uint64_t paced_all;   /* how many were taken at all */
+    uint64_t paced_count; /* how many of them in the last period */
     uint64_t paced_starves;
     uint64_t paced_closed;
     uint32_t allowance; /* see rate.h */
@@ -130,8 +132,8 @@ void listener_destroy(struct listener *listener);
  * have connected, until the last copy that listens on it ends. */
 void listener_displace(struct listener *listener);
 
-/* Whether that has happened, or it is shut: no other copy will come for it. */
-bool listener_is_displaced(const struct listener *listener);
+/* Nothing is accepted from it any more. */
+void listener_set_shut(struct listener *listener);
 
 /*
  * A worker closed a channel of it and lives on. Where nobody else has one the address is given back

@@ -109,14 +109,13 @@ bool session_send(struct session *session, const void *message, size_t len_bytes
 /* False: the session is to be closed. */
 static bool send_rest(struct session *session)
 {
-    struct wire_text piece;
-    struct wire_result result = {.exit_code = session->exit_code};
+    struct wire_text piece = {.head = WIRE_HEAD(WIRE_TEXT)};
+    struct wire_result result = {.head = WIRE_HEAD(WIRE_RESULT), .exit_code = session->exit_code};
 
     while (session->text_sent < session->text_len) {
         size_t len = session->text_len - session->text_sent;
         if (len > sizeof piece.text)
             len = sizeof piece.text;
-        wire_head_init(&piece.head, WIRE_TEXT);
         memcpy(piece.text, session->text + session->text_sent, len);
         if (!session_send(session, &piece, WIRE_TEXT_MIN + len, -1)) {
             loop_modify(&session->watch, EPOLLOUT);
@@ -124,7 +123,6 @@ static bool send_rest(struct session *session)
         }
         session->text_sent += len;
     }
-    wire_head_init(&result.head, WIRE_RESULT);
     session_send(session, &result, sizeof result, -1);
     return false;
 }

@@ -184,7 +184,7 @@ void worker_on_channel_drained(struct channel *channel)
     listener_remove_channel(channel->listener, channel);
     LIST_REMOVE(channel, of_worker);
     channel_destroy(channel);
-    if (worker->state != WORKER_GONE || listener_is_displaced(listener))
+    if (worker->state != WORKER_GONE || listener->displaced)
         listener_retire_if_unused(listener);
     free_if_done(worker);
 }
@@ -285,6 +285,16 @@ bool worker_has_left(const struct worker *worker)
     return worker->has_listened;
 }
 
+static bool is_channel_stuck(const struct channel *channel)
+{
+    struct channel_reading reading = channel_read(channel);
+
+    return belief_is_overdue(channel, &reading) &&
+           (belief_is_unresponsive(channel) ||
+            (loop_now_ms() - channel->sent_at_ms >= STUCK_MS &&
+             (reading.untaken > 0 || channel->belief.misses > 2)));
+}
+
 bool worker_is_stuck(const struct worker *worker)
 {
     struct channel *channel;
@@ -292,10 +302,7 @@ bool worker_is_stuck(const struct worker *worker)
     if (worker->stopped || worker->stuck)
         return true;
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (!channel->closed && belief_is_overdue(channel) &&
-            (belief_is_unresponsive(channel) ||
-             (loop_now_ms() - channel->sent_at_ms >= STUCK_MS &&
-              (channel_untaken(channel) > 0 || channel->belief.misses > 2))))
+        if (!channel->closed && is_channel_stuck(channel))
             return true;
     return false;
 }

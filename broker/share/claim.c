@@ -283,9 +283,11 @@ static int open_path(struct path *path, struct address *address, const struct wi
 /* A copy is about to remove the file, as servers do before they bind it: it is to stay. */
 static bool answer_about_removal(struct session *session, const struct listener *bound)
 {
-    struct wire_grant grant = {.verdict = WIRE_FAILED, .error = EBUSY, .channel = bound->path.ino};
+    struct wire_grant grant = {.head = WIRE_HEAD(WIRE_GRANT),
+                               .verdict = WIRE_FAILED,
+                               .error = EBUSY,
+                               .channel = bound->path.ino};
 
-    wire_head_init(&grant.head, WIRE_GRANT);
     session_send(session, &grant, sizeof grant, -1);
     return false;
 }

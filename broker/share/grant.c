@@ -14,30 +14,28 @@
 
 bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
 {
-    struct wire_grant grant = {.verdict = verdict, .error = error};
+    struct wire_grant grant = {.head = WIRE_HEAD(WIRE_GRANT), .verdict = verdict, .error = error};
 
-    wire_head_init(&grant.head, WIRE_GRANT);
     session_send(session, &grant, sizeof grant, -1);
     return verdict == WIRE_VACANT;
 }
 
 static bool send_with_fd(struct session *session, enum wire_type type, int fd)
 {
-    struct wire_head head;
+    struct wire_head head = WIRE_HEAD(type);
 
-    wire_head_init(&head, type);
     return session_send(session, &head, sizeof head, fd);
 }
 
 bool grant_send(struct session *session, const struct channel *channel, int worker_fd)
 {
     struct wire_grant grant = {
+        .head = WIRE_HEAD(WIRE_GRANT),
         .verdict = WIRE_SHARED,
         .channel = channel->id,
         .backlog = (uint32_t)broker.config.backlog,
     };
 
-    wire_head_init(&grant.head, WIRE_GRANT);
     return session_send(session, &grant, sizeof grant, worker_fd) &&
            send_with_fd(session, WIRE_SHADOW, channel->listener->canonical_fd) &&
            send_with_fd(session, WIRE_BOARD, channel->board_fd);

@@ -105,7 +105,7 @@ static bool put(struct channel *channel, const struct take_connection *connectio
     close(connection->fd);
     journal_end_send();
     channel->listener->counts->handed++;
-    recall_expect(channel);
+    recall_expect(channel, loop_now_ms());
     return true;
 }
 
@@ -180,7 +180,7 @@ void recount_rescue(int fd)
         close(fd);
         return;
     }
-    wire_head_init(&connection.offer.head, WIRE_OFFER);
+    connection.offer.head = WIRE_HEAD(WIRE_OFFER);
     connection.offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
     memcpy(connection.offer.addr, &peer, connection.offer.addr_len);
     take_hold(listener, &connection);

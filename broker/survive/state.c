@@ -136,16 +136,6 @@ static void put_slots(struct writer *writer, uint32_t *count)
     }
 }
 
-/* The times in it are true until we are suspended. */
-static bool is_out_of_date(void)
-{
-    static int64_t noted_ms;
-    bool was_suspended = loop_suspended_ms() != noted_ms;
-
-    noted_ms = loop_suspended_ms();
-    return journal_take_touch() || was_suspended;
-}
-
 void state_save(void)
 {
     struct state_head head = {
@@ -158,8 +148,6 @@ void state_save(void)
     };
     size_t size;
 
-    if (!is_out_of_date())
-        return;
     char *room = journal_snapshot_room(&size);
     struct writer writer = {room + sizeof head, size - sizeof head};
     put_slots(&writer, &head.slots);

@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 
-/* Writes a snapshot if something changed. Call before the loop waits. */
+/* Writes a snapshot. The loop calls it before it waits if something changed, see journal_touch().
+ */
 void state_save(void);
 
 /*

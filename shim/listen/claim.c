@@ -68,7 +68,7 @@ enum claim_result claim_install(int fd, int status_flags, struct link_grant *gra
 static void init_claim(struct wire_claim *claim, const void *addr, size_t len, uint32_t flags)
 {
     memset(claim, 0, sizeof *claim);
-    wire_head_init(&claim->head, WIRE_CLAIM);
+    claim->head = WIRE_HEAD(WIRE_CLAIM);
     claim->auth = env.auth;
     claim->address.len_bytes = (uint32_t)len;
     memcpy(claim->address.bytes, addr, len);

@@ -57,13 +57,12 @@ bool close_must_settle(struct vlisten *listener)
 /* Any question will do: the broker looks at the end of a channel before it answers a later one. */
 void close_settle(void)
 {
-    struct wire_attach question = {.auth = env.auth};
+    struct wire_attach question = {.head = WIRE_HEAD(WIRE_ATTACH), .auth = env.auth};
     int saved = errno;
     int link_fd = link_open_within(SETTLE_MS);
 
     if (link_fd >= 0) {
         struct pollfd answer = {.fd = link_fd, .events = POLLIN};
-        wire_head_init(&question.head, WIRE_ATTACH);
         if (fdpass_send(link_fd, &question, sizeof question, -1, MSG_DONTWAIT) == 0)
             NEXT(poll)(&answer, 1, SETTLE_MS);
         NEXT(close)(link_fd);

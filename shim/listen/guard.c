@@ -80,7 +80,7 @@ int guard_claim(struct wire_claim *claim, int folder_fd, const char *path, uint3
     memcpy(folder + folder_len, ".", 2);
     memcpy(addr.sun_path, name, name_len);
     memset(claim, 0, sizeof *claim);
-    wire_head_init(&claim->head, WIRE_CLAIM);
+    claim->head = WIRE_HEAD(WIRE_CLAIM);
     claim->auth = env.auth;
     claim->flags = flags;
     claim->address.len_bytes = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + name_len);

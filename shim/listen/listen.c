@@ -14,15 +14,16 @@
 /* After shutdown() the channel is dead for ever; the broker gives a new one. */
 static int renew_channel(struct vlisten *listener, int fd)
 {
-    struct wire_attach request = {
-        .auth = env.auth, .channel = listener->channel, .flags = WIRE_ATTACH_RENEW};
+    struct wire_attach request = {.head = WIRE_HEAD(WIRE_ATTACH),
+                                  .auth = env.auth,
+                                  .channel = listener->channel,
+                                  .flags = WIRE_ATTACH_RENEW};
     struct link_grant grant;
     int status_flags = NEXT(fcntl)(fd, F_GETFL);
     int link_fd = link_open();
 
     if (link_fd < 0)
         return -1;
-    wire_head_init(&request.head, WIRE_ATTACH);
     int result =
         link_ask(link_fd, &request, sizeof request, atomic_load(&listener->shadow_fd), &grant);
     NEXT(close)(link_fd);

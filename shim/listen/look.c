@@ -83,9 +83,9 @@ static bool ask(const struct wire_claim *claim, int fd)
 
 static bool ask_about_name(int fd, const struct sockaddr_storage *addr, socklen_t len)
 {
-    struct wire_claim claim = {.auth = env.auth, .flags = WIRE_CLAIM_LOOK};
+    struct wire_claim claim = {
+        .head = WIRE_HEAD(WIRE_CLAIM), .auth = env.auth, .flags = WIRE_CLAIM_LOOK};
 
-    wire_head_init(&claim.head, WIRE_CLAIM);
     claim.address.len_bytes = len < WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
     memcpy(claim.address.bytes, addr, claim.address.len_bytes);
     return ask(&claim, fd);

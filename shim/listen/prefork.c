@@ -67,14 +67,14 @@ static struct vlisten *make_record(int fd, struct link_grant *grant)
 
 static struct vlisten *ask_for_record(int fd)
 {
-    struct wire_attach request = {.auth = env.auth, .flags = WIRE_ATTACH_SOCKET};
+    struct wire_attach request = {
+        .head = WIRE_HEAD(WIRE_ATTACH), .auth = env.auth, .flags = WIRE_ATTACH_SOCKET};
     struct link_grant grant;
     struct vlisten *listener = NULL;
     int link_fd = link_open();
 
     if (link_fd < 0)
         return NULL;
-    wire_head_init(&request.head, WIRE_ATTACH);
     if (link_ask(link_fd, &request, sizeof request, fd, &grant) == 0 &&
         grant.verdict == WIRE_SHARED && grant.channel_fd >= 0)
         listener = make_record(fd, &grant);

@@ -21,13 +21,13 @@ static struct vlisten *find_channel(uint64_t channel)
 
 static struct vlisten *attach(int fd, uint64_t channel)
 {
-    struct wire_attach request = {.auth = env.auth, .channel = channel};
+    struct wire_attach request = {
+        .head = WIRE_HEAD(WIRE_ATTACH), .auth = env.auth, .channel = channel};
     struct link_grant grant;
     int link_fd = link_open();
 
     if (link_fd < 0)
         return NULL;
-    wire_head_init(&request.head, WIRE_ATTACH);
     int result = link_ask(link_fd, &request, sizeof request, fd, &grant);
     NEXT(close)(link_fd);
     if (result < 0)

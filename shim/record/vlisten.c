@@ -143,9 +143,8 @@ void vlisten_tell(struct vlisten *listener, const void *message, size_t len_byte
 
 void vlisten_wake_broker(struct vlisten *listener)
 {
-    struct wire_head wake;
+    struct wire_head wake = WIRE_HEAD(WIRE_WAKE);
 
-    wire_head_init(&wake, WIRE_WAKE);
     vlisten_tell(listener, &wake, sizeof wake);
 }
 
@@ -182,17 +181,15 @@ int vlisten_adopt(struct vlisten *listener, int conn_fd)
 
 void vlisten_tell_listening(struct vlisten *listener, int backlog)
 {
-    struct wire_listen message = {.backlog = backlog};
+    struct wire_listen message = {.head = WIRE_HEAD(WIRE_LISTEN), .backlog = backlog};
 
     vlisten_mark_listening(listener);
-    wire_head_init(&message.head, WIRE_LISTEN);
     vlisten_tell(listener, &message, sizeof message);
 }
 
 void vlisten_tell_closed(struct vlisten *listener)
 {
-    struct wire_head goodbye;
+    struct wire_head goodbye = WIRE_HEAD(WIRE_CLOSE);
 
-    wire_head_init(&goodbye, WIRE_CLOSE);
     vlisten_tell(listener, &goodbye, sizeof goodbye);
 }

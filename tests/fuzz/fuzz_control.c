@@ -224,10 +224,9 @@ static void read_answers(int peer_fd)
 
 static void command(const struct record *record)
 {
-    struct wire_command message = {0};
+    struct wire_command message = {.head = WIRE_HEAD(WIRE_COMMAND)};
     size_t room = sizeof message - sizeof message.head;
 
-    wire_head_init(&message.head, WIRE_COMMAND);
     memcpy(&message.code, record->bytes, record->len < room ? record->len : room);
     message.code %= 8;
     fdpass_send(peer(record->peer), &message, sizeof message, -1, MSG_DONTWAIT);

@@ -64,11 +64,11 @@ struct hostile_share {
 static inline struct hostile_share hostile_claim(int link_fd, const void *address, socklen_t len,
                                                  int socket_fd)
 {
-    struct wire_claim claim = {.auth = hostile_auth(), .address.len_bytes = len};
+    struct wire_claim claim = {
+        .head = WIRE_HEAD(WIRE_CLAIM), .auth = hostile_auth(), .address.len_bytes = len};
     struct hostile_share share;
     char bytes[sizeof(struct wire_grant)];
 
-    wire_head_init(&claim.head, WIRE_CLAIM);
     memcpy(claim.address.bytes, address, len);
     if (fdpass_send(link_fd, &claim, sizeof claim, socket_fd, 0) < 0)
         die("claim");

@@ -26,10 +26,9 @@ static int make_lingering(const struct sockaddr_in *where)
 /* In turn: noise, something that looks like a claim, nothing but the descriptor. */
 static void send_one(int number, const struct sockaddr_in *where)
 {
-    struct wire_claim claim = {.address.len_bytes = 16};
+    struct wire_claim claim = {.head = WIRE_HEAD(WIRE_CLAIM), .address.len_bytes = 16};
     static const size_t sizes[] = {1, sizeof claim, 0};
 
-    wire_head_init(&claim.head, WIRE_CLAIM);
     fdpass_send(hostile_knock(), &claim, sizes[number % 3], make_lingering(where), 0);
     _exit(0); /* a process that ends does not linger itself */
 }

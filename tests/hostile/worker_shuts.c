@@ -34,7 +34,7 @@ static bool is_listening(int fd)
 int main(int argc, char **argv)
 {
     struct sockaddr_in name = {.sin_family = AF_INET};
-    struct wire_listen listens = {.backlog = 4096};
+    struct wire_listen listens = {.head = WIRE_HEAD(WIRE_LISTEN), .backlog = 4096};
     struct hostile_share share;
 
     bool skilful = argc == 6;
@@ -49,7 +49,6 @@ int main(int argc, char **argv)
     share = hostile_claim(hostile_knock(), &name, sizeof name, fd);
     if (listen(share.shadow_fd, 4096) < 0)
         die("listen");
-    wire_head_init(&listens.head, WIRE_LISTEN);
     fdpass_send(share.channel_fd, &listens, sizeof listens, -1, 0);
     while (access(argv[3], F_OK) < 0)
         usleep(20000);

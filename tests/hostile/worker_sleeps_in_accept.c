@@ -53,7 +53,7 @@ static void be_idle(void)
 
 int main(void)
 {
-    struct wire_listen listens = {.backlog = 4096};
+    struct wire_listen listens = {.head = WIRE_HEAD(WIRE_LISTEN), .backlog = 4096};
     pthread_t thread;
 
     name_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
@@ -66,7 +66,6 @@ int main(void)
         die("mmap");
     atomic_store(&board->worker.waiting, 1);
     atomic_store(&board->worker.waits, 1);
-    wire_head_init(&listens.head, WIRE_LISTEN);
     fdpass_send(share.channel_fd, &listens, sizeof listens, -1, 0);
     fcntl(share.shadow_fd, F_SETFL, 0);
     puts("attacks");

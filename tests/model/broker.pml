@@ -219,7 +219,7 @@ inline model_on_event()
     :: atomic { armed && is_told && len(backlog) > 0 -> pumps = true } /* on_canonical_ready() */
     :: atomic { armed && is_told && len(backlog) == 0 -> is_told = false }
 #ifdef SLOWER
-    :: atomic { may_attend -> may_attend = false; is_told = true } /* listener_poll_set_brisk() */
+    :: atomic { may_attend -> may_attend = false; is_told = true } /* listener_poll_expect() */
 #endif
 #else
     :: atomic { armed && nempty(backlog) -> pumps = true } /* on_canonical_ready() */

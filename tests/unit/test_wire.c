@@ -24,7 +24,7 @@ static const struct rule rules[] = {
 static size_t make(const struct rule *rule)
 {
     memset(bytes, 0, sizeof bytes);
-    wire_head_init((struct wire_head *)bytes, rule->type);
+    *(struct wire_head *)bytes = WIRE_HEAD(rule->type);
     if (rule->type == WIRE_CLAIM)
         ((struct wire_claim *)bytes)->address.len_bytes = 16;
     return rule->min;
@@ -112,7 +112,7 @@ static void offer_length_agrees_with_size(void)
     struct wire_offer *offer = (struct wire_offer *)bytes;
 
     memset(bytes, 0, sizeof bytes);
-    wire_head_init(&offer->head, WIRE_OFFER);
+    offer->head = WIRE_HEAD(WIRE_OFFER);
     for (uint32_t len = 0; len <= WIRE_ADDRESS_MAX; len++) {
         offer->addr_len = len;
         CHECK(wire_check(bytes, WIRE_OFFER_MIN + len, true) == WIRE_OFFER);
