@@ -121,11 +121,11 @@ static inline bool board_has_worker_flag(struct board *board, uint32_t flag)
 /* Worker: a look costs nothing, a change an atomic operation. */
 static inline void board_set_worker_flag(struct board *board, uint32_t flag, bool on)
 {
-    bool is_on = board_has_worker_flag(board, flag);
+    uint32_t flags = atomic_load_explicit(&board->worker.flags, memory_order_relaxed);
 
-    if (on && !is_on)
+    if (on && !(flags & flag))
         atomic_fetch_or(&board->worker.flags, flag);
-    if (!on && is_on)
+    if (!on && (flags & flag))
         atomic_fetch_and(&board->worker.flags, ~flag);
 }
 

@@ -6,7 +6,7 @@ FUZZERS    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 
 # Unit tests and fuzz targets see the broker without its main() and the shim's parts that call nothing above them.
-UNIT_SHIM    := shim/base/fdmap.c shim/base/fdroom.c shim/base/next.c
+UNIT_SHIM    := shim/base/fdmap.c shim/base/fdroom.c shim/base/next.c shim/base/userptr.c
 UNIT_OBJECTS := $(filter-out $(BUILD)/obj/broker/main.o $(BUILD)/obj/broker/operate/run.o,$(BROKER_OBJECTS))
 
 test-progs: $(TEST_PROGS)

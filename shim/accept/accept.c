@@ -22,6 +22,17 @@
 #include "shim/take/wait.h"
 #include "shim/take/wait_exclusive.h"
 
+/* One accept() of the program. */
+struct call {
+    struct vlisten *listener;
+    int fd;
+    struct sockaddr *addr;
+    socklen_t *len;
+    int flags;
+    bool nonblock; /* the listener does not block */
+    bool at_once;  /* a wait has reported that a connection is there: this call must not block */
+};
+
 /* accept(2): the address is cut to the room given, *len becomes what it would have needed. */
 static void copy_peer(const struct wire_offer *offer, struct sockaddr *addr, socklen_t *len)
 {
@@ -43,23 +54,22 @@ static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flag
 
 /* The canonical socket never blocks here. The broker shuts it for all when the pool stops: to this
  * program nobody connects any more. */
-static int try_directly(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                        int flags)
+static int try_directly(const struct call *call)
 {
-    int conn_fd = direct_take(listener, fd, addr, len, flags);
+    int conn_fd = direct_take(call->listener, call->fd, call->addr, call->len, call->flags);
 
-    if (conn_fd < 0 && errno == EINVAL && !vlisten_is_shut_down(listener))
+    if (conn_fd < 0 && errno == EINVAL && !vlisten_is_shut_down(call->listener))
         errno = EAGAIN;
     return conn_fd;
 }
 
 /* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
  * attends: also one that has connections by now. */
-static bool is_still_free(struct vlisten *listener, enum board_queue queue_waits)
+static bool is_still_free(struct vlisten *listener)
 {
     if (!vlisten_attends(listener))
         return direct_is_permitted(listener);
-    if (queue_waits != BOARD_ASK && direct_is_free(listener)) {
+    if (board_queue(listener->board) != BOARD_ASK && direct_is_free(listener)) {
         wait_exclusive_note_success(listener);
         return true;
     }
@@ -68,12 +78,13 @@ static bool is_still_free(struct vlisten *listener, enum board_queue queue_waits
 }
 
 /* accept() is about to block, or was told: whether it should try the canonical socket first. */
-static bool should_take_directly(struct vlisten *listener)
+static bool should_take_directly(const struct call *call)
 {
-    enum board_queue queue_waits = board_queue(listener->board);
+    struct vlisten *listener = call->listener;
 
-    if (vlisten_is_nonblock(listener))
-        return direct_was_told(listener) && is_still_free(listener, queue_waits);
+    if (call->nonblock)
+        return direct_was_told(listener) && is_still_free(listener);
+    enum board_queue queue_waits = board_queue(listener->board);
     if (queue_waits == BOARD_BACKLOG)
         return direct_is_permitted(
             listener); /* one is there: an accept4 that succeeds needs no look */
@@ -81,16 +92,16 @@ static bool should_take_directly(struct vlisten *listener)
 }
 
 /* EMFILE: there is no number for it; it stays queued. */
-static ssize_t receive_with_proof(struct vlisten *listener, int fd, struct wire_offer *offer,
-                                  int *conn_fd, int flags)
+static ssize_t receive_with_proof(const struct call *call, struct wire_offer *offer, int *conn_fd,
+                                  int flags)
 {
     ssize_t got = -1;
     int old_state;
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
     fdroom_begin_turn();
-    if (fdroom_prove(vlisten_real_fd(listener, fd)))
-        got = fdpass_recv(fd, offer, sizeof *offer, conn_fd, flags | MSG_DONTWAIT, NULL);
+    if (fdroom_prove(vlisten_real_fd(call->listener, call->fd)))
+        got = fdpass_recv(call->fd, offer, sizeof *offer, conn_fd, flags | MSG_DONTWAIT, NULL);
     else
         errno = EMFILE;
     fdroom_end_turn();
@@ -102,17 +113,16 @@ static ssize_t receive_with_proof(struct vlisten *listener, int fd, struct wire_
  * Near the end of the fd table recvmsg would destroy the connection (unix(7): no room, MSG_CTRUNC).
  * accept(2) finds a number before it waits, so EMFILE comes first here, too.
  */
-static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_offer *offer,
-                                 int *conn_fd, int flags)
+static ssize_t receive_carefully(const struct call *call, struct wire_offer *offer, int *conn_fd,
+                                 int flags)
 {
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    bool may_wait = !vlisten_is_nonblock(listener) && !(flags & MSG_DONTWAIT);
+    struct pollfd readable = {.fd = call->fd, .events = POLLIN};
 
     for (;;) {
-        ssize_t got = receive_with_proof(listener, fd, offer, conn_fd, flags);
-        if (got >= 0 || errno != EAGAIN || !may_wait)
+        ssize_t got = receive_with_proof(call, offer, conn_fd, flags);
+        if (got >= 0 || errno != EAGAIN || call->nonblock || call->at_once)
             return got;
-        int ready = NEXT(poll)(&readable, 1, canonical_timeout_ms(fd));
+        int ready = NEXT(poll)(&readable, 1, canonical_timeout_ms(call->fd));
         if (ready == 0)
             errno = EAGAIN;
         if (ready <= 0)
@@ -120,26 +130,20 @@ static ssize_t receive_carefully(struct vlisten *listener, int fd, struct wire_o
     }
 }
 
-static ssize_t receive(struct vlisten *listener, int fd, struct wire_offer *offer, int *conn_fd,
-                       int flags, bool at_once)
-{
-    int receive_flags =
-        (flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0) | (at_once ? MSG_DONTWAIT : 0);
-
-    if (fdroom_is_scarce(vlisten_real_fd(listener, fd)))
-        return receive_carefully(listener, fd, offer, conn_fd, receive_flags);
-    return fdpass_recv(fd, offer, sizeof *offer, conn_fd, receive_flags, NULL);
-}
-
 /* Waits on the channel as recvmsg does, and says so meanwhile when this may block. */
-static ssize_t receive_visibly(struct vlisten *listener, int fd, struct wire_offer *offer,
-                               int *conn_fd, int flags, bool at_once)
+static ssize_t receive(const struct call *call, struct wire_offer *offer, int *conn_fd)
 {
-    if (at_once || vlisten_is_nonblock(listener))
-        return receive(listener, fd, offer, conn_fd, flags, at_once);
-    wait_begin(vlisten_bit(vlisten_index(listener)));
-    ssize_t got = receive(listener, fd, offer, conn_fd, flags, false);
-    wait_end();
+    int flags =
+        (call->flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0) | (call->at_once ? MSG_DONTWAIT : 0);
+    bool may_block = !call->at_once && !call->nonblock;
+
+    if (may_block)
+        wait_begin(vlisten_bit(call->listener));
+    ssize_t got = fdroom_is_scarce(vlisten_real_fd(call->listener, call->fd))
+                      ? receive_carefully(call, offer, conn_fd, flags)
+                      : fdpass_recv(call->fd, offer, sizeof *offer, conn_fd, flags, NULL);
+    if (may_block)
+        wait_end();
     return got;
 }
 
@@ -202,47 +206,47 @@ static bool is_being_recalled(struct vlisten *listener, int *looks)
     return false;
 }
 
-static int take_offer(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
-                      int flags, bool at_once)
+static int take_offer(const struct call *call)
 {
+    struct vlisten *listener = call->listener;
     struct wire_offer offer;
     int conn_fd;
     int looks = 0;
 
     for (;;) {
-        if (should_take_directly(listener)) {
-            conn_fd = try_directly(listener, fd, addr, len, flags);
+        if (should_take_directly(call)) {
+            conn_fd = try_directly(call);
             if (conn_fd >= 0 || errno != EAGAIN)
                 return conn_fd;
         }
-        ssize_t got = receive_visibly(listener, fd, &offer, &conn_fd, flags, at_once);
+        ssize_t got = receive(call, &offer, &conn_fd);
         if (got < 0 && errno == ECONNRESET)
             continue; /* the broker died with mail unread; what it sent is still to come */
-        if (got < 0 && errno == EAGAIN && at_once && is_being_recalled(listener, &looks))
+        if (got < 0 && errno == EAGAIN && call->at_once && is_being_recalled(listener, &looks))
             continue;
         if (got < 0)
             return -1;
         if (got > 0 && conn_fd >= 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
-            copy_peer(&offer, addr, len);
-            return finish_take(listener, &offer, conn_fd, flags);
+            copy_peer(&offer, call->addr, call->len);
+            return finish_take(listener, &offer, conn_fd, call->flags);
         }
         if (got == 0)
-            return on_end_of_file(listener, fd);
+            return on_end_of_file(listener, call->fd);
         discard(listener, &offer, (size_t)got, conn_fd);
     }
 }
 
 /* An argument that accept(2) refuses only once a connection is there; ours stays queued. */
-static int refuse(struct vlisten *listener, int fd, int error, bool at_once)
+static int refuse(const struct call *call, int error)
 {
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    int timeout_ms = at_once || vlisten_is_nonblock(listener) ? 0 : canonical_timeout_ms(fd);
+    struct pollfd readable = {.fd = call->fd, .events = POLLIN};
+    int timeout_ms = call->at_once || call->nonblock ? 0 : canonical_timeout_ms(call->fd);
     int ready = NEXT(poll)(&readable, 1, timeout_ms);
 
     if (ready >= 0)
-        errno = ready != 0 ? error : at_once ? ECONNABORTED : EAGAIN;
-    if (at_once)
-        announce_end(listener);
+        errno = ready != 0 ? error : call->at_once ? ECONNABORTED : EAGAIN;
+    if (call->at_once)
+        announce_end(call->listener);
     return -1;
 }
 
@@ -276,22 +280,24 @@ int accept_connection(struct vlisten *listener, int fd, struct sockaddr *addr, s
         errno = EINVAL;
         return -1;
     }
-    bool at_once = was_reported(listener, fd);
+    struct call call = {listener, fd, addr, len, flags, .nonblock = (state & BOARD_NONBLOCK) != 0};
+    if (!call.nonblock || (state & BOARD_ANNOUNCED))
+        call.at_once = was_reported(listener, fd);
     int bad = check_room(addr, len);
     if (bad)
-        return refuse(listener, fd, bad, at_once);
+        return refuse(&call, bad);
     atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
     /* so that the next connection comes the way it is wanted */
     board_set_worker_flag(listener->board, BOARD_WANTS_NONBLOCK, (flags & SOCK_NONBLOCK) != 0);
     int conn_fd;
     do
         conn_fd = atomic_load(&listener->direct)
-                      ? canonical_accept(listener, fd, addr, len, flags, at_once)
-                      : take_offer(listener, fd, addr, len, flags, at_once);
+                      ? canonical_accept(listener, fd, addr, len, flags, call.at_once)
+                      : take_offer(&call);
     while (conn_fd == CANONICAL_OVER);
-    if (at_once && conn_fd < 0 && errno == EMFILE)
+    if (call.at_once && conn_fd < 0 && errno == EMFILE)
         announce_insist(listener); /* it is still there */
-    if (at_once)
+    if (call.at_once)
         announce_end(listener);
     if (conn_fd >= 0) {
         wait_learn(listener, fd);

@@ -1,7 +1,7 @@
 /* fdmap.c - the table behind fdmap.h, and the two walks over it. */
 #include "shim/base/fdmap.h"
 
-_Atomic uint32_t fdmap_table[FDMAP_SIZE];
+_Atomic struct fdmap_entry fdmap_table[FDMAP_SIZE];
 _Atomic int fdmap_last_conn = -1;
 
 void fdmap_forget_connections(void)

@@ -7,6 +7,8 @@
 #ifndef SSHIM_SHIM_BASE_FDMAP_H
 #define SSHIM_SHIM_BASE_FDMAP_H
 
+#include <assert.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -24,25 +26,21 @@ enum fdmap_kind {
                      */
 };
 
+/* 32 bits: some processors have no smaller atomic operation without a library. */
 struct fdmap_entry {
-    enum fdmap_kind kind;
-    unsigned index;
+    alignas(4) uint16_t kind;
+    uint16_t index;
 };
+static_assert(sizeof(struct fdmap_entry) == 4, "an entry is read and written in one piece");
 
-/* 32 bits an entry: some processors have no smaller atomic operation without a library. */
-extern _Atomic uint32_t fdmap_table[FDMAP_SIZE];
+extern _Atomic struct fdmap_entry fdmap_table[FDMAP_SIZE];
 extern _Atomic int fdmap_last_conn; /* no number above it is marked FDMAP_CONN */
-
-static inline struct fdmap_entry fdmap_unpack(uint32_t raw)
-{
-    return (struct fdmap_entry){(enum fdmap_kind)(raw >> 8), raw & 0xffu};
-}
 
 static inline struct fdmap_entry fdmap_get(int fd)
 {
     if (fd < 0 || fd >= FDMAP_SIZE)
         return (struct fdmap_entry){FDMAP_UNKNOWN, 0};
-    return fdmap_unpack(atomic_load_explicit(&fdmap_table[fd], memory_order_relaxed));
+    return atomic_load_explicit(&fdmap_table[fd], memory_order_relaxed);
 }
 
 /* Sets the entry and returns the one that was there. */
@@ -50,10 +48,10 @@ static inline struct fdmap_entry fdmap_set(int fd, enum fdmap_kind kind, unsigne
 {
     if (fd < 0 || fd >= FDMAP_SIZE)
         return (struct fdmap_entry){FDMAP_UNKNOWN, 0};
-    uint32_t raw = (uint32_t)kind << 8 | index;
+    struct fdmap_entry entry = {(uint16_t)kind, (uint16_t)index};
     if (kind == FDMAP_CONN && fd > atomic_load_explicit(&fdmap_last_conn, memory_order_relaxed))
         atomic_store_explicit(&fdmap_last_conn, fd, memory_order_relaxed);
-    return fdmap_unpack(atomic_exchange_explicit(&fdmap_table[fd], raw, memory_order_relaxed));
+    return atomic_exchange_explicit(&fdmap_table[fd], entry, memory_order_relaxed);
 }
 
 static inline struct fdmap_entry fdmap_clear(int fd)

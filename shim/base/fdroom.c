@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -17,9 +18,14 @@
 #define END_SIZE 128 /* numbers at the end of the table that a look asks about */
 #define TURN_TRIES 200
 
-_Atomic int fdroom_highest = -1;
+/* The highest number that was given as the lowest free one, since room was seen last. */
+static _Atomic int highest = -1;
 
+/* Of the limit that was seen last. */
 static _Atomic int limit_known = INT32_MAX;
+static _Atomic int scarce_from = INT32_MAX;
+static _Atomic int crowded_from = INT32_MAX;
+
 static _Atomic int64_t looked_ms;
 static _Atomic bool taken_turn;
 
@@ -43,10 +49,22 @@ void fdroom_learn_limit(void)
     struct rlimit limit;
     int saved = errno;
     bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT32_MAX;
+    int count = known ? (int)limit.rlim_cur : INT32_MAX;
 
-    atomic_store_explicit(&limit_known, known ? (int)limit.rlim_cur : INT32_MAX,
-                          memory_order_relaxed);
+    if (atomic_exchange_explicit(&limit_known, count, memory_order_relaxed) != count) {
+        atomic_store_explicit(&scarce_from, fdroom_scarce_from(count), memory_order_relaxed);
+        atomic_store_explicit(&crowded_from, fdroom_crowded_from(count), memory_order_relaxed);
+    }
     errno = saved;
+}
+
+bool fdroom_note(int fd)
+{
+    int before = atomic_load_explicit(&highest, memory_order_relaxed);
+
+    if (fd > before)
+        atomic_store_explicit(&highest, fd, memory_order_relaxed);
+    return (fd > before ? fd : before) >= atomic_load_explicit(&crowded_from, memory_order_relaxed);
 }
 
 /* The lowest free number, or -1. */
@@ -89,18 +107,17 @@ static void look(int any_fd)
 {
     fdroom_learn_limit();
     int limit = atomic_load_explicit(&limit_known, memory_order_relaxed);
-    if (atomic_load_explicit(&fdroom_highest, memory_order_relaxed) < limit / 4 &&
-        has_room_at_end(limit))
+    if (atomic_load_explicit(&highest, memory_order_relaxed) < limit / 4 && has_room_at_end(limit))
         return;
     int lowest = find_lowest_free(any_fd);
 
     if (lowest < 0)
         lowest = limit;
-    if (atomic_load_explicit(&fdroom_highest, memory_order_relaxed) < fdroom_scarce_from(limit) ||
+    if (atomic_load_explicit(&highest, memory_order_relaxed) < fdroom_scarce_from(limit) ||
         !has_room_at_end(limit))
         fdroom_note(lowest);
     else
-        atomic_store_explicit(&fdroom_highest, lowest, memory_order_relaxed);
+        atomic_store_explicit(&highest, lowest, memory_order_relaxed);
 }
 
 /* A few milliseconds coarse, and no system call. */
@@ -122,14 +139,8 @@ bool fdroom_is_scarce(int any_fd)
 {
     if (is_time_to_look())
         look(any_fd);
-    return atomic_load_explicit(&fdroom_highest, memory_order_relaxed) >=
-           fdroom_scarce_from(atomic_load_explicit(&limit_known, memory_order_relaxed));
-}
-
-bool fdroom_is_crowded(void)
-{
-    return atomic_load_explicit(&fdroom_highest, memory_order_relaxed) >=
-           fdroom_crowded_from(atomic_load_explicit(&limit_known, memory_order_relaxed));
+    return atomic_load_explicit(&highest, memory_order_relaxed) >=
+           atomic_load_explicit(&scarce_from, memory_order_relaxed);
 }
 
 /* Bounded: a signal handler may have interrupted the thread whose turn it is. */

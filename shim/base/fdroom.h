@@ -13,20 +13,13 @@
 #ifndef SSHIM_SHIM_FDROOM_H
 #define SSHIM_SHIM_FDROOM_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #define FDROOM_LOOK_MS 10
 
-/* The highest number that was given as the lowest free one, since room was seen last. */
-extern _Atomic int fdroom_highest;
-
-/* The kernel chose this number for a new descriptor. */
-static inline void fdroom_note(int fd)
-{
-    if (fd > atomic_load_explicit(&fdroom_highest, memory_order_relaxed))
-        atomic_store_explicit(&fdroom_highest, fd, memory_order_relaxed);
-}
+/* The kernel chose this number for a new descriptor. True: the table is nearly full, other workers
+ * should get the next connection. No system call. */
+bool fdroom_note(int fd);
 
 /* Reads RLIMIT_NOFILE: it may have changed. */
 void fdroom_learn_limit(void);
@@ -34,10 +27,6 @@ void fdroom_learn_limit(void);
 /* Whether the table may be full, so that a free number is to be proved before each receive. any_fd:
  * an open descriptor (borrows). Looks at the table when the last look is FDROOM_LOOK_MS old. */
 bool fdroom_is_scarce(int any_fd);
-
-/* Whether the table is nearly full: other workers should get the next connection. No system call.
- */
-bool fdroom_is_crowded(void);
 
 /* Whether there is a free number right now. any_fd: an open descriptor (borrows). */
 bool fdroom_prove(int any_fd);

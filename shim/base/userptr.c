@@ -2,6 +2,7 @@
 #include "shim/base/userptr.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -13,19 +14,19 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-/* No page yet: first_page above last_page. */
-__thread struct userptr_range userptr_known[USERPTR_USES][USERPTR_WAYS] __attribute__((
-    tls_model("initial-exec"))) = {[0 ... USERPTR_USES - 1] = {[0 ... USERPTR_WAYS - 1] = {1, 0}}};
+__thread struct userptr_range userptr_known[USERPTR_USES][USERPTR_WAYS]
+    __attribute__((tls_model("initial-exec")));
 
-_Atomic uintptr_t userptr_page_size;
-
-uintptr_t userptr_learn_page_size(void)
+/* 4, 16 or 64 KiB: not known before the program runs. */
+static uintptr_t page_size(void)
 {
-    int saved = errno;
-    uintptr_t size = getauxval(AT_PAGESZ);
+    static _Atomic uintptr_t known;
+    uintptr_t size = atomic_load_explicit(&known, memory_order_relaxed);
 
-    errno = saved;
-    atomic_store_explicit(&userptr_page_size, size ? size : 4096, memory_order_relaxed);
+    if (size == 0) {
+        size = getauxval(AT_PAGESZ);
+        atomic_store_explicit(&known, size ? size : 4096, memory_order_relaxed);
+    }
     return size ? size : 4096;
 }
 
@@ -40,7 +41,7 @@ static void remember(enum userptr_use use, struct userptr_range range)
  * the stack grow. */
 static bool page_is_readable(uintptr_t page)
 {
-    const void *start = (const void *)(page * userptr_page());
+    const void *start = (const void *)(page * page_size());
 
     if (page == 0) /* NULL would mean that there is no mask to read */
         return false;
@@ -51,29 +52,30 @@ static bool page_is_readable(uintptr_t page)
  * which. */
 static bool page_is_writable(uintptr_t page)
 {
-    uintptr_t ours = (uintptr_t)userptr_known / userptr_page();
+    uintptr_t ours = (uintptr_t)userptr_known / page_size();
 
     if (!page_is_readable(page))
         return false;
-    if (NEXT(syscall)(SYS_madvise, page * userptr_page(), (long)userptr_page(),
+    if (NEXT(syscall)(SYS_madvise, page * page_size(), (long)page_size(),
                       (long)MADV_POPULATE_WRITE) == 0)
         return true;
-    return NEXT(syscall)(SYS_madvise, ours * userptr_page(), (long)userptr_page(),
+    return NEXT(syscall)(SYS_madvise, ours * page_size(), (long)page_size(),
                          (long)MADV_POPULATE_WRITE) != 0;
 }
 
 static bool ask(const void *pointer, size_t len_bytes, enum userptr_use use,
                 bool (*is_good)(uintptr_t))
 {
-    uintptr_t first = (uintptr_t)pointer / userptr_page();
-    uintptr_t last = ((uintptr_t)pointer + len_bytes - 1) / userptr_page();
+    uintptr_t first = (uintptr_t)pointer / page_size();
+    uintptr_t last = ((uintptr_t)pointer + len_bytes - 1) / page_size();
     int saved = errno;
     bool good = pointer != NULL && last >= first;
 
     for (uintptr_t page = first; good && page <= last; page++)
         good = is_good(page);
     if (good)
-        remember(use, (struct userptr_range){first, last});
+        remember(use,
+                 (struct userptr_range){first * page_size(), (last - first + 1) * page_size()});
     errno = saved;
     return good;
 }

@@ -8,7 +8,6 @@
 #ifndef SSHIM_SHIM_BASE_USERPTR_H
 #define SSHIM_SHIM_BASE_USERPTR_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,20 +21,11 @@ enum userptr_use {
     USERPTR_USES
 };
 
+/* Whole pages. */
 struct userptr_range {
-    uintptr_t first_page;
-    uintptr_t last_page;
+    uintptr_t start;
+    size_t size_bytes; /* 0: none */
 };
-
-/* 4, 16 or 64 KiB: not known before the program runs. */
-extern _Atomic uintptr_t userptr_page_size;
-uintptr_t userptr_learn_page_size(void);
-
-static inline uintptr_t userptr_page(void)
-{
-    uintptr_t size = atomic_load_explicit(&userptr_page_size, memory_order_relaxed);
-    return __builtin_expect(size != 0, 1) ? size : userptr_learn_page_size();
-}
 
 #define USERPTR_WAYS 4 /* ranges that are remembered for each use */
 
@@ -48,13 +38,12 @@ bool userptr_ask_writable(const void *pointer, size_t len_bytes, enum userptr_us
 
 static inline bool userptr_is_known(const void *pointer, size_t len_bytes, enum userptr_use use)
 {
-    uintptr_t first = (uintptr_t)pointer / userptr_page();
-    uintptr_t last = ((uintptr_t)pointer + len_bytes - 1) / userptr_page();
-
     for (const struct userptr_range *range = userptr_known[use];
-         range < userptr_known[use] + USERPTR_WAYS; range++)
-        if (first >= range->first_page && last <= range->last_page)
+         range < userptr_known[use] + USERPTR_WAYS; range++) {
+        uintptr_t offset = (uintptr_t)pointer - range->start;
+        if (offset < range->size_bytes && len_bytes <= range->size_bytes - offset)
             return true;
+    }
     return false;
 }
 

@@ -96,9 +96,9 @@ static struct vlisten *find_to_accept(int fd, struct vlisten *(*find_it)(int))
 
 SSHIM_EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict len, int flags)
 {
-    struct vlisten *listener = find_to_accept(fd, find);
+    struct vlisten *listener = vlisten_known(fd);
 
-    if (!listener) {
+    if (!listener && !(listener = find_to_accept(fd, find))) {
         int conn_fd = NEXT(accept4)(fd, addr, len, flags);
         if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
@@ -108,9 +108,9 @@ SSHIM_EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *rest
 
 SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
-    struct vlisten *listener = find_to_accept(fd, find);
+    struct vlisten *listener = vlisten_known(fd);
 
-    if (!listener) {
+    if (!listener && !(listener = find_to_accept(fd, find))) {
         int conn_fd = NEXT(accept)(fd, addr, len);
         if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);

@@ -172,8 +172,7 @@ void vlisten_on_fork(void)
 int vlisten_adopt(struct vlisten *listener, int conn_fd)
 {
     fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
-    fdroom_note(conn_fd);
-    board_set_worker_flag(listener->board, BOARD_FDS_LOW, fdroom_is_crowded());
+    board_set_worker_flag(listener->board, BOARD_FDS_LOW, fdroom_note(conn_fd));
     if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
         atomic_store(&vlisten_has_accepted, true);
     return conn_fd;

@@ -87,7 +87,8 @@ static inline int vlisten_real_fd(struct vlisten *listener, int fd)
 /* O_NONBLOCK as the program set it; like that of any socket it is shared with forked children. */
 static inline bool vlisten_is_nonblock(struct vlisten *listener)
 {
-    return board_has_worker_flag(listener->board, BOARD_NONBLOCK);
+    return (atomic_load_explicit(&listener->board->worker.flags, memory_order_relaxed) &
+            BOARD_NONBLOCK) != 0;
 }
 
 static inline void vlisten_set_nonblock(struct vlisten *listener, bool on)
@@ -118,9 +119,9 @@ static inline unsigned vlisten_index(const struct vlisten *listener)
 }
 
 /* The record in a set of listeners that are waited for: a bit, or 0. */
-static inline uint64_t vlisten_bit(unsigned index)
+static inline uint64_t vlisten_bit(const struct vlisten *listener)
 {
-    return index < VLISTEN_SEEN ? UINT64_C(1) << index : 0;
+    return listener < vlisten_table + VLISTEN_SEEN ? UINT64_C(1) << (listener - vlisten_table) : 0;
 }
 
 /* Whether there is no room for one more record: what is bound now stays native. */

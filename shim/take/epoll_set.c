@@ -53,7 +53,7 @@ static void take_out(struct epoll_set *set, const struct vlisten *listener)
 {
     struct registration *registration = find(set, listener);
 
-    atomic_fetch_and(&set->listeners, ~vlisten_bit(vlisten_index(listener)));
+    atomic_fetch_and(&set->listeners, ~vlisten_bit(listener));
     if (registration)
         atomic_store(&registration->listener, 0);
 }
@@ -100,7 +100,7 @@ static bool can_be_reported(const struct epoll_event *event)
 static void note(int epoll_fd, int operation, int fd, const struct epoll_event *event)
 {
     struct fdmap_entry entry = fdmap_get(fd);
-    uint64_t bit = entry.kind == FDMAP_LISTENER ? vlisten_bit(entry.index) : 0;
+    uint64_t bit = entry.kind == FDMAP_LISTENER ? vlisten_bit(&vlisten_table[entry.index]) : 0;
 
     if (!bit)
         return;
@@ -195,7 +195,7 @@ bool epoll_set_find(int set, const struct vlisten *listener, bool ask, struct ep
 
 bool epoll_set_learn(int epoll_fd, const struct vlisten *listener, int fd)
 {
-    uint64_t bit = vlisten_bit(vlisten_index(listener));
+    uint64_t bit = vlisten_bit(listener);
 
     if (!bit || ask_kernel(epoll_fd, fd) != KERNEL_YES)
         return false;
@@ -244,7 +244,7 @@ void epoll_set_remove(const struct vlisten *listener, int fd)
     int saved = errno;
 
     for (int i = 0; i < EPOLL_SETS; i++)
-        if (epoll_set_listeners(i) & vlisten_bit(vlisten_index(listener)))
+        if (epoll_set_listeners(i) & vlisten_bit(listener))
             NEXT(epoll_ctl)(atomic_load(&sets[i].epoll_fd), EPOLL_CTL_DEL, fd, NULL);
     errno = saved;
 }

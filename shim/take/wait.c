@@ -24,11 +24,12 @@
 
 THREAD_LOCAL uint64_t raised;
 THREAD_LOCAL int last_epoll_fd = -1;
-THREAD_LOCAL bool last_epoll_reported; /* something, and nothing was accepted since */
-THREAD_LOCAL unsigned first_listener;  /* to look at in the next turn */
-THREAD_LOCAL int guesses_to_skip;      /* accepts until a wrong guess is tried again */
+THREAD_LOCAL uint64_t last_epoll_listeners; /* registered there, as far as is known */
+THREAD_LOCAL bool last_epoll_reported;      /* something, and nothing was accepted since */
+THREAD_LOCAL unsigned first_listener;       /* to look at in the next turn */
+THREAD_LOCAL int guesses_to_skip;           /* accepts until a wrong guess is tried again */
 
-static void lower_all(void)
+void wait_end(void)
 {
     for (uint64_t rest = raised; rest; rest &= rest - 1)
         board_lower(vlisten_table[__builtin_ctzll(rest)].board);
@@ -38,7 +39,7 @@ static void lower_all(void)
 void wait_begin(uint64_t listeners)
 {
     if (raised)
-        lower_all();
+        wait_end();
     raised = listeners;
     for (uint64_t rest = listeners; rest; rest &= rest - 1) {
         struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
@@ -48,11 +49,6 @@ void wait_begin(uint64_t listeners)
     }
 }
 
-void wait_end(void)
-{
-    lower_all();
-}
-
 static uint64_t listener_bit(int fd)
 {
     struct fdmap_entry entry = fdmap_get(fd);
@@ -60,7 +56,7 @@ static uint64_t listener_bit(int fd)
     if (entry.kind != FDMAP_LISTENER)
         return 0;
     atomic_store_explicit(&vlisten_table[entry.index].fd, fd, memory_order_relaxed);
-    return vlisten_bit(entry.index);
+    return vlisten_bit(&vlisten_table[entry.index]);
 }
 
 uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count)
@@ -95,7 +91,8 @@ uint64_t wait_mask_select(int count, const fd_set *readable)
 uint64_t wait_mask_epoll(int epoll_fd)
 {
     last_epoll_fd = epoll_fd;
-    return epoll_set_listeners(epoll_set_of(epoll_fd));
+    last_epoll_listeners = epoll_set_listeners(epoll_set_of(epoll_fd));
+    return last_epoll_listeners;
 }
 
 /* Whether connections wait for any of them, in the backlog or in the broker's care. */
@@ -130,15 +127,11 @@ static void consider_attending(int epoll_fd, uint64_t listeners)
     }
 }
 
-/* False: the program knows of no such listener in this epoll fd any more; or another process that
- * shares it attends, and this one may not take. */
-static bool translate(int epoll_fd, struct epoll_event *event)
+/* An event of ours. False: the program knows of no such listener in this epoll fd any more; or
+ * another process that shares it attends, and this one may not take. */
+static bool translate(int epoll_fd, struct epoll_event *event, struct vlisten *listener,
+                      unsigned set)
 {
-    struct vlisten *listener;
-    unsigned set;
-
-    if (!wait_exclusive_is_mark(event->data.u64, &listener, &set))
-        return true;
     if (!epoll_set_find((int)set, listener, true, event)) {
         wait_exclusive_remove(listener, epoll_fd);
         return false;
@@ -194,17 +187,21 @@ static int announce_all(int epoll_fd, struct epoll_event *events, int count)
 
 int wait_translate(int epoll_fd, struct epoll_event *events, int count)
 {
+    struct vlisten *listener;
+    unsigned set;
     int kept = 0;
 
     if (count <= 0)
         return count;
     last_epoll_fd = epoll_fd;
+    last_epoll_listeners = 0;
     last_epoll_reported = true;
     /* Whoever has a listener: processes may share one epoll fd, of which one attends. */
     if (!atomic_load_explicit(&vlisten_any, memory_order_relaxed))
         return count;
     for (int i = 0; i < count; i++)
-        if (translate(epoll_fd, &events[i]))
+        if (!wait_exclusive_is_mark(events[i].data.u64, &listener, &set) ||
+            translate(epoll_fd, &events[i], listener, set))
             events[kept++] = events[i];
     return announce_all(epoll_fd, events, kept);
 }
@@ -216,7 +213,7 @@ static bool find_connection(int set, uint64_t listeners, struct epoll_event *eve
     for (unsigned i = 0; i < VLISTEN_SEEN; i++) {
         unsigned index = (first_listener + i) % VLISTEN_SEEN;
         struct vlisten *listener = &vlisten_table[index];
-        if ((listeners & vlisten_bit(index)) && direct_is_possible(listener) &&
+        if ((listeners & vlisten_bit(listener)) && direct_is_possible(listener) &&
             epoll_set_find(set, listener, true, event) && direct_is_ready(listener)) {
             direct_tell(listener);
             first_listener = index + 1;
@@ -250,33 +247,30 @@ int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events,
     return 1;
 }
 
-static bool is_seen(int epoll_fd, uint64_t listener)
-{
-    return (epoll_set_listeners(epoll_set_of(epoll_fd)) & listener) != 0;
-}
-
 void wait_learn(struct vlisten *listener, int fd)
 {
-    if (last_epoll_fd < 0 || is_seen(last_epoll_fd, vlisten_bit(vlisten_index(listener))))
+    if (last_epoll_fd < 0 || (last_epoll_listeners & vlisten_bit(listener)))
         return;
     if (guesses_to_skip > 0)
         guesses_to_skip--;
-    else if (!epoll_set_learn(last_epoll_fd, listener, fd))
+    else if (epoll_set_learn(last_epoll_fd, listener, fd))
+        wait_mask_epoll(last_epoll_fd);
+    else
         guesses_to_skip = GUESSES_TO_SKIP;
 }
 
 bool wait_may_have_reported(struct vlisten *listener, int fd)
 {
-    uint64_t bit = vlisten_bit(vlisten_index(listener));
+    uint64_t bit = vlisten_bit(listener);
     bool reported = last_epoll_reported;
 
     last_epoll_reported = false;
-    if (!reported || is_seen(last_epoll_fd, bit))
+    if (!reported || (last_epoll_listeners & bit))
         return false;
     int saved = errno;
     wait_learn(listener, fd);
     errno = saved;
-    return is_seen(last_epoll_fd, bit);
+    return (last_epoll_listeners & bit) != 0;
 }
 
 void wait_on_fork(void)

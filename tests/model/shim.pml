@@ -50,7 +50,7 @@ inline take_directly(w)
     fi
 }
 
-/* take_offer() of a thread that blocks: should_take_directly(), receive_visibly() */
+/* take_offer() of a thread that blocks: should_take_directly(), receive() */
 inline accept_blocking(w)
 {
     if
