@@ -21,6 +21,10 @@
 /* A sockaddr is at most a sockaddr_un of 110 bytes; the rest is padding. */
 #define WIRE_ADDRESS_MAX 112
 #define WIRE_TOKEN_SIZE 16
+
+/* A worker has a file mapped whose memfd name is this and the token in hexadecimal digits: a title
+ * that is written over the environment does not hide it, and fork(2) hands it down. */
+#define WIRE_TOKEN_FILE "sshim-token:"
 /* No slot: the peer was not started by the broker and asks to join. */
 #define WIRE_SLOT_NONE UINT32_MAX
 

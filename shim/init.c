@@ -1,6 +1,10 @@
 /* init.c - what happens when the library is loaded: nothing that a process without $SSHIM_BROKER
  * could notice. */
+#include <errno.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "shim/base/env.h"
 #include "shim/base/fdroom.h"
@@ -15,9 +19,32 @@ static void on_fork_child(void)
     fdroom_on_fork();
 }
 
+/* By its name the broker knows whose this process is, and whose its children are. */
+static void map_token_file(void)
+{
+    static const char digits[] = "0123456789abcdef";
+    char name[sizeof WIRE_TOKEN_FILE + 2 * WIRE_TOKEN_SIZE] = WIRE_TOKEN_FILE;
+    char *at = name + strlen(name);
+    int saved = errno;
+
+    for (int i = 0; i < WIRE_TOKEN_SIZE; i++) {
+        *at++ = digits[env.auth.token[i] >> 4];
+        *at++ = digits[env.auth.token[i] & 15];
+    }
+    int fd = (int)NEXT(syscall)(SYS_memfd_create, name, MFD_CLOEXEC);
+    if (fd >= 0) {
+        mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0); /* until the process ends or executes */
+        NEXT(close)(fd);
+    }
+    errno = saved;
+}
+
 __attribute__((constructor)) static void init(void)
 {
     next_resolve();
-    if (env_managed())
-        pthread_atfork(vlisten_before_fork, NULL, on_fork_child);
+    if (!env_managed())
+        return;
+    pthread_atfork(vlisten_before_fork, NULL, on_fork_child);
+    if (env.auth.slot != WIRE_SLOT_NONE)
+        map_token_file();
 }

@@ -148,22 +148,21 @@ bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t siz
     return found;
 }
 
-bool procfs_find_mapping(pid_t pid, const char *file_name, bool (*match)(ino_t ino, void *context),
-                         void *context)
+bool procfs_get_mapped_name(pid_t pid, const char *prefix, char *rest, size_t size)
 {
-    unsigned long long ino;
     char path[32];
     char *line = NULL;
     size_t room = 0;
-    bool found = false;
+    const char *found = NULL;
 
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
     while (!found && getline(&line, &room, file) > 0)
-        found = strstr(line, file_name) != NULL &&
-                sscanf(line, "%*s %*s %*s %*s %llu", &ino) == 1 && match((ino_t)ino, context);
+        found = strstr(line, prefix);
+    if (found)
+        snprintf(rest, size, "%s", found + strlen(prefix));
     free(line);
     fclose(file);
     return found;
@@ -205,16 +204,11 @@ void procfs_get_command(pid_t pid, char *name, size_t size)
     snprintf(name, size, "%s", *line ? line : "?");
 }
 
-static bool match_any(ino_t ino, void *context)
-{
-    (void)ino;
-    (void)context;
-    return true;
-}
-
 bool procfs_maps(pid_t pid, const char *file_name)
 {
-    return procfs_find_mapping(pid, file_name, match_any, NULL);
+    char rest[1];
+
+    return procfs_get_mapped_name(pid, file_name, rest, sizeof rest);
 }
 
 struct socket_search {

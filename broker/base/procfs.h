@@ -40,12 +40,12 @@ bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t siz
 /* Whether a file of this name is mapped into it. */
 bool procfs_maps(pid_t pid, const char *file_name);
 
+/* What follows prefix in the name of a file that is mapped into it, cut to size, up to the end of
+ * the line; false: none has it. */
+bool procfs_get_mapped_name(pid_t pid, const char *prefix, char *rest, size_t size);
+
 /* The number of one of its descriptors of the socket with this inode, or -1. */
 int procfs_find_socket(pid_t pid, ino_t ino);
-/* The same, of those files whose inode number matches. */
-bool procfs_find_mapping(pid_t pid, const char *file_name, bool (*match)(ino_t ino, void *context),
-                         void *context);
-
 /* Whether it, or a descendant, has an fd of the socket with this inode. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
 

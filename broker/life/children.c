@@ -121,7 +121,6 @@ static void on_child_end(const siginfo_t *info)
         worker_set_pid(worker, heir);
         return;
     }
-    descendants_note_end(worker);
     bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();
     fleet_on_end(worker, info);
     if (was_draining)

@@ -2,12 +2,11 @@
  * descendants.h - whose are the processes that were given to us when their parent ended
  * (PR_SET_CHILD_SUBREAPER).
  *
- * The token in the environment tells, unless the program has written a title over it, as
- * setproctitle does. Then the scoreboard tells, which a process keeps mapped though it closes every
- * fd. One that wrote over its environment before it bound anything can only be guessed.
+ * The token in the environment tells. A program that writes a title over its environment, as
+ * setproctitle does, still has the file mapped that the library has named after the token.
  */
-#ifndef SSHIM_BROKER_LIFE_HEIRS_H
-#define SSHIM_BROKER_LIFE_HEIRS_H
+#ifndef SSHIM_BROKER_LIFE_DESCENDANTS_H
+#define SSHIM_BROKER_LIFE_DESCENDANTS_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -22,11 +21,5 @@ pid_t descendants_find(const struct worker *worker);
 
 /* Whether it was started for a worker that is no more. */
 bool descendants_is_leftover(pid_t pid);
-
-/* The worker has ended and still has its channels: what it leaves is known later. */
-void descendants_note_end(const struct worker *worker);
-
-/* This worker proves that the process is its own: two that were guessed change places. */
-void descendants_correct(struct worker *worker, pid_t pid);
 
 #endif

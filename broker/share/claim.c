@@ -13,7 +13,6 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
-#include "broker/life/descendants.h"
 #include "broker/life/stop.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
@@ -41,11 +40,7 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
 {
     struct worker *worker = worker_find_by_token(auth);
 
-    if (worker)
-        descendants_correct(worker, session->peer.pid);
-    else if (may_join(session, auth))
-        worker = adopt_joiner(session->peer.pid);
-    return worker;
+    return worker || !may_join(session, auth) ? worker : adopt_joiner(session->peer.pid);
 }
 
 static bool matches_any(const struct config_patterns *patterns, const struct address *address,

@@ -151,6 +151,15 @@ def children_of(pid):
             if name.isdigit() and (stat_fields(name) or [0, -1])[1] == str(pid)]
 
 
+def command_of(pid):
+    """The name of its program, as ps shows it; "-" when it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="latin-1") as file:
+            return file.read().strip()
+    except OSError:
+        return "-"
+
+
 def pids_with(entry):
     """Processes that were started with this NAME=VALUE in their environment."""
     wanted, found = entry.encode(), []
