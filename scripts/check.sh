@@ -37,7 +37,9 @@ tap() {
 
 # What a TAP file says, in full only where it failed.
 show() { # NAME
-    echo "$1: $(count '^ok' "$out/$1.tap") ok, $(count '^not ok' "$out/$1.tap") not ok"
+    local took=
+    [[ ! -e $out/$1.seconds ]] || took=", $(<"$out/$1.seconds") s"
+    echo "$1: $(count '^ok' "$out/$1.tap") ok, $(count '^not ok' "$out/$1.tap") not ok$took"
     sed -n '/^not ok/,/^ok/ { /^ok/!p }' "$out/$1.tap"
 }
 
@@ -86,7 +88,8 @@ run_bats() {
     printf '%s\n' "$@" | xargs -P "$jobs" -I{} bash -c '
         name=$1-$(basename "$2" .bats)
         timeout 900 bats --tap "$2" >"$out/$name.tap" 2>&1 3>&- ||
-            grep -q "^not ok" "$out/$name.tap" || echo "not ok 1 $name ended early" >>"$out/$name.tap"' _ "$prefix" {}
+            grep -q "^not ok" "$out/$name.tap" || echo "not ok 1 $name ended early" >>"$out/$name.tap"
+        echo "$SECONDS" >"$out/$name.seconds"' _ "$prefix" {}
     unset BUILD
     for file in "$@"; do
         show "$prefix-$(basename "$file" .bats)"
