@@ -19,6 +19,7 @@ teardown() { victims_teardown; }
 @test "syscall(SYS_close_range) above the listener breaks nothing" { victim victim_fd close-above-range-number; }
 @test "closefrom above the listener breaks nothing" { victim victim_fd close-above-closefrom; }
 @test "syscall(SYS_close) of all above the listener breaks nothing" { victim victim_fd close-above-number; }
+@test "each socket call says EBADF of the library's own descriptors" { victim victim_fd nothing-seen; }
 @test "close_range with CLOEXEC marks the listener and breaks nothing" { victim victim_fd mark-range; }
 @test "a listener closed by fclose can be bound again" { victim victim_fd fclose; }
 @test "a listener closed and bound a hundred times is served" { victim victim_fd close-again; }

@@ -43,6 +43,13 @@ static inline struct fdmap_entry fdmap_get(int fd)
     return atomic_load_explicit(&fdmap_table[fd], memory_order_relaxed);
 }
 
+/* fd as a call of the program means it: -1 for a number that is the shim's own, so that the kernel
+ * answers EBADF. */
+static inline int fdmap_shown(int fd)
+{
+    return __builtin_expect(fdmap_get(fd).kind == FDMAP_HIDDEN, 0) ? -1 : fd;
+}
+
 /* Sets the entry and returns the one that was there. */
 static inline struct fdmap_entry fdmap_set(int fd, enum fdmap_kind kind, unsigned index)
 {

@@ -59,21 +59,9 @@ static bool on_close(int fd)
     return false;
 }
 
-static bool is_hidden(int fd)
-{
-    return env_managed() && fdmap_get(fd).kind == FDMAP_HIDDEN;
-}
-
-static int bad_fd(void)
-{
-    errno = EBADF;
-    return -1;
-}
-
 SSHIM_EXPORT int close(int fd)
 {
-    if (is_hidden(fd))
-        return bad_fd();
+    fd = fdmap_shown(fd);
     if (!env_managed() || !on_close(fd))
         return NEXT(close)(fd);
     int result = NEXT(close)(fd);
@@ -162,7 +150,7 @@ SSHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
 
 static void close_unless_hidden(int fd, void *first)
 {
-    if (fd >= *(const int *)first && !is_hidden(fd))
+    if (fd >= *(const int *)first && fdmap_shown(fd) == fd)
         NEXT(close)(fd);
 }
 
@@ -254,15 +242,13 @@ static bool before_overwrite(int fd, int new_fd)
 
 SSHIM_EXPORT int dup(int fd)
 {
-    if (is_hidden(fd))
-        return bad_fd();
+    fd = fdmap_shown(fd);
     return on_dup(fd, NEXT(dup)(fd), true);
 }
 
 SSHIM_EXPORT int dup2(int fd, int new_fd)
 {
-    if (is_hidden(fd))
-        return bad_fd();
+    fd = fdmap_shown(fd);
     if (env_managed())
         before_overwrite(fd, new_fd);
     int result = NEXT(dup2)(fd, new_fd);
@@ -271,8 +257,7 @@ SSHIM_EXPORT int dup2(int fd, int new_fd)
 
 SSHIM_EXPORT int dup3(int fd, int new_fd, int flags)
 {
-    if (is_hidden(fd))
-        return bad_fd();
+    fd = fdmap_shown(fd);
     if (env_managed() && fd != new_fd && !(flags & ~O_CLOEXEC))
         before_overwrite(fd, new_fd);
     return on_dup(fd, NEXT(dup3)(fd, new_fd, flags), false);
@@ -308,8 +293,7 @@ static int get_status_flags(int fd, int flags)
 
 static int managed_fcntl(int (*next)(int, int, ...), int fd, int command, unsigned long argument)
 {
-    if (is_hidden(fd))
-        return bad_fd();
+    fd = fdmap_shown(fd);
     switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC: return on_dup(fd, next(fd, command, argument), argument == 0);
@@ -378,6 +362,7 @@ SSHIM_EXPORT int ioctl(int fd, IOCTL_REQUEST request, ...)
     TAKE_ARGUMENT(request);
     struct vlisten *listener = NULL;
 
+    fd = fdmap_shown(fd);
     if (env_managed() && (request == FIONBIO || fdmap_get(fd).kind == FDMAP_LISTENER))
         listener = recognise_fd(fd);
     if (!listener)

@@ -25,7 +25,7 @@ static struct vlisten *find(int fd)
 static int real_fd(int fd)
 {
     struct vlisten *listener = find(fd);
-    return listener ? vlisten_real_fd(listener, fd) : fd;
+    return listener ? vlisten_real_fd(listener, fd) : fdmap_shown(fd);
 }
 
 /* A socket made natively in a managed process is known to be nobody's business. */
@@ -50,6 +50,7 @@ SSHIM_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
     if (!env_managed())
         return NEXT(bind)(fd, addr, len);
     int saved = errno;
+    fd = fdmap_shown(fd);
     int target_fd = real_fd(fd);
     if (target_fd == fd) {
         enum claim_result result = claim_bind(fd, addr, len);
@@ -68,7 +69,7 @@ SSHIM_EXPORT int listen(int fd, int backlog)
     struct vlisten *listener = find(fd);
 
     if (!listener)
-        return NEXT(listen)(fd, backlog);
+        return NEXT(listen)(fdmap_shown(fd), backlog);
     int result = listen_begin(listener, fd, backlog);
     if (result == 0)
         errno = saved;
@@ -99,7 +100,7 @@ SSHIM_EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *rest
     struct vlisten *listener = vlisten_known(fd);
 
     if (!listener && !(listener = find_to_accept(fd, find))) {
-        int conn_fd = NEXT(accept4)(fd, addr, len, flags);
+        int conn_fd = NEXT(accept4)(fdmap_shown(fd), addr, len, flags);
         if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
     }
@@ -111,7 +112,7 @@ SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restr
     struct vlisten *listener = vlisten_known(fd);
 
     if (!listener && !(listener = find_to_accept(fd, find))) {
-        int conn_fd = NEXT(accept)(fd, addr, len);
+        int conn_fd = NEXT(accept)(fdmap_shown(fd), addr, len);
         if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
     }
@@ -123,6 +124,7 @@ SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
     int saved = errno;
     struct vlisten *listener = find(fd);
 
+    fd = fdmap_shown(fd);
     if (!listener) {
         if (!env_managed() || !look_is_refused(fd, addr, len))
             return NEXT(connect)(fd, addr, len);
@@ -142,7 +144,7 @@ SSHIM_EXPORT int shutdown(int fd, int how)
     struct vlisten *listener = find(fd);
 
     if (!listener || (how != SHUT_RD && how != SHUT_RDWR && how != SHUT_WR))
-        return NEXT(shutdown)(fd, how);
+        return NEXT(shutdown)(fdmap_shown(fd), how);
     return listen_shutdown(listener, fd, how);
 }
 
@@ -167,6 +169,8 @@ SSHIM_EXPORT ssize_t recv(int fd, void *buffer, size_t len, int flags)
 
     if (__builtin_expect(entry.kind == FDMAP_LISTENER, 0))
         fd = vlisten_real_fd(&vlisten_table[entry.index], fd);
+    if (__builtin_expect(entry.kind == FDMAP_HIDDEN, 0))
+        fd = -1;
     return NEXT(recv)(fd, buffer, len, flags);
 }
 
@@ -195,7 +199,7 @@ SSHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
     struct vlisten *listener = find(fd);
 
     if (!listener || is_channel_option(level, name))
-        return NEXT(getsockopt)(fd, level, name, value, len);
+        return NEXT(getsockopt)(fdmap_shown(fd), level, name, value, len);
     int result = NEXT(getsockopt)(vlisten_real_fd(listener, fd), level, name, value, len);
     /* Another copy may listen already while this one has only bound. */
     if (result == 0 && level == SOL_SOCKET && name == SO_ACCEPTCONN && *len == sizeof(int) &&
@@ -209,7 +213,7 @@ SSHIM_EXPORT int setsockopt(int fd, int level, int name, const void *value, sock
     struct vlisten *listener = find(fd);
 
     if (!listener)
-        return NEXT(setsockopt)(fd, level, name, value, len);
+        return NEXT(setsockopt)(fdmap_shown(fd), level, name, value, len);
     if (is_timeout(level, name) && NEXT(setsockopt)(fd, level, name, value, len) < 0)
         return -1;
     return NEXT(setsockopt)(vlisten_real_fd(listener, fd), level, name, value, len);

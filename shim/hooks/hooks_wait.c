@@ -39,7 +39,7 @@ static bool has_time(const struct timespec *timeout)
 
 SSHIM_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
 {
-    return epoll_set_control(epoll_fd, operation, fd, event);
+    return epoll_set_control(epoll_fd, operation, fdmap_shown(fd), event);
 }
 
 /*

@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "victim.h"
 
@@ -226,6 +228,53 @@ static void dup3_over(int port, const char *argument)
     serve(make_listener(port));
 }
 
+static bool is_bad(long result)
+{
+    return result == -1 && errno == EBADF;
+}
+
+/* Each call about sockets says of this number what it says of one that is not open. */
+static void must_be_bad(int fd, int epoll_fd)
+{
+    struct sockaddr_storage addr = {.ss_family = AF_INET};
+    struct epoll_event event = {.events = EPOLLIN};
+    socklen_t len = sizeof addr;
+    int value = 1;
+    char byte;
+
+    CHECK(is_bad(getsockname(fd, (struct sockaddr *)&addr, &len)));
+    CHECK(is_bad(getpeername(fd, (struct sockaddr *)&addr, &len)));
+    CHECK(is_bad(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &(socklen_t){sizeof value})));
+    CHECK(is_bad(getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &(socklen_t){sizeof value})));
+    CHECK(is_bad(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof value)));
+    CHECK(is_bad(bind(fd, (struct sockaddr *)&addr, sizeof(struct sockaddr_in))));
+    CHECK(is_bad(connect(fd, (struct sockaddr *)&addr, sizeof(struct sockaddr_in))));
+    CHECK(is_bad(listen(fd, 1)) && is_bad(shutdown(fd, SHUT_RDWR)));
+    CHECK(is_bad(accept(fd, NULL, NULL)) && is_bad(accept4(fd, NULL, NULL, SOCK_CLOEXEC)));
+    CHECK(is_bad(recv(fd, &byte, 1, MSG_DONTWAIT)));
+    CHECK(is_bad(fcntl(fd, F_GETFD)) && is_bad(fcntl(fd, F_DUPFD, 0)));
+    CHECK(is_bad(ioctl(fd, FIONBIO, &value)) && is_bad(ioctl(fd, FIOCLEX)));
+    CHECK(is_bad(dup(fd)) && is_bad(dup2(fd, fd + 1)) && is_bad(dup3(fd, fd + 1, 0)));
+    CHECK(is_bad(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event)));
+    CHECK(is_bad(syscall(SYS_getsockname, fd, &addr, &len)) && is_bad(syscall(SYS_listen, fd, 1)));
+    CHECK(is_bad(close(fd)));
+}
+
+/* uWSGI at a reload: what is open and has the right name is an inherited listener. */
+static void nothing_is_seen(int port, const char *argument)
+{
+    bool was_open[1024];
+    int epoll_fd = MUST(epoll_create1(0));
+    (void)argument;
+    for (int fd = 0; fd < 1024; fd++)
+        was_open[fd] = fcntl(fd, F_GETFD) >= 0;
+    int keep = keep_low(port);
+    for (int fd = 0; fd < 1024; fd++)
+        if (fd != keep && !was_open[fd])
+            must_be_bad(fd, epoll_fd);
+    serve(keep);
+}
+
 /* The program's own file on each number that may be hidden. */
 static void dup2_on_hidden(int port, const char *argument)
 {
@@ -351,6 +400,7 @@ static const struct victim_mode modes[] = {
     {"close-above-range-number", close_above_range_number},
     {"close-above-closefrom", close_above_closefrom},
     {"close-above-number", close_above_number},
+    {"nothing-seen", nothing_is_seen},
     {"mark-range", mark_range},
     {"fclose", close_by_fclose},
     {"close-again", close_and_again},
