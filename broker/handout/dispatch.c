@@ -340,6 +340,18 @@ void dispatch_init(struct listener *listener)
     listener_poll_init(listener);
 }
 
+/* Nobody will come for it: its client is told so at once, as if the kernel's queue had held it. */
+static void reset_held(struct listener *listener)
+{
+    struct linger no_time = {.l_onoff = 1};
+
+    if (listener->held_fd < 0)
+        return;
+    setsockopt(listener->held_fd, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
+    close(listener->held_fd);
+    listener->held_fd = -1;
+}
+
 void dispatch_finish(struct listener *listener)
 {
     listener_poll_finish(listener);
@@ -348,13 +360,12 @@ void dispatch_finish(struct listener *listener)
     loop_stop_timer(&listener->check);
     loop_stop_timer(&listener->pause);
     rate_forget(listener);
-    if (listener->held_fd >= 0)
-        close(listener->held_fd);
+    reset_held(listener);
 }
 
 void dispatch_start(struct listener *listener, struct channel *channel)
 {
-    listener_set_listening(listener);
+    listener_set_listening(listener, true);
     if (runtime.handoff == HANDOFF_DIRECT)
         return;
     if (listener->queue_waits)
@@ -362,6 +373,14 @@ void dispatch_start(struct listener *listener, struct channel *channel)
     else if (!loop_timer_runs(&listener->pause))
         listener_poll_arm(listener, true);
     dispatch_pump(listener);
+}
+
+void dispatch_stop(struct listener *listener)
+{
+    listener_poll_end(listener); /* or its hang-up would be reported for ever */
+    listener_set_listening(listener, false);
+    reset_held(listener);
+    shutdown(listener->canonical_fd, SHUT_RD);
 }
 
 void dispatch_shut(struct listener *listener)

@@ -18,6 +18,10 @@ void dispatch_finish(struct listener *listener);
 /* A worker listens on this channel now, or its worker takes connections again. */
 void dispatch_start(struct listener *listener, struct channel *channel);
 
+/* The only worker has ended listening, as a program does that closes its listener or shuts it down:
+ * the address refuses, what waits in the kernel's queue is reset. dispatch_start() goes on. */
+void dispatch_stop(struct listener *listener);
+
 /* A worker says that it is idle while connections wait. */
 void dispatch_wake(struct channel *channel);
 

@@ -201,9 +201,9 @@ void listener_set_backlog(struct listener *listener, int backlog)
     journal_touch();
 }
 
-void listener_set_listening(struct listener *listener)
+void listener_set_listening(struct listener *listener, bool on)
 {
-    listener->listening = true;
+    listener->listening = on;
     journal_touch();
 }
 

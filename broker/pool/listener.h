@@ -150,7 +150,7 @@ void listener_give_up(struct listener *listener);
 
 /* A worker called listen() with this backlog; the listener is handed out from. */
 void listener_set_backlog(struct listener *listener, int backlog);
-void listener_set_listening(struct listener *listener);
+void listener_set_listening(struct listener *listener, bool on);
 
 void listener_add_channel(struct listener *listener, struct channel *channel);
 

@@ -37,11 +37,50 @@ static void share(struct session *session, struct channel *channel, int worker_f
         atomic_fetch_sub(&channel->board->worker.holders, 1);
 }
 
-/* shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. */
-static bool renew(struct session *session, struct worker *worker, struct channel *channel,
-                  struct listener *listener)
+/* The listener that ended when its only worker shut it down; the socket (takes it) is bound still.
+ * NULL: it is none, or another has the address by now. */
+static struct listener *make_again(int fd)
 {
-    if (!listener || stop_is_under_way())
+    struct address address = {.len = sizeof address.storage};
+    struct socket_key key;
+    struct listener *listener = NULL;
+
+    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address.storage, &address.len) == 0 &&
+        !address_is_path(&address) && claim_is_fit(fd, &address)) {
+        socket_key_read(&key, &address, fd);
+        if (!listener_find(&address, &key, 0))
+            listener = listener_create(&address, 0, NULL);
+    }
+    if (!listener) {
+        closer_close(fd);
+    } else if (listener_set_canonical(listener, fd) < 0) {
+        listener_destroy(listener);
+        listener = NULL;
+    }
+    return listener;
+}
+
+static struct listener *find_or_make_again(int fd)
+{
+    struct listener *listener = find_by_socket(fd);
+
+    if (!listener && config_is_exact(&broker.config))
+        return make_again(fd);
+    closer_close(fd);
+    return listener;
+}
+
+/* shutdown(2) and then listen(2): the old channel is over, whether we have noticed it or not. Takes
+ * the socket. */
+static bool renew(struct session *session, struct worker *worker, struct channel *channel, int fd)
+{
+    struct listener *listener = NULL;
+
+    if (stop_is_under_way())
+        closer_close(fd);
+    else
+        listener = find_or_make_again(fd);
+    if (!listener)
         return grant_answer(session, WIRE_FAILED, EINVAL);
     if (channel)
         worker_close_channel(channel);
@@ -114,11 +153,8 @@ bool attach_handle(struct session *session, const struct wire_attach *attach, in
         settle(worker);
     if (worker)
         channel = find_channel(worker, attach->channel);
-    if (worker && (attach->flags & WIRE_ATTACH_RENEW)) {
-        struct listener *listener = find_by_socket(fd);
-        closer_close(fd);
-        return renew(session, worker, channel, listener);
-    }
+    if (worker && (attach->flags & WIRE_ATTACH_RENEW))
+        return renew(session, worker, channel, fd);
     bool is_open = channel && (!channel->closed || reopen(channel, fd));
     if (!channel || channel->their_fd != fd)
         closer_close(fd);

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/handout/dispatch.h"
@@ -39,9 +40,13 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
 static void on_close(struct channel *channel)
 {
     const struct board_worker *line = &channel->board->worker;
+    struct listener *listener = channel->listener;
 
-    if (atomic_load(&line->holders) == 0 || board_has_worker_flag(channel->board, BOARD_SHUT))
-        worker_close_channel(channel);
+    if (atomic_load(&line->holders) > 0 && !board_has_worker_flag(channel->board, BOARD_SHUT))
+        return;
+    if (config_is_exact(&broker.config) && listener->channel_count == 1 && listener->listening)
+        dispatch_stop(listener);
+    worker_close_channel(channel);
 }
 
 /* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */

@@ -110,8 +110,7 @@ static bool collides(const struct session *session, const struct worker *worker,
     return false;
 }
 
-/* A stream socket of the address's family: nothing else may become canonical. */
-static bool is_fit(int fd, const struct address *address)
+bool claim_is_fit(int fd, const struct address *address)
 {
     int type = 0;
     int domain = 0;
@@ -206,7 +205,7 @@ static int bind_canonical(int fd, struct worker *worker, const struct address *a
 static bool claim_new_name(struct session *session, struct worker *worker,
                            const struct address *address, unsigned ordinal, int fd)
 {
-    if (!is_fit(fd, address)) {
+    if (!claim_is_fit(fd, address)) {
         closer_close(fd);
         return grant_answer(session, WIRE_FAILED, EINVAL);
     }
@@ -361,7 +360,7 @@ static bool claim_bound(struct session *session, struct worker *worker,
 {
     struct listener *listener = session->reserved;
 
-    if (!listener || !is_fit(fd, &listener->key))
+    if (!listener || !claim_is_fit(fd, &listener->key))
         return refuse(fd);
     struct listener *bound = listener_find_path(&listener->path, false);
     if (!is_bound_to_path(fd, &listener->path) ||

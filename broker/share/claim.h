@@ -16,6 +16,10 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
 /* Whether the peer is a worker or might become one, which it does not by this. */
 bool claim_may_ask(const struct session *session, const struct wire_auth *auth);
 
+/* Whether fd (borrowed) is a stream socket of the address's family: nothing else may become
+ * canonical. */
+bool claim_is_fit(int fd, const struct address *address);
+
 /* Whether two descriptors (borrowed) are of one file. */
 bool claim_is_same_file(int a_fd, int b_fd);
 

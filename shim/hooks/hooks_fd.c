@@ -72,29 +72,35 @@ SSHIM_EXPORT int close(int fd)
 /* fclose closes inside libc, where no hook sees it. */
 SSHIM_EXPORT int fclose(FILE *stream)
 {
+    bool must_settle = false;
+
     if (env_managed() && stream) {
         int saved = errno;
         int fd = fileno(stream);
-        if (fd >= 0)
-            on_close(fd);
+        must_settle = fd >= 0 && on_close(fd);
         errno = saved;
     }
-    return NEXT(fclose)(stream);
+    int result = NEXT(fclose)(stream);
+    if (must_settle)
+        close_settle();
+    return result;
 }
 
-/* Forgets what lies in the range; the table ends long before UINT_MAX. */
-static void on_close_range(unsigned first, unsigned last)
+/* Forgets what lies in the range; the table ends long before UINT_MAX. True: as on_close(). */
+static bool on_close_range(unsigned first, unsigned last)
 {
     bool is_owner = false;
+    bool must_settle = false;
 
     for (unsigned fd = first; fd <= last && fd < FDMAP_SIZE; fd++) {
         enum fdmap_kind kind = fdmap_get((int)fd).kind;
         if (kind == FDMAP_UNKNOWN || kind == FDMAP_HIDDEN)
             continue;
         if (!is_owner && !(is_owner = vlisten_is_owner()))
-            return;
-        on_close((int)fd);
+            break;
+        must_settle |= on_close((int)fd);
     }
+    return must_settle;
 }
 
 /* Closes the pieces between our hidden descriptors. */
@@ -140,9 +146,10 @@ SSHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
     bool tells = forgets && is_notable_range(first, last);
     if (tells && !can_close_ranges(flags))
         return -1;
-    if (tells)
-        on_close_range(first, last);
+    bool must_settle = tells && on_close_range(first, last);
     int result = close_around_hidden(first, last, flags);
+    if (must_settle)
+        close_settle();
     if (result == 0 && forgets && !tells)
         on_close_range(first, last);
     return result;
@@ -163,9 +170,11 @@ SSHIM_EXPORT void closefrom(int first)
         return;
     }
     unsigned from = first > 0 ? (unsigned)first : 0;
-    on_close_range(from, ~0U);
+    bool must_settle = on_close_range(from, ~0U);
     if (close_around_hidden(from, ~0U, 0) < 0)
         retarget_each_open_fd(close_unless_hidden, &first); /* as the C library does then */
+    if (must_settle)
+        close_settle();
     errno = saved;
 }
 
@@ -219,25 +228,24 @@ static int on_dup(int fd, int new_fd, bool lowest)
     return new_fd;
 }
 
-/* What dup2 and dup3 do to the number they overwrite. False: the call will fail, let the kernel say
- * how. */
+/* What dup2 and dup3 do to the number they overwrite, unless the call will fail. True: as
+ * on_close(). */
 static bool before_overwrite(int fd, int new_fd)
 {
     int saved = errno;
+    bool must_settle = false;
     struct fdmap_entry entry = fdmap_get(new_fd);
     bool is_ours =
         entry.kind == FDMAP_LISTENER || entry.kind == FDMAP_EPOLL || entry.kind == FDMAP_HIDDEN;
 
-    if (fd == new_fd || !is_ours || is_in_vfork_child())
-        return true;
-    if (NEXT(fcntl)(fd, F_GETFD) < 0)
+    if (fd == new_fd || !is_ours || is_in_vfork_child() || NEXT(fcntl)(fd, F_GETFD) < 0)
         return false;
     if (entry.kind != FDMAP_HIDDEN)
-        on_close(new_fd);
+        must_settle = on_close(new_fd);
     else
         close_move_hidden(new_fd, entry.index);
     errno = saved;
-    return true;
+    return must_settle;
 }
 
 SSHIM_EXPORT int dup(int fd)
@@ -249,18 +257,22 @@ SSHIM_EXPORT int dup(int fd)
 SSHIM_EXPORT int dup2(int fd, int new_fd)
 {
     fd = fdmap_shown(fd);
-    if (env_managed())
-        before_overwrite(fd, new_fd);
+    bool must_settle = env_managed() && before_overwrite(fd, new_fd);
     int result = NEXT(dup2)(fd, new_fd);
+    if (must_settle)
+        close_settle();
     return fd == new_fd ? result : on_dup(fd, result, false);
 }
 
 SSHIM_EXPORT int dup3(int fd, int new_fd, int flags)
 {
     fd = fdmap_shown(fd);
-    if (env_managed() && fd != new_fd && !(flags & ~O_CLOEXEC))
-        before_overwrite(fd, new_fd);
-    return on_dup(fd, NEXT(dup3)(fd, new_fd, flags), false);
+    bool must_settle =
+        env_managed() && fd != new_fd && !(flags & ~O_CLOEXEC) && before_overwrite(fd, new_fd);
+    int result = NEXT(dup3)(fd, new_fd, flags);
+    if (must_settle)
+        close_settle();
+    return on_dup(fd, result, false);
 }
 
 /* F_GETFL and F_SETFL of a listener: O_NONBLOCK of the canonical socket is not the program's to

@@ -21,6 +21,30 @@ void close_release(struct vlisten *listener)
         vlisten_finish_release(listener);
 }
 
+/* accept(2) will not come for it: its client sees what the kernel does to a connection in the queue
+ * of a listener that is closed. */
+static void reset_connection(int conn_fd)
+{
+    struct linger no_time = {.l_onoff = 1};
+
+    NEXT(setsockopt)(conn_fd, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
+    NEXT(close)(conn_fd);
+}
+
+void close_reset_offers(int fd)
+{
+    struct wire_offer offer;
+    int conn_fd;
+    int saved = errno;
+
+    close_settle();
+    while (fdpass_recv(fd, &offer, sizeof offer, &conn_fd, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL) >
+           0)
+        if (conn_fd >= 0)
+            reset_connection(conn_fd);
+    errno = saved;
+}
+
 /* Exactly one of several threads that close at once is the last. The record is not free before it
  * has been cleared. */
 static bool take_last_ref(struct vlisten *listener)
@@ -44,6 +68,8 @@ void close_listener_fd(struct vlisten *listener, int fd)
     if (atomic_fetch_sub(&listener->board->worker.holders, 1) == 1) {
         epoll_set_remove(listener, fd);
         vlisten_tell_closed(listener);
+        if (board_has_flag(listener->board, BOARD_EXACT))
+            close_reset_offers(fd);
     }
     close_release(listener);
 }

@@ -7,7 +7,7 @@
 #include "shim/record/vlisten.h"
 
 /* The program is about to close fd, which is this listener. Before its last one is closed the
- * broker is told. */
+ * broker is told; where nobody else comes for them, the connections that it has sent are reset. */
 void close_listener_fd(struct vlisten *listener, int fd);
 
 /* No fd of the program refers to it any more: frees the record, now or when a thread that begins to
@@ -17,9 +17,13 @@ void close_release(struct vlisten *listener);
 /* Whether the fd that is about to be closed wants close_settle() afterwards. */
 bool close_must_settle(struct vlisten *listener);
 
-/* After the close itself, where the broker promises that what is closed is gone: waits until it has
- * seen that, for 200 ms at most, or three times that if it does not even accept. */
+/* Where the broker promises that what is closed is gone: waits until it has seen what was told or
+ * closed before, for 200 ms at most, or three times that if it does not even accept. */
 void close_settle(void);
+
+/* shutdown(2) of fd, under the same promise: the broker was told; waits until it sends nothing
+ * more, and resets what it has sent. */
+void close_reset_offers(int fd);
 
 /* The program is about to put something of its own on a hidden number: the hidden file moves to
  * another. */

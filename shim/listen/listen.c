@@ -11,7 +11,8 @@
 #include "shim/listen/prefork.h"
 #include "shim/take/wait_exclusive.h"
 
-/* After shutdown() the channel is dead for ever; the broker gives a new one. */
+/* After shutdown() the channel is dead for ever; the broker gives a new one, and makes the listener
+ * again if it ended with that. */
 static int renew_channel(struct vlisten *listener, int fd)
 {
     struct wire_attach request = {.head = WIRE_HEAD(WIRE_ATTACH),
@@ -76,6 +77,8 @@ int listen_shutdown(struct vlisten *listener, int fd, int how)
     atomic_fetch_and(&listener->board->worker.flags, ~(uint32_t)BOARD_LISTENING);
     atomic_store(&listener->fd, fd);
     vlisten_tell_closed(listener);
+    if (board_has_flag(listener->board, BOARD_EXACT))
+        close_reset_offers(fd);
     if (atomic_load(&listener->direct) && !prefork_end(listener, fd))
         return 0;
     return NEXT(shutdown)(fd, SHUT_RDWR);
