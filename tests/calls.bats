@@ -52,3 +52,5 @@ same() {
         }
     done
 }
+
+@test "no call takes more of the stack than libsshim(7) says" { "$ROOT/scripts/stack.sh" "$T/stack"; }

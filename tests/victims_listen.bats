@@ -10,6 +10,8 @@ teardown() { victims_teardown; }
 @test "listen(0) and then again with a number is served" { victim victim_listen zero-first; }
 @test "listen(0) alone is served" { victim victim_listen zero-only; }
 @test "listen(-1) is served" { victim victim_listen negative; }
+@test "each of a hundred loops that had the socket before bind hears of its connections" { victim victim_listen many-loops; }
+@test "bind takes less than 2 KiB of stack" { victim victim_listen small-stack; }
 @test "a listener shut down and listened on again is served" { victim victim_listen shutdown; }
 @test "shutdown ends a blocked accept with EINVAL, and listen works again" { victim victim_listen shutdown-wakes; }
 @test "a second bind in one process fails with EADDRINUSE and breaks nothing" { victim victim_listen bind-twice; }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -63,7 +64,7 @@ struct kernel_entry {
 
 void retarget_each_open_fd(void (*visit)(int fd, void *context), void *context)
 {
-    alignas(8) char buffer[2048];
+    alignas(8) char buffer[256];
     int dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (dir_fd < 0)
@@ -125,13 +126,33 @@ static void parse_registration(struct retarget_plan *plan, int epoll_fd, const c
     registration->event.data.u64 = parse_number(&data, 16);
 }
 
+static void parse_registrations(struct retarget_plan *plan, int epoll_fd, int info_fd)
+{
+    char *text = plan->text;
+    size_t kept = 0;
+
+    for (;;) {
+        ssize_t got = read(info_fd, text + kept, RETARGET_TEXT - 1 - kept);
+        if (got <= 0)
+            return;
+        kept += (size_t)got;
+        text[kept] = '\0';
+        char *line = text;
+        for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+            *end = '\0';
+            parse_registration(plan, epoll_fd, line);
+        }
+        kept = strlen(line);
+        memmove(text, line, kept);
+        if (kept == RETARGET_TEXT - 1)
+            return; /* no line of fdinfo is that long */
+    }
+}
+
 static void visit_epoll(int fd, void *context)
 {
-    struct retarget_plan *plan = context;
     char path[48] = "/proc/self/fd/";
     char link[32];
-    char text[1024];
-    size_t kept = 0;
 
     append_number(path + strlen(path), (unsigned)fd);
     if (fdmap_get(fd).kind == FDMAP_LISTENER || fdmap_get(fd).kind == FDMAP_HIDDEN)
@@ -147,36 +168,36 @@ static void visit_epoll(int fd, void *context)
     int info_fd = open(path, O_RDONLY | O_CLOEXEC);
     if (info_fd < 0)
         return;
-    for (;;) {
-        ssize_t got = read(info_fd, text + kept, sizeof text - 1 - kept);
-        if (got <= 0)
-            break;
-        kept += (size_t)got;
-        text[kept] = '\0';
-        char *line = text;
-        for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-            *end = '\0';
-            parse_registration(plan, fd, line);
-        }
-        kept = strlen(line);
-        memmove(text, line, kept);
-        if (kept == sizeof text - 1)
-            break; /* no line of fdinfo is that long */
-    }
+    parse_registrations(context, fd, info_fd);
     NEXT(close)(info_fd);
 }
 
-void retarget_plan(struct retarget_plan *plan, int fd)
+static void fill(struct retarget_plan *plan, int fd)
 {
     struct stat info;
 
     plan->fds[0] = fd;
     plan->fd_count = 1;
-    plan->registration_count = 0;
     if (fstat(fd, &info) < 0)
         return;
     retarget_each_open_fd(visit_dup, &(struct dup_search){plan, info.st_dev, info.st_ino});
     retarget_each_open_fd(visit_epoll, plan);
+}
+
+struct retarget_plan *retarget_plan_create(int fd)
+{
+    struct retarget_plan *plan =
+        mmap(NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (plan == MAP_FAILED)
+        return NULL;
+    fill(plan, fd);
+    return plan;
+}
+
+void retarget_plan_destroy(struct retarget_plan *plan)
+{
+    munmap(plan, sizeof *plan);
 }
 
 static int replace(int fd, int new_fd)

@@ -7,7 +7,9 @@
 
 #include <sys/epoll.h>
 
-#define RETARGET_MAX 32 /* dups of one socket, and epoll registrations of it, that are followed */
+/* Dups of one socket, and epoll registrations of it, that are followed. */
+#define RETARGET_MAX 1024
+#define RETARGET_TEXT 1024
 
 struct retarget_registration {
     int epoll_fd;
@@ -20,14 +22,17 @@ struct retarget_plan {
     int fd_count;
     struct retarget_registration registrations[RETARGET_MAX];
     int registration_count;
+    char text[RETARGET_TEXT]; /* of fdinfo */
 };
 
 /*
- * Fills in the plan with every fd of this process that refers to the same socket as fd, and with
- * their epoll registrations, as /proc/self tells (proc(5), fdinfo). Descriptors hidden by the shim
- * are left out. Without /proc the plan has fd alone. Allocates nothing.
+ * Every fd of this process that refers to the same socket as fd, and their epoll registrations, as
+ * /proc/self tells (proc(5), fdinfo). Descriptors hidden by the shim are left out. Without /proc
+ * the plan has fd alone. It lies in memory of its own, since the program's stack may be small; NULL
+ * with the errno of mmap(2).
  */
-void retarget_plan(struct retarget_plan *plan, int fd);
+struct retarget_plan *retarget_plan_create(int fd);
+void retarget_plan_destroy(struct retarget_plan *plan);
 
 /* Puts new_fd's file (borrowed) behind each fd of the plan, each with its own FD_CLOEXEC. 0, or -1
  * with the errno of dup3(2). */

@@ -64,20 +64,43 @@ void guard_add(const char *path)
     errno = saved;
 }
 
+/* The folder that the first len_bytes of the path name, up to its last slash: so much at a time as
+ * there is room for, since the program's stack may be small. */
+static int open_folder(int folder_fd, const char *path, size_t len_bytes)
+{
+    char part[NAME_MAX + 3]; /* a name, its slash, a dot */
+    int fd = -1;
+
+    do {
+        size_t taken = len_bytes < NAME_MAX + 1 ? len_bytes : NAME_MAX + 1;
+        while (taken > 0 && path[taken - 1] != '/')
+            taken--;
+        memcpy(part, path, taken);
+        memcpy(part + taken, ".", 2);
+        bool is_too_long = taken == 0 && len_bytes > 0;
+        int next_fd = is_too_long
+                          ? -1
+                          : openat(fd < 0 ? folder_fd : fd, part, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+            NEXT(close)(fd);
+        fd = next_fd;
+        for (path += taken, len_bytes -= taken; len_bytes > 0 && *path == '/'; len_bytes--)
+            path++;
+    } while (fd >= 0 && len_bytes > 0);
+    return fd;
+}
+
 int guard_claim(struct wire_claim *claim, int folder_fd, const char *path, uint32_t flags)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     size_t folder_len = (size_t)(name - path);
     size_t name_len = strlen(name);
 
     if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-        name_len > sizeof addr.sun_path || folder_len + 2 > sizeof folder)
+        name_len > sizeof addr.sun_path)
         return -1;
-    memcpy(folder, path, folder_len);
-    memcpy(folder + folder_len, ".", 2);
     memcpy(addr.sun_path, name, name_len);
     memset(claim, 0, sizeof *claim);
     claim->head = WIRE_HEAD(WIRE_CLAIM);
@@ -85,7 +108,7 @@ int guard_claim(struct wire_claim *claim, int folder_fd, const char *path, uint3
     claim->flags = flags;
     claim->address.len_bytes = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + name_len);
     memcpy(claim->address.bytes, &addr, claim->address.len_bytes);
-    return openat(folder_fd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return open_folder(folder_fd, path, folder_len);
 }
 
 static bool ask_to_remove(int link_fd, int folder_fd, const char *path, struct link_grant *grant)

@@ -138,17 +138,19 @@ static void control_all(const struct retarget_plan *plan, int operation)
 
 int epoll_set_retarget(int fd, int new_fd, enum fdmap_kind kind, unsigned index)
 {
-    struct retarget_plan plan;
+    struct retarget_plan *plan = retarget_plan_create(fd);
 
-    retarget_plan(&plan, fd);
-    control_all(&plan, EPOLL_CTL_DEL);
-    int result = retarget_replace(&plan, new_fd);
+    if (!plan)
+        return -1;
+    control_all(plan, EPOLL_CTL_DEL);
+    int result = retarget_replace(plan, new_fd) < 0 ? -1 : plan->fd_count;
     int saved = errno;
-    for (int i = 0; result == 0 && kind != FDMAP_UNKNOWN && i < plan.fd_count; i++)
-        fdmap_set(plan.fds[i], kind, index);
-    control_all(&plan, EPOLL_CTL_ADD);
+    for (int i = 0; kind != FDMAP_UNKNOWN && i < result; i++)
+        fdmap_set(plan->fds[i], kind, index);
+    control_all(plan, EPOLL_CTL_ADD);
+    retarget_plan_destroy(plan);
     errno = saved;
-    return result < 0 ? -1 : plan.fd_count;
+    return result;
 }
 
 /* linux/kcmp.h, which musl-gcc does not find */

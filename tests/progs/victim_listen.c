@@ -1,5 +1,8 @@
 /* victim_listen.c - servers that bind, listen, shut down and connect in uncommon orders. */
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 
 #include "victim.h"
@@ -357,12 +360,85 @@ static void family_zero(int port, const char *argument)
     serve(fd);
 }
 
+#define STACK_SIZE 65536
+#define PAINT 0xa5
+#define BIND_STACK_MAX 2048
+
+static void *do_nothing(void *unused)
+{
+    return unused;
+}
+
+static void *bind_number(void *number)
+{
+    return (void *)(intptr_t)make_bound((int)(intptr_t)number);
+}
+
+/* How much of its stack a thread uses. */
+static size_t measure_stack(void *(*run)(void *), intptr_t argument, intptr_t *result)
+{
+    static unsigned char stack[STACK_SIZE] __attribute__((aligned(4096)));
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *returned;
+    size_t untouched = 0;
+
+    memset(stack, PAINT, sizeof stack);
+    CHECK(pthread_attr_init(&attributes) == 0);
+    CHECK(pthread_attr_setstack(&attributes, stack, sizeof stack) == 0);
+    CHECK(pthread_create(&thread, &attributes, run, (void *)argument) == 0);
+    CHECK(pthread_join(thread, &returned) == 0);
+    *result = (intptr_t)returned;
+    while (untouched < sizeof stack && stack[untouched] == PAINT)
+        untouched++;
+    return sizeof stack - untouched;
+}
+
+/* Threads and coroutines of some servers have a few KiB. */
+static void on_small_stack(int port, const char *argument)
+{
+    intptr_t fd;
+    (void)argument;
+    CHECK(try_bind(-1, port) < 0); /* the loader needs more the first time */
+    MUST(close(make_socket()));
+    size_t empty = measure_stack(do_nothing, 0, &fd);
+    size_t used = measure_stack(bind_number, port, &fd);
+    CHECK(used < empty + BIND_STACK_MAX);
+    MUST(listen((int)fd, 64));
+    serve((int)fd);
+}
+
+#define LOOPS 100
+
+/* A loop for each thread, all of which have the socket before it is bound: each hears of it. */
+static void in_many_loops(int port, const char *argument)
+{
+    int loops[LOOPS];
+    int fd = make_socket();
+    struct epoll_event event = {.events = EPOLLIN};
+    struct sockaddr_storage peer;
+    (void)argument;
+    for (int i = 0; i < LOOPS; i++) {
+        loops[i] = MUST(epoll_create1(0));
+        MUST(epoll_ctl(loops[i], EPOLL_CTL_ADD, fd, &event));
+    }
+    MUST(try_bind(fd, port));
+    MUST(listen(fd, 64));
+    for (int i = 0;; i = (i + 1) % LOOPS) {
+        CHECK(epoll_wait(loops[i], &event, 1, -1) == 1);
+        if (event.events & EPOLLIN)
+            answer(MUST(accept_one(fd, &peer)), &peer);
+    }
+}
+
 static const struct victim_mode modes[] = {
     {"family-0", family_zero},
     {"twice", twice},
     {"zero-first", zero_first},
     {"zero-only", zero_only},
     {"negative", negative},
+    {"many-loops", in_many_loops},
+    {"small-stack", on_small_stack},
     {"shutdown", shutdown_and_listen},
     {"shutdown-wakes", shutdown_wakes},
     {"connect", bind_then_connect},
