@@ -28,7 +28,7 @@ static int ask(enum wire_command_code code, enum wire_command_code json_code, in
     struct config_target target;
     int exit_code;
 
-    if (config_parse_target(&target, argv[0], argc, argv, &exit_code) == DONE)
+    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     return client_run(&target, target.json ? json_code : code);
 }
@@ -51,6 +51,11 @@ static int command_restart(int argc, char **argv)
 static int command_upgrade(int argc, char **argv)
 {
     return ask(WIRE_COMMAND_UPGRADE, WIRE_COMMAND_UPGRADE, argc, argv);
+}
+
+static int command_scale(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_LINE, WIRE_COMMAND_LINE, argc, argv);
 }
 
 static int command_help(int argc, char **argv)

@@ -46,7 +46,7 @@
     X(WAKE,      7, NONE,     wire_head,     WIRE_WHOLE)      /* worker, channel */       \
     X(LISTEN,    8, NONE,     wire_listen,   WIRE_WHOLE)      /* worker, channel */       \
     X(CLOSE,     9, NONE,     wire_head,     WIRE_WHOLE)      /* worker, channel */       \
-    X(COMMAND,  10, NONE,     wire_command,  WIRE_WHOLE)      /* operator, link */        \
+    X(COMMAND,  10, NONE,     wire_command,  WIRE_COMMAND_MIN) /* operator, link */       \
     X(TEXT,     11, NONE,     wire_text,     WIRE_TEXT_MIN)   /* broker, link */          \
     X(RESULT,   12, NONE,     wire_result,   WIRE_WHOLE)      /* broker, link */          \
     X(FD_TRANSFER, 13, REQUIRED, wire_fd_transfer, WIRE_WHOLE)      /* broker to broker, link */
@@ -182,7 +182,8 @@ static_assert(sizeof(struct wire_listen) == 16, "wire_listen is 16 bytes");
     X(STOP, 3, "stop")                                                                             \
     X(RESTART, 4, "restart")                                                                       \
     X(TAKEOVER, 5, "take over")                                                                    \
-    X(UPGRADE, 6, "upgrade")
+    X(UPGRADE, 6, "upgrade")                                                                       \
+    X(LINE, 7, "what the line says")
 
 enum wire_command_code {
 #define X(name, value, text) WIRE_COMMAND_##name = value,
@@ -190,13 +191,17 @@ enum wire_command_code {
 #undef X
 };
 
+#define WIRE_LINE_MAX 256
+
 struct wire_command {
     struct wire_head head;
     uint32_t code;     /* enum wire_command_code */
     uint32_t argument; /* restart: how many at a time, and WIRE_RESTART_NO_WAIT */
+    char line[WIRE_LINE_MAX]; /* LINE: words between spaces; sent as far as it is needed */
 };
+#define WIRE_COMMAND_MIN offsetof(struct wire_command, line)
 #define WIRE_RESTART_NO_WAIT 0x80000000u /* answer before the old workers have ended */
-static_assert(sizeof(struct wire_command) == 16, "wire_command is 16 bytes");
+static_assert(sizeof(struct wire_command) == 16 + WIRE_LINE_MAX, "wire_command is 272 bytes");
 
 /* Broker: what a command prints. Sent as WIRE_TEXT_MIN + the length of the text. */
 #define WIRE_TEXT_MAX 4000

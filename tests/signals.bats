@@ -24,14 +24,24 @@ ignored_by() { # PID: a set in hexadecimal
     [[ $STATUS == 0 ]]
 }
 
-@test "USR1, TTIN and TTOU are ignored with a line" {
-    local signal
+@test "USR1 is ignored with a line" {
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
-    for signal in USR1 TTIN TTOU; do
-        kill -"$signal" "$BROKER"
-        wait_until log_has "$signal ignored"
-    done
+    kill -USR1 "$BROKER"
+    wait_until log_has "USR1 ignored"
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "TTIN is a worker more, TTOU one less, but never none" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    kill -TTIN "$BROKER"
+    wait_until log_has "2 of 2 workers are ready, 1 more"
+    kill -TTOU "$BROKER"
+    wait_until log_has "1 of 1 workers are ready, 1 fewer"
+    kill -TTOU "$BROKER"
+    wait_until log_has "the number of workers can be 1 to 4096"
     [[ $(cut -d' ' -f3 "/proc/$BROKER/stat") != T ]]
+    workers_ready 1
     stop_broker
     [[ $STATUS == 0 ]]
 }

@@ -164,14 +164,16 @@ static const struct option_row target_rows[] = {
     {"json", 0, NULL, "status as one JSON document", AT(json), .read = option_flag},
     {"parallel", 0, "K", "restart K workers at a time (default 1)", AT(parallel),
      .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
-    {"no-wait", 0, NULL, "restart: do not wait until the old workers have ended", AT(no_wait),
-     .read = option_flag},
+    {"no-wait", 0, NULL,
+     "restart: do not wait until the old workers have ended; scale: do not wait at all",
+     AT(no_wait), .read = option_flag},
 };
 #undef AT
 
 #define TABLE(name, table)                                                                         \
     {                                                                                              \
-        name, table, sizeof table / sizeof table[0], config_print_help                             \
+        .command = (name), .rows = (table), .count = sizeof(table) / sizeof(table)[0],             \
+        .print_help = config_print_help                                                            \
     }
 static const struct option_table run_table = TABLE("run", run_rows);
 
@@ -190,7 +192,7 @@ void config_print_help(void)
     puts("\noptions of run:");
     options_print(&run_table);
     puts("\n{id} in an argument, and SSHIM_WORKER_ID in the environment, is the slot of the copy, "
-         "from 0.\n\noptions of status, restart, upgrade and stop:");
+         "from 0.\n\noptions of the other commands:");
     options_print(&target_table);
 }
 
@@ -223,24 +225,105 @@ enum proceed config_parse(struct config *config, int argc, char **argv, int *exi
     return check_command(config, exit_code);
 }
 
-enum proceed config_parse_target(struct config_target *target, const char *command, int argc,
-                                 char **argv, int *exit_code)
-{
-    const struct option_table table = TABLE(command, target_rows);
+/* How many arguments that are no options a command takes. */
+static const struct {
+    const char *command;
+    unsigned at_least, at_most;
+    const char *wanted;
+} operands[] = {
+    {"scale", 1, 1, "a number of workers: N, +N or -N"},
+};
 
-    *target = (struct config_target){0};
-    if (options_parse(&table, target, argc, argv, exit_code) == DONE)
+static bool take_operand(void *into, const char *text)
+{
+    struct config_target *target = into;
+
+    if (target->operand_count == target->operands_max)
+        return false;
+    target->operands[target->operand_count++] = text;
+    return true;
+}
+
+static bool is_negative_number(const char *text)
+{
+    return text[0] == '-' && text[1] && text[1 + strspn(text + 1, "0123456789")] == '\0';
+}
+
+/* -2 is what `sshim scale` is asked for; getopt would take it for an option. */
+static int take_negative_numbers(struct config_target *target, int argc, char **argv)
+{
+    int kept = 1;
+
+    for (int i = 1; i < argc; i++)
+        if (!is_negative_number(argv[i]) || !take_operand(target, argv[i]))
+            argv[kept++] = argv[i];
+    argv[kept] = NULL;
+    return kept;
+}
+
+enum option_end config_read_target(struct config_target *target, int argc, char **argv,
+                                   struct option_fault *fault)
+{
+    struct option_table table = TABLE(argv[0], target_rows);
+    unsigned at_least = 0;
+    const char *wanted = "";
+
+    *target = (struct config_target){.command = argv[0]};
+    table.operand = take_operand;
+    for (size_t i = 0; i < sizeof operands / sizeof operands[0]; i++)
+        if (strcmp(operands[i].command, argv[0]) == 0) {
+            at_least = operands[i].at_least;
+            target->operands_max = operands[i].at_most;
+            wanted = operands[i].wanted;
+        }
+    argc = take_negative_numbers(target, argc, argv);
+    enum option_end end = options_read(&table, target, argc, argv, fault);
+    if (end != OPTION_END_WELL || target->operand_count >= at_least)
+        return end;
+    snprintf(fault->text, sizeof fault->text, "sshim %s needs %s; see sshim --help", argv[0],
+             wanted);
+    return OPTION_END_FAULT;
+}
+
+enum proceed config_parse_target(struct config_target *target, int argc, char **argv,
+                                 int *exit_code)
+{
+    struct option_fault fault;
+
+    switch (config_read_target(target, argc, argv, &fault)) {
+    case OPTION_END_WELL: return GO_ON;
+    case OPTION_END_HELP:
+        config_print_help();
+        *exit_code = EXIT_STOPPED;
         return DONE;
-    if (optind == argc)
-        return GO_ON;
-    log_error("sshim %s takes no argument '%s'; see sshim --help", command, argv[optind]);
+    case OPTION_END_FAULT: break;
+    }
+    log_error("%s", fault.text);
     *exit_code = EXIT_USAGE;
     return DONE;
 }
 
+void config_format_line(const struct config_target *target, char *line, size_t size)
+{
+    const char *base = (const char *)target;
+    size_t used = (size_t)snprintf(line, size, "%s", target->command);
+
+    for (unsigned i = 0; i < target->operand_count && used < size; i++)
+        used += (size_t)snprintf(line + used, size - used, " %s", target->operands[i]);
+    for (size_t i = 0; i < sizeof target_rows / sizeof target_rows[0] && used < size; i++) {
+        const struct option_row *row = &target_rows[i];
+        const void *field = base + row->offset;
+        if (row->read == option_flag && *(const bool *)field)
+            used += (size_t)snprintf(line + used, size - used, " --%s", row->name);
+        if (row->read == option_number && *(const unsigned *)field > 0)
+            used += (size_t)snprintf(line + used, size - used, " --%s=%u", row->name,
+                                     *(const unsigned *)field);
+    }
+}
+
 enum proceed config_parse_check(int argc, char **argv, char ***command, int *exit_code)
 {
-    const struct option_table table = {"check", NULL, 0, config_print_help};
+    const struct option_table table = {.command = "check", .print_help = config_print_help};
 
     if (options_parse(&table, NULL, argc, argv, exit_code) == DONE)
         return DONE;

@@ -14,6 +14,7 @@
 
 #define CONFIG_WORKERS_MAX 4096
 #define CONFIG_PATTERNS_MAX 32
+#define CONFIG_OPERANDS_MAX 2
 
 #define CONFIG_HANDOFFS(X) X(AUTO, "auto") X(BROKER, "broker") X(DIRECT, "direct")
 #define CONFIG_BALANCES(X)                                                                         \
@@ -78,6 +79,7 @@ static inline bool config_is_exact(const struct config *config)
     X(status, "[--json] [--name NAME]", "show listeners and workers")                              \
     X(restart, "[--parallel K] [--no-wait] [--name NAME]",                                         \
       "replace the workers one by one, losing nobody")                                             \
+    X(scale, "N|+N|-N [--no-wait] [--name NAME]", "run more or fewer workers from now on")         \
     X(upgrade, "[--name NAME]", "execute the broker's program anew, in place")                     \
     X(stop, "[--name NAME]", "stop an instance and wait until it is gone")                         \
     X(check, "[--] COMMAND [ARGUMENTS]", "tell whether the library can be loaded into it")         \
@@ -92,14 +94,24 @@ enum proceed config_parse(struct config *config, int argc, char **argv, int *exi
 
 /* The options of the commands that talk to a broker. The same contract. */
 struct config_target {
+    const char *command;
     const char *name;
     const char *control;
     bool json;
     bool no_wait;
     unsigned parallel; /* 0: not given */
+    const char *operands[CONFIG_OPERANDS_MAX];
+    unsigned operand_count, operands_max;
 };
-enum proceed config_parse_target(struct config_target *target, const char *command, int argc,
-                                 char **argv, int *exit_code);
+enum proceed config_parse_target(struct config_target *target, int argc, char **argv,
+                                 int *exit_code);
+
+/* The same for who reports faults himself; argv[0] is the command. Keeps pointers into argv. */
+enum option_end config_read_target(struct config_target *target, int argc, char **argv,
+                                   struct option_fault *fault);
+
+/* The command and its options, but for the instance, as one line between spaces. */
+void config_format_line(const struct config_target *target, char *line, size_t size);
 
 /* `sshim check [--] COMMAND`: gives the command, which is never empty. The same contract. */
 enum proceed config_parse_check(int argc, char **argv, char ***command, int *exit_code);

@@ -13,6 +13,7 @@
 
 #define FIRST_CODE 256 /* getopt's code of row 0; letters are below */
 #define CODE_HELP 'h'
+#define CODE_OPERAND 1
 #define TEXT_COLUMN 28
 #define LINE_WIDTH 100
 
@@ -78,15 +79,14 @@ static void describe_expected(const struct option_row *row, char *text, size_t s
     }
 }
 
-enum proceed options_refuse(const struct option_row *row, const char *value, int *exit_code)
+static void refuse(const struct option_row *row, const char *value, struct option_fault *fault)
 {
     char expected[128];
 
     describe_expected(row, expected, sizeof expected);
-    log_error("invalid value '%s' for --%s: expected %s; see sshim --help", value, row->name,
-              expected);
-    *exit_code = EXIT_USAGE;
-    return DONE;
+    snprintf(fault->text, sizeof fault->text,
+             "invalid value '%s' for --%s: expected %s; see sshim --help", value, row->name,
+             expected);
 }
 
 struct getopt_table {
@@ -94,9 +94,10 @@ struct getopt_table {
     char shorts[2 * OPTIONS_MAX + 4]; /* leading '+' and ':', letters, their ':', 'h' */
 };
 
+/* Where operands may be mixed with options, getopt gives them as CODE_OPERAND ('-' in front). */
 static void fill_getopt_table(struct getopt_table *getopt, const struct option_table *table)
 {
-    char *next = stpcpy(getopt->shorts, "+:h");
+    char *next = stpcpy(getopt->shorts, table->operand ? "-:h" : "+:h");
 
     memset(getopt->longs, 0, sizeof getopt->longs);
     for (size_t i = 0; i < table->count; i++) {
@@ -123,7 +124,8 @@ static const struct option_row *find_row(const struct option_table *table, int c
 }
 
 /* getopt's own messages, in our words. Shows the argument as the reader typed it. */
-static void tell_bad_option(const struct option_table *table, char **argv, int code)
+static void describe_bad_option(const struct option_table *table, char **argv, int code,
+                                struct option_fault *fault)
 {
     char letter[] = {'-', (char)optopt, '\0'};
     const char *text = argv[optind - 1];
@@ -133,42 +135,78 @@ static void tell_bad_option(const struct option_table *table, char **argv, int c
         !find_row(table, optopt))
         text = letter;
     if (code == ':')
-        log_error("option %s needs a value; see sshim --help", text);
+        snprintf(fault->text, sizeof fault->text, "option %s needs a value; see sshim --help",
+                 text);
     else
-        log_error("unknown option %s of 'sshim %s'; see sshim --help", text, table->command);
+        snprintf(fault->text, sizeof fault->text,
+                 "unknown option %s of 'sshim %s'; see sshim --help", text, table->command);
 }
 
-static enum proceed read_option(const struct option_table *table, void *into, char **argv, int code,
-                                int *exit_code)
+static enum option_end read_operand(const struct option_table *table, void *into, const char *text,
+                                    struct option_fault *fault)
 {
-    *exit_code = code == CODE_HELP ? EXIT_STOPPED : EXIT_USAGE;
-    if (code == CODE_HELP) {
-        table->print_help();
-        return DONE;
-    }
+    if (table->operand(into, text))
+        return OPTION_END_WELL;
+    snprintf(fault->text, sizeof fault->text, "sshim %s takes no argument '%s'; see sshim --help",
+             table->command, text);
+    return OPTION_END_FAULT;
+}
+
+static enum option_end read_option(const struct option_table *table, void *into, char **argv,
+                                   int code, struct option_fault *fault)
+{
+    if (code == CODE_HELP)
+        return OPTION_END_HELP;
+    if (code == CODE_OPERAND)
+        return read_operand(table, into, optarg, fault);
     if (code == '?' || code == ':') {
-        tell_bad_option(table, argv, code);
-        return DONE;
+        describe_bad_option(table, argv, code, fault);
+        return OPTION_END_FAULT;
     }
     const struct option_row *row = find_row(table, code);
-    return row->read(row, into, optarg) ? GO_ON : options_refuse(row, optarg, exit_code);
+    if (row->read(row, into, optarg))
+        return OPTION_END_WELL;
+    refuse(row, optarg, fault);
+    return OPTION_END_FAULT;
 }
 
-enum proceed options_parse(const struct option_table *table, void *into, int argc, char **argv,
-                           int *exit_code)
+enum option_end options_read(const struct option_table *table, void *into, int argc, char **argv,
+                             struct option_fault *fault)
 {
     struct getopt_table getopt;
+    enum option_end end = OPTION_END_WELL;
     int code;
 
+    snprintf(fault->text, sizeof fault->text, "sshim --help tells the options");
     fill_getopt_table(&getopt, table);
     for (size_t i = 0; i < table->count; i++)
         if (table->rows[i].initial)
             table->rows[i].read(&table->rows[i], into, table->rows[i].initial);
     optind = 0; /* glibc: start over, re-read the flags in the option string */
-    while ((code = getopt_long(argc, argv, getopt.shorts, getopt.longs, NULL)) != -1)
-        if (read_option(table, into, argv, code, exit_code) == DONE)
-            return DONE;
-    return GO_ON;
+    while (end == OPTION_END_WELL &&
+           (code = getopt_long(argc, argv, getopt.shorts, getopt.longs, NULL)) != -1)
+        end = read_option(table, into, argv, code, fault);
+    for (; end == OPTION_END_WELL && table->operand && optind < argc; optind++) /* behind -- */
+        end = read_operand(table, into, argv[optind], fault);
+    return end;
+}
+
+enum proceed options_parse(const struct option_table *table, void *into, int argc, char **argv,
+                           int *exit_code)
+{
+    struct option_fault fault;
+
+    switch (options_read(table, into, argc, argv, &fault)) {
+    case OPTION_END_WELL: return GO_ON;
+    case OPTION_END_HELP:
+        table->print_help();
+        *exit_code = EXIT_STOPPED;
+        return DONE;
+    case OPTION_END_FAULT: break;
+    }
+    log_error("%s", fault.text);
+    *exit_code = EXIT_USAGE;
+    return DONE;
 }
 
 /* Prints words from column `at` on; further lines begin at TEXT_COLUMN. */

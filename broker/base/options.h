@@ -34,6 +34,9 @@ struct option_table {
     const struct option_row *rows;
     size_t count; /* at most OPTIONS_MAX */
     void (*print_help)(void);
+    /* Takes an argument that is no option; they may stand anywhere then. False: there is one too
+     * many. NULL: the first one ends the options, and the caller looks at it. */
+    bool (*operand)(void *into, const char *text);
 };
 
 #define OPTIONS_MAX 48
@@ -47,6 +50,17 @@ option_reader option_choice; /* int, or an enum: the index in names */
 /* A whole decimal number from min to max; no sign, no spaces. */
 bool option_parse_number(const char *text, unsigned min, unsigned max, unsigned *value);
 
+/* One line that says what is wrong and what to do. */
+struct option_fault {
+    char text[320];
+};
+
+enum option_end { OPTION_END_WELL, OPTION_END_HELP, OPTION_END_FAULT };
+
+/* The same as options_parse(), but says nothing: not to who asks for help, and a fault is given. */
+enum option_end options_read(const struct option_table *table, void *into, int argc, char **argv,
+                             struct option_fault *fault);
+
 /*
  * Reads the defaults and the options into `into`; optind is then the first argument that is no
  * option. -h and --help need no row: they print the help. DONE: leave with *exit_code, which is 0
@@ -57,8 +71,5 @@ enum proceed options_parse(const struct option_table *table, void *into, int arg
 
 /* The rows as --help shows them, wrapped at 100 columns. */
 void options_print(const struct option_table *table);
-
-/* "invalid value 'x' for --name: expected ...". Returns DONE with EXIT_USAGE. */
-enum proceed options_refuse(const struct option_row *row, const char *value, int *exit_code);
 
 #endif

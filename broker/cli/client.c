@@ -185,7 +185,7 @@ static bool is_status(enum wire_command_code code)
 static bool takes_long(enum wire_command_code code)
 {
     return code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_RESTART ||
-           code == WIRE_COMMAND_UPGRADE;
+           code == WIRE_COMMAND_UPGRADE || code == WIRE_COMMAND_LINE;
 }
 
 /* stop, restart and upgrade are answered when they are done, which may take long: meanwhile, and
@@ -199,7 +199,7 @@ static bool answers(const char *control_path)
     if (fd < 0)
         return errno != EAGAIN; /* not silent, but gone: the command itself will tell */
     command.head = WIRE_HEAD(WIRE_COMMAND);
-    bool silent = fdpass_send(fd, &command, sizeof command, -1, 0) == 0 &&
+    bool silent = fdpass_send(fd, &command, WIRE_COMMAND_MIN, -1, 0) == 0 &&
                   recv(fd, &byte, sizeof byte, 0) < 0 && errno == EAGAIN;
     close(fd);
     return !silent;
@@ -269,8 +269,10 @@ static int ask(const struct config_target *target, enum wire_command_code code)
         return NO_ANSWER;
     }
     command.head = WIRE_HEAD(WIRE_COMMAND);
+    if (code == WIRE_COMMAND_LINE)
+        config_format_line(target, command.line, sizeof command.line);
     int exit_code = NO_ANSWER;
-    if (fdpass_send(fd, &command, sizeof command, -1, 0) == 0)
+    if (fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0)
         exit_code = receive_answer(fd, code, path);
     else
         log_error("cannot ask the broker at %s: %s; see whether it runs", path, strerror(errno));

@@ -24,15 +24,15 @@
 #define RESPAWN_MAX_MS 30000
 #define RESPAWN_SERVED_MAX_MS 400 /* after a crash of a worker that had been of use */
 #define PROVEN_MS 30000           /* ready for this long: earlier failures are forgotten */
-#define FAILURES_TO_GIVE_UP 3
 
 static bool told_ready;
+static void (*tell_leave)(const struct worker *worker);
 
 /* --- readiness --- */
 
 static bool all_ready(void)
 {
-    return slot_count_ready() == broker.config.workers;
+    return slot_count_ready() == runtime.workers;
 }
 
 static void write_ready_fd(void)
@@ -72,9 +72,9 @@ static void tell_ready(void)
 
     told_ready = true;
     list_addresses(addresses, sizeof addresses);
-    if (broker.config.workers > 0)
-        log_info("%u of %u workers are ready%s; the control socket is %s", broker.config.workers,
-                 broker.config.workers, addresses, broker.control_path);
+    if (runtime.workers > 0)
+        log_info("%u of %u workers are ready%s; the control socket is %s", runtime.workers,
+                 runtime.workers, addresses, broker.control_path);
     else
         log_info("ready for servers that join by SSHIM_BROKER=%s", broker.control_path);
     write_ready_fd();
@@ -122,8 +122,9 @@ static void on_time_over(struct worker *worker, const char *private_address)
     slot_mark_ready(slot, worker);
 }
 
-void fleet_set_up(void)
+void fleet_set_up(void (*on_leave)(const struct worker *worker))
 {
+    tell_leave = on_leave;
     slot_init(on_ready);
     start_init(&(struct start_events){on_unfit, on_time_over});
 }
@@ -178,7 +179,7 @@ static void report_end(struct slot *slot, const char *how)
 {
     if (slot->reported)
         return;
-    slot->reported = slot->failures >= FAILURES_TO_GIVE_UP;
+    slot->reported = slot->failures >= FLEET_FAILURES_MAX;
     if (slot->reported)
         log_error("worker %u keeps ending: it %s; it is started again at growing intervals, "
                   "further ends are not "
@@ -193,8 +194,8 @@ static bool has_failed(void)
 {
     if (slot_was_ever_ready())
         return false;
-    for (unsigned i = 0; i < broker.config.workers; i++)
-        if (i >= slot_count() || slot_at(i)->failures < FAILURES_TO_GIVE_UP)
+    for (unsigned i = 0; i < runtime.workers; i++)
+        if (i >= slot_count() || slot_at(i)->failures < FLEET_FAILURES_MAX)
             return false;
     return true;
 }
@@ -304,6 +305,8 @@ static void take_leave(struct worker *worker, struct worker *last)
     last->accepted = worker_accepted(worker);
     LIST_INIT(&last->channels);
     restart_on_old_end(worker);
+    if (tell_leave)
+        tell_leave(worker);
     if (slot->worker == worker)
         slot->worker = NULL;
     if (slot->successor == worker)
@@ -316,7 +319,7 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
     struct slot *slot = slot_at(worker->slot);
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
     bool was_current =
-        slot->worker == worker && !worker->joined && slot->id < broker.config.workers;
+        slot->worker == worker && !worker->joined && slot->id < runtime.workers;
     bool was_successor = slot->successor == worker;
     struct worker last;
     char how[96];
@@ -348,12 +351,12 @@ void fleet_fill(struct slot *slot)
 int fleet_init(void)
 {
     srandom((unsigned)getpid());
-    for (unsigned i = 0; i < broker.config.workers; i++)
+    for (unsigned i = 0; i < runtime.workers; i++)
         if (!slot_add())
             return -1;
-    for (unsigned i = 0; i < broker.config.workers; i++)
+    for (unsigned i = 0; i < runtime.workers; i++)
         fleet_fill(slot_at(i));
-    if (broker.config.workers == 0)
+    if (runtime.workers == 0)
         tell_ready();
     return 0;
 }

@@ -15,14 +15,18 @@
 /* Starts all copies. 0, or -1 with errno ENOMEM. */
 int fleet_init(void);
 
-/* Before anything is started: makes fleet.c hear of what slot.c and start.c see. */
-void fleet_set_up(void);
+/* Before anything is started: makes fleet.c hear of what slot.c and start.c see. on_leave is called
+ * when a worker has ended and is about to leave its slot. */
+void fleet_set_up(void (*on_leave)(const struct worker *worker));
 
 /* A worker listens on something now. */
 void fleet_on_listen(struct worker *worker);
 
 /* The process of a worker has ended, as waitid(2) tells; frees the worker. */
 void fleet_on_end(struct worker *worker, const siginfo_t *info);
+
+/* Failures in a row after which a slot is taken to be broken: what fills it is told no more. */
+#define FLEET_FAILURES_MAX 3
 
 /* Starts a worker in it; when that fails, tries again later. */
 void fleet_fill(struct slot *slot);

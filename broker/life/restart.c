@@ -139,7 +139,7 @@ static unsigned count_replaced(void)
 {
     unsigned done = 0;
 
-    for (unsigned i = 0; i < broker.config.workers; i++) {
+    for (unsigned i = 0; i < runtime.workers; i++) {
         const struct worker *worker = slot_at(i)->worker;
         done += worker && is_new(worker) && worker->state == WORKER_READY;
     }
@@ -167,10 +167,10 @@ static int describe(char *text, size_t size)
         used =
             snprintf(text, size,
                      "restart aborted: %s; %u of %u workers were replaced, the others serve on\n",
-                     restart.reason, done, broker.config.workers);
+                     restart.reason, done, runtime.workers);
     else
         used =
-            snprintf(text, size, "%u of %u workers were replaced\n", done, broker.config.workers);
+            snprintf(text, size, "%u of %u workers were replaced\n", done, runtime.workers);
     if (joined > 0 && used > 0 && (size_t)used < size)
         snprintf(text + used, size - (size_t)used,
                  "%u servers that joined were left out: start them anew where they were started\n",
@@ -221,7 +221,7 @@ static void keep(struct slot *slot, struct worker *successor)
 /* Those that are on their way go again; where a slot has nobody else they are to serve. */
 static void give_up_successors(void)
 {
-    for (unsigned i = 0; i < broker.config.workers; i++) {
+    for (unsigned i = 0; i < runtime.workers; i++) {
         struct slot *slot = slot_at(i);
         struct worker *successor = slot->successor;
         slot->successor = NULL;
@@ -308,15 +308,15 @@ static void step(void)
 {
     unsigned running = 0;
 
-    for (unsigned i = 0; restart.active && i < broker.config.workers; i++)
+    for (unsigned i = 0; restart.active && i < runtime.workers; i++)
         if (slot_at(i)->successor)
             look_at(slot_at(i));
-    for (unsigned i = 0; restart.active && i < broker.config.workers; i++)
+    for (unsigned i = 0; restart.active && i < runtime.workers; i++)
         running += slot_at(i)->successor != NULL;
-    for (unsigned i = 0; restart.active && i < broker.config.workers; i++)
+    for (unsigned i = 0; restart.active && i < runtime.workers; i++)
         if (running < restart.parallel && needs_successor(slot_at(i)))
             running += start_successor(slot_at(i));
-    if (restart.active && running == 0 && count_replaced() == broker.config.workers)
+    if (restart.active && running == 0 && count_replaced() == runtime.workers)
         finish();
 }
 
@@ -360,7 +360,7 @@ bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)
         return false;
     restart.active = true;
     restart.parallel = parallel ? parallel : 1;
-    log_info("replacing %u workers, %u at a time", broker.config.workers, restart.parallel);
+    log_info("replacing %u workers, %u at a time", runtime.workers, restart.parallel);
     look_soon();
     return true;
 }

@@ -124,11 +124,26 @@ void slot_note_ever_ready(void)
     ever_ready = true;
 }
 
+void slot_set_wanted(unsigned number)
+{
+    runtime.workers = number;
+    journal_touch();
+}
+
 unsigned slot_count_ready(void)
 {
     unsigned ready = 0;
 
-    for (unsigned i = 0; i < broker.config.workers && i < count; i++)
+    for (unsigned i = 0; i < runtime.workers && i < count; i++)
         ready += slots[i]->worker && slots[i]->worker->state == WORKER_READY;
     return ready;
+}
+
+unsigned slot_count_filled(void)
+{
+    unsigned filled = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        filled += slots[i]->worker != NULL;
+    return filled;
 }

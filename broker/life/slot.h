@@ -49,7 +49,13 @@ void slot_mark_ready(struct slot *slot, struct worker *worker);
 bool slot_was_ever_ready(void);
 void slot_note_ever_ready(void);
 
-/* How many slots of those of --workers have a ready worker. */
+/* How many slots are to be filled from now on: those below this number. */
+void slot_set_wanted(unsigned number);
+
+/* How many slots of those that are to be filled have a ready worker. */
 unsigned slot_count_ready(void);
+
+/* How many slots have a worker, those of servers that joined included. */
+unsigned slot_count_filled(void);
 
 #endif

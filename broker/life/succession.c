@@ -51,7 +51,7 @@ static const struct worker *find_model(const struct slot *slot)
 
     if (old && old->state == WORKER_READY && listens_at_all(old))
         return old;
-    for (unsigned i = 0; i < broker.config.workers && i < slot_count(); i++) {
+    for (unsigned i = 0; i < runtime.workers && i < slot_count(); i++) {
         const struct worker *other = slot_at(i)->worker;
         if (other && other->state == WORKER_READY && listens_at_all(other))
             return other;

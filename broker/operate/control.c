@@ -1,6 +1,7 @@
 /* control.c - see control.h. */
 #include "broker/operate/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,9 @@
 #include "broker/operate/status.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/upgrade.h"
+#include "broker/operate/steer/scale.h"
+
+#define WORDS_MAX 16 /* in one command */
 
 static bool send_status(struct session *session, char *(*render)(size_t *len))
 {
@@ -23,40 +27,147 @@ static bool send_status(struct session *session, char *(*render)(size_t *len))
     return true; /* session_send_text closes it */
 }
 
-static bool refuse(struct session *session, const char *reason)
+static void refuse(struct session *session, const char *reason)
 {
-    char *text = strdup(reason);
+    session_answer(session, 1, "%s\n", reason);
+}
 
-    if (!text)
+/* --- the commands: each has answered, or the session belongs to what it has begun. False: the
+ * session is over, without an answer --- */
+
+static bool on_status(struct session *session, const struct config_target *asked)
+{
+    return send_status(session, asked->json ? status_render_json : status_render_table);
+}
+
+static bool on_stop(struct session *session, const struct config_target *asked)
+{
+    (void)asked;
+    session->waits_for_end = true;
+    loop_stop_timer(&session->deadline);
+    if (!stop_is_under_way())
+        stop_begin(EXIT_STOPPED);
+    return true;
+}
+
+static bool on_restart(struct session *session, const struct config_target *asked)
+{
+    if (!restart_begin(asked->parallel, asked->no_wait, session))
+        refuse(session, "a restart is under way already, or the broker stops");
+    return true;
+}
+
+static bool on_scale(struct session *session, const struct config_target *asked)
+{
+    scale_begin(asked->operands[0], asked->no_wait, session);
+    return true;
+}
+
+static bool on_upgrade(struct session *session, const struct config_target *asked)
+{
+    (void)asked;
+    if (!upgrade_begin(session))
+        refuse(session, "an upgrade is under way already, or the broker stops");
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*handle)(struct session *session, const struct config_target *asked);
+    bool changes; /* something: it is logged who asked */
+} commands[] = {
+    {"status", on_status, false},  {"stop", on_stop, true},   {"restart", on_restart, true},
+    {"upgrade", on_upgrade, true}, {"scale", on_scale, true},
+};
+
+static void note_change(const struct session *session, const char *line)
+{
+    log_info("'%s', asked for by pid %d of uid %u", line, (int)session->peer.pid,
+             (unsigned)session->peer.uid);
+}
+
+/* Ends each word by a zero. */
+static int split(char *line, char **words)
+{
+    int count = 0;
+
+    for (char *rest, *word = strtok_r(line, " \t\r\n", &rest); word && count < WORDS_MAX;
+         word = strtok_r(NULL, " \t\r\n", &rest))
+        words[count++] = word;
+    words[count] = NULL;
+    return count;
+}
+
+/* As an older client says it: 0 is one at a time. */
+static unsigned parallel(uint32_t number)
+{
+    return number == 0 ? 1 : number <= CONFIG_WORKERS_MAX ? number : CONFIG_WORKERS_MAX;
+}
+
+/* What is not printable is not put into the log. */
+static bool is_text(const char *line)
+{
+    for (; *line; line++)
+        if ((unsigned char)*line < ' ' || *line == 127)
+            return false;
+    return true;
+}
+
+static bool handle_words(struct session *session, int count, char **words, const char *line)
+{
+    struct config_target asked;
+    struct option_fault fault;
+
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(words[0], commands[i].name) != 0)
+            continue;
+        if (config_read_target(&asked, count, words, &fault) != OPTION_END_WELL) {
+            session_answer(session, EXIT_USAGE, "%s\n", fault.text);
+            return true;
+        }
+        if (commands[i].changes)
+            note_change(session, line);
+        return commands[i].handle(session, &asked);
+    }
+    session_answer(session, EXIT_USAGE, "unknown command '%s'; see sshim --help\n", words[0]);
+    return true;
+}
+
+static bool handle_line(struct session *session, const char *line)
+{
+    char copy[WIRE_LINE_MAX];
+    char *words[WORDS_MAX + 1];
+
+    snprintf(copy, sizeof copy, "%s", line);
+    if (!is_text(copy))
         return false;
-    session_send_text(session, text, strlen(text), 1);
+    int count = split(copy, words);
+    if (count > 0)
+        return handle_words(session, count, words, line);
+    session_answer(session, EXIT_USAGE, "there is no command in that line; see sshim --help\n");
     return true;
 }
 
 bool control_handle(struct session *session, const struct wire_command *command)
 {
+    char line[WIRE_LINE_MAX] = "";
+
     if (session->peer.uid != 0 && session->peer.uid != broker.uid)
         return false;
     switch ((enum wire_command_code)command->code) {
-    case WIRE_COMMAND_STATUS: return send_status(session, status_render_table);
-    case WIRE_COMMAND_STATUS_JSON: return send_status(session, status_render_json);
-    case WIRE_COMMAND_STOP:
-        log_debug("pid %d asks to stop", (int)session->peer.pid);
-        session->waits_for_end = true;
-        loop_stop_timer(&session->deadline);
-        if (!stop_is_under_way())
-            stop_begin(EXIT_STOPPED);
-        return true;
+    case WIRE_COMMAND_STATUS: return handle_line(session, "status");
+    case WIRE_COMMAND_STATUS_JSON: return handle_line(session, "status --json");
+    case WIRE_COMMAND_STOP: return handle_line(session, "stop");
     case WIRE_COMMAND_RESTART:
-        if (restart_begin(command->argument & ~WIRE_RESTART_NO_WAIT,
-                          command->argument & WIRE_RESTART_NO_WAIT, session))
-            return true;
-        return refuse(session, "a restart is under way already, or the broker stops\n");
+        snprintf(line, sizeof line, "restart --parallel=%u%s",
+                 parallel(command->argument & ~WIRE_RESTART_NO_WAIT),
+                 command->argument & WIRE_RESTART_NO_WAIT ? " --no-wait" : "");
+        return handle_line(session, line);
     case WIRE_COMMAND_TAKEOVER: return takeover_give(session);
-    case WIRE_COMMAND_UPGRADE:
-        if (upgrade_begin(session))
-            return true;
-        return refuse(session, "an upgrade is under way already, or the broker stops\n");
+    case WIRE_COMMAND_UPGRADE: return handle_line(session, "upgrade");
+    case WIRE_COMMAND_LINE:
+        memcpy(line, command->line, sizeof line - 1);
+        return handle_line(session, line);
     }
     return false; /* no such command */
 }

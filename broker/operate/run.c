@@ -32,6 +32,7 @@
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
 #include "broker/pool/session.h"
+#include "broker/operate/steer/scale.h"
 #include "broker/share/adopt.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
@@ -117,7 +118,7 @@ static void resume(void)
         log_info("ending the workers %s", resume_describe());
         stop_begin(EXIT_STOPPED);
     } else {
-        log_info("going on with %u workers %s", slot_count(), resume_describe());
+        log_info("going on with %u workers %s", slot_count_filled(), resume_describe());
         adopt_finish();
     }
     children_on_signal(); /* those that ended meanwhile */
@@ -190,7 +191,7 @@ static void connect_layers(void)
     children_init(upgrade_on_child_end);
     listener_init(dispatch_init, dispatch_finish);
     session_init(request_handle);
-    fleet_set_up();
+    fleet_set_up(scale_on_leave);
     keeper_init(resume_rescue);
 }
 
@@ -198,6 +199,7 @@ static void connect_layers(void)
 static enum proceed set_up(bool resumes, int *exit_code)
 {
     runtime.handoff = broker.config.handoff;
+    runtime.workers = broker.config.workers;
     *exit_code = EXIT_USAGE;
     if (!take_ready_fd(resumes))
         return DONE;

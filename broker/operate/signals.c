@@ -16,6 +16,7 @@
 #include "broker/life/spawn.h"
 #include "broker/life/stop.h"
 #include "broker/operate/upgrade.h"
+#include "broker/operate/steer/scale.h"
 
 static const int watched[] = {SIGCHLD, SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
                               SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
@@ -70,12 +71,8 @@ static void handle(const struct signalfd_siginfo *info)
         log_info("USR1 ignored: there is no log file to reopen, messages go to stderr");
         break;
     case SIGUSR2: upgrade_begin(NULL); break;
-    case SIGTTIN:
-    case SIGTTOU:
-        log_info(
-            "%s ignored: the number of workers is that of -w; to change it, stop and run again",
-            info->ssi_signo == SIGTTIN ? "TTIN" : "TTOU");
-        break;
+    case SIGTTIN: scale_begin("+1", false, NULL); break;
+    case SIGTTOU: scale_begin("-1", false, NULL); break;
     default: break;
     }
 }

@@ -64,7 +64,7 @@ static struct worker_view view_slot(const struct slot *slot)
 /* A slot beyond those of -w that nobody fills any more is no news. */
 static bool is_shown(unsigned id)
 {
-    return id < broker.config.workers || slot_at(id)->worker;
+    return id < runtime.workers || slot_at(id)->worker;
 }
 
 /* One view for each slot, then one for each worker that is not the slot's own: old ones that drain,
@@ -121,7 +121,7 @@ static const int exit_codes[] = {
 /* A worker that is missing is about to come, unless its slot has failed before. */
 static bool has_failed_slot(void)
 {
-    for (unsigned i = 0; i < broker.config.workers && i < slot_count(); i++) {
+    for (unsigned i = 0; i < runtime.workers && i < slot_count(); i++) {
         const struct slot *slot = slot_at(i);
         bool is_ready = slot->worker && slot->worker->state == WORKER_READY;
         if (!is_ready && slot->failures > 0)
@@ -138,7 +138,7 @@ static enum status_state pool_state(void)
         return STATUS_STOPPING;
     if (restart_is_under_way())
         return STATUS_RESTARTING;
-    if (ready == broker.config.workers)
+    if (ready == runtime.workers)
         return STATUS_READY;
     if (!has_failed_slot())
         return STATUS_STARTING;
@@ -165,7 +165,7 @@ char *status_render_table(size_t *len)
     if (!out)
         return NULL;
     fprintf(out, "%s (pid %d) is %s: %u of %u workers are ready\n\n", broker.name, (int)getpid(),
-            state_names[pool_state()], slot_count_ready(), broker.config.workers);
+            state_names[pool_state()], slot_count_ready(), runtime.workers);
     fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s %6s\n", "LISTENER", "BACKLOG", "QUEUED",
             "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
     TAILQ_FOREACH(listener, &listeners, all) {
@@ -235,7 +235,7 @@ char *status_render_json(size_t *len)
     fputs("{\"name\":", out);
     print_json_string(out, broker.name);
     fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"workers\":[",
-            (int)getpid(), state_names[pool_state()], slot_count_ready(), broker.config.workers);
+            (int)getpid(), state_names[pool_state()], slot_count_ready(), runtime.workers);
     json_comma = "";
     each_worker(print_json_worker, out);
     fputs("],\"listeners\":[", out);

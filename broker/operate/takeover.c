@@ -95,7 +95,7 @@ static bool ask(int socket_fd)
 {
     struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND), .code = WIRE_COMMAND_TAKEOVER};
 
-    return fdpass_send(socket_fd, &command, sizeof command, -1, 0) == 0;
+    return fdpass_send(socket_fd, &command, WIRE_COMMAND_MIN, -1, 0) == 0;
 }
 
 /* The journal, the others, the result. Whether all of it came; what came is in *journal and mapped.

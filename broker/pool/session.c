@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -136,6 +138,21 @@ void session_send_text(struct session *session, char *text, size_t len, int exit
         session_close(session);
 }
 
+void session_answer(struct session *session, int exit_code, const char *format, ...)
+{
+    va_list arguments;
+    char *text = NULL;
+
+    va_start(arguments, format);
+    int len = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    session->on_close = NULL;
+    if (len < 0)
+        session_close(session);
+    else
+        session_send_text(session, text, (size_t)len, exit_code);
+}
+
 /*
  * Whether the next message proves who sent it. It is looked at and not received: a descriptor that
  * it brings would be ours to close, see closer.h. *is_there: there is a message, or the end. One
@@ -162,7 +179,8 @@ static void on_session_ready(struct loop_fd *watch, uint32_t events)
     struct session *session = loop_container(watch, struct session, watch);
     union {
         struct wire_head head;
-        char bytes[sizeof(struct wire_claim)];
+        struct wire_claim claim;
+        struct wire_command command;
     } message = {0}; /* what the peer leaves out is 0 */
     int fd;
     int truncated;

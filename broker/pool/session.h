@@ -73,6 +73,10 @@ bool session_send(struct session *session, const void *message, size_t len_bytes
 /* Sends text (takes, malloc) and then the result; never blocks, goes on as the peer reads. */
 void session_send_text(struct session *session, char *text, size_t len, int exit_code);
 
+/* The same with a short text. Whoever waited for its end (on_close) is told no more. */
+__attribute__((format(printf, 3, 4))) void session_answer(struct session *session, int exit_code,
+                                                          const char *format, ...);
+
 void session_close(struct session *session);
 
 /* How many links have a reservation of this slot, or are parked for it. */

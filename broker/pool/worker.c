@@ -55,6 +55,12 @@ void worker_set_state(struct worker *worker, enum worker_state state)
     journal_touch();
 }
 
+void worker_set_slot(struct worker *worker, unsigned slot)
+{
+    worker->slot = slot;
+    journal_touch();
+}
+
 void worker_set_pid(struct worker *worker, pid_t pid)
 {
     worker->pid = pid;

@@ -75,6 +75,7 @@ struct worker *worker_create(unsigned slot);
 
 /* What a crash of the broker must not forget of a worker is changed by these alone. */
 void worker_set_state(struct worker *worker, enum worker_state state);
+void worker_set_slot(struct worker *worker, unsigned slot); /* of one that joined */
 void worker_set_pid(struct worker *worker, pid_t pid);
 void worker_set_stopped(struct worker *worker, bool stopped);
 void worker_set_ready(struct worker *worker);

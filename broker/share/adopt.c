@@ -28,7 +28,7 @@ static void on_pidfd_ready(struct loop_fd *watch, uint32_t events)
 
 static struct slot *free_slot(void)
 {
-    for (unsigned i = broker.config.workers; i < slot_count(); i++)
+    for (unsigned i = runtime.workers; i < slot_count(); i++)
         if (!slot_at(i)->worker)
             return slot_at(i);
     return slot_count() < CONFIG_WORKERS_MAX ? slot_add() : NULL;
@@ -87,14 +87,14 @@ bool adopt_worker(struct worker *worker)
 
 void adopt_finish(void)
 {
-    for (unsigned i = 0; i < broker.config.workers; i++) {
+    for (unsigned i = 0; i < runtime.workers; i++) {
         adopt_slot(i, i < slot_count() ? slot_at(i)->restarts : 0,
                    i < slot_count() ? slot_at(i)->failures : 0,
                    i < slot_count() ? slot_at(i)->accepted : 0);
         if (!slot_at(i)->worker && !slot_at(i)->successor && !loop_timer_runs(&slot_at(i)->respawn))
             fleet_fill(slot_at(i));
     }
-    for (unsigned i = broker.config.workers; i < slot_count(); i++)
+    for (unsigned i = runtime.workers; i < slot_count(); i++)
         if (slot_at(i)->worker && !slot_at(i)->worker->joined)
             drain_begin(slot_at(i)->worker);
     fleet_resume_readiness();

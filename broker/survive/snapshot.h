@@ -23,7 +23,7 @@ struct state_head {
     uint32_t stopping;
     uint32_t generation; /* of workers, see slot.h */
     uint32_t restart_parallel, restart_again;
-    uint32_t reserved;
+    uint16_t scaled_to, scaled_from; /* workers wanted, and --workers; 0: as --workers says */
 };
 static_assert(sizeof(struct state_head) == 48, SNAPSHOT_SIZE);
 

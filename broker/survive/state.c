@@ -136,6 +136,11 @@ static void put_slots(struct writer *writer, uint32_t *count)
     }
 }
 
+static bool is_scaled(void)
+{
+    return runtime.workers != broker.config.workers;
+}
+
 void state_save(void)
 {
     struct state_head head = {
@@ -145,6 +150,8 @@ void state_save(void)
         .generation = slot_generation(),
         .restart_parallel = restart_record().parallel,
         .restart_again = restart_record().again,
+        .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
+        .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
     };
     size_t size;
 
@@ -335,6 +342,15 @@ static void settle_handoff(const struct state_head *head)
     runtime.handoff = head->direct ? HANDOFF_DIRECT : HANDOFF_AUTO;
 }
 
+/* What the operator has chosen by `sshim scale` holds until another --workers is given. */
+static void settle_number(const struct state_head *head)
+{
+    if (head->scaled_to == 0 || head->scaled_to > CONFIG_WORKERS_MAX ||
+        head->scaled_from != broker.config.workers)
+        return;
+    slot_set_wanted(head->scaled_to);
+}
+
 bool state_was_stopping(void)
 {
     struct snapshot snapshot;
@@ -356,6 +372,7 @@ int state_load(state_fd_map *map)
     if (!loaded_workers || !loaded_listeners)
         abort();
     settle_handoff(head);
+    settle_number(head);
     slot_set_generation(head->generation);
     for (uint32_t i = 0; i < head->slots; i++)
         adopt_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,

@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
              config.private.count <= CONFIG_PATTERNS_MAX);
         MUST(config.recall_ms >= 1 && config.recall_ms <= 10000 && config.backlog >= 0);
     }
-    if (config_parse_target(&target, "status", argc, argv, &exit_code) == DONE)
+    argv[0] = (char *)(len % 2 ? "status" : "scale");
+    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
         MUST(exit_code == EXIT_STOPPED || exit_code == EXIT_USAGE);
     free(text);
     return 0;

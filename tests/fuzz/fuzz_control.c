@@ -159,6 +159,7 @@ static void begin(void)
     broker.uid = geteuid();
     strcpy(broker.name, "fuzz");
     broker.config.workers = 2;
+    runtime.workers = 2;
     broker.config.private.at[0] = "all"; /* nothing that is claimed is bound */
     broker.config.private.count = 1;
     MUST(loop_init() == 0 && journal_init() == 0);

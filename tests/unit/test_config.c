@@ -161,10 +161,30 @@ static void targets(void)
     char *good[] = {(char *)"status", (char *)"--json", (char *)"--name", (char *)"web", NULL};
     char *bad[] = {(char *)"status", (char *)"web", NULL};
 
-    CHECK(config_parse_target(&target, "status", 4, good, &exit_code) == GO_ON);
+    CHECK(config_parse_target(&target, 4, good, &exit_code) == GO_ON);
     CHECK(target.json && strcmp(target.name, "web") == 0 && !target.control);
-    CHECK(config_parse_target(&target, "status", 2, bad, &exit_code) == DONE);
+    CHECK(config_parse_target(&target, 2, bad, &exit_code) == DONE);
     CHECK(exit_code == EXIT_USAGE);
+}
+
+/* Operands and options in any order; a negative number is no option. */
+static void lines(void)
+{
+    struct config_target target;
+    struct option_fault fault;
+    char text[64];
+    char *down[] = {(char *)"scale", (char *)"--no-wait", (char *)"-2", (char *)"--name=web", NULL};
+    char *twice[] = {(char *)"scale", (char *)"3", (char *)"-4", NULL};
+    char *none[] = {(char *)"scale", NULL};
+
+    CHECK(config_read_target(&target, 4, down, &fault) == OPTION_END_WELL);
+    CHECK(target.no_wait && strcmp(target.name, "web") == 0 && target.operand_count == 1);
+    config_format_line(&target, text, sizeof text);
+    CHECK(strcmp(text, "scale -2 --no-wait") == 0);
+    CHECK(config_read_target(&target, 3, twice, &fault) == OPTION_END_FAULT);
+    CHECK(strstr(fault.text, "'3'"));
+    CHECK(config_read_target(&target, 1, none, &fault) == OPTION_END_FAULT);
+    CHECK(strstr(fault.text, "needs a number"));
 }
 
 int main(void)
@@ -182,5 +202,6 @@ int main(void)
     unit_run("arguments: unknown options", unknown_options);
     unit_run("arguments: -q and -v", verbosity);
     unit_run("arguments: those of status and stop", targets);
+    unit_run("arguments: those of scale, and as a line", lines);
     return unit_end();
 }

@@ -1,0 +1,42 @@
+/*
+ * await.h - an operator's command that is answered when it is done: who waits, and a look every
+ * 20 ms at whether it is. What is looked at belongs to the command.
+ */
+#ifndef SSHIM_BROKER_OPERATE_STEER_AWAIT_H
+#define SSHIM_BROKER_OPERATE_STEER_AWAIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "broker/pool/session.h"
+
+struct await {
+    struct session *session; /* NULL: is gone, or nobody asked but a signal */
+    bool no_wait;            /* is answered at the first look */
+    int64_t begun_ms;
+    char text[320]; /* the answer, a line or more */
+    int exit_code;
+    /* Whether it is over; text and exit_code are the answer then. */
+    bool (*is_over)(struct await *await);
+    /* For is_over. */
+    unsigned from, to;
+    uint64_t cut;
+    TAILQ_ENTRY(await) all;
+};
+
+TAILQ_HEAD(await_queue, await);
+extern struct await_queue awaits;
+
+/*
+ * Answers session (borrowed until then; NULL: only the log is told) as soon as like->is_over() says
+ * so; copies *like. Logs the answer. False with errno ENOMEM: nobody waits.
+ */
+bool await_begin(const struct await *like);
+
+/* The end of the waiting: this answer. For is_over. */
+__attribute__((format(printf, 3, 4))) bool await_end(struct await *await, int exit_code,
+                                                     const char *format, ...);
+
+#endif
