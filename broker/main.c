@@ -6,6 +6,7 @@
 #include "broker/base/log.h"
 #include "broker/cli/client.h"
 #include "broker/diagnose/check.h"
+#include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
 
 #define SSHIM_VERSION "0.1.0"
@@ -81,7 +82,8 @@ static const struct {
 #define X(name, arguments, summary) {#name, command_##name},
     CONFIG_COMMANDS(X)
 #undef X
-        {"--help", command_help},
+        {REHEARSAL_COMMAND, run_rehearsal}, /* for an older version of ourselves */
+    {"--help", command_help},
     {"-h", command_help},
     {"--version", command_version},
 };

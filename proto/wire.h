@@ -196,7 +196,8 @@ enum wire_command_code {
 struct wire_command {
     struct wire_head head;
     uint32_t code;     /* enum wire_command_code */
-    uint32_t argument; /* restart: how many at a time, and WIRE_RESTART_NO_WAIT */
+    uint32_t argument; /* restart: how many at a time, and WIRE_RESTART_NO_WAIT; take over: the
+                          newest format of snapshots that the new broker reads */
     char line[WIRE_LINE_MAX]; /* LINE: words between spaces; sent as far as it is needed */
 };
 #define WIRE_COMMAND_MIN offsetof(struct wire_command, line)

@@ -12,18 +12,22 @@
 #define COUNTS_MAX 256
 #define CLOSING_MAX 256
 #define HALF_SIZE ((size_t)16 << 20) /* sparse: only what a snapshot fills becomes memory */
+#define FORMAT_SHIFT 48
 
 struct journal {
     uint32_t magic;
     _Atomic uint32_t clean;
     _Atomic int in_hand_fd;
     struct journal_in_hand in_hand;
-    _Atomic uint64_t snapshot; /* length << 1 | half; 0: none */
+    _Atomic uint64_t snapshot; /* format << 48 | length << 1 | half; 0: none */
     uint8_t counts_used[COUNTS_MAX];
     struct journal_counts counts[COUNTS_MAX];
     /* Behind what was there at first: an older journal has zeros there. */
     _Atomic uint64_t turn;
     _Atomic int closing[CLOSING_MAX]; /* fd + 1; 0: a free place */
+    _Atomic int keeper;
+    _Atomic int old_program; /* fd + 1; 0: no upgrade is under way */
+    _Atomic int asker;       /* fd + 1; 0: none */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -35,9 +39,9 @@ static int memory_fd = -1;
 static bool touched;
 
 /* NULL with the errno of mmap(2). */
-static struct journal *map(int fd)
+static struct journal *map(int fd, int protection)
 {
-    void *memory = mmap(NULL, JOURNAL_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *memory = mmap(NULL, JOURNAL_SIZE, protection, MAP_SHARED, fd, 0);
 
     return memory == MAP_FAILED ? NULL : memory;
 }
@@ -48,7 +52,7 @@ int journal_init(void)
 
     if (fd < 0)
         return -1;
-    if (ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 || !(journal = map(fd))) {
+    if (ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 || !(journal = map(fd, PROT_READ | PROT_WRITE))) {
         close(fd);
         return -1;
     }
@@ -58,21 +62,36 @@ int journal_init(void)
     return 0;
 }
 
-int journal_adopt(int fd)
+/* That of another broker. NULL with errno, EPROTO for one of another version. */
+static struct journal *map_other(int fd, int protection)
 {
     struct journal *other;
 
     if (lseek(fd, 0, SEEK_END) != (off_t)JOURNAL_SIZE) {
         errno = EPROTO;
-        return -1;
+        return NULL;
     }
-    if (!(other = map(fd)))
+    if (!(other = map(fd, protection)))
+        return NULL;
+    if (other->magic == JOURNAL_MAGIC)
+        return other;
+    munmap(other, JOURNAL_SIZE);
+    errno = EPROTO;
+    return NULL;
+}
+
+int journal_look(int fd)
+{
+    journal = map_other(fd, PROT_READ);
+    return journal ? 0 : -1;
+}
+
+int journal_adopt(int fd)
+{
+    struct journal *other = map_other(fd, PROT_READ | PROT_WRITE);
+
+    if (!other)
         return -1;
-    if (other->magic != JOURNAL_MAGIC) {
-        munmap(other, JOURNAL_SIZE);
-        errno = EPROTO;
-        return -1;
-    }
     if (journal)
         munmap(journal, JOURNAL_SIZE);
     if (memory_fd >= 0)
@@ -154,17 +173,18 @@ void *journal_snapshot_room(size_t *size)
     return half(!(atomic_load(&journal->snapshot) & 1));
 }
 
-void journal_publish_snapshot(size_t len)
+void journal_publish_snapshot(size_t len, uint16_t format)
 {
     uint64_t other = !(atomic_load(&journal->snapshot) & 1);
-    atomic_store(&journal->snapshot, (uint64_t)len << 1 | other);
+    atomic_store(&journal->snapshot, (uint64_t)format << FORMAT_SHIFT | (uint64_t)len << 1 | other);
 }
 
-const void *journal_snapshot(size_t *len)
+const void *journal_snapshot(size_t *len, uint16_t *format)
 {
     uint64_t valid = atomic_load(&journal->snapshot);
 
-    *len = (size_t)(valid >> 1);
+    *format = (uint16_t)(valid >> FORMAT_SHIFT);
+    *len = (size_t)((valid & ((UINT64_C(1) << FORMAT_SHIFT) - 1)) >> 1);
     return *len && *len <= HALF_SIZE ? half(valid & 1) : NULL;
 }
 
@@ -204,6 +224,34 @@ bool journal_is_closing(int fd)
         if (atomic_load(&journal->closing[i]) == fd + 1)
             return true;
     return false;
+}
+
+void journal_set_keeper(pid_t pid)
+{
+    atomic_store(&journal->keeper, pid);
+}
+
+pid_t journal_keeper(void)
+{
+    return atomic_load(&journal->keeper);
+}
+
+void journal_begin_upgrade(const struct journal_upgrade *upgrade)
+{
+    atomic_store(&journal->asker, upgrade->asker_fd + 1);
+    atomic_store(&journal->old_program, upgrade->old_program_fd + 1);
+}
+
+bool journal_find_upgrade(struct journal_upgrade *upgrade)
+{
+    upgrade->old_program_fd = atomic_load(&journal->old_program) - 1;
+    upgrade->asker_fd = atomic_load(&journal->asker) - 1;
+    return upgrade->old_program_fd >= 0;
+}
+
+void journal_end_upgrade(void)
+{
+    atomic_store(&journal->old_program, 0);
 }
 
 void journal_mark_clean(void)

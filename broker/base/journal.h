@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Connections of one listener, by fate. */
 struct journal_counts {
@@ -38,6 +39,9 @@ int journal_init(void);
  * EPROTO. */
 int journal_adopt(int fd);
 
+/* Maps the memory of another broker, borrowing fd, only to read the snapshot. The same errors. */
+int journal_look(int fd);
+
 /* The memory's fd, to pass it on (keeps). */
 int journal_fd(void);
 
@@ -56,11 +60,13 @@ void journal_touch(void);
 /* Whether that was said since the last call. */
 bool journal_take_touch(void);
 
-/* Room for the next snapshot; publish makes it the valid one. NULL and 0 bytes: there is none yet.
+/*
+ * Room for the next snapshot; publish makes it the valid one. NULL and 0 bytes: there is none yet.
+ * format is that of its records (snapshot.h). It changes with the snapshot by one store.
  */
 void *journal_snapshot_room(size_t *size);
-void journal_publish_snapshot(size_t len);
-const void *journal_snapshot(size_t *len);
+void journal_publish_snapshot(size_t len, uint16_t format);
+const void *journal_snapshot(size_t *len, uint16_t *format);
 
 /* The turn of the loop, counted at its beginning and at its end: odd while the loop works. The
  * keeper looks whether it changes. */
@@ -74,6 +80,22 @@ uint64_t journal_turn(void);
 int journal_note_closing(int fd);
 int journal_take_closing(uint32_t place);
 bool journal_is_closing(int fd);
+
+/* The keeper that goes on when the broker dies: another one that sees the death ends. 0: any. */
+void journal_set_keeper(pid_t pid);
+pid_t journal_keeper(void);
+
+/*
+ * An upgrade, from exec of the new program until it serves. Meanwhile the old program can be
+ * executed again. The numbers are the same in the broker and in its keeper.
+ */
+struct journal_upgrade {
+    int old_program_fd; /* its file */
+    int asker_fd;       /* the connection of `sshim upgrade`; -1: none */
+};
+void journal_begin_upgrade(const struct journal_upgrade *upgrade);
+bool journal_find_upgrade(struct journal_upgrade *upgrade); /* whether one is under way */
+void journal_end_upgrade(void);
 
 /* The broker ends in order: nobody need take over. */
 void journal_mark_clean(void);

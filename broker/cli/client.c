@@ -205,6 +205,16 @@ static bool answers(const char *control_path)
     return !silent;
 }
 
+/* A broker of an older version says nothing when it executes another program. */
+static int judge_upgrade(const char *control_path)
+{
+    if (client_probe(control_path) == 1)
+        return EXIT_STOPPED;
+    log_error("the broker at %s ended during the upgrade; see its log, and start it anew",
+              control_path);
+    return NO_ANSWER;
+}
+
 /* Prints text until the result comes; the end of the connection is the result of stop. */
 static int receive_answer(int fd, enum wire_command_code code, const char *control_path)
 {
@@ -228,8 +238,10 @@ static int receive_answer(int fd, enum wire_command_code code, const char *contr
             return NO_ANSWER;
         }
         if (got <= 0) {
-            if (code == WIRE_COMMAND_STOP || code == WIRE_COMMAND_UPGRADE)
+            if (code == WIRE_COMMAND_STOP)
                 return EXIT_STOPPED;
+            if (code == WIRE_COMMAND_UPGRADE)
+                return judge_upgrade(control_path);
             log_error("the broker did not answer; it may belong to another user, see its log");
             return NO_ANSWER;
         }

@@ -119,6 +119,64 @@ bool runtime_paths_library(char *path, size_t size)
     return true;
 }
 
+/* Absolute, with its links. False: no such path. */
+static bool make_absolute(const char *folder, const char *name, char *path, size_t size)
+{
+    char here[PATH_MAX];
+
+    if (*folder == '/')
+        return snprintf(path, size, "%s/%s", folder, name) < (int)size;
+    return getcwd(here, sizeof here) &&
+           snprintf(path, size, "%s/%s/%s", here, folder, name) < (int)size;
+}
+
+static bool is_this_program(const char *path)
+{
+    struct stat own;
+    struct stat other;
+
+    return stat("/proc/self/exe", &own) == 0 && stat(path, &other) == 0 &&
+           own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
+/* As the shell found it. */
+static bool search_path(const char *name, char *path, size_t size)
+{
+    char folder[PATH_MAX];
+    const char *rest = getenv("PATH");
+
+    while (rest && *rest) {
+        size_t len = strcspn(rest, ":");
+        snprintf(folder, sizeof folder, "%.*s", (int)len, len ? rest : ".");
+        if (make_absolute(folder, name, path, size) && is_this_program(path))
+            return true;
+        rest += len + (rest[len] == ':');
+    }
+    return false;
+}
+
+/* " (deleted)" is what the kernel adds when another file is there now, see proc(5). */
+static void read_own_link(char *path, size_t size)
+{
+    static const char deleted[] = " (deleted)";
+    ssize_t len = readlink("/proc/self/exe", path, size - 1);
+
+    path[len > 0 ? len : 0] = '\0';
+    char *suffix = strstr(path, deleted);
+    if (suffix && suffix[sizeof deleted - 1] == '\0')
+        *suffix = '\0';
+}
+
+void runtime_paths_program(const char *called, char *path, size_t size)
+{
+    bool found = *called == '/'        ? snprintf(path, size, "%s", called) < (int)size
+                 : strchr(called, '/') ? make_absolute(".", called, path, size)
+                                       : search_path(called, path, size);
+
+    if (!found || !is_this_program(path))
+        read_own_link(path, size);
+}
+
 bool runtime_paths_musl_library(const char *library, char *path, size_t size)
 {
     const char *given = secure_getenv("SSHIM_LIB");

@@ -1,4 +1,5 @@
-/* runtime_paths.h - where things are: the control socket of an instance, the library. */
+/* runtime_paths.h - where things are: the control socket of an instance, the library, the program.
+ */
 #ifndef SSHIM_BROKER_CLI_PLACES_H
 #define SSHIM_BROKER_CLI_PLACES_H
 
@@ -24,6 +25,13 @@ bool runtime_paths_control(const char *control, const char *name, char *path, si
 /* libsshim.so: $SSHIM_LIB, beside the program, or in ../lib/sshim. False after one line when there
  * is none. */
 bool runtime_paths_library(char *path, size_t size);
+
+/*
+ * The path by which this program was called (argv[0]), absolute and with the links in it, so that
+ * it leads to another version as soon as a link does. Where it does not lead to this program, the
+ * program's own path.
+ */
+void runtime_paths_program(const char *called, char *path, size_t size);
 
 /* The build for programs of musl beside that library. False when there is none, or SSHIM_LIB has
  * chosen. */

@@ -45,8 +45,8 @@ static bool is_descendant(pid_t pid, const struct worker *worker)
 /* Forked children of the broker have mapped what it had then: the scoreboards of all. */
 bool descendants_is_known(pid_t pid)
 {
-    return pid == runtime.keeper_pid || closer_is_pid(pid) || path_is_removal(pid) ||
-           worker_find_by_pid(pid);
+    return pid == runtime.keeper_pid || pid == runtime.old_keeper_pid || closer_is_pid(pid) ||
+           path_is_removal(pid) || worker_find_by_pid(pid);
 }
 
 struct heir_search {

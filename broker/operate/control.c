@@ -163,7 +163,7 @@ bool control_handle(struct session *session, const struct wire_command *command)
                  parallel(command->argument & ~WIRE_RESTART_NO_WAIT),
                  command->argument & WIRE_RESTART_NO_WAIT ? " --no-wait" : "");
         return handle_line(session, line);
-    case WIRE_COMMAND_TAKEOVER: return takeover_give(session);
+    case WIRE_COMMAND_TAKEOVER: return takeover_give(session, command->argument);
     case WIRE_COMMAND_UPGRADE: return handle_line(session, "upgrade");
     case WIRE_COMMAND_LINE:
         memcpy(line, command->line, sizeof line - 1);

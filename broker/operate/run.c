@@ -23,6 +23,7 @@
 #include "broker/life/fleet.h"
 #include "broker/life/spawn.h"
 #include "broker/life/stop.h"
+#include "broker/operate/rehearsal.h"
 #include "broker/operate/rendezvous.h"
 #include "broker/operate/request.h"
 #include "broker/operate/signals.h"
@@ -105,7 +106,8 @@ static void resume(void)
         log_error("cannot go on from where the last broker was: %s; stop its workers by hand and "
                   "start anew",
                   strerror(errno));
-        journal_mark_clean(); /* another one could not either */
+        if (resume_cause() != RESUME_UPGRADE)
+            journal_mark_clean(); /* another one could not either */
         exit(EXIT_ADDRESS);
     }
     prctl(PR_SET_NAME, "sshim"); /* executed as /proc/self/exe it would be "exe" */
@@ -114,7 +116,7 @@ static void resume(void)
         return;
     }
     if (was_stopping ||
-        (resume_after_crash() && broker.config.on_broker_death == BROKER_DEATH_EXIT)) {
+        (resume_cause() == RESUME_CRASH && broker.config.on_broker_death == BROKER_DEATH_EXIT)) {
         log_info("ending the workers %s", resume_describe());
         stop_begin(EXIT_STOPPED);
     } else {
@@ -184,11 +186,18 @@ static enum proceed settle_options(int *exit_code)
     return spawn_resolve_user(broker.config.user, broker.config.group) < 0 ? DONE : GO_ON;
 }
 
+/* Before the loop waits; for the first time as soon as it runs. */
+static void save(void)
+{
+    upgrade_settle();
+    state_save();
+}
+
 /* Those below are told whom to call above them. */
 static void connect_layers(void)
 {
-    loop_set_save(state_save);
-    children_init(upgrade_on_child_end);
+    loop_set_save(save);
+    children_init(rehearsal_on_child_end);
     listener_init(dispatch_init, dispatch_finish);
     session_init(request_handle);
     fleet_set_up(scale_on_leave);
@@ -226,6 +235,7 @@ static enum proceed begin(bool resumes, int *exit_code)
     resumes = resumes || takeover_receive(broker.control_path);
     if (resumes) {
         resume();
+        journal_touch();
     } else if (!rendezvous_open()) {
         *exit_code = EXIT_ADDRESS;
         return DONE;
@@ -247,12 +257,31 @@ int run_broker(int argc, char **argv, char **program_argv)
         return exit_code;
     spawn_init();
     resume_init(program_argv);
-    bool resumes = resume_is_due();
-    if (set_up(resumes, &exit_code) == DONE || begin(resumes, &exit_code) == DONE)
+    bool resumes;
+    if (resume_find(&resumes) == DONE || set_up(resumes, &exit_code) == DONE ||
+        begin(resumes, &exit_code) == DONE)
         return exit_code;
     loop_run();
     journal_mark_clean();
     keeper_stop();
     clean_up();
     return stop_exit_code();
+}
+
+int run_rehearsal(int argc, char **argv)
+{
+    int exit_code = EXIT_USAGE;
+
+    if (config_parse(&broker.config, argc, argv, &exit_code) == DONE)
+        return exit_code;
+    log_init("sshim", broker.config.verbosity);
+    if (settle_options(&exit_code) == DONE)
+        return exit_code;
+    if (!resume_can_read(REHEARSAL_FD)) {
+        log_error("this version does not read the journal of the running one; stop that one and "
+                  "start this one");
+        return EXIT_ADDRESS;
+    }
+    puts(REHEARSAL_LINE);
+    return EXIT_STOPPED;
 }

@@ -6,4 +6,7 @@
  */
 int run_broker(int argc, char **argv, char **program_argv);
 
+/* `sshim rehearse`, with the arguments of run, for rehearsal.h. Returns the exit code. */
+int run_rehearsal(int argc, char **argv);
+
 #endif

@@ -14,6 +14,7 @@
 #include "broker/pool/listener.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
+#include "broker/survive/snapshot.h"
 #include "broker/survive/state.h"
 #include "proto/fdpass.h"
 
@@ -56,19 +57,10 @@ static bool give_all(int socket_fd)
     return !giving.failed && fdpass_send(socket_fd, &result, sizeof result, -1, 0) == 0;
 }
 
-static bool holds_connection(void)
+bool takeover_give(struct session *session, uint32_t format)
 {
-    const struct listener *listener;
-
-    TAILQ_FOREACH(listener, &listeners, all)
-        if (listener->held_fd >= 0)
-            return true;
-    return false;
-}
-
-bool takeover_give(struct session *session)
-{
-    if (!resume_after_crash() || stop_is_under_way() || holds_connection())
+    if (format < SNAPSHOT_FORMAT || !resume_was_keeper() || stop_is_under_way() ||
+        listener_any_holds())
         return false;
     state_save();
     keeper_stop();
@@ -93,7 +85,9 @@ static bool is_trusted(int socket_fd)
 
 static bool ask(int socket_fd)
 {
-    struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND), .code = WIRE_COMMAND_TAKEOVER};
+    struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND),
+                                   .code = WIRE_COMMAND_TAKEOVER,
+                                   .argument = SNAPSHOT_FORMAT};
 
     return fdpass_send(socket_fd, &command, WIRE_COMMAND_MIN, -1, 0) == 0;
 }

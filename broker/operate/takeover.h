@@ -6,12 +6,13 @@
 #define SSHIM_BROKER_OPERATE_TAKEOVER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "broker/pool/session.h"
 
-/* The old one: sends everything; does not return when that worked. False: the session is over, we
- * go on. */
-bool takeover_give(struct session *session);
+/* The old one: sends everything to one that reads this format of snapshots (snapshot.h); does not
+ * return when that worked. False: the session is over, we go on. */
+bool takeover_give(struct session *session, uint32_t format);
 
 /*
  * The new one: asks the broker at this control path. True: everything is here, resume_load() builds

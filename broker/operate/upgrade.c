@@ -3,30 +3,31 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
-#include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "broker/base/config.h"
+#include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/life/slot.h"
 #include "broker/life/stop.h"
+#include "broker/operate/rehearsal.h"
 #include "broker/pool/closer.h"
+#include "broker/pool/listener.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/state.h"
+#include "proto/fdpass.h"
 
-#define TRIAL_MS 5000 /* a program that takes longer to print its version is not one of ours */
+#define LOOK_MS 20 /* while a connection is in hand */
+#define LOOKS_MAX 250
 
 static struct {
-    char program[PATH_MAX];
-    pid_t trial_pid; /* 0: none is under way */
-    struct loop_timer deadline;
+    bool is_under_way;
+    unsigned looks;
+    struct loop_timer timer;
     struct session *waiter;
 } upgrade;
 
@@ -36,100 +37,131 @@ static void on_waiter_gone(struct session *session)
     upgrade.waiter = NULL;
 }
 
+/* On a connection of which only the descriptor is left; two datagrams have room there. */
+__attribute__((format(printf, 3, 4))) static void answer(int fd, int exit_code, const char *format,
+                                                         ...)
+{
+    struct wire_text text = {.head = WIRE_HEAD(WIRE_TEXT)};
+    struct wire_result result = {.head = WIRE_HEAD(WIRE_RESULT), .exit_code = exit_code};
+    va_list arguments;
+
+    va_start(arguments, format);
+    int len = vsnprintf(text.text, sizeof text.text, format, arguments);
+    va_end(arguments);
+    if (len < 0)
+        return;
+    size_t used = (size_t)len < sizeof text.text ? (size_t)len : sizeof text.text - 1;
+    if (fdpass_send(fd, &text, WIRE_TEXT_MIN + used, -1, MSG_DONTWAIT) == 0)
+        fdpass_send(fd, &result, sizeof result, -1, MSG_DONTWAIT);
+}
+
 static void fail(const char *reason)
 {
     struct session *waiter = upgrade.waiter;
-    char *text = NULL;
 
-    log_error("cannot upgrade to %s: %s; the running version goes on", upgrade.program, reason);
-    upgrade.waiter = NULL;
-    if (!waiter)
+    log_error("cannot upgrade to %s: %s; the running version goes on", resume_program(), reason);
+    memset(&upgrade, 0, sizeof upgrade);
+    if (waiter)
+        session_answer(waiter, 1, "cannot upgrade to %s: %s\n", resume_program(), reason);
+}
+
+/* From here on the journal tells who asked. */
+static void execute(void)
+{
+    int old_program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+
+    if (old_program_fd < 0) {
+        fail(strerror(errno));
         return;
-    waiter->on_close = NULL;
-    int len = asprintf(&text, "cannot upgrade to %s: %s\n", upgrade.program, reason);
-    if (len >= 0)
-        session_send_text(waiter, text, (size_t)len, 1);
-    else
-        session_close(waiter);
-}
-
-/* The path we were started from; " (deleted)" is what the kernel adds when another file is there
- * now, see proc(5). */
-static bool find_program(void)
-{
-    static const char deleted[] = " (deleted)";
-    ssize_t len = readlink("/proc/self/exe", upgrade.program, sizeof upgrade.program - 1);
-
-    if (len <= 0)
-        return false;
-    upgrade.program[len] = '\0';
-    char *suffix = strstr(upgrade.program, deleted);
-    if (suffix && suffix[sizeof deleted - 1] == '\0')
-        *suffix = '\0';
-    return true;
-}
-
-static void go(void)
-{
+    }
+    keeper_start(); /* if there is none */
+    journal_begin_upgrade(
+        &(struct journal_upgrade){old_program_fd, upgrade.waiter ? upgrade.waiter->watch.fd : -1});
     state_save();
-    keeper_stop();
     closer_stop();
-    resume_exec(upgrade.program, false);
+    resume_exec(resume_program(), RESUME_UPGRADE);
     int error = errno;
-    keeper_start();
+    journal_end_upgrade();
+    close(old_program_fd);
     fail(strerror(error));
 }
 
-bool upgrade_on_child_end(const siginfo_t *info)
+/* A connection that could not be sent for a moment is in no snapshot. */
+static void go(struct loop_timer *timer)
 {
-    if (!upgrade.trial_pid || info->si_pid != upgrade.trial_pid)
-        return false;
-    upgrade.trial_pid = 0;
-    loop_stop_timer(&upgrade.deadline);
-    if (info->si_code != CLD_EXITED || info->si_status != 0)
-        fail("it does not even print its version");
-    else if (!stop_is_under_way())
-        go();
-    return true;
+    if (stop_is_under_way())
+        fail("the broker stops");
+    else if (!listener_any_holds())
+        execute();
+    else if (++upgrade.looks < LOOKS_MAX)
+        loop_start_timer(timer, LOOK_MS);
+    else
+        fail("connections are in hand that no worker can be given");
 }
 
-static void on_trial_late(struct loop_timer *timer)
+static void on_rehearsal_end(const char *failure)
 {
-    (void)timer;
-    kill(upgrade.trial_pid, SIGKILL);
-}
-
-static int start_trial(void)
-{
-    char *arguments[] = {upgrade.program, "version", NULL};
-    char *environment[] = {NULL};
-    posix_spawn_file_actions_t actions;
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    int error =
-        posix_spawn(&upgrade.trial_pid, upgrade.program, &actions, NULL, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    if (error)
-        upgrade.trial_pid = 0;
-    return error;
+    if (failure) {
+        fail(failure);
+        return;
+    }
+    upgrade.timer.on_time = go;
+    loop_start_timer(&upgrade.timer, 0);
 }
 
 bool upgrade_begin(struct session *waiter)
 {
-    if (upgrade.trial_pid || stop_is_under_way() || !find_program())
+    if (upgrade.is_under_way || stop_is_under_way())
         return false;
+    upgrade.is_under_way = true;
     upgrade.waiter = waiter;
     if (waiter) {
         waiter->on_close = on_waiter_gone;
         loop_stop_timer(&waiter->deadline);
     }
-    int error = start_trial();
-    if (error) {
+    state_save();
+    int error = rehearsal_start(resume_program(), resume_arguments(), on_rehearsal_end);
+    if (error)
         fail(strerror(error));
-        return true;
-    }
-    upgrade.deadline.on_time = on_trial_late;
-    loop_start_timer(&upgrade.deadline, TRIAL_MS);
     return true;
+}
+
+static void tell_success(int asker_fd)
+{
+    if (asker_fd >= 0)
+        answer(asker_fd, 0, "upgraded to %s\n", resume_program());
+}
+
+static void tell_failure(int asker_fd)
+{
+    const char *reason =
+        "it ended, or stood still, before it served; its lines in the log tell why";
+
+    log_error("cannot upgrade to %s: %s; the version before goes on as pid %d", resume_program(),
+              reason, (int)getpid());
+    if (asker_fd >= 0)
+        answer(asker_fd, 1, "cannot upgrade to %s: %s\n", resume_program(), reason);
+}
+
+void upgrade_settle(void)
+{
+    static bool is_settled;
+    struct journal_upgrade under_way;
+
+    if (is_settled)
+        return;
+    is_settled = true;
+    if (resume_cause() == RESUME_NONE || !journal_find_upgrade(&under_way))
+        return;
+    /* From now on this program is executed after a crash: it reads any snapshot so far. */
+    journal_end_upgrade();
+    state_save();
+    keeper_end_old();
+    if (resume_cause() == RESUME_UPGRADE)
+        tell_success(under_way.asker_fd);
+    else
+        tell_failure(under_way.asker_fd);
+    close(under_way.old_program_fd);
+    if (under_way.asker_fd >= 0)
+        close(under_way.asker_fd);
 }

@@ -290,3 +290,13 @@ void listener_repair_counts(struct listener *listener)
     listener->missing_recalls = recalled > totals.recalled ? recalled - totals.recalled : 0;
     listener->counts->recalled = recalled;
 }
+
+bool listener_any_holds(void)
+{
+    const struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->held_fd >= 0)
+            return true;
+    return false;
+}

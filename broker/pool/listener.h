@@ -179,4 +179,7 @@ void listener_count_late(struct channel *channel);
  * again. */
 void listener_repair_counts(struct listener *listener);
 
+/* Whether a connection is in hand (held_fd), which no snapshot tells. */
+bool listener_any_holds(void);
+
 #endif

@@ -21,12 +21,16 @@
 #include "broker/base/procfs.h"
 
 #define RETRY_MS 1000
-#define LOOK_MS 1000 /* between looks at the turn of the broker's loop */
+#define RETRY_MAX_MS 30000
+#define PROVEN_MS 1000 /* a keeper that ends earlier would end again */
+#define LOOK_MS 1000   /* between looks at the turn of the broker's loop */
 
 static pid_t broker_pid; /* in the keeper: whose */
 static struct loop_fd watch = {.fd = -1};
 static struct loop_timer retry;
 static bool failed; /* and it was said */
+static int64_t started_ms;
+static unsigned early_ends; /* in a row */
 static void (*rescue)(void);
 
 void keeper_init(void (*on_death)(void))
@@ -73,27 +77,57 @@ static void keep(int broker_pidfd)
     _exit(0);
 }
 
+static void reap(pid_t pid)
+{
+    while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
+        ;
+}
+
 static void end_keeper(void)
 {
     if (!runtime.keeper_pid)
         return;
     kill(runtime.keeper_pid, SIGKILL);
-    while (waitpid(runtime.keeper_pid, NULL, __WCLONE) < 0 && errno == EINTR)
-        ;
+    reap(runtime.keeper_pid);
     if (watch.fd >= 0) {
         loop_remove(&watch);
         close(watch.fd);
         watch.fd = -1;
     }
+    if (journal_keeper() == runtime.keeper_pid)
+        journal_set_keeper(0);
     runtime.keeper_pid = 0;
 }
 
+static void on_retry(struct loop_timer *timer)
+{
+    (void)timer;
+    keeper_start();
+}
+
+static void retry_after(int64_t pause_ms)
+{
+    retry.on_time = on_retry;
+    loop_start_timer(&retry, pause_ms);
+}
+
+/* One that was killed is replaced at once. One that cannot live must not make us fork all the time.
+ */
 static void on_keeper_end(struct loop_fd *ended, uint32_t events)
 {
     (void)ended;
     (void)events;
     end_keeper();
-    keeper_start();
+    early_ends = loop_now_ms() - started_ms < PROVEN_MS ? early_ends + 1 : 0;
+    if (early_ends < 2) {
+        keeper_start();
+        return;
+    }
+    if (early_ends == 2)
+        log_error("the keeper ends as soon as it is started: a crash of the broker would lose "
+                  "connections; it is tried again at growing intervals");
+    int64_t pause_ms = (int64_t)RETRY_MS << (early_ends < 12 ? early_ends - 2 : 10);
+    retry_after(pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS);
 }
 
 /* -1 with the errno of pidfd_open(2), clone(2) or epoll_ctl(2); there is none then. */
@@ -105,6 +139,7 @@ static int try_to_start(void)
         return -1;
     /* No SIGCHLD at its end: it is not one of the children that are waited for. */
     broker_pid = getpid();
+    started_ms = loop_now_ms();
     runtime.keeper_pid = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
     if (runtime.keeper_pid == 0)
         keep(broker_pidfd);
@@ -121,17 +156,22 @@ static int try_to_start(void)
     return -1;
 }
 
-static void on_retry(struct loop_timer *timer)
+/* The old program's keeper is our child, as it was when another program was executed here. */
+static void note_old_keeper(void)
 {
-    (void)timer;
-    keeper_start();
+    pid_t pid = journal_keeper();
+
+    if (pid != 0 && pid != getpid() && waitpid(pid, NULL, __WCLONE | WNOHANG) == 0)
+        runtime.old_keeper_pid = pid;
 }
 
 void keeper_start(void)
 {
     if (runtime.keeper_pid)
         return;
+    note_old_keeper();
     if (try_to_start() == 0) {
+        journal_set_keeper(runtime.keeper_pid);
         if (failed)
             log_info("the keeper runs again");
         failed = false;
@@ -142,12 +182,21 @@ void keeper_start(void)
                   "is tried again",
                   strerror(errno));
     failed = true;
-    retry.on_time = on_retry;
-    loop_start_timer(&retry, RETRY_MS);
+    retry_after(RETRY_MS);
+}
+
+void keeper_end_old(void)
+{
+    if (!runtime.old_keeper_pid)
+        return;
+    kill(runtime.old_keeper_pid, SIGKILL);
+    reap(runtime.old_keeper_pid);
+    runtime.old_keeper_pid = 0;
 }
 
 void keeper_stop(void)
 {
     loop_stop_timer(&retry);
     end_keeper();
+    keeper_end_old();
 }

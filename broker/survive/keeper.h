@@ -20,10 +20,15 @@ void keeper_init(void (*on_death)(void));
 
 /*
  * Starts it unless it runs (runtime.keeper_pid; no wait for SIGCHLD's children sees it), and
- * another one whenever it is killed. When that fails one line says so, and it is tried again until
- * it works.
+ * another one whenever it is killed: at once, or after a pause that grows where it does not live
+ * for a second. When it cannot be started one line says so, and it is tried again until it works.
+ * From then on it is the one in charge (journal_set_keeper()). During an upgrade the keeper of the
+ * old program stays until keeper_end_old().
  */
 void keeper_start(void);
+
+/* The new program serves: the old one's keeper is not needed any more. */
+void keeper_end_old(void);
 
 /* Ends it, or the trying: the broker is about to end in order, or to execute another program. */
 void keeper_stop(void);

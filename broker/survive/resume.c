@@ -1,6 +1,7 @@
 /*
- * resume.c - see resume.h. $SSHIM_RESUME is "JOURNAL_FD crash|upgrade MASK LIMIT [FD...]",
- * $SSHIM_RESUME_IGNORED the set of ignored signals, which exec does not tell: we ignore SIGPIPE.
+ * resume.c - see resume.h. $SSHIM_RESUME is "JOURNAL_FD crash|upgrade|take-back MASK LIMIT
+ * [FD...]", $SSHIM_RESUME_IGNORED the set of ignored signals, which exec does not tell: we ignore
+ * SIGPIPE, $SSHIM_RESUME_PROGRAM the path by which the program was called.
  */
 #include "broker/survive/resume.h"
 
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,8 @@
 #include <unistd.h>
 
 #include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/cli/runtime_paths.h"
 #include "broker/handout/dispatch.h"
 #include "broker/life/spawn.h"
 #include "broker/pool/listener.h"
@@ -25,19 +29,57 @@
 #define STRAYS_MAX 1024
 
 static char **program_argv;
-static bool after_crash;
+static char program_path[PATH_MAX];
+static enum resume_cause cause;
 static int strays[STRAYS_MAX];
 static int stray_count;
 
+static const char *const cause_names[] = {[RESUME_NONE] = "none",
+                                          [RESUME_CRASH] = "crash",
+                                          [RESUME_UPGRADE] = "upgrade",
+                                          [RESUME_TAKE_BACK] = "take-back"};
+
 void resume_init(char **argv)
 {
+    const char *called = getenv("SSHIM_RESUME_PROGRAM");
+
     program_argv = argv;
+    if (called && *called == '/')
+        snprintf(program_path, sizeof program_path, "%s", called);
+    else
+        runtime_paths_program(argv[0], program_path, sizeof program_path);
+    unsetenv("SSHIM_RESUME_PROGRAM");
 }
 
-static void keep_over_exec(int fd, void *context)
+const char *resume_program(void)
 {
-    (void)context;
-    fcntl(fd, F_SETFD, 0);
+    return program_path;
+}
+
+char **resume_arguments(void)
+{
+    return program_argv;
+}
+
+/* *context: the flags of the descriptor. */
+static void set_flags(int fd, void *context)
+{
+    fcntl(fd, F_SETFD, *(const int *)context);
+}
+
+/* All that the next program needs, and nobody else. */
+static void set_flags_of_all(int flags)
+{
+    struct journal_upgrade upgrade;
+
+    for (int i = 0; i < stray_count; i++)
+        set_flags(strays[i], &flags);
+    set_flags(journal_fd(), &flags);
+    state_each_fd(set_flags, &flags);
+    if (!journal_find_upgrade(&upgrade))
+        return;
+    set_flags(upgrade.old_program_fd, &flags);
+    set_flags(upgrade.asker_fd, &flags);
 }
 
 /* Other stream sockets here listen, are bound only as yet, or were shut down by a stop. But one
@@ -89,34 +131,53 @@ static void find_strays(void)
         closedir(dir);
 }
 
-void resume_exec(const char *program, bool rescue)
+void resume_exec(const char *program, enum resume_cause why)
 {
     char text[96 + STRAYS_MAX * 12];
     struct spawn_original original = spawn_get_original();
     int used = snprintf(text, sizeof text, "%d %s %" PRIx64 " %" PRIu64, journal_fd(),
-                        rescue ? "crash" : "upgrade", original.signal_mask, original.file_limit);
+                        cause_names[why], original.signal_mask, original.file_limit);
 
     stray_count = 0; /* those that were passed to us are among what is found, or are over */
-    if (rescue)
+    if (why != RESUME_UPGRADE)
         find_strays();
-    for (int i = 0; i < stray_count; i++) {
+    for (int i = 0; i < stray_count; i++)
         used += snprintf(text + used, sizeof text - (size_t)used, " %d", strays[i]);
-        keep_over_exec(strays[i], NULL);
-    }
-    keep_over_exec(journal_fd(), NULL);
-    state_each_fd(keep_over_exec, NULL);
+    set_flags_of_all(0);
     setenv("SSHIM_RESUME", text, 1);
+    setenv("SSHIM_RESUME_PROGRAM", program_path, 1);
     snprintf(text, sizeof text, "%" PRIx64, original.ignored_signals);
     setenv("SSHIM_RESUME_IGNORED", text, 1);
     execv(program, program_argv);
+    int saved = errno;
+    set_flags_of_all(FD_CLOEXEC);
     unsetenv("SSHIM_RESUME");
+    unsetenv("SSHIM_RESUME_PROGRAM");
     unsetenv("SSHIM_RESUME_IGNORED");
+    errno = saved;
+}
+
+/* During an upgrade two keepers see the broker's end: that of the old program, and that of the new
+ * one. */
+static bool is_in_charge(void)
+{
+    pid_t keeper = journal_keeper();
+
+    return keeper == 0 || keeper == getpid();
 }
 
 void resume_rescue(void)
 {
-    if (!journal_is_clean())
-        resume_exec("/proc/self/exe", true);
+    struct journal_upgrade upgrade;
+    char old_program[48];
+
+    if (journal_is_clean() || !is_in_charge())
+        return;
+    if (journal_find_upgrade(&upgrade)) {
+        snprintf(old_program, sizeof old_program, "/proc/self/fd/%d", upgrade.old_program_fd);
+        resume_exec(old_program, RESUME_TAKE_BACK);
+    }
+    resume_exec("/proc/self/exe", RESUME_CRASH);
 }
 
 /* An older version gives none. */
@@ -129,29 +190,68 @@ static uint64_t take_ignored(void)
     return ignored;
 }
 
-bool resume_is_due(void)
+static enum resume_cause cause_of(const char *name)
 {
-    char *text = getenv("SSHIM_RESUME");
+    for (int i = RESUME_CRASH; i < (int)(sizeof cause_names / sizeof cause_names[0]); i++)
+        if (strcmp(name, cause_names[i]) == 0)
+            return (enum resume_cause)i;
+    return RESUME_CRASH;
+}
+
+static bool parse(char *text)
+{
+    struct spawn_original original = {0};
+    char name[16];
     int used = 0;
     int fd;
-    char cause[16];
-    struct spawn_original original = {0};
 
-    if (!text ||
-        sscanf(text, "%d %15s %" SCNx64 " %" SCNu64 "%n", &fd, cause, &original.signal_mask,
+    if (sscanf(text, "%d %15s %" SCNx64 " %" SCNu64 "%n", &fd, name, &original.signal_mask,
                &original.file_limit, &used) < 4 ||
         journal_adopt(fd) < 0)
         return false;
     original.ignored_signals = take_ignored();
     spawn_set_original(&original);
-    after_crash = strcmp(cause, "crash") == 0;
-    for (char *rest = text + used; *rest && stray_count < STRAYS_MAX;) {
-        strays[stray_count] = (int)strtol(rest, &rest, 10);
-        fcntl(strays[stray_count++], F_SETFD, FD_CLOEXEC); /* found again by the next keeper */
-    }
-    unsetenv("SSHIM_RESUME");
+    cause = cause_of(name);
+    for (char *rest = text + used; *rest && stray_count < STRAYS_MAX;)
+        strays[stray_count++] = (int)strtol(rest, &rest, 10);
+    for (int i = 0; i < stray_count; i++)
+        fcntl(strays[i], F_SETFD, FD_CLOEXEC); /* found again by the next keeper */
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     return true;
+}
+
+/* What an upgrade has open meanwhile. */
+static void close_upgrade_on_exec(void)
+{
+    struct journal_upgrade upgrade;
+
+    if (!journal_find_upgrade(&upgrade))
+        return;
+    fcntl(upgrade.old_program_fd, F_SETFD, FD_CLOEXEC);
+    if (upgrade.asker_fd >= 0)
+        fcntl(upgrade.asker_fd, F_SETFD, FD_CLOEXEC);
+}
+
+enum proceed resume_find(bool *is_due)
+{
+    char *text = getenv("SSHIM_RESUME");
+
+    *is_due = text != NULL;
+    if (!text)
+        return GO_ON;
+    if (!parse(text)) {
+        log_error("cannot go on from the broker before: this version does not read its journal; "
+                  "stop its workers by hand and start anew");
+        return DONE;
+    }
+    unsetenv("SSHIM_RESUME");
+    close_upgrade_on_exec();
+    return GO_ON;
+}
+
+bool resume_can_read(int other_journal_fd)
+{
+    return journal_look(other_journal_fd) == 0 && state_is_readable();
 }
 
 /* -1: the broker before has closed it after its last snapshot. Then the number may be one of ours
@@ -225,7 +325,9 @@ const char *resume_describe(void)
 {
     if (mapping_count)
         return "of the broker before";
-    return after_crash ? "after a crash of the broker" : "after an upgrade";
+    return cause == RESUME_CRASH     ? "after a crash of the broker"
+           : cause == RESUME_UPGRADE ? "after an upgrade"
+                                     : "after an upgrade that failed";
 }
 
 bool resume_keeps_numbers(void)
@@ -233,7 +335,12 @@ bool resume_keeps_numbers(void)
     return mapping_count == 0;
 }
 
-bool resume_after_crash(void)
+enum resume_cause resume_cause(void)
 {
-    return after_crash;
+    return cause;
+}
+
+bool resume_was_keeper(void)
+{
+    return cause == RESUME_CRASH || cause == RESUME_TAKE_BACK;
 }

@@ -8,20 +8,43 @@
 
 #include <stdbool.h>
 
+#include "broker/base/config.h"
+
 /* Remembers how this program was called. */
 void resume_init(char **argv);
 
+/* The path by which it was called, with the links in it: what an upgrade executes. */
+const char *resume_program(void);
+
+/* argv, "run" in the second place. */
+char **resume_arguments(void);
+
+/* Why a program goes on. */
+enum resume_cause {
+    RESUME_NONE,     /* it begins anew, or was given everything by another process */
+    RESUME_CRASH,    /* in the keeper: the broker was killed */
+    RESUME_UPGRADE,  /* in the broker's process: another version */
+    RESUME_TAKE_BACK /* in the keeper, the version before: the new one ended before it served */
+};
+
 /*
  * Executes program with our arguments. Keeps open what the valid snapshot names, and connections
- * nobody has a record of (rescue). Returns only on failure, with the errno of execv(2).
+ * nobody has a record of (not for an upgrade, which begins when there are none). Returns only on
+ * failure, with the errno of execv(2).
  */
-void resume_exec(const char *program, bool rescue);
+void resume_exec(const char *program, enum resume_cause why);
 
-/* For keeper_init(): unless the broker has ended in order, executes its program. Returns else. */
+/* For keeper_init(): unless the broker has ended in order, or another keeper is in charge, executes
+ * its program, during an upgrade the old one. Returns else. */
 void resume_rescue(void);
 
-/* Whether this process was started by resume_exec; then the journal is adopted. */
-bool resume_is_due(void);
+/* *is_due: whether this process was started by resume_exec; then the journal is adopted. DONE,
+ * after one line: it was, and this version cannot read the journal. */
+enum proceed resume_find(bool *is_due);
+
+/* Whether this version could go on from the journal of another broker, which this fd (borrows) is.
+ */
+bool resume_can_read(int other_journal_fd);
 
 /* The fd of the snapshot that had this number is here as fd (takes). Without any, numbers are the
  * same. */
@@ -33,8 +56,11 @@ void resume_forget_fds(void);
 /* Builds the broker from the journal, then rescues connections. 0, or -1 with errno. */
 int resume_load(void);
 
-/* Whether the broker before us was killed: another `sshim run` may take over. */
-bool resume_after_crash(void);
+/* Why this process goes on from another broker. */
+enum resume_cause resume_cause(void);
+
+/* Whether nobody watches this process: it was the keeper. Another `sshim run` may take over. */
+bool resume_was_keeper(void);
 
 /* Whether the descriptors have the numbers that the journal tells, so that a keeper could go on
  * from here. */

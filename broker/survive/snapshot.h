@@ -1,20 +1,30 @@
 /*
  * snapshot.h - the records of the snapshot in the journal, in the order in which they are there:
- * one head, then so many of each. Another program may have written them: whoever changes what they
- * mean changes JOURNAL_MAGIC. A field that was 0 so far may get a meaning for which 0 is right.
+ * one head, then so many of each. Another program may have written them.
+ *
+ * The head tells how long each record is, so a version may add fields at the end of a record: who
+ * reads an older snapshot finds 0 there, and 0 has to be right. Whoever changes what there is, or
+ * what it means, changes SNAPSHOT_FORMAT and reads the one before as well. Format 0 is that of
+ * brokers whose head tells no sizes.
  */
 #ifndef SSHIM_BROKER_SURVIVE_SNAPSHOT_H
 #define SSHIM_BROKER_SURVIVE_SNAPSHOT_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "broker/base/address.h"
 #include "broker/pool/path.h"
 #include "proto/wire.h"
 
-/* A record of another size is another journal. */
-#define SNAPSHOT_SIZE "a record of the snapshot has changed: change JOURNAL_MAGIC as well"
+#define SNAPSHOT_FORMAT 1
+
+#define SNAPSHOT_SIZE "a record of the snapshot has changed: see the head of this file"
+
+enum state_kind { STATE_HEAD, STATE_SLOT, STATE_WORKER, STATE_LISTENER, STATE_CHANNEL };
+#define STATE_KINDS 5
+#define STATE_KINDS_MAX 8 /* of which there will ever be one in the head */
 
 struct state_head {
     uint32_t slots, workers, listeners, channels;
@@ -24,8 +34,10 @@ struct state_head {
     uint32_t generation; /* of workers, see slot.h */
     uint32_t restart_parallel, restart_again;
     uint16_t scaled_to, scaled_from; /* workers wanted, and --workers; 0: as --workers says */
+    /* From format 1 on. */
+    uint32_t sizes[STATE_KINDS_MAX]; /* by enum state_kind */
 };
-static_assert(sizeof(struct state_head) == 48, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 80, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts, failures;
@@ -62,5 +74,25 @@ struct state_channel {
     uint32_t listening, closed, wait_invisible;
 };
 static_assert(sizeof(struct state_channel) == 40, SNAPSHOT_SIZE);
+
+/* The sizes of these records in this program, for the head of a snapshot. */
+void snapshot_note_sizes(struct state_head *head);
+
+/* One that was read. */
+struct snapshot {
+    struct state_head head;
+    const char *tables[STATE_KINDS];
+};
+
+/* The valid snapshot of the journal. False: there is none, or none that makes sense. */
+bool snapshot_open(struct snapshot *snapshot);
+
+/* Copies the record with this number. */
+void snapshot_get(const struct snapshot *snapshot, enum state_kind kind, uint32_t number,
+                  void *record);
+
+/* Calls visit for every fd number in it. */
+void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, void *context),
+                      void *context);
 
 #endif

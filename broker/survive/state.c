@@ -166,76 +166,19 @@ void state_save(void)
                   "start fewer");
         return;
     }
+    snapshot_note_sizes(&head);
     memcpy(room, &head, sizeof head);
-    journal_publish_snapshot((size_t)(writer.at - room));
+    journal_publish_snapshot((size_t)(writer.at - room), SNAPSHOT_FORMAT);
 }
 
 /* --- reading --- */
-
-struct snapshot {
-    const struct state_head *head;
-    const struct state_slot *slots;
-    const struct state_worker *workers;
-    const struct state_listener *listeners;
-    const struct state_channel *channels;
-};
-
-/* What another version, or a bug, may have written must not lead outside. */
-static bool is_sound(const struct snapshot *snapshot)
-{
-    const struct state_head *head = snapshot->head;
-
-    if (head->slots > CONFIG_WORKERS_MAX)
-        return false;
-    for (uint32_t i = 0; i < head->workers; i++)
-        if (snapshot->workers[i].slot >= head->slots || snapshot->workers[i].state > WORKER_GONE)
-            return false;
-    for (uint32_t i = 0; i < head->listeners; i++)
-        if (snapshot->listeners[i].key.len > sizeof snapshot->listeners[i].key.storage ||
-            !path_is_sound(&snapshot->listeners[i].path))
-            return false;
-    for (uint32_t i = 0; i < head->channels; i++)
-        if (snapshot->channels[i].listener >= head->listeners ||
-            snapshot->channels[i].worker >= head->workers)
-            return false;
-    return true;
-}
-
-static bool open_snapshot(struct snapshot *snapshot)
-{
-    size_t len;
-    const char *at = journal_snapshot(&len);
-
-    if (!at || len < sizeof *snapshot->head)
-        return false;
-    const struct state_head *head = (const void *)at;
-    snapshot->head = head;
-    snapshot->slots = (const void *)(at + sizeof *head);
-    snapshot->workers = (const void *)(snapshot->slots + head->slots);
-    snapshot->listeners = (const void *)(snapshot->workers + head->workers);
-    snapshot->channels = (const void *)(snapshot->listeners + head->listeners);
-    return (const char *)(snapshot->channels + head->channels) == at + len && is_sound(snapshot);
-}
 
 void state_each_fd(void (*visit)(int fd, void *context), void *context)
 {
     struct snapshot snapshot;
 
-    if (!open_snapshot(&snapshot))
-        return;
-    for (int i = 0; i < 2; i++)
-        visit(snapshot.head->rendezvous_fds[i], context);
-    for (uint32_t i = 0; i < snapshot.head->listeners; i++) {
-        visit(snapshot.listeners[i].canonical_fd, context);
-        if (snapshot.listeners[i].path.folder_fd >= 0)
-            visit(snapshot.listeners[i].path.folder_fd, context);
-    }
-    for (uint32_t i = 0; i < snapshot.head->channels; i++) {
-        visit(snapshot.channels[i].our_fd, context);
-        if (snapshot.channels[i].their_fd >= 0)
-            visit(snapshot.channels[i].their_fd, context);
-        visit(snapshot.channels[i].board_fd, context);
-    }
+    if (snapshot_open(&snapshot))
+        snapshot_each_fd(&snapshot, visit, context);
 }
 
 static struct worker *load_worker(const struct state_worker *record)
@@ -355,18 +298,71 @@ bool state_was_stopping(void)
 {
     struct snapshot snapshot;
 
-    return open_snapshot(&snapshot) && snapshot.head->stopping;
+    return snapshot_open(&snapshot) && snapshot.head.stopping;
+}
+
+bool state_is_readable(void)
+{
+    struct snapshot snapshot;
+
+    return snapshot_open(&snapshot);
+}
+
+static void load_slots(const struct snapshot *snapshot)
+{
+    struct state_slot slot;
+
+    for (uint32_t i = 0; i < snapshot->head.slots; i++) {
+        snapshot_get(snapshot, STATE_SLOT, i, &slot);
+        adopt_slot(i, slot.restarts, slot.failures, slot.accepted);
+    }
+}
+
+static void load_channels(const struct snapshot *snapshot, struct listener **listeners_by_number,
+                          struct worker **workers_by_number, state_fd_map *map)
+{
+    struct state_channel channel;
+
+    for (uint32_t i = 0; i < snapshot->head.channels; i++) {
+        snapshot_get(snapshot, STATE_CHANNEL, i, &channel);
+        load_channel(&channel, listeners_by_number[channel.listener],
+                     workers_by_number[channel.worker], map);
+    }
+}
+
+static void load_all(const struct snapshot *snapshot, struct listener **loaded_listeners,
+                     struct worker **loaded_workers, state_fd_map *map)
+{
+    struct state_listener listener;
+    struct state_worker worker;
+
+    load_slots(snapshot);
+    for (uint32_t i = 0; i < snapshot->head.workers; i++) {
+        snapshot_get(snapshot, STATE_WORKER, i, &worker);
+        loaded_workers[i] = load_worker(&worker);
+    }
+    for (uint32_t i = 0; i < snapshot->head.listeners; i++) {
+        snapshot_get(snapshot, STATE_LISTENER, i, &listener);
+        loaded_listeners[i] = load_listener(&listener, map);
+        if (loaded_listeners[i]->listening)
+            slot_note_ever_ready();
+    }
+    load_channels(snapshot, loaded_listeners, loaded_workers, map);
+    for (uint32_t i = 0; i < snapshot->head.workers; i++) {
+        snapshot_get(snapshot, STATE_WORKER, i, &worker);
+        resume_worker(loaded_workers[i], worker.role);
+    }
 }
 
 int state_load(state_fd_map *map)
 {
     struct snapshot snapshot;
 
-    if (!open_snapshot(&snapshot)) {
+    if (!snapshot_open(&snapshot)) {
         errno = EPROTO;
         return -1;
     }
-    const struct state_head *head = snapshot.head;
+    const struct state_head *head = &snapshot.head;
     struct worker **loaded_workers = calloc(head->workers + 1, sizeof(struct worker *));
     struct listener **loaded_listeners = calloc(head->listeners + 1, sizeof(struct listener *));
     if (!loaded_workers || !loaded_listeners)
@@ -374,21 +370,7 @@ int state_load(state_fd_map *map)
     settle_handoff(head);
     settle_number(head);
     slot_set_generation(head->generation);
-    for (uint32_t i = 0; i < head->slots; i++)
-        adopt_slot(i, snapshot.slots[i].restarts, snapshot.slots[i].failures,
-                   snapshot.slots[i].accepted);
-    for (uint32_t i = 0; i < head->workers; i++)
-        loaded_workers[i] = load_worker(&snapshot.workers[i]);
-    for (uint32_t i = 0; i < head->listeners; i++) {
-        loaded_listeners[i] = load_listener(&snapshot.listeners[i], map);
-        if (loaded_listeners[i]->listening)
-            slot_note_ever_ready();
-    }
-    for (uint32_t i = 0; i < head->channels; i++)
-        load_channel(&snapshot.channels[i], loaded_listeners[snapshot.channels[i].listener],
-                     loaded_workers[snapshot.channels[i].worker], map);
-    for (uint32_t i = 0; i < head->workers; i++)
-        resume_worker(loaded_workers[i], snapshot.workers[i].role);
+    load_all(&snapshot, loaded_listeners, loaded_workers, map);
     for (uint32_t i = 0; i < 2; i++)
         session_listen(map(head->rendezvous_fds[i]));
     restart_resume(&(struct restart_record){head->restart_parallel, head->restart_again});

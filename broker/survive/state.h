@@ -21,6 +21,9 @@ typedef int state_fd_map(int fd);
 /* Calls visit for every fd number in the valid snapshot. */
 void state_each_fd(void (*visit)(int fd, void *context), void *context);
 
+/* Whether the valid snapshot can be read by this program. */
+bool state_is_readable(void);
+
 /* Whether the broker that wrote the valid snapshot was about to stop. */
 bool state_was_stopping(void);
 
