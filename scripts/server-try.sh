@@ -16,7 +16,7 @@ probes_min=${PROBES_MIN:-20}
 probes_max=${PROBES_MAX:-60}
 copies=${COPIES:-3}
 start_s=60
-grace_s=15
+stop_timeout_s=15
 
 header_field() { # RECIPE FIELD
     sed -n "2s/.*$2: *\([^ ]*\).*/\1/p" "$1"
@@ -117,10 +117,10 @@ stop_cleanly() {
     local begin=$SECONDS
     "$sshim" stop --control "$control" >>"$log" 2>&1 &
     local stop_pid=$!
-    await_end $((grace_s + 5)) || { kill "$stop_pid" 2>/dev/null; fail "does not stop, $detail"; return 1; }
+    await_end $((stop_timeout_s + 5)) || { kill "$stop_pid" 2>/dev/null; fail "does not stop, $detail"; return 1; }
     wait "$stop_pid" || { fail "sshim stop gave $?"; return 1; }
     [ "$exit_code" = 0 ] || { fail "exit code $exit_code after stop"; return 1; }
-    [ $((SECONDS - begin)) -lt "$grace_s" ] || { fail "needed the whole grace time to stop"; return 1; }
+    [ $((SECONDS - begin)) -lt "$stop_timeout_s" ] || { fail "needed the whole grace time to stop"; return 1; }
     [ -z "$(find_processes)" ] || { fail "processes are left: $(find_processes | xargs ps -o comm= -p | xargs)"; return 1; }
     [ -z "$(ls -A "$work/run")" ] || { fail "files are left: $(ls -A "$work/run")"; return 1; }
     ! is_listening "$port" || fail "port $port still listens"
@@ -139,7 +139,7 @@ launch() {
     D) workers=1 timeout_s=150 ;; # the recipe may have to compile it first
     esac
     : >"$work/ready"
-    TMPDIR="$work/tmp" SERVER_TRY="$work" HOME="$work/tmp" "$sshim" run -w "$workers" --control "$control" --grace "$grace_s" \
+    TMPDIR="$work/tmp" SERVER_TRY="$work" HOME="$work/tmp" "$sshim" run -w "$workers" --control "$control" --stop-timeout "$stop_timeout_s" \
         --start-timeout "$timeout_s" --ready-fd 9 -v -- sh "$recipe" start "$port" \
         9>"$work/ready" >"$log" 2>&1 </dev/null 3>&- &
     run_pid=$!

@@ -246,7 +246,7 @@ END
 }
 
 @test "a server that listens only where nothing is shared counts as ready, and the addresses are named" {
-    start_broker -w 1 --private "$PORT" --start-timeout 1 -- "$VICTIM" accept "$ADDR"
+    start_broker -w 1 --unshared "$PORT" --start-timeout 1 -- "$VICTIM" accept "$ADDR"
     log_has "worker 0 listens on nothing that is shared after 1 s, only on $ADDR, which is private to it; see --share"
     stop_broker
 }

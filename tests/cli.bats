@@ -28,7 +28,7 @@ refuses() {
 @test "--help tells every option of run, status and stop" {
     local help option
     help=$("$SSHIM" --help)
-    for option in -w --workers --name --control --handoff --balance --share --private --grace --start-timeout \
+    for option in -w --workers --name --control --handoff --balance --share --unshared --stop-timeout --start-timeout \
         --ready-fd -q -v --json; do
         [[ $help == *"$option"* ]]
     done
@@ -78,10 +78,10 @@ refuses() {
 @test "invalid seconds, milliseconds and backlogs are exit 2" {
     local bad
     for bad in -1 x '' 86401; do
-        refuses 2 "'$bad' for --grace" run --grace "$bad" -- true
+        refuses 2 "'$bad' for --stop-timeout" run --stop-timeout "$bad" -- true
         refuses 2 "'$bad' for --start-timeout" run --start-timeout "$bad" -- true
     done
-    refuses 2 "'0' for --recall" run --recall 0 -- true
+    refuses 2 "'0' for --accept-timeout" run --accept-timeout 0 -- true
     refuses 2 "'0' for --backlog" run --backlog 0 -- true
     refuses 2 "'apps' for --backlog" run --backlog apps -- true
 }
@@ -90,7 +90,7 @@ refuses() {
     local bad
     for bad in host:port 70000 1.2.3.4 :80 '[::1' '' 1.2.3.4:70000; do
         refuses 2 "'$bad' for --share" run --share "$bad" -- true
-        refuses 2 "'$bad' for --private" run --private "$bad" -- true
+        refuses 2 "'$bad' for --unshared" run --unshared "$bad" -- true
     done
 }
 

@@ -85,10 +85,10 @@ PY
     done
 }
 
-@test "--private with a device leaves the other one shared" {
+@test "--unshared with a device leaves the other one shared" {
     setup_devices
     device_server
-    start_broker -w 1 --private "0.0.0.0%vb:$PORT" -- python3 "$TMP/server.py" "$PORT" va vb
+    start_broker -w 1 --unshared "0.0.0.0%vb:$PORT" -- python3 "$TMP/server.py" "$PORT" va vb
     [[ $(ask "$NS_A" 10.99.1.1 "$PORT") == va ]]
     [[ $(ask "$NS_B" 10.99.2.1 "$PORT") == vb ]]
     [[ $(status_of '[.listeners[].address] | join(" ")') == "0.0.0.0%va:$PORT" ]]

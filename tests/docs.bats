@@ -67,10 +67,25 @@ quoted() { # REGEX FILE...
     assert_contained "$TMP/help" "$TMP/man"
 }
 
-@test "every option of sshim(1) is in --help" {
-    help_options | grep -oE -- '--[a-z-]+' >"$TMP/help"
+old_names() {
+    sed -nE 's/.*\.old_name = "([a-z-]+)".*/--\1/p' "$ROOT/broker/base/config.c"
+}
+
+@test "every option of sshim(1) is in --help, or is an older name" {
+    { help_options && old_names; } | grep -oE -- '--[a-z-]+' >"$TMP/help"
     render_man "$ROOT/man/sshim.1" | sed '/^EXAMPLES/,$d' | grep -oE -- '--[a-z][a-z-]+' >"$TMP/man"
     assert_contained "$TMP/man" "$TMP/help"
+}
+
+@test "older names of options work, and stand in sshim(1) alone" {
+    local name
+    (($(old_names | wc -l) >= 3))
+    for name in $(old_names); do
+        echo "$name"
+        "$SSHIM" run "$name" 1 --help >"$TMP/help"
+        ! grep -E -- "$name\>" "$TMP/help" "$ROOT"/*.md || false
+        render_man "$ROOT/man/sshim.1" | tr -s ' \n' ' ' | grep -q -- "The older name is $name\."
+    done
 }
 
 @test "every command of --help is in the README and in sshim(1)" {

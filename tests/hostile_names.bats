@@ -118,7 +118,7 @@ needs_root() {
 }
 
 @test "a command that waits for its end gives up when the broker falls silent meanwhile" {
-    start_broker -w 1 --grace 600 -- sh -c "trap '' TERM; $VICTIM accept $ADDR"
+    start_broker -w 1 --stop-timeout 600 -- sh -c "trap '' TERM; $VICTIM accept $ADDR"
     "$SSHIM" stop --control "$CONTROL" >"$TMP/out.stop" 2>&1 3>&- 8>&- &
     local asks=$!
     wait_until status_is '.state == "stopping"'

@@ -71,7 +71,7 @@ PY
 }
 
 @test "who comes when all is about to end is refused, not waited for and not killed" {
-    start_broker -w 1 --grace 600 -- "$VICTIM" accept --ignore-term "$ADDR"
+    start_broker -w 1 --stop-timeout 600 -- "$VICTIM" accept --ignore-term "$ADDR"
     local worker
     worker=$(worker_pid 0)
     kill -TERM "$BROKER"

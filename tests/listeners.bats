@@ -134,10 +134,10 @@ while True:
     stop_broker
 }
 
-@test "--private leaves an address to each copy, --share wins for nothing else" {
+@test "--unshared leaves an address to each copy, --share wins for nothing else" {
     local own
     own=$("$PROBE" --free-port)
-    start_broker -w 1 --private "$own" -- "$VICTIM" poll "$ADDR" "$HOST:$own"
+    start_broker -w 1 --unshared "$own" -- "$VICTIM" poll "$ADDR" "$HOST:$own"
     wait_until victims_listen 1
     probe 3
     probe 3 "$HOST:$own"

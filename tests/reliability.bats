@@ -35,7 +35,7 @@ row() { # NAME...
 @test "a rolling restart fails nobody and leaves all slots ready" { row restart-blocking restart-epoll restart-parallel; }
 @test "a restart to a server that does not start leaves the old ones" { row restart-empty restart-dies restart-late-dies restart-no-exec; }
 @test "a restart to a server that never listens leaves the old ones" { row restart-hangs; }
-@test "a worker that is replaced finishes its connections, until --grace" { row drain; }
+@test "a worker that is replaced finishes its connections, until --stop-timeout" { row drain; }
 @test "a killed broker loses nobody, its keeper goes on" { row broker-blocking broker-epoll broker-epoll-all; }
 @test "what was received and not counted when the broker is killed is counted later" { row broker-late-count; }
 @test "a broker that is killed while it resumes loses nobody" { row broker-twice; }

@@ -68,8 +68,8 @@ second_port() {
     stop_broker
 }
 
-@test "a restart says how many connections were cut at the end of --grace" {
-    start_broker -w 1 --settle 0 --grace 1 -- "$VICTIM" accept --delay 60000 "$ADDR"
+@test "a restart says how many connections were cut at the end of --stop-timeout" {
+    start_broker -w 1 --settle 0 --stop-timeout 1 -- "$VICTIM" accept --delay 60000 "$ADDR"
     exec 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
     restart

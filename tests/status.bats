@@ -82,7 +82,7 @@ sums_agree() {
 
 @test "open connections are counted where they are, and evenly given" {
     # nothing is recalled from a worker that a loaded machine gives no turn
-    start_broker -w 4 --recall 10000 -- "$VICTIM" epoll --hold "$ADDR"
+    start_broker -w 4 --accept-timeout 10000 -- "$VICTIM" epoll --hold "$ADDR"
     local i
     for i in {1..12}; do
         # A worker that has not come back to its wait is passed over, so let all come back.
@@ -134,7 +134,7 @@ case \$SSHIM_WORKER_ID in
 esac
 END
     chmod +x "$TMP/server"
-    launch_broker -w 4 --grace 1 -- "$TMP/server"
+    launch_broker -w 4 --stop-timeout 1 -- "$TMP/server"
     wait_until status_is '[.workers[].state] == ["ready", "starting", "backoff", "ready"]'
     start_other "$PROBE" "$ADDR"
     wait_until status_is '[.workers[].state] | sort == ["backoff", "busy", "ready", "starting"]'
@@ -144,7 +144,7 @@ END
 }
 
 @test "connections that wait are shown as queued" {
-    start_broker -w 1 --grace 1 -- "$VICTIM" accept --delay 60000 "$ADDR"
+    start_broker -w 1 --stop-timeout 1 -- "$VICTIM" accept --delay 60000 "$ADDR"
     local i
     for i in 1 2 3 4; do start_other "$PROBE" "$ADDR"; done
     # one is in service, one may be on its way
@@ -192,7 +192,7 @@ EOF
 @test "state and exit code tell starting, ready, degraded, failing, restarting and stopping" {
     moody
     touch "$TMP/wait"
-    launch_broker -w 2 --grace 60 -- "$TMP/moody"
+    launch_broker -w 2 --stop-timeout 60 -- "$TMP/moody"
     wait_until state_is starting 0 2 0
     rm "$TMP/wait"
     wait_until state_is ready 2 2 0

@@ -128,8 +128,8 @@ started() { # COUNT of times
     done
 }
 
-@test "workers that ignore TERM are killed after --grace" {
-    start_broker -w 2 --grace 1 -- "$VICTIM" accept --ignore-term "$ADDR"
+@test "workers that ignore TERM are killed after --stop-timeout" {
+    start_broker -w 2 --stop-timeout 1 -- "$VICTIM" accept --ignore-term "$ADDR"
     local began=$SECONDS
     kill -TERM "$BROKER"
     wait_until status_is '[.workers[].state] == ["draining", "draining"]'
@@ -140,7 +140,7 @@ started() { # COUNT of times
 }
 
 @test "a second TERM kills at once" {
-    start_broker -w 2 --grace 1000 -- "$VICTIM" accept --ignore-term "$ADDR"
+    start_broker -w 2 --stop-timeout 1000 -- "$VICTIM" accept --ignore-term "$ADDR"
     kill -TERM "$BROKER"
     wait_until status_is '.state == "stopping"'
     kill -TERM "$BROKER"
@@ -149,7 +149,7 @@ started() { # COUNT of times
 }
 
 @test "sshim stop returns when everything is gone" {
-    start_broker -w 2 --grace 1 -- "$VICTIM" accept --ignore-term --orphan "$ADDR"
+    start_broker -w 2 --stop-timeout 1 -- "$VICTIM" accept --ignore-term --orphan "$ADDR"
     timeout 30 "$SSHIM" stop --control "$CONTROL"
     LEFT_DEADLINE_S=0 assert_nothing_left
     wait_for_broker
@@ -169,7 +169,7 @@ started() { # COUNT of times
     # slot 0 leaves a process that ignores TERM, and then nobody can bind
     start_other "$VICTIM" accept "$ADDR"
     wait_until probe 1
-    launch_broker -w 3 --grace 1 -- "$VICTIM" accept --orphan "$ADDR"
+    launch_broker -w 3 --stop-timeout 1 -- "$VICTIM" accept --orphan "$ADDR"
     wait_for_broker
     [[ $STATUS == 4 ]]
     kill -KILL "$OTHER"
@@ -177,7 +177,7 @@ started() { # COUNT of times
 }
 
 @test "what a killed worker leaves behind is ended while the others serve" {
-    start_broker -w 2 --grace 1 -- "$VICTIM" accept --orphan "$ADDR"
+    start_broker -w 2 --stop-timeout 1 -- "$VICTIM" accept --orphan "$ADDR"
     local pid orphan
     pid=$(worker_pid 0)
     orphan=$(pgrep -P "$pid")
@@ -190,7 +190,7 @@ started() { # COUNT of times
 }
 
 @test "a process that has left its group and its environment is ended by stop" {
-    start_broker -w 1 --grace 1 -- sh -c "
+    start_broker -w 1 --stop-timeout 1 -- sh -c "
         (setsid env -i /bin/sh -c 'trap \"\" TERM; echo \$\$ >\"$TMP/deserter\"; while :; do sleep 1; done' &)
         exec '$VICTIM' accept '$ADDR'"
     wait_until test -s "$TMP/deserter"
@@ -211,7 +211,7 @@ started() { # COUNT of times
 }
 
 @test "a stopped worker does not hold up a stop" {
-    start_broker -w 2 --grace 1 -- "$VICTIM" accept "$ADDR"
+    start_broker -w 2 --stop-timeout 1 -- "$VICTIM" accept "$ADDR"
     kill -STOP "$(worker_pid 0)"
     stop_broker
     [[ $STATUS == 0 ]]
@@ -316,7 +316,7 @@ END
 }
 
 @test "a stop that was under way when the broker is killed goes on" {
-    start_broker -w 2 --grace 600 -- "$VICTIM" accept --ignore-term "$ADDR"
+    start_broker -w 2 --stop-timeout 600 -- "$VICTIM" accept --ignore-term "$ADDR"
     local pid pids
     pids=$(status_of '.workers[].pid')
     kill -TERM "$BROKER"

@@ -27,7 +27,7 @@ overtake() { # [PORT]
 overtaken() { # MODE [OPTION...]
     local mode=$1
     shift
-    start 2 --recall 1 "$@" -- "$PROGS/victim_report" "$mode" "$PORT" "$T"
+    start 2 --accept-timeout 1 "$@" -- "$PROGS/victim_report" "$mode" "$PORT" "$T"
     overtake
     probe "$PORT" 2
     stop_clean
@@ -51,7 +51,7 @@ overtaken() { # MODE [OPTION...]
 @test "--handoff direct, one thread waits and another accepts: accept comes back" { overtaken thread --handoff direct; }
 
 @test "two listeners, one of whose connections another copy gets: accept comes back" {
-    start 2 --recall 1 -- "$PROGS/victim_report" two "$PORT" "$T"
+    start 2 --accept-timeout 1 -- "$PROGS/victim_report" two "$PORT" "$T"
     overtake "$((PORT + 1))"
     probe "$PORT" 2
     probe "$((PORT + 1))" 2
@@ -79,7 +79,7 @@ orphaned() { # MODE
 @test "epoll_wait, and broker and keeper are killed: accept comes back" { orphaned epoll; }
 
 @test "what was reported is left to a copy that does something else for a while" {
-    start 2 --recall 100 -- "$PROGS/victim_report" select "$PORT" "$T"
+    start 2 --accept-timeout 100 -- "$PROGS/victim_report" select "$PORT" "$T"
     : >"$T/hold"
     for _ in 1 2 3; do probe "$PORT" 1 1 >/dev/null; done
     rm "$T/hold"

@@ -1,6 +1,6 @@
 /*
  * address.h - socket addresses as the broker sees them: compared, printed, and matched against
- * --share and --private. Pure functions.
+ * --share and --unshared. Pure functions.
  */
 #ifndef SSHIM_BROKER_BASE_ADDRESS_H
 #define SSHIM_BROKER_BASE_ADDRESS_H
@@ -42,7 +42,7 @@ const char *address_format(const struct address *address, char text[ADDRESS_TEXT
 uint32_t address_hash_host(const struct sockaddr_storage *peer);
 
 /*
- * Whether --share or --private PATTERN means this address on the device of this name ("": on all).
+ * Whether --share or --unshared PATTERN means this address on the device of this name ("": on all).
  * PATTERN: "all", "PORT", "*:PORT",
  * "HOST:PORT", "[IPV6]:PORT", both with "%DEVICE" behind the host or without, which means any,
  * "/PATH" (also relative, compared as text to what the server bound, or its last component),

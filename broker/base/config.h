@@ -48,12 +48,12 @@ struct config {
     enum config_handoff handoff;
     enum config_balance balance;
     struct config_patterns share;
-    struct config_patterns private;
+    struct config_patterns unshared;
     bool share_all;
-    unsigned grace_s;
+    unsigned stop_timeout_s;
     unsigned start_timeout_s;
     unsigned settle_s; /* how long a new copy must serve before the old one drains */
-    unsigned recall_ms;
+    unsigned accept_timeout_ms;
     unsigned stuck_warn_s; /* 0: never */
     unsigned stuck_kill_s; /* 0: never */
     const char *user;      /* of the workers; NULL: the broker's */

@@ -90,8 +90,8 @@ static void refuse(const struct option_row *row, const char *value, struct optio
 }
 
 struct getopt_table {
-    struct option longs[OPTIONS_MAX + 2];
-    char shorts[2 * OPTIONS_MAX + 4]; /* leading '+' and ':', letters, their ':', 'h' */
+    struct option longs[2 * OPTIONS_MAX + 2]; /* names, older names, help */
+    char shorts[2 * OPTIONS_MAX + 4];         /* leading '+' and ':', letters, their ':', 'h' */
 };
 
 /* Where operands may be mixed with options, getopt gives them as CODE_OPERAND ('-' in front). */
@@ -99,18 +99,22 @@ static void fill_getopt_table(struct getopt_table *getopt, const struct option_t
 {
     char *next = stpcpy(getopt->shorts, table->operand ? "-:h" : "+:h");
 
+    struct option *next_long = getopt->longs;
+
     memset(getopt->longs, 0, sizeof getopt->longs);
     for (size_t i = 0; i < table->count; i++) {
         const struct option_row *row = &table->rows[i];
-        getopt->longs[i] = (struct option){
-            row->name, row->argument ? required_argument : no_argument, NULL, FIRST_CODE + (int)i};
+        int has_argument = row->argument ? required_argument : no_argument;
+        *next_long++ = (struct option){row->name, has_argument, NULL, FIRST_CODE + (int)i};
+        if (row->old_name)
+            *next_long++ = (struct option){row->old_name, has_argument, NULL, FIRST_CODE + (int)i};
         if (row->letter)
             *next++ = row->letter;
         if (row->letter && row->argument)
             *next++ = ':';
     }
     *next = '\0';
-    getopt->longs[table->count] = (struct option){"help", no_argument, NULL, CODE_HELP};
+    *next_long = (struct option){"help", no_argument, NULL, CODE_HELP};
 }
 
 static const struct option_row *find_row(const struct option_table *table, int code)

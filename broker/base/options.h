@@ -27,6 +27,7 @@ struct option_row {
     const char *expected;     /* for the error message; NULL: told by min and max, or names */
     unsigned min, max;        /* option_number */
     const char *const *names; /* option_choice; the last is NULL */
+    const char *old_name;     /* works as well, and --help does not show it; NULL: none */
 };
 
 struct option_table {

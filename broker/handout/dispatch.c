@@ -55,7 +55,7 @@ static void note_queue_waits(struct listener *listener)
 
     if (!listener->queue_waits) {
         listener->queue_waited++;
-        listener->tick_ms = broker.config.recall_ms;
+        listener->tick_ms = broker.config.accept_timeout_ms;
         listener->seen_progress = 0;
         loop_start_timer(&listener->tick, listener->tick_ms);
         listener_poll_arm(listener, false);
@@ -318,7 +318,7 @@ static void on_tick(struct loop_timer *timer)
         return;
     if (moved) {
         listener->seen_progress = progress;
-        listener->tick_ms = broker.config.recall_ms;
+        listener->tick_ms = broker.config.accept_timeout_ms;
     } else {
         if (!loop_timer_runs(&listener->pause))
             probe(listener);

@@ -22,7 +22,7 @@ void recall_expect(struct channel *channel, int64_t now_ms)
         channel_set_outstanding(channel, true);
     }
     if (!loop_timer_runs(&channel->listener->check))
-        loop_start_timer(&channel->listener->check, broker.config.recall_ms);
+        loop_start_timer(&channel->listener->check, broker.config.accept_timeout_ms);
 }
 
 /* How long the oldest untaken offer has waited, at most. */
@@ -48,7 +48,7 @@ static void on_taken(struct channel *channel)
 static void on_overdue(struct channel *channel, int64_t now_ms, int64_t age_ms)
 {
     if (!channel->belief.overdue || now_ms >= channel->belief.probe_at_ms)
-        belief_note_overdue(channel, now_ms, broker.config.recall_ms);
+        belief_note_overdue(channel, now_ms, broker.config.accept_timeout_ms);
     if (age_ms >= WRITE_OFF_MS && channel_is_empty(channel))
         channel_write_off(channel);
     else
@@ -64,7 +64,7 @@ static bool check_channel(struct channel *channel, int64_t now_ms)
     }
     int64_t age_ms = measure_age(channel, now_ms);
     /* A peer that sticks to its worker waits for it, however long. */
-    if (age_ms >= broker.config.recall_ms && broker.config.balance != BALANCE_SOURCE &&
+    if (age_ms >= broker.config.accept_timeout_ms && broker.config.balance != BALANCE_SOURCE &&
         !take_must_leave(channel, now_ms))
         on_overdue(channel, now_ms, age_ms);
     return true;
@@ -93,8 +93,8 @@ void recall_on_check(struct loop_timer *timer)
         return;
     /* The longer nobody takes them the more rarely we look: whoever goes idle tells us anyway. */
     int64_t delay_ms = now_ms - oldest_ms;
-    if (delay_ms < broker.config.recall_ms)
-        delay_ms = broker.config.recall_ms;
+    if (delay_ms < broker.config.accept_timeout_ms)
+        delay_ms = broker.config.accept_timeout_ms;
     loop_start_timer(timer, delay_ms < CHECK_MAX_MS ? delay_ms : CHECK_MAX_MS);
 }
 

@@ -15,7 +15,8 @@
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
 
-#define ANNOUNCED_RECALLS 50 /* so many times --recall: a program may do something else first */
+#define ANNOUNCED_RECALLS                                                                          \
+    50 /* so many times --accept-timeout: a program may do something else first */
 
 static bool is_shortage(int error)
 {
@@ -100,7 +101,7 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
 bool take_must_leave(const struct channel *channel, int64_t now_ms)
 {
     const struct worker *worker = channel->worker;
-    int64_t patience_ms = (int64_t)broker.config.recall_ms * ANNOUNCED_RECALLS;
+    int64_t patience_ms = (int64_t)broker.config.accept_timeout_ms * ANNOUNCED_RECALLS;
 
     return !channel->closed && worker_takes_connections(worker) && !worker->stuck &&
            now_ms - channel->sent_at_ms < patience_ms && channel_is_announced(channel);

@@ -23,7 +23,7 @@ struct take_connection {
 };
 
 /* Whether the worker has announced its offer to the program, see BOARD_ANNOUNCED, and may still
- * accept it: for fifty times --recall nobody else gets it. */
+ * accept it: for fifty times --accept-timeout nobody else gets it. */
 bool take_must_leave(const struct channel *channel, int64_t now_ms);
 
 /* Takes the oldest waiting connection, as the channel's worker wants it; gives connection->fd with

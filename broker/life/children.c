@@ -94,10 +94,10 @@ static void look_at_leftovers(void)
         loop_start_timer(&leftover_timer, 0);
 }
 
-/* Those of a drained worker may serve what they have, for as long as --grace says. */
+/* Those of a drained worker may serve what they have, for as long as --stop-timeout says. */
 static void let_leftovers_finish(void)
 {
-    finish_by_ms = loop_now_ms() + (int64_t)broker.config.grace_s * 1000;
+    finish_by_ms = loop_now_ms() + (int64_t)broker.config.stop_timeout_s * 1000;
     look_at_leftovers();
 }
 

@@ -38,12 +38,12 @@ static void terminate(struct worker *worker)
 static void on_look(struct loop_timer *timer)
 {
     struct worker *worker = loop_container(timer, struct worker, start_timer);
-    bool is_late = loop_now_ms() - worker->drain_ms >= (int64_t)broker.config.grace_s * 1000;
+    bool is_late = loop_now_ms() - worker->drain_ms >= (int64_t)broker.config.stop_timeout_s * 1000;
 
     worker->looks_at_rest = is_at_rest(worker) ? worker->looks_at_rest + 1 : 0;
     if (is_late)
         log_info("worker %u (pid %d) still has connections after %u s; ending it", worker->slot,
-                 (int)worker->pid, broker.config.grace_s);
+                 (int)worker->pid, broker.config.stop_timeout_s);
     if (is_late || worker->looks_at_rest >= LOOKS_AT_REST)
         terminate(worker);
     else

@@ -91,7 +91,7 @@ void stop_check(void)
 static void on_grace_over(struct loop_timer *timer)
 {
     if (!killing)
-        log_info("workers did not end in %u s; killing them", broker.config.grace_s);
+        log_info("workers did not end in %u s; killing them", broker.config.stop_timeout_s);
     killing = true;
     signal_everyone(SIGKILL);
     loop_start_timer(timer, REAP_MS);
@@ -132,6 +132,6 @@ void stop_begin(int code)
         }
     signal_everyone(SIGTERM);
     grace_timer.on_time = on_grace_over;
-    loop_start_timer(&grace_timer, (int64_t)broker.config.grace_s * 1000);
+    loop_start_timer(&grace_timer, (int64_t)broker.config.stop_timeout_s * 1000);
     stop_check();
 }

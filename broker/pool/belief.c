@@ -117,11 +117,11 @@ bool belief_end_probe(struct channel *channel)
     return unseen;
 }
 
-void belief_note_overdue(struct channel *channel, int64_t now_ms, unsigned recall_ms)
+void belief_note_overdue(struct channel *channel, int64_t now_ms, unsigned accept_timeout_ms)
 {
     struct belief *belief = &channel->belief;
     struct channel_reading reading = channel_read(channel);
-    int64_t pause_ms = (int64_t)recall_ms << (belief->misses < 10 ? belief->misses : 10);
+    int64_t pause_ms = (int64_t)accept_timeout_ms << (belief->misses < 10 ? belief->misses : 10);
 
     note_counters(channel, &reading);
     belief->overdue = true;

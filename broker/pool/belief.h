@@ -37,7 +37,7 @@ void belief_begin_probe(struct channel *channel);
 bool belief_end_probe(struct channel *channel);
 
 /* The worker did not accept in time: believe it less, and for longer each time. */
-void belief_note_overdue(struct channel *channel, int64_t now_ms, unsigned recall_ms);
+void belief_note_overdue(struct channel *channel, int64_t now_ms, unsigned accept_timeout_ms);
 
 /* What another broker knew of this worker. */
 void belief_restore(struct channel *channel, bool wait_invisible);

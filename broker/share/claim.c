@@ -57,7 +57,7 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
 static bool is_shared(const struct worker *worker, const struct address *address,
                       const struct socket_key *key)
 {
-    if (matches_any(&broker.config.private, address, key))
+    if (matches_any(&broker.config.unshared, address, key))
         return false;
     if (matches_any(&broker.config.share, address, key))
         return true;

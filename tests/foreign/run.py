@@ -118,7 +118,7 @@ def run_once(suite, command, folder, shim):
         os.remove(end)
     wrapped = ["sh", "-c", WRAPPER, "sh", out, end, *command]
     if shim:
-        wrapped = [BUILD + "/sshim", "run", "-w", "1", "--share", "all", "--backlog", "app", "--grace", "1",
+        wrapped = [BUILD + "/sshim", "run", "-w", "1", "--share", "all", "--backlog", "app", "--stop-timeout", "1",
                    "--stuck-warn", "0", "--start-timeout", "86400", "--control", control, "--", *wrapped]
     with open(folder + "/.log", "a") as log:
         process = subprocess.Popen(isolate() + drop_root(suite, folder) + wrapped, cwd=folder, env=environment(folder), stdout=log,

@@ -41,11 +41,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     if (config_parse(&config, argc, argv, &exit_code) == DONE) {
         MUST(exit_code == EXIT_STOPPED || exit_code == EXIT_USAGE);
     } else {
-        MUST(config.workers <= CONFIG_WORKERS_MAX && config.grace_s <= 86400);
+        MUST(config.workers <= CONFIG_WORKERS_MAX && config.stop_timeout_s <= 86400);
         MUST((config.command != NULL) == (config.workers > 0));
         MUST(config.share.count <= CONFIG_PATTERNS_MAX &&
-             config.private.count <= CONFIG_PATTERNS_MAX);
-        MUST(config.recall_ms >= 1 && config.recall_ms <= 10000 && config.backlog >= 0);
+             config.unshared.count <= CONFIG_PATTERNS_MAX);
+        MUST(config.accept_timeout_ms >= 1 && config.accept_timeout_ms <= 10000 &&
+             config.backlog >= 0);
     }
     argv[0] = (char *)(len % 2 ? "status" : "scale");
     if (config_parse_target(&target, argc, argv, &exit_code) == DONE)

@@ -160,8 +160,8 @@ static void begin(void)
     strcpy(broker.name, "fuzz");
     broker.config.workers = 2;
     runtime.workers = 2;
-    broker.config.private.at[0] = "all"; /* nothing that is claimed is bound */
-    broker.config.private.count = 1;
+    broker.config.unshared.at[0] = "all"; /* nothing that is claimed is bound */
+    broker.config.unshared.count = 1;
     MUST(loop_init() == 0 && journal_init() == 0);
     adopt_slot(1, 0, 0, 0);
     MUST(adopt_joiner(getpid()) != NULL); /* or the first claim would leave a pidfd */

@@ -155,7 +155,7 @@ def measure(subject, folder, port):
     control, ready, trace = (f"{folder}/{name}" for name in ("c.sock", "ready", "trace"))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SSHIM_", "LD_PRELOAD"))}
     environment.update(TMPDIR=folder, HOME=folder, PARITY=folder)
-    command = [BUILD + "/sshim", "run", "-w", "2", "--control", control, "--grace", "5", "--start-timeout", "30", "--ready-fd", "9",
+    command = [BUILD + "/sshim", "run", "-w", "2", "--control", control, "--stop-timeout", "5", "--start-timeout", "30", "--ready-fd", "9",
                *OPTIONS, "--", "strace", "-D", "-f", "-qq", "-yy", "-e", f"trace={STREAM}", "-e", "signal=none", "-A", "-o", trace + "{id}", *subject.command(port)]
     with open(ready, "w"), open(folder + "/log", "w") as log:
         process = subprocess.Popen(["sh", "-c", 'exec 9>"$0"; exec "$@"', ready, *command], env=environment, stdout=log,

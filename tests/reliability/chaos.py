@@ -140,7 +140,7 @@ def await_no_surplus(pool):
 
 def segment(r, mode, seconds):
     workers = r.rng.randint(2, 16)
-    with Pool(mode, workers=workers, options=["-q", "--grace", "5"]) as pool:
+    with Pool(mode, workers=workers, options=["-q", "--stop-timeout", "5"]) as pool:
         fds, memory = tools.count_fds(pool.broker_pid()), tools.resident_kib(pool.broker_pid())
         chaos = Chaos(r, pool)
         loads = [pool.load(clients=8, mix="f8l2", timeout_ms=60000), pool.load(rate=100, timeout_ms=60000)]

@@ -61,7 +61,7 @@ def broker_epoll_all(r):
 @row("broker-late-count", "kill -9 of the broker before an accept is counted")
 def broker_late_count(r):
     """The worker has received a connection and not counted it yet, when the next broker begins to count."""
-    with Pool("blocking", workers=1, options=["--recall", "10000", "--handoff", "broker"]) as pool:
+    with Pool("blocking", workers=1, options=["--accept-timeout", "10000", "--handoff", "broker"]) as pool:
         for number in range(r.pick(10, 2)):
             broker, worker = pool.broker_pid(), tools.Frozen(pool.pids()[0])
             load = pool.load(clients=1, more=["-n", "1"])
@@ -85,7 +85,7 @@ def untaken(pool):
 @row("broker-twice", "kill -9 of the broker, and of the next while it resumes")
 def broker_twice(r):
     """The second has just taken an offer out of its channel, to count it, when it is killed."""
-    with Pool("blocking", options=["--recall", "10000", "--handoff", "broker"]) as pool:
+    with Pool("blocking", options=["--accept-timeout", "10000", "--handoff", "broker"]) as pool:
         for _ in range(r.pick(10, 2)):
             broker, keeper = pool.broker_pid(), pool.keeper_pid()
             frozen = [tools.Frozen(pid) for pid in pool.pids().values()]
@@ -108,7 +108,7 @@ def broker_twice(r):
 @row("broker-sent", "kill -9 of the broker that has just closed what it sent")
 def broker_sent(r):
     """The journal still names that number, which by then is that of an offer taken back to be counted."""
-    with Pool("blocking", options=["--recall", "10000", "--handoff", "broker"]) as pool:
+    with Pool("blocking", options=["--accept-timeout", "10000", "--handoff", "broker"]) as pool:
         for _ in range(r.pick(10, 2)):
             frozen = [tools.Frozen(pid) for pid in pool.pids().values()]
             pid = pool.broker_pid()

@@ -98,7 +98,7 @@ def prove_useful(pool):
 
 def kill_between(r, mode, stop, kill):
     """Every worker but one is pinned down, the last has the offer in its channel when it dies."""
-    with Pool(mode, workers=2, options=["--recall", "10000", "--handoff", "broker"]) as pool:
+    with Pool(mode, workers=2, options=["--accept-timeout", "10000", "--handoff", "broker"]) as pool:
         for _ in range(r.pick(20, 4)):
             prove_useful(pool)
             pids = pool.pids()

@@ -165,9 +165,9 @@ def restart_no_exec(r):
 
 @row("drain", "a long connection while its worker is replaced")
 def drain(r):
-    """It lives on in the old worker, which ends with it, or after --grace."""
+    """It lives on in the old worker, which ends with it, or after --stop-timeout."""
     for closes in (True, False):
-        with Pool("epoll-one", options=["--grace", "25" if closes else "1"]) as pool:
+        with Pool("epoll-one", options=["--stop-timeout", "25" if closes else "1"]) as pool:
             client = socket.create_connection((pool.host, pool.port), 10)
             client.sendall(b"F")
             pid = int(client.recv(64)[1:5], 16)

@@ -39,9 +39,9 @@ static void defaults(void)
     ACCEPTS("cmd");
     CHECK(config.workers >= 1 && !config.name && !config.control);
     CHECK(config.handoff == HANDOFF_AUTO && config.balance == BALANCE_LEASTCONN);
-    CHECK(config.grace_s == 25 && config.start_timeout_s == 60 && config.backlog == INT_MAX);
+    CHECK(config.stop_timeout_s == 25 && config.start_timeout_s == 60 && config.backlog == INT_MAX);
     CHECK(config.ready_fd == -1 && config.verbosity == LOG_LEVEL_NORMAL);
-    CHECK(config.share.count == 0 && config.private.count == 0 && !config.share_all);
+    CHECK(config.share.count == 0 && config.unshared.count == 0 && !config.share_all);
 }
 
 static void workers(void)
@@ -64,6 +64,15 @@ static void workers(void)
     REFUSES("-w", "0", "cmd");
     REFUSES("-w", "4");
     REFUSES("-w");
+}
+
+static void older_names(void)
+{
+    ACCEPTS("--grace", "3", "--recall=7", "--private", "2121", "cmd");
+    CHECK(config.stop_timeout_s == 3 && config.accept_timeout_ms == 7);
+    CHECK(config.unshared.count == 1 && strcmp(config.unshared.at[0], "2121") == 0);
+    REFUSES("--recall", "0", "cmd");
+    REFUSES("--grace", "cmd");
 }
 
 static void the_command_is_left_alone(void)
@@ -91,28 +100,29 @@ static void choices(void)
 
 static void numbers(void)
 {
-    ACCEPTS("--grace", "0", "--start-timeout", "86400", "--recall", "10000", "cmd");
-    CHECK(config.grace_s == 0 && config.start_timeout_s == 86400 && config.recall_ms == 10000);
+    ACCEPTS("--stop-timeout", "0", "--start-timeout", "86400", "--accept-timeout", "10000", "cmd");
+    CHECK(config.stop_timeout_s == 0 && config.start_timeout_s == 86400 &&
+          config.accept_timeout_ms == 10000);
     ACCEPTS("--backlog", "app", "cmd");
     CHECK(config.backlog == 0);
     ACCEPTS("--backlog", "5", "cmd");
     CHECK(config.backlog == 5);
-    REFUSES("--grace", "86401", "cmd");
-    REFUSES("--grace", "1s", "cmd");
-    REFUSES("--grace", "+1", "cmd");
+    REFUSES("--stop-timeout", "86401", "cmd");
+    REFUSES("--stop-timeout", "1s", "cmd");
+    REFUSES("--stop-timeout", "+1", "cmd");
     REFUSES("--start-timeout", "-5", "cmd");
-    REFUSES("--recall", "0", "cmd");
-    REFUSES("--recall", "10001", "cmd");
+    REFUSES("--accept-timeout", "0", "cmd");
+    REFUSES("--accept-timeout", "10001", "cmd");
     REFUSES("--backlog", "0", "cmd");
     REFUSES("--backlog", "2147483648", "cmd");
 }
 
 static void addresses(void)
 {
-    ACCEPTS("--share", "80", "--share", "all", "--private", "[::1]:81", "cmd");
-    CHECK(config.share.count == 2 && config.private.count == 1 && config.share_all);
+    ACCEPTS("--share", "80", "--share", "all", "--unshared", "[::1]:81", "cmd");
+    CHECK(config.share.count == 2 && config.unshared.count == 1 && config.share_all);
     REFUSES("--share", "nonsense", "cmd");
-    REFUSES("--private", "", "cmd");
+    REFUSES("--unshared", "", "cmd");
 }
 
 static void too_many_addresses(void)
@@ -193,10 +203,11 @@ int main(void)
         return 1;
     unit_run("arguments: the defaults are those of the manual", defaults);
     unit_run("arguments: numbers of workers", workers);
+    unit_run("arguments: older names of options", older_names);
     unit_run("arguments: what belongs to the command is left alone", the_command_is_left_alone);
     unit_run("arguments: --handoff and --balance", choices);
     unit_run("arguments: seconds, milliseconds, backlog", numbers);
-    unit_run("arguments: --share and --private", addresses);
+    unit_run("arguments: --share and --unshared", addresses);
     unit_run("arguments: more addresses than there is room for", too_many_addresses);
     unit_run("arguments: --ready-fd is a number", ready_fd);
     unit_run("arguments: unknown options", unknown_options);
