@@ -52,8 +52,10 @@ static void note_queue_waits(struct listener *listener)
 {
     enum board_queue value = queue_value(listener);
     struct channel *channel;
+    bool is_new = !listener->queue_waits;
 
-    if (!listener->queue_waits) {
+    listener->queue_waits = true;
+    if (is_new) {
         listener->queue_waited++;
         listener->tick_ms = broker.config.accept_timeout_ms;
         listener->seen_progress = 0;
@@ -62,10 +64,9 @@ static void note_queue_waits(struct listener *listener)
         listener_poll_expect(listener);
         watchdog_poke();
     }
-    if (!listener->queue_waits || listener->queue_as != value)
+    if (is_new || listener->queue_as != value)
         for (uint32_t i = 0; i < listener->channel_count; i++)
             channel_set_queue(listener->channels[i], value);
-    listener->queue_waits = true;
     listener->queue_as = value;
     while ((channel = TAILQ_FIRST(&listener->woken)) != NULL) {
         channel_set_woken(channel, false);

@@ -91,6 +91,20 @@ static void whoever_moves_up_is_told(void)
     CHECK(count_attending() == ATTENDING && may_attend(ATTENDING));
 }
 
+static void is_looked_at_while_something_goes_on(void)
+{
+    listener.high_rate = false;
+    review(0, 0);
+    CHECK(rate_is_low(&listener));
+    review(1, 1);
+    CHECK(!rate_is_low(&listener)); /* one each is more than a few */
+    review(0, 0);
+    listener.queue_waits = true; /* workers may take without us */
+    CHECK(!rate_is_low(&listener));
+    listener.queue_waits = false;
+    CHECK(rate_is_low(&listener));
+}
+
 static void a_pool_that_is_gone_has_no_average(void)
 {
     review(1000, 1000);
@@ -110,6 +124,8 @@ int main(void)
     unit_run("pace: not when they come slowly", when_they_come_slowly_the_broker_gives_each);
     unit_run("pace: whoever moves up when others go is told that it may attend",
              whoever_moves_up_is_told);
+    unit_run("pace: is looked at again as long as something goes on",
+             is_looked_at_while_something_goes_on);
     unit_run("pace: when all workers are gone nothing is allowed",
              a_pool_that_is_gone_has_no_average);
     return unit_end();
