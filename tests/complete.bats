@@ -68,10 +68,40 @@ folders_of() { # "broker, channel"
         case $name in TEXT | RESULT) who=answer ;; esac
         for folder in $(folders_of "$who"); do
             echo "WIRE_$name in $folder"
-            grep -rqw "WIRE_$name" "$ROOT/$folder"
+            grep -rqE "\bWIRE_$name\b|X\([A-Z]+, $name, " "$ROOT/$folder" # by itself, or in a table of what is permitted
         done
         grep -q "^### $name " "$ROOT/PROTOCOL.md"
     done <"$TMP/messages"
+}
+
+# "STATE MESSAGE" of an X-macro: X(STATE, MESSAGE, function).
+permitted_by() { # MACRO FILE
+    sed -n "/#define $1(X)/,/[^\\\\]\$/p" "$2" | sed -nE 's/.*X\(([A-Z]+), ([A-Z]+), .*/\1 \2/p'
+}
+
+# The same of the table whose heading has this column: a row's first cell is the state, its cell in that column has the messages.
+permitted_in() { # COLUMN
+    awk -F '|' -v column="$1" '
+        /^\| state / { at = 0; for (i = 1; i <= NF; i++) if ($i == " " column " ") at = i; next }
+        /^\|--/ { next }
+        /^\|/ && at { state = toupper($2); gsub(/ /, "", state); cell = $at; gsub(/\([^)]*\)/, "", cell)
+            count = split(cell, words, /[^A-Z]+/); for (i = 1; i <= count; i++) if (length(words[i]) > 1) print state, words[i]; next }
+        { at = 0 }' "$ROOT/PROTOCOL.md"
+}
+
+@test "what PROTOCOL.md permits in each state is what the broker takes" {
+    permitted_by REQUESTS "$ROOT/broker/operate/request.c" >"$TMP/code"
+    permitted_in permitted >"$TMP/document"
+    same "$TMP/code" "$TMP/document"
+    permitted_by MESSAGES "$ROOT/broker/share/channel_messages.c" >"$TMP/code"
+    permitted_in 'worker may send' >"$TMP/document"
+    same "$TMP/code" "$TMP/document"
+}
+
+@test "the states of a link are those of PROTOCOL.md" {
+    sed -n '/#define SESSION_STATES(X)/,/[^\\]$/p' "$ROOT/broker/pool/session.h" | sed -nE 's/.*X\(([A-Z]+)\).*/\1/p' >"$TMP/code"
+    sed -n '/^| state .* permitted /,/^$/p' "$ROOT/PROTOCOL.md" | sed -nE 's/^\| ([a-z]+) .*/\1/p' | grep -v state | tr a-z A-Z >"$TMP/document"
+    same "$TMP/code" "$TMP/document"
 }
 
 hooked() {

@@ -47,8 +47,8 @@ slots() { # of the workers, "0 1 2"
     stop_broker
 }
 
-@test "scale says how many connections were cut at the end of --grace, and with --no-wait answers before" {
-    start_broker -w 2 --grace 1 --balance roundrobin -- "$VICTIM" accept --delay 60000 "$ADDR"
+@test "scale says how many connections were cut at the end of --stop-timeout, and with --no-wait answers before" {
+    start_broker -w 2 --stop-timeout 1 --balance roundrobin -- "$VICTIM" accept --delay 60000 "$ADDR"
     exec 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '[.workers[].active] == [1, 1]'
     scale 1

@@ -69,10 +69,8 @@ static bool add_waiter(struct session *session, bool no_wait)
     waiter->session = session;
     waiter->no_wait = no_wait;
     waiter->generation = slot_generation();
-    if (session) {
-        session->on_close = on_waiter_gone;
-        loop_stop_timer(&session->deadline);
-    }
+    if (session)
+        session_await(session, on_waiter_gone);
     TAILQ_INSERT_TAIL(&waiters, waiter, all);
     return true;
 }
@@ -80,22 +78,15 @@ static bool add_waiter(struct session *session, bool no_wait)
 static void answer(struct waiter *waiter)
 {
     struct session *session = waiter->session;
-    char *text = NULL;
-    int len = -1;
 
     if (waiter->cut > 0)
         log_info("%llu connections of the old workers were cut", (unsigned long long)waiter->cut);
     if (session && waiter->cut > 0)
-        len = asprintf(&text, "%s%llu connections of the old workers were cut\n", waiter->text,
+        session_answer(session, waiter->exit_code,
+                       "%s%llu connections of the old workers were cut\n", waiter->text,
                        (unsigned long long)waiter->cut);
     else if (session)
-        len = asprintf(&text, "%s", waiter->text);
-    if (session)
-        session->on_close = NULL;
-    if (session && len >= 0)
-        session_send_text(session, text, (size_t)len, waiter->exit_code);
-    else if (session)
-        session_close(session);
+        session_answer(session, waiter->exit_code, "%s", waiter->text);
     TAILQ_REMOVE(&waiters, waiter, all);
     free(waiter);
 }
@@ -169,8 +160,7 @@ static int describe(char *text, size_t size)
                      "restart aborted: %s; %u of %u workers were replaced, the others serve on\n",
                      restart.reason, done, runtime.workers);
     else
-        used =
-            snprintf(text, size, "%u of %u workers were replaced\n", done, runtime.workers);
+        used = snprintf(text, size, "%u of %u workers were replaced\n", done, runtime.workers);
     if (joined > 0 && used > 0 && (size_t)used < size)
         snprintf(text + used, size - (size_t)used,
                  "%u servers that joined were left out: start them anew where they were started\n",

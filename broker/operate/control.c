@@ -21,8 +21,6 @@ static bool send_status(struct session *session, char *(*render)(size_t *len))
     size_t len = 0;
     char *text = render(&len);
 
-    if (!text)
-        return false;
     session_send_text(session, text, len, status_exit_code());
     return true; /* session_send_text closes it */
 }
@@ -43,8 +41,7 @@ static bool on_status(struct session *session, const struct config_target *asked
 static bool on_stop(struct session *session, const struct config_target *asked)
 {
     (void)asked;
-    session->waits_for_end = true;
-    loop_stop_timer(&session->deadline);
+    session_await(session, NULL);
     if (!stop_is_under_way())
         stop_begin(EXIT_STOPPED);
     return true;

@@ -115,10 +115,8 @@ bool upgrade_begin(struct session *waiter)
         return false;
     upgrade.is_under_way = true;
     upgrade.waiter = waiter;
-    if (waiter) {
-        waiter->on_close = on_waiter_gone;
-        loop_stop_timer(&waiter->deadline);
-    }
+    if (waiter)
+        session_await(waiter, on_waiter_gone);
     state_save();
     int error = rehearsal_start(resume_program(), resume_arguments(), on_rehearsal_end);
     if (error)

@@ -92,9 +92,9 @@ void session_retry_parked(void)
 
     while (session) {
         struct session *next = TAILQ_NEXT(session, all);
-        if (session->parked) {
+        if (session->state == SESSION_PARKED) {
             int fd = session->claim_fd;
-            session->parked = false;
+            session->state = SESSION_NEW;
             session->claim_fd = -1;
             if (!handle(session, &session->claim, WIRE_CLAIM, fd))
                 session_close(session);
@@ -131,10 +131,12 @@ static bool send_rest(struct session *session)
 
 void session_send_text(struct session *session, char *text, size_t len, int exit_code)
 {
+    session->state = SESSION_TELLING;
+    session->on_close = NULL;
     session->text = text;
     session->text_len = len;
     session->exit_code = exit_code;
-    if (!send_rest(session))
+    if (!text || !send_rest(session))
         session_close(session);
 }
 
@@ -146,11 +148,36 @@ void session_answer(struct session *session, int exit_code, const char *format, 
     va_start(arguments, format);
     int len = vasprintf(&text, format, arguments);
     va_end(arguments);
-    session->on_close = NULL;
-    if (len < 0)
-        session_close(session);
-    else
-        session_send_text(session, text, (size_t)len, exit_code);
+    session_send_text(session, len >= 0 ? text : NULL, (size_t)len, exit_code);
+}
+
+void session_await(struct session *session, void (*on_close)(struct session *))
+{
+    session->state = SESSION_AWAITING;
+    session->on_close = on_close;
+    loop_stop_timer(&session->deadline);
+}
+
+void session_reserve(struct session *session, struct listener *listener)
+{
+    session->state = SESSION_RESERVED;
+    session->reserved = listener;
+}
+
+struct listener *session_take_reserved(struct session *session)
+{
+    struct listener *listener = session->reserved;
+
+    session->state = SESSION_NEW;
+    session->reserved = NULL;
+    return listener;
+}
+
+void session_park(struct session *session, const struct wire_claim *claim, int fd)
+{
+    session->state = SESSION_PARKED;
+    session->claim = *claim;
+    session->claim_fd = fd;
 }
 
 /*
@@ -185,7 +212,7 @@ static void on_session_ready(struct loop_fd *watch, uint32_t events)
     int fd;
     int truncated;
 
-    if (session->text) {
+    if (session->state == SESSION_TELLING) {
         if ((events & (EPOLLHUP | EPOLLERR)) || !send_rest(session))
             session_close(session);
         return;
@@ -202,10 +229,9 @@ static void on_session_ready(struct loop_fd *watch, uint32_t events)
         return;
     session->has_spoken = true;
     int type = got > 0 && !truncated ? wire_check(&message, (size_t)got, fd >= 0) : -1;
-    bool is_unwanted = type < 0 || session->parked || session->on_close || session->waits_for_end;
-    if (is_unwanted)
+    if (type < 0)
         closer_close(fd);
-    if (is_unwanted || !handle(session, &message, type, fd))
+    if (type < 0 || !handle(session, &message, type, fd))
         session_close(session);
 }
 
@@ -318,7 +344,8 @@ unsigned session_count_claims(unsigned slot)
     unsigned count = 0;
 
     TAILQ_FOREACH(session, &sessions, all)
-        count += (session->reserved || session->parked) && session->claim_slot == slot;
+        count += (session->state == SESSION_RESERVED || session->state == SESSION_PARKED) &&
+                 session->claim_slot == slot;
     return count;
 }
 

@@ -29,22 +29,36 @@
 
 struct rendezvous;
 
+/* What a link is in; what it may say then is the table in operate/request.c. */
+#define SESSION_STATES(X)                                                                          \
+    X(NEW)      /* nothing that it asked goes on */                                                \
+    X(RESERVED) /* its peer is about to bind or to remove a path */                                \
+    X(PARKED)   /* its claim waits until another peer has done so */                               \
+    X(AWAITING) /* its command takes time */                                                       \
+    X(TELLING)  /* it has not read the whole answer yet, and is not read from */
+
+enum session_state {
+#define X(name) SESSION_##name,
+    SESSION_STATES(X)
+#undef X
+};
+
+/* Written by session.c, but for claim_slot. */
 struct session {
     struct loop_fd watch; /* .fd keeps */
     struct rendezvous *from;
+    enum session_state state;
     bool has_spoken;
-    unsigned claim_slot; /* whose claim it is about, if it is reserved or parked */
+    unsigned claim_slot; /* share/claim.c: whose claim it is about, if it is reserved or parked */
     struct loop_timer deadline;
     struct ucred peer;
-    struct listener *reserved; /* AF_UNIX path that this peer is about to bind or to remove */
-    bool parked;               /* a claim that waits until another peer has done so */
-    struct wire_claim claim;
-    int claim_fd;       /* keeps; what came with the parked claim */
-    bool waits_for_end; /* `sshim stop`: answered by the end of the broker */
-    char *text;         /* what is still to be sent, in pieces */
+    struct listener *reserved; /* RESERVED: the path */
+    struct wire_claim claim;   /* PARKED */
+    int claim_fd;              /* keeps; what came with it */
+    char *text;                /* TELLING: what is still to be sent, in pieces */
     size_t text_len, text_sent;
     int exit_code;
-    void (*on_close)(struct session *session); /* NULL: nobody else knows it */
+    void (*on_close)(struct session *session); /* AWAITING; NULL: nobody else knows it */
     TAILQ_ENTRY(session) all;
 };
 
@@ -70,12 +84,24 @@ const char *session_rendezvous_name(void);
  * the session. */
 bool session_send(struct session *session, const void *message, size_t len_bytes, int fd);
 
-/* Sends text (takes, malloc) and then the result; never blocks, goes on as the peer reads. */
+/* Sends text (takes, malloc) and then the result, and closes the session; never blocks, goes on as
+ * the peer reads. NULL, where memory is out: closes it at once. */
 void session_send_text(struct session *session, char *text, size_t len, int exit_code);
 
 /* The same with a short text. Whoever waited for its end (on_close) is told no more. */
 __attribute__((format(printf, 3, 4))) void session_answer(struct session *session, int exit_code,
                                                           const char *format, ...);
+
+/* The answer comes later, or with the end of the broker: no deadline. on_close (NULL: nobody) is
+ * told if the session ends before. */
+void session_await(struct session *session, void (*on_close)(struct session *session));
+
+/* This listener, which has no socket yet, ends with the session unless it is taken back. */
+void session_reserve(struct session *session, struct listener *listener);
+struct listener *session_take_reserved(struct session *session);
+
+/* Keeps the claim and its fd (takes) until session_retry_parked(). */
+void session_park(struct session *session, const struct wire_claim *claim, int fd);
 
 void session_close(struct session *session);
 

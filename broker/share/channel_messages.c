@@ -19,8 +19,9 @@
 
 #define MESSAGES_MAX 64 /* read before one question is answered */
 
-static void on_listen(struct channel *channel, const struct wire_listen *message)
+static void on_listen(struct channel *channel, const void *bytes)
 {
+    const struct wire_listen *message = bytes;
     char text[SOCKET_KEY_TEXT_MAX];
     struct worker *worker = channel->worker;
     bool lives = worker->state != WORKER_GONE;
@@ -37,8 +38,9 @@ static void on_listen(struct channel *channel, const struct wire_listen *message
 }
 
 /* Unless another process of the worker has attached to it since, or it was shut down for all. */
-static void on_close(struct channel *channel)
+static void on_close(struct channel *channel, const void *bytes)
 {
+    (void)bytes;
     const struct board_worker *line = &channel->board->worker;
     struct listener *listener = channel->listener;
 
@@ -47,6 +49,46 @@ static void on_close(struct channel *channel)
     if (config_is_exact(&broker.config) && listener->channel_count == 1 && listener->listening)
         dispatch_stop(listener);
     worker_close_channel(channel);
+}
+
+static void on_wake(struct channel *channel, const void *bytes)
+{
+    (void)bytes;
+    dispatch_wake(channel);
+}
+
+enum state { GRANTED, LISTENING, CLOSED };
+
+/* What a worker may say in which state of the channel; all else is noise, and a flood of it costs
+ * the flooder's own time on one core. PROTOCOL.md has the same table. */
+#define MESSAGES(X)                                                                                \
+    X(GRANTED, LISTEN, on_listen)                                                                  \
+    X(GRANTED, CLOSE, on_close)                                                                    \
+    X(LISTENING, WAKE, on_wake)                                                                    \
+    X(LISTENING, LISTEN, on_listen)                                                                \
+    X(LISTENING, CLOSE, on_close)                                                                  \
+    X(CLOSED, LISTEN, on_listen) /* it was on its way when the worker ended */
+
+static const struct row {
+    enum state state;
+    enum wire_type type;
+    void (*on_message)(struct channel *channel, const void *bytes);
+} rows[] = {
+#define X(state, type, on_message) {state, WIRE_##type, on_message},
+    MESSAGES(X)
+#undef X
+};
+
+static void handle(struct channel *channel, const void *bytes, int type)
+{
+    enum state state = channel->closed ? CLOSED : channel->listening ? LISTENING : GRANTED;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].state == state && (int)rows[i].type == type) {
+            rows[i].on_message(channel, bytes); /* may free the channel */
+            return;
+        }
+    }
 }
 
 /* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */
@@ -83,13 +125,8 @@ static void on_channel_ready(struct loop_fd *watch, uint32_t events)
         return;
     }
     bool is_whole = got > 0 && !(letter.msg_flags & MSG_TRUNC);
-    int type = is_whole ? wire_check(&message, (size_t)got, false) : -1;
-    switch (type) {
-    case WIRE_WAKE: dispatch_wake(channel); break;
-    case WIRE_LISTEN: on_listen(channel, &message.listen); break;
-    case WIRE_CLOSE: on_close(channel); break;
-    default: break; /* noise; a flood of it costs the flooder's own time on one core */
-    }
+    if (is_whole)
+        handle(channel, &message, wire_check(&message, (size_t)got, false));
 }
 
 static struct channel *find_with_mail(struct worker *worker)

@@ -252,14 +252,6 @@ static bool claim_name(struct session *session, struct worker *worker,
 
 /* --- paths --- */
 
-static bool park(struct session *session, const struct wire_claim *claim, int fd)
-{
-    session->claim = *claim;
-    session->claim_fd = fd;
-    session->parked = true;
-    return true;
-}
-
 /* 0, or -1 with the errno of path_open(). Takes fd if it succeeds. */
 static int open_path(struct path *path, struct address *address, const struct wire_claim *claim,
                      int fd)
@@ -296,8 +288,6 @@ static bool claim_folder(struct session *session, struct worker *worker,
     struct path path;
     uint32_t slot = worker ? worker->slot : claim->auth.slot;
 
-    if (session->reserved)
-        return refuse(fd);
     if (open_path(&path, &address, claim, fd) < 0) {
         int error = errno;
         closer_close(fd);
@@ -306,14 +296,18 @@ static bool claim_folder(struct session *session, struct worker *worker,
     const struct listener *bound = listener_find_path(&path, false);
     bool many = session_count_claims(slot) >= SESSION_CLAIMS_MAX;
     session->claim_slot = slot;
-    if (!many && listener_find_path(&path, true))
-        return park(session, claim, fd);
+    if (!many && listener_find_path(&path, true)) {
+        session_park(session, claim, fd);
+        return true;
+    }
     bool private = worker && !bound && !is_shared(worker, &address, &no_key);
     bool stays = !worker && bound && !config_is_exact(&broker.config);
-    if (!many && !private && !stays)
-        session->reserved = listener_create(&address, 0, &path);
-    if (session->reserved)
+    struct listener *listener =
+        many || private || stays ? NULL : listener_create(&address, 0, &path);
+    if (listener) {
+        session_reserve(session, listener);
         return grant_answer(session, WIRE_VACANT, 0);
+    }
     closer_close(fd);
     if (stays)
         return answer_about_removal(session, bound);
@@ -368,7 +362,7 @@ static bool claim_bound(struct session *session, struct worker *worker,
         closer_close(fd);
         return share_path(session, worker, bound);
     }
-    session->reserved = NULL;
+    session_take_reserved(session);
     path_note_bound(&listener->path, claim->ino, session->watch.fd);
     if (bound)
         listener_displace(bound);
@@ -384,6 +378,8 @@ static bool claim_bound(struct session *session, struct worker *worker,
 
 bool claim_handle(struct session *session, const struct wire_claim *claim, int fd)
 {
+    if (session->state == SESSION_RESERVED && !(claim->flags & WIRE_CLAIM_BOUND))
+        return refuse(fd);
     if (claim->flags & WIRE_CLAIM_REMOVE) /* nobody joins by this */
         return claim_may_ask(session, &claim->auth) ? claim_folder(session, NULL, claim, fd)
                                                     : refuse(fd);

@@ -69,10 +69,8 @@ bool await_begin(const struct await *like)
         return false;
     *await = *like;
     await->begun_ms = loop_now_ms();
-    if (await->session) {
-        await->session->on_close = on_session_gone;
-        loop_stop_timer(&await->session->deadline);
-    }
+    if (await->session)
+        session_await(await->session, on_session_gone);
     TAILQ_INSERT_TAIL(&awaits, await, all);
     look_timer.on_time = on_look;
     if (!loop_timer_runs(&look_timer))

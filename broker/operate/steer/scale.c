@@ -89,10 +89,11 @@ static bool is_filled(struct await *await)
                          slot_count_ready(), await->to, await->to - await->from);
     if (ready + broken < await->to - await->from)
         return false;
-    return await_end(await, 1,
-                     "%u of %u workers are ready; new ones that keep ending: %u; see the log, or scale "
-                     "back to %u\n",
-                     slot_count_ready(), await->to, broken, await->from);
+    return await_end(
+        await, 1,
+        "%u of %u workers are ready; new ones that keep ending: %u; see the log, or scale "
+        "back to %u\n",
+        slot_count_ready(), await->to, broken, await->from);
 }
 
 static bool grow(unsigned from, unsigned to)
