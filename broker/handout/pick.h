@@ -25,9 +25,9 @@
 #define PICK_REST_MS 25
 
 /*
- * An idle channel by the policy, or NULL when nobody is idle; or, with listener->waits_for_lighter set, when
- * it is better to wait for somebody else, for PICK_PATIENCE_MS at most. A crowded one only where
- * all are crowded, or the others have not moved for PICK_REST_MS.
+ * An idle channel by the policy, or NULL when nobody is idle; or, with listener->waits_for_lighter
+ * set, when it is better to wait for somebody else, for PICK_PATIENCE_MS at most. A crowded one
+ * only where all are crowded, or the others have not moved for PICK_REST_MS.
  */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
 

@@ -318,8 +318,7 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
 {
     struct slot *slot = slot_at(worker->slot);
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
-    bool was_current =
-        slot->worker == worker && !worker->joined && slot->id < runtime.workers;
+    bool was_current = slot->worker == worker && !worker->joined && slot->id < runtime.workers;
     bool was_successor = slot->successor == worker;
     struct worker last;
     char how[96];
