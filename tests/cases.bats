@@ -9,6 +9,7 @@ case_passes() { # NAME
 }
 
 @test "a program that looks for inherited sockets finds none of ours" { case_passes inherited-sockets; }
+@test "a server that changes its port leaves the old one" { case_passes change-of-port; }
 @test "a server that looks by connect before it binds starts in each copy" { case_passes looks-before-bind; }
 @test "the only copy ends its listener as natively" { case_passes ends-its-listener; }
 @test "a second port that opens after the first connection is served" { case_passes second-listener-late; }

@@ -7,6 +7,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/handout/recall.h"
+#include "broker/pool/listener.h"
 
 #define LOOK_MS 10 /* between looks at the scoreboard */
 #define LOOKS_AT_REST                                                                              \
@@ -59,8 +60,10 @@ void drain_begin(struct worker *worker)
     worker->drain_ms = loop_now_ms();
     worker->looks_at_rest = 0;
     worker_tell_over(worker);
-    LIST_FOREACH(channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
         channel_set_queue(channel, BOARD_QUEUE_EMPTY);
+        listener_retire_if_unused(channel->listener);
+    }
     recall_all_of(worker);
     worker->start_timer.on_time = on_look;
     loop_start_timer(&worker->start_timer, LOOK_MS);

@@ -59,13 +59,23 @@ static const struct worker *find_model(const struct slot *slot)
     return NULL;
 }
 
+struct tally {
+    int all;
+    int waited; /* where somebody has come to wait */
+};
+
 struct comparison {
-    int absent[KINDS];                    /* addresses of the model that the successor lacks */
-    int other[KINDS];                     /* addresses of the successor that the model lacks */
+    struct tally absent[KINDS];           /* addresses of the model that the successor lacks */
+    struct tally other[KINDS];            /* addresses of the successor that the model lacks */
     const struct channel *missing[KINDS]; /* one of the absent ones, of the model */
     const struct channel *asleep;         /* of the successor, where nobody has come to wait yet */
-    bool waiting_is_visible;
 };
+
+static void count(struct tally *tally, const struct channel *channel)
+{
+    tally->all++;
+    tally->waited += has_come_to_wait(channel);
+}
 
 static void compare_model(struct comparison *found, const struct worker *model,
                           const struct worker *successor)
@@ -76,10 +86,10 @@ static void compare_model(struct comparison *found, const struct worker *model,
         if (!is_open(channel))
             continue;
         const struct channel *twin = find_open(successor, channel->listener);
-        found->waiting_is_visible |= has_come_to_wait(channel);
         if (!twin) {
-            found->absent[kind_of(channel)]++;
-            found->missing[kind_of(channel)] = channel;
+            count(&found->absent[kind_of(channel)], channel);
+            if (!found->missing[kind_of(channel)] || has_come_to_wait(channel))
+                found->missing[kind_of(channel)] = channel;
         } else if (has_come_to_wait(channel) && !has_come_to_wait(twin)) {
             found->asleep = twin;
         }
@@ -92,9 +102,8 @@ static void compare_successor(struct comparison *found, const struct worker *mod
     const struct channel *channel;
 
     LIST_FOREACH(channel, &successor->channels, of_worker)
-        if (is_open(channel) && !find_open(model, channel->listener) &&
-            (!found->waiting_is_visible || has_come_to_wait(channel)))
-            found->other[kind_of(channel)]++;
+        if (is_open(channel) && !find_open(model, channel->listener))
+            count(&found->other[kind_of(channel)], channel);
 }
 
 static bool judge(const struct comparison *found, char *text, size_t size)
@@ -102,7 +111,8 @@ static bool judge(const struct comparison *found, char *text, size_t size)
     char address[ADDRESS_TEXT_MAX];
 
     for (int kind = 0; kind < KINDS; kind++)
-        if (found->absent[kind] > found->other[kind]) {
+        if (found->absent[kind].all > found->other[kind].all ||
+            found->absent[kind].waited > found->other[kind].waited) {
             snprintf(text, size, "does not listen on %s, as the old one does",
                      address_format(&found->missing[kind]->listener->bound, address));
             return false;

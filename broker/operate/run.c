@@ -35,6 +35,7 @@
 #include "broker/pool/session.h"
 #include "broker/operate/steer/scale.h"
 #include "broker/share/adopt.h"
+#include "broker/share/retire.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/state.h"
@@ -198,7 +199,7 @@ static void connect_layers(void)
 {
     loop_set_save(save);
     children_init(rehearsal_on_child_end);
-    listener_init(dispatch_init, dispatch_finish);
+    listener_init(dispatch_init, dispatch_finish, retire_on_time);
     session_init(request_handle);
     fleet_set_up(scale_on_leave);
     keeper_init(resume_rescue);

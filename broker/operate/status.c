@@ -14,6 +14,7 @@
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
+#include "broker/share/retire.h"
 
 struct worker_view {
     unsigned slot;
@@ -30,7 +31,7 @@ static const char *state_of(const struct worker *worker)
     if (worker->state == WORKER_READY || worker->state == WORKER_STARTING) {
         if (worker_is_stuck(worker))
             return "stuck";
-        if (worker_has_left(worker))
+        if (retire_is_about_to_end(worker))
             return worker_state_name(WORKER_DRAINING);
         if (worker->state == WORKER_READY && worker_is_busy(worker))
             return "busy";

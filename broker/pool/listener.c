@@ -25,11 +25,14 @@ static void do_nothing(struct listener *listener)
 
 static void (*begin)(struct listener *listener) = do_nothing;
 static void (*end)(struct listener *listener) = do_nothing;
+static void (*unused)(struct loop_timer *retire);
 
-void listener_init(void (*on_begin)(struct listener *), void (*on_end)(struct listener *))
+void listener_init(void (*on_begin)(struct listener *), void (*on_end)(struct listener *),
+                   void (*on_unused)(struct loop_timer *))
 {
     begin = on_begin;
     end = on_end;
+    unused = on_unused;
 }
 
 void listener_pump(struct listener *listener)
@@ -58,20 +61,26 @@ struct listener *listener_find(const struct address *key, const struct socket_ke
     return NULL;
 }
 
-/* By the time that this runs another may have claimed it. */
-static void on_retire(struct loop_timer *timer)
-{
-    struct listener *listener = loop_container(timer, struct listener, retire);
-
-    if (listener->channel_count == 0)
-        listener_destroy(listener);
-}
-
 void listener_retire_if_unused(struct listener *listener)
 {
-    if (listener->channel_count == 0 &&
-        (!listener->listening || listener->displaced || config_is_exact(&broker.config)))
-        loop_start_timer(&listener->retire, 0);
+    listener->retire_ms = 0;
+    loop_start_timer(&listener->retire, 0);
+}
+
+void listener_set_missed(struct listener *listener, unsigned slot, bool on)
+{
+    uint64_t bit = UINT64_C(1) << slot % 64;
+
+    listener->owes_removal |= on;
+    if (on && slot < CONFIG_WORKERS_MAX)
+        listener->missed_by[slot / 64] |= bit;
+    else if (slot < CONFIG_WORKERS_MAX)
+        listener->missed_by[slot / 64] &= ~bit;
+}
+
+bool listener_is_missed_by(const struct listener *listener, unsigned slot)
+{
+    return slot < CONFIG_WORKERS_MAX && (listener->missed_by[slot / 64] >> slot % 64 & 1);
 }
 
 void listener_displace(struct listener *listener)
@@ -95,7 +104,7 @@ void listener_retire_now(void)
         struct listener *next = TAILQ_NEXT(listener, all);
         if (loop_timer_runs(&listener->retire)) {
             loop_stop_timer(&listener->retire);
-            on_retire(&listener->retire);
+            unused(&listener->retire);
         }
         listener = next;
     }
@@ -106,7 +115,8 @@ struct listener *listener_find_path(const struct path *path, bool reserved)
     struct listener *listener;
 
     TAILQ_FOREACH(listener, &listeners, all)
-        if (path_equal(&listener->path, path) && (listener->canonical_fd < 0) == reserved)
+        if (!listener->shut && path_equal(&listener->path, path) &&
+            (listener->canonical_fd < 0) == reserved)
             return listener;
     return NULL;
 }
@@ -127,7 +137,7 @@ struct listener *listener_create(const struct address *key, unsigned ordinal,
     listener->bound = *key;
     listener->ordinal = ordinal;
     listener->canonical_fd = -1;
-    listener->retire.on_time = on_retire;
+    listener->retire.on_time = unused;
     listener->held_fd = -1;
     listener->path = path ? *path : (struct path){.folder_fd = -1};
     listener->displaced = address_is_path(key) && listener->path.folder_fd < 0;

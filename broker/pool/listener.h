@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "broker/base/address.h"
+#include "broker/base/config.h"
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
 #include "broker/pool/channel.h"
@@ -26,11 +27,12 @@ struct listener {
     unsigned ordinal;         /* --share all: the n-th port 0 of each worker */
     struct address bound;     /* as getsockname(2) tells */
     struct path path;
-    int canonical_fd; /* keeps; -1: reserved, a peer is about to bind or remove a path */
-    bool listening;   /* some worker called listen() */
-    bool shut;        /* nothing is accepted any more */
-    bool displaced;   /* it is shut, or its file was removed: no other copy will come for it */
-    int backlog;      /* what the program asked for */
+    bool owes_removal; /* of the file: a worker was kept from it, or ended before it */
+    int canonical_fd;  /* keeps; -1: reserved, a peer is about to bind or remove a path */
+    bool listening;    /* some worker called listen() */
+    bool shut;         /* nothing is accepted any more */
+    bool displaced;    /* it is shut, or its file was removed: no other copy will come for it */
+    int backlog;       /* what the program asked for */
 
     struct channel **channels;
     uint32_t channel_count;
@@ -65,7 +67,9 @@ struct listener {
     struct wire_offer held;
     struct channel_queue outstanding, recallable, woken;
 
-    struct loop_timer retire; /* the last channel was closed */
+    struct loop_timer retire; /* no living worker listens on it: share/retire.c */
+    int64_t retire_ms;        /* between looks */
+    uint64_t missed_by[CONFIG_WORKERS_MAX / 64]; /* slots whose worker ended with it, a bit each */
 
     bool high_rate; /* event loops may attend the canonical socket: we come behind them */
     struct loop_timer lookout; /* brisk: does a connection wait that nobody took? */
@@ -94,9 +98,11 @@ struct listener {
 TAILQ_HEAD(listener_queue, listener);
 extern struct listener_queue listeners;
 
-/* Who hands out: is told of each listener that gets its canonical socket, and before it ends. */
+/* Who hands out: is told of each listener that gets its canonical socket, and before it ends. And
+ * who decides what becomes of one that no living worker has. */
 void listener_init(void (*on_begin)(struct listener *listener),
-                   void (*on_end)(struct listener *listener));
+                   void (*on_end)(struct listener *listener),
+                   void (*on_unused)(struct loop_timer *retire));
 
 /* Hands out what can be handed out now: as if the canonical socket had become readable. May free
  * channels that are closed, and their workers. */
@@ -135,14 +141,17 @@ void listener_displace(struct listener *listener);
 /* Nothing is accepted from it any more. */
 void listener_set_shut(struct listener *listener);
 
-/*
- * A worker closed a channel of it and lives on. Where nobody else has one the address is given back
- * soon, unless connections may wait there for the next copy. Not at once: the caller may hold it.
- */
+/* A channel of it was closed, or its worker drains or has ended: if no living worker has it now,
+ * share/retire.c looks what becomes of it. Not at once: the caller may hold it. */
 void listener_retire_if_unused(struct listener *listener);
 
-/* Those of which that is due, at once. The caller holds none. */
+/* Those at which a look is due some day, at once. The caller holds none that is unused. */
 void listener_retire_now(void);
+
+/* Whether the last worker of this slot ended and had it, so that the next one may come back to it.
+ */
+void listener_set_missed(struct listener *listener, unsigned slot, bool on);
+bool listener_is_missed_by(const struct listener *listener, unsigned slot);
 
 /* Nothing can listen on it any more, nor can be made to: its address, and its file if it has one,
  * are free for another listener. */

@@ -136,12 +136,31 @@ void worker_tell_over(struct worker *worker)
         channel_set_flag(channel, BOARD_DRAINING, true);
 }
 
+/* What its slot's next worker may come back to. One that has closed all that it had was about to
+ * end: that is nobody's meanwhile. */
+static void note_missed(const struct worker *worker)
+{
+    struct listener *listener;
+    struct channel *channel;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (worker_has_left(worker) && loop_timer_runs(&listener->retire))
+            listener_set_missed(listener, worker->slot, true);
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
+        if (!channel->closed)
+            listener_set_missed(channel->listener, worker->slot, true);
+    }
+}
+
 void worker_bury(struct worker *worker)
 {
     struct channel *channel;
 
     worker_tell_over(worker);
-
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        channel->listener->owes_removal |= !channel->closed;
+    if (worker->state <= WORKER_READY)
+        note_missed(worker);
     worker_set_state(worker, WORKER_GONE);
     loop_stop_timer(&worker->start_timer);
     unwatch(&worker->pidfd_watch);
@@ -150,8 +169,10 @@ void worker_bury(struct worker *worker)
         free_if_done(worker);
         return;
     }
-    LIST_FOREACH(channel, &worker->channels, of_worker)
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
         channel_disown(channel);
+        listener_retire_if_unused(channel->listener);
+    }
     listener_pump_all(); /* frees the channels, and the worker with the last of them */
 }
 
@@ -168,6 +189,7 @@ void worker_close_channel(struct channel *channel)
     if (channel->closed)
         return;
     channel_disown(channel);
+    listener_retire_if_unused(channel->listener);
     if (is_over(channel))
         worker_on_channel_drained(channel);
     else
@@ -190,8 +212,7 @@ void worker_on_channel_drained(struct channel *channel)
     listener_remove_channel(channel->listener, channel);
     LIST_REMOVE(channel, of_worker);
     channel_destroy(channel);
-    if (worker->state != WORKER_GONE || listener->displaced)
-        listener_retire_if_unused(listener);
+    listener_retire_if_unused(listener);
     free_if_done(worker);
 }
 

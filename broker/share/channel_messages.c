@@ -159,6 +159,7 @@ int channel_messages_watch(struct channel *channel)
     if (loop_add(&channel->watch, EPOLLIN) < 0)
         return -1;
     listener_add_channel(channel->listener, channel);
+    listener_set_missed(channel->listener, channel->worker->slot, false);
     LIST_INSERT_HEAD(&channel->worker->channels, channel, of_worker);
     return 0;
 }

@@ -20,6 +20,7 @@
 #include "broker/share/adopt.h"
 #include "broker/share/channel_messages.h"
 #include "broker/share/grant.h"
+#include "broker/share/retire.h"
 
 #define GRANT_ARRIVES_MS 2000 /* a stopped or starved process may take longer */
 
@@ -53,7 +54,8 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
 }
 
 /* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says
- * otherwise or it is an address that is shared already. */
+ * otherwise or it is an address that is shared already, or was. A worker that has closed all that
+ * it had begins anew. */
 static bool is_shared(const struct worker *worker, const struct address *address,
                       const struct socket_key *key)
 {
@@ -63,7 +65,8 @@ static bool is_shared(const struct worker *worker, const struct address *address
         return true;
     if (address_has_port_zero(address))
         return false;
-    return worker_accepted(worker) == 0 || listener_find(address, key, 0);
+    return worker_accepted(worker) == 0 || worker_has_left(worker) ||
+           listener_find(address, key, 0) || retire_was_shared(address);
 }
 
 /* Whether some process of the worker still has this channel; a close that no hook saw leaves it
@@ -236,6 +239,7 @@ static bool claim_name(struct session *session, struct worker *worker,
     if (!address_from_wire(&address, &claim->address) || address_is_path(&address))
         return refuse(fd);
     socket_key_read(&key, &address, fd);
+    channel_messages_read_waiting(worker); /* whether it has closed all that it had */
     if (!is_shared(worker, &address, &key)) {
         closer_close(fd);
         return grant_answer(session, WIRE_PRIVATE, 0);
@@ -267,13 +271,14 @@ static int open_path(struct path *path, struct address *address, const struct wi
 }
 
 /* A copy is about to remove the file, as servers do before they bind it: it is to stay. */
-static bool answer_about_removal(struct session *session, const struct listener *bound)
+static bool answer_about_removal(struct session *session, struct listener *bound)
 {
     struct wire_grant grant = {.head = WIRE_HEAD(WIRE_GRANT),
                                .verdict = WIRE_FAILED,
                                .error = EBUSY,
                                .channel = bound->path.ino};
 
+    bound->owes_removal = true;
     session_send(session, &grant, sizeof grant, -1);
     return false;
 }
@@ -293,7 +298,7 @@ static bool claim_folder(struct session *session, struct worker *worker,
         closer_close(fd);
         return grant_answer(session, WIRE_FAILED, error);
     }
-    const struct listener *bound = listener_find_path(&path, false);
+    struct listener *bound = listener_find_path(&path, false);
     bool many = session_count_claims(slot) >= SESSION_CLAIMS_MAX;
     session->claim_slot = slot;
     if (!many && listener_find_path(&path, true)) {
@@ -301,7 +306,8 @@ static bool claim_folder(struct session *session, struct worker *worker,
         return true;
     }
     bool private = worker && !bound && !is_shared(worker, &address, &no_key);
-    bool stays = !worker && bound && !config_is_exact(&broker.config);
+    bool stays = !worker && bound && !config_is_exact(&broker.config) &&
+                 !retire_is_own(bound, worker_find_by_token(&claim->auth));
     struct listener *listener =
         many || private || stays ? NULL : listener_create(&address, 0, &path);
     if (listener) {

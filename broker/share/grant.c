@@ -80,5 +80,6 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
     else if (config_is_exact(&broker.config))
         channel_stop_recall(channel); /* nobody else could take what is recalled */
     close(worker_fd);
+    listener_retire_now(); /* the worker lives on here: what it has closed is not missed */
     return false;
 }

@@ -21,6 +21,7 @@
 #include "broker/share/adopt.h"
 #include "broker/share/channel_messages.h"
 #include "broker/share/grant.h"
+#include "broker/share/retire.h"
 #include "broker/survive/recount.h"
 #include "broker/survive/snapshot.h"
 
@@ -377,5 +378,6 @@ int state_load(state_fd_map *map)
     free(loaded_workers);
     free(loaded_listeners);
     recount_finish();
+    retire_resume();
     return 0;
 }

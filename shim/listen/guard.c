@@ -132,7 +132,8 @@ static int unlink_in_turn(int folder_fd, const char *path)
     return NEXT(unlinkat)(folder_fd, path, 0) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-/* Another copy may have bound it since this one was started, or be about to. */
+/* Another copy may have bound it since this one was started, or be about to. *result is 0 unless it
+ * was tried and failed. */
 static bool ask_and_unlink(int folder_fd, const char *path, int *result)
 {
     struct link_grant grant;
@@ -165,9 +166,8 @@ bool guard_unlink(int folder_fd, const char *path, int *result)
         return false;
     bool is_socket = stat_socket(folder_fd, path, &info);
     errno = saved;
-    if (is_socket && is_known(&info)) {
-        *result = 0;
-        return true;
-    }
-    return is_socket && asks && ask_and_unlink(folder_fd, path, result);
+    bool known = is_socket && is_known(&info);
+    if (!known && !(is_socket && asks))
+        return false;
+    return ask_and_unlink(folder_fd, path, result) || known;
 }

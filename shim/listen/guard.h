@@ -1,7 +1,8 @@
 /*
  * guard.h - socket files that this worker shares with the other copies. Every copy unlinks the file
  * before it binds, and many unlink it when they end: that must not cut off the others, so unlinking
- * one of these succeeds and does nothing. The broker removes the file in the end.
+ * one of these succeeds and does nothing, unless no other copy has it (temporary folders). The
+ * broker removes the file in the end.
  *
  * A program that starts may be held up for a second, should the broker hang.
  * Thread-safe and async-signal-safe; errno is kept where nothing fails.
@@ -19,7 +20,8 @@ void guard_add(const char *path);
 /*
  * Takes the place of unlinkat(folder_fd, path, 0): false, the caller makes that call; true, *result
  * and errno are its outcome. A program that has not accepted yet, or has a listener that it did not
- * bind, asks the broker about each socket file; the broker keeps others from binding it meanwhile.
+ * bind, asks the broker about each socket file, any other about its own; the broker keeps others
+ * from binding it meanwhile.
  * No system call in any other that shares no file.
  */
 bool guard_unlink(int folder_fd, const char *path, int *result);

@@ -92,11 +92,13 @@ static uint64_t hash_address(const void *addr, size_t len)
 
 /*
  * What is bound after the first accept is private (FTP's data listeners), unless --share says
- * otherwise or this program has had the address before. Asks nobody: it may be in a sandbox by now.
+ * otherwise, this program has had the address before, or all its processes have closed all that
+ * they had: then it begins anew. Asks nobody: it may be in a sandbox by now.
  */
 static bool is_too_late(const struct sockaddr_storage *addr, socklen_t len)
 {
     uint64_t hash = hash_address(addr, len);
+    bool has_any = false;
 
     if (!atomic_load(&vlisten_has_accepted))
         return false;
@@ -106,8 +108,9 @@ static bool is_too_late(const struct sockaddr_storage *addr, socklen_t len)
         if (vlisten_table[i].address_hash == hash ||
             (board && board_has_flag(board, BOARD_SHARE_LATE)))
             return false;
+        has_any |= board && atomic_load(&board->worker.holders) > 0;
     }
-    return true;
+    return has_any;
 }
 
 /* The kernel refuses a second bind of one socket, and one that is connected is no listener. */

@@ -1,0 +1,149 @@
+/* retire.c - see retire.h. */
+#include "broker/share/retire.h"
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/diagnose/procnet.h"
+#include "broker/handout/dispatch.h"
+#include "broker/life/restart.h"
+#include "broker/life/slot.h"
+#include "broker/life/stop.h"
+#include "broker/pool/listener.h"
+#include "broker/pool/worker.h"
+
+#define LOOK_MS 100 /* between looks, doubling up to */
+#define LOOK_MAX_MS 400
+#define COME_BACK_MS                                                                               \
+    1000              /* in which a new worker that is ready opens the rest of its listeners       \
+                       */
+#define REMEMBERED 64 /* a power of two */
+
+static struct address remembered[REMEMBERED];
+static unsigned remembered_count;
+
+static void remember(const struct address *address)
+{
+    if (!address_has_port_zero(address))
+        remembered[remembered_count++ % REMEMBERED] = *address;
+}
+
+bool retire_was_shared(const struct address *address)
+{
+    for (unsigned i = 0; i < REMEMBERED && i < remembered_count; i++)
+        if (address_equal(&remembered[i], address))
+            return true;
+    return false;
+}
+
+static bool is_used(const struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        if (!listener->channels[i]->closed && listener->channels[i]->worker->state <= WORKER_READY)
+            return true;
+    return false;
+}
+
+static bool may_come_back(const struct slot *slot)
+{
+    const struct worker *worker = slot->worker;
+
+    return !worker || worker->state == WORKER_STARTING ||
+           loop_now_ms() - worker->ready_ms < COME_BACK_MS;
+}
+
+bool retire_is_about_to_end(const struct worker *worker)
+{
+    char text[ADDRESS_TEXT_MAX] = "";
+
+    return worker->state == WORKER_READY && worker_has_left(worker) &&
+           !procnet_find_listening(worker->pid, text, sizeof text);
+}
+
+static bool is_awaited(const struct listener *listener)
+{
+    bool ends_count = listener->listening && !config_is_exact(&broker.config);
+
+    if (listener->displaced)
+        return false;
+    if (restart_is_under_way() && listener->channel_count > 0)
+        return true;
+    for (unsigned i = 0; i < runtime.workers && i < slot_count(); i++) {
+        const struct slot *slot = slot_at(i);
+        if (listener_is_missed_by(listener, i) && may_come_back(slot))
+            return true;
+        if (ends_count && slot->worker && retire_is_about_to_end(slot->worker))
+            return true;
+    }
+    return false;
+}
+
+/* It listens on all that it is to listen on. */
+static bool is_settled(const struct worker *worker)
+{
+    return worker && worker->state == WORKER_READY &&
+           (worker->settles || loop_now_ms() - worker->ready_ms >= COME_BACK_MS);
+}
+
+bool retire_is_own(const struct listener *listener, const struct worker *owner)
+{
+    bool others = stop_is_under_way();
+
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        if (!listener->channels[i]->closed && listener->channels[i]->worker != owner &&
+            listener->channels[i]->worker->state != WORKER_GONE)
+            return false;
+    for (unsigned i = 0; i < runtime.workers && i < slot_count(); i++) {
+        const struct worker *worker = slot_at(i)->worker;
+        if (listener_is_missed_by(listener, i) && may_come_back(slot_at(i)))
+            return false;
+        others |= worker != owner && is_settled(worker);
+    }
+    return others;
+}
+
+/* Old workers that have connections still hold the socket, and remove its file when they end. */
+static void refuse_clients(struct listener *listener)
+{
+    char text[SOCKET_KEY_TEXT_MAX];
+
+    log_debug("nobody listens any more on %s",
+              socket_key_format(&listener->socket, &listener->bound, text));
+    dispatch_shut(listener);
+    listener_set_shut(listener);
+    listener_pump(listener);
+}
+
+void retire_on_time(struct loop_timer *retire)
+{
+    struct listener *listener = loop_container(retire, struct listener, retire);
+
+    if (stop_is_under_way() || is_used(listener))
+        return;
+    if (is_awaited(listener)) {
+        int64_t next_ms = listener->retire_ms ? listener->retire_ms * 2 : LOOK_MS;
+        listener->retire_ms = next_ms < LOOK_MAX_MS ? next_ms : LOOK_MAX_MS;
+        loop_start_timer(retire, listener->retire_ms);
+        return;
+    }
+    remember(&listener->key);
+    if (listener->channel_count == 0 && !listener->owes_removal)
+        path_close(&listener->path); /* as natively: closing leaves the file */
+    if (listener->channel_count == 0)
+        listener_destroy(listener);
+    else if (!listener->shut)
+        refuse_clients(listener);
+}
+
+void retire_resume(void)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all) {
+        for (unsigned i = 0; i < runtime.workers; i++)
+            if (i >= slot_count() || !slot_at(i)->worker ||
+                slot_at(i)->worker->state != WORKER_READY)
+                listener_set_missed(listener, i, true);
+        listener->owes_removal = true;
+        listener_retire_if_unused(listener);
+    }
+}
