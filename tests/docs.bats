@@ -200,6 +200,22 @@ old_names() {
     done
 }
 
+# "FOLDER FILE" of every source file in the table of layers.
+layers_told() {
+    sed -nE 's/^\| `([a-z/]+)\/` \| .* \| ([a-z_, ]+) \|$/\1 \2/p' "$ROOT/ARCHITECTURE.md" |
+        while read -r folder files; do printf "$folder %s\n" ${files//,/}; done | sort
+}
+
+layers_there() {
+    (cd "$ROOT" && find proto shim broker -name '*.[ch]' | sed -E 's/^(.*)\/([a-z_0-9]+)\.[ch]$/\1 \2/' | sort -u)
+}
+
+@test "the table of layers has every file of the programs, and no other" {
+    layers_told >"$TMP/told"
+    layers_there >"$TMP/there"
+    diff "$TMP/there" "$TMP/told"
+}
+
 @test "functions that the models stand for exist" {
     local name
     for name in $(grep -ohE '\b[a-z_]+\(\)' "$ROOT"/tests/model/*.pml | tr -d '()' | grep -v '^model_' | sort -u); do
