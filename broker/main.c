@@ -5,9 +5,9 @@
 #include "broker/base/config.h"
 #include "broker/base/log.h"
 #include "broker/cli/client.h"
-#include "broker/diagnose/check.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
+#include "broker/share/intercept/choose.h"
 
 #define SSHIM_VERSION "0.1.0"
 
@@ -21,7 +21,7 @@ static int command_run(int argc, char **argv)
 
 static int command_check(int argc, char **argv)
 {
-    return check_run(argc, argv);
+    return choose_run_check(argc, argv);
 }
 
 static int ask(enum wire_command_code code, enum wire_command_code json_code, int argc, char **argv)

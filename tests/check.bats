@@ -1,5 +1,5 @@
-# Programs that the library cannot be loaded into are told by `sshim check`, refused by `sshim run`, and found soon
-# after the start where only the running process shows it.
+# Programs that the library cannot be loaded into are told by `sshim check`, refused by `sshim run --intercept preload`, and
+# found soon after the start where only the running process shows it. intercept.bats has how they are served.
 load helpers
 
 compile() { # FILE COMPILER...: tests/progs/static.c, a server that only listens
@@ -8,16 +8,16 @@ compile() { # FILE COMPILER...: tests/progs/static.c, a server that only listens
     "$@" -o "$file" "$ROOT/tests/progs/static.c"
 }
 
-# Says so on one line that has TEXT and exits 1; run refuses it with 126 and starts nothing.
+# check says on one line that has TEXT that it goes the other way; run refuses to preload with 126 and starts nothing.
 refuses() { # TEXT COMMAND...
     local text=$1
     shift
     run "$SSHIM" check -- "$@"
     echo "$output"
-    [[ $status == 1 ]]
-    [[ ${#lines[@]} == 1 && $output == "sshim: cannot preload "*"$text"*"; "* ]]
+    [[ $status == 0 ]]
+    [[ ${#lines[@]} == 1 && $output == "'$1' "*"$text"*"; sshim serves it by --intercept seccomp, without "* ]]
     local status=0
-    output=$(timeout 30 "$SSHIM" run --control "$CONTROL" -w 2 -- "$@" 2>&1 3>&- </dev/null) || status=$?
+    output=$(timeout 30 "$SSHIM" run --intercept preload --control "$CONTROL" -w 2 -- "$@" 2>&1 3>&- </dev/null) || status=$?
     echo "$output"
     [[ $status == 126 ]]
     [[ $(wc -l <<<"$output") == 1 && $output == "sshim: cannot preload "*"$text"*"; "* ]]
@@ -37,7 +37,7 @@ loads() { # PROGRAM COMMAND...
 is_found_soon() { # TEXT COMMAND...
     local text=$1
     shift
-    launch_broker --start-timeout 600 "$@"
+    launch_broker --intercept preload --start-timeout 600 "$@"
     wait_for_broker
     [[ $STATUS == 3 ]]
     [[ $(grep -c "$text" "$TMP/log") == 1 ]]
@@ -137,7 +137,7 @@ script() { # FILE LINE...
     cp "$VICTIM" "$TMP/server"
     chmod 4755 "$TMP/server"
     local status=0
-    output=$("$SSHIM" run --user nobody --control "$CONTROL" -- "$TMP/server" 2>&1 3>&-) || status=$?
+    output=$("$SSHIM" run --intercept preload --user nobody --control "$CONTROL" -- "$TMP/server" 2>&1 3>&-) || status=$?
     echo "$output"
     [[ $status == 126 && $output == *"setuid to uid 0"* ]]
 }
@@ -215,7 +215,7 @@ END
 }
 
 @test "a wrapper that clears the environment is found soon, before the server listens" {
-    is_found_soon "runs without the library: its environment was cleared" -w 2 -- env -i sleep 1000
+    is_found_soon "runs without the library: its environment was cleared" -w 2 -- sh -c "exec env -i sleep 1000"
     rm "$TMP/log"
     is_found_soon "without the library: its environment was cleared" -w 1 -- sh -c "unset LD_PRELOAD; exec '$VICTIM' accept '$ADDR'"
 }

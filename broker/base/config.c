@@ -11,6 +11,12 @@
 
 #define DAY_S 86400
 
+static const char *const intercepts[] = {
+#define X(name, text) text,
+    CONFIG_INTERCEPTS(X) NULL
+#undef X
+};
+
 static const char *const handoffs[] = {
 #define X(name, text) text,
     CONFIG_HANDOFFS(X) NULL
@@ -106,6 +112,10 @@ static const struct option_row run_rows[] = {
     {"control", 0, "PATH",
      "control socket (default: NAME.sock in $XDG_RUNTIME_DIR/sshim or /run/sshim)", AT(control),
      .read = option_text},
+    {"intercept", 0, "WAY",
+     "auto (default): preload the library where it can be loaded, else seccomp; preload; seccomp: "
+     "bind and listen are notified, and copies share the socket",
+     AT(intercept), .read = option_choice, .names = intercepts},
     {"handoff", 0, "MODE",
      "auto (default), broker: every connection through the broker, direct: workers accept by "
      "themselves",

@@ -20,6 +20,14 @@
 #define CONFIG_BALANCES(X)                                                                         \
     X(LEASTCONN, "leastconn") X(ROUNDROBIN, "roundrobin") X(SOURCE, "source") X(FIRST, "first")
 
+#define CONFIG_INTERCEPTS(X) X(AUTO, "auto") X(PRELOAD, "preload") X(SECCOMP, "seccomp")
+
+enum config_intercept {
+#define X(name, text) INTERCEPT_##name,
+    CONFIG_INTERCEPTS(X)
+#undef X
+};
+
 enum config_handoff {
 #define X(name, text) HANDOFF_##name,
     CONFIG_HANDOFFS(X)
@@ -43,8 +51,9 @@ struct config_patterns {
 struct config {
     char **command; /* NULL: none */
     unsigned workers;
-    const char *name;    /* NULL: from the command */
-    const char *control; /* NULL: from the name */
+    const char *name;                /* NULL: from the command */
+    const char *control;             /* NULL: from the name */
+    enum config_intercept intercept; /* how workers' calls are seen */
     enum config_handoff handoff;
     enum config_balance balance;
     struct config_patterns share;

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,39 @@ pid_t procfs_parent(pid_t pid)
     char state = read_stat(pid, &parent);
 
     return !state || state == 'Z' || state == 'X' ? 0 : parent;
+}
+
+/* The number behind NAME in a file of lines "NAME VALUE", -1 where it is not there. */
+static long read_number(const char *path, const char *name, int base)
+{
+    char line[256];
+    long number = -1;
+    FILE *file = fopen(path, "re");
+
+    while (file && number < 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, name, strlen(name)) == 0)
+            number = strtol(line + strlen(name), NULL, base);
+    if (file)
+        fclose(file);
+    return number;
+}
+
+pid_t procfs_process_of(pid_t thread)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)thread);
+    long pid = read_number(path, "Tgid:", 10);
+    return pid > 0 ? (pid_t)pid : 0;
+}
+
+bool procfs_closes_on_exec(pid_t pid, int fd)
+{
+    char path[48];
+
+    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)pid, fd);
+    long flags = read_number(path, "flags:", 8);
+    return flags >= 0 && (flags & O_CLOEXEC);
 }
 
 bool procfs_is_stopped(pid_t pid)

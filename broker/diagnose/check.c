@@ -17,12 +17,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "broker/base/config.h"
-#include "broker/base/log.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/elf.h"
-
-#define EXIT_CANNOT 1
 
 #define SCRIPT_DEPTH_MAX 5  /* the kernel's limit of interpreters of interpreters */
 #define SCRIPT_LINE_MAX 256 /* and of the length of a #! line */
@@ -184,6 +180,13 @@ static enum check_result judge(const char *path, const struct elf_image *image,
     return CHECK_LOADS;
 }
 
+bool check_gains_rights(const char *path)
+{
+    char reason[1];
+
+    return gains_rights(path, reason, sizeof reason);
+}
+
 enum check_result check_program(const char *path, const char *library, struct check_report *report)
 {
     struct elf_image image;
@@ -254,11 +257,26 @@ static char *next_word(char **rest)
     return word;
 }
 
+static bool is_env(const char *path)
+{
+    return strcmp(base_name(path), "env") == 0;
+}
+
+/* "env -i": nothing that we put into the environment comes through. */
+static bool clears_environment(const char *path, const char *argument)
+{
+    return is_env(path) && argument &&
+           (strcmp(argument, "-i") == 0 || strcmp(argument, "-") == 0 ||
+            strcmp(argument, "--ignore-environment") == 0);
+}
+
 /* The program behind env(1), where it can be told at a glance; else NULL. */
 static const char *behind_env(const char *path, char *const *arguments)
 {
-    if (strcmp(base_name(path), "env") != 0)
+    if (!is_env(path))
         return NULL;
+    if (clears_environment(path, *arguments))
+        arguments++;
     while (*arguments && strchr(*arguments, '='))
         arguments++;
     return *arguments && **arguments && **arguments != '-' ? *arguments : NULL;
@@ -297,9 +315,15 @@ enum check_result check_command(char *const *command, const char *library,
 
     if (!find_program(command[0], path))
         return CHECK_UNKNOWN;
+    bool cleared = clears_environment(path, command[1]);
     const char *behind = behind_env(path, command + 1);
     if (behind && !find_program(behind, path))
         return CHECK_UNKNOWN;
+    if (cleared) {
+        snprintf(report->reason, sizeof report->reason,
+                 "its environment is cleared, and LD_PRELOAD with it; leave the -i of env(1) out");
+        return CHECK_REFUSED;
+    }
     for (int depth = 0; depth <= SCRIPT_DEPTH_MAX; depth++) {
         if (!read_image(path, &image))
             return CHECK_UNKNOWN;
@@ -325,33 +349,4 @@ enum check_result check_choose(char *const *command, char library[PATH_MAX],
     memcpy(library, other, sizeof other);
     *report = second;
     return CHECK_LOADS;
-}
-
-/* --- the command --- */
-
-int check_run(int argc, char **argv)
-{
-    struct check_report report;
-    char library[PATH_MAX];
-    char **command;
-    int exit_code;
-
-    if (config_parse_check(argc, argv, &command, &exit_code) == DONE)
-        return exit_code;
-    if (!runtime_paths_library(library, sizeof library))
-        return EXIT_USAGE;
-    switch (check_choose(command, library, &report)) {
-    case CHECK_LOADS:
-        printf("'%s' can be preloaded: the program is %s\n", command[0], report.program);
-        return EXIT_STOPPED;
-    case CHECK_REFUSED:
-        log_error("cannot preload %s into '%s' (%s): %s", base_name(library), command[0],
-                  report.program, report.reason);
-        return EXIT_CANNOT;
-    case CHECK_UNKNOWN:
-        log_error("cannot check '%s': %s; check the command's name and its permissions", command[0],
-                  strerror(errno));
-        return EXIT_CANNOT;
-    }
-    return EXIT_CANNOT;
 }

@@ -35,11 +35,11 @@ enum check_result check_choose(char *const *command, char library[PATH_MAX],
 /* Judges one program file, no script; /proc/PID/exe will do. */
 enum check_result check_program(const char *path, const char *library, struct check_report *report);
 
+/* Whether the kernel gives its process rights that the file says: setuid, setgid or capabilities.
+ */
+bool check_gains_rights(const char *path);
+
 /* Whether a program makes its socket calls around a library that was preloaded into it. */
 bool check_bypasses_libc(const char *path);
-
-/* `sshim check`: prints the verdict; returns the exit code: 0 it can be preloaded, 1 it cannot, 2
- * usage. */
-int check_run(int argc, char **argv);
 
 #endif

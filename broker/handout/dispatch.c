@@ -10,6 +10,7 @@
 #include "broker/handout/dispatch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -384,10 +385,27 @@ void dispatch_stop(struct listener *listener)
     shutdown(listener->canonical_fd, SHUT_RD);
 }
 
+/* As natively: it listens until the last of the workers, which have it themselves, closes it. The
+ * number stays taken. */
+static void let_go(struct listener *listener)
+{
+    int other_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    listener->shut = true;
+    if (other_fd < 0)
+        return;
+    dup3(other_fd, listener->canonical_fd, O_CLOEXEC);
+    close(other_fd);
+}
+
 void dispatch_shut(struct listener *listener)
 {
     if (!listener->listening || listener->shut)
         return;
+    if (runtime.intercept == INTERCEPT_SECCOMP) {
+        let_go(listener);
+        return;
+    }
     dispatch_pump(listener);
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_shut(listener);

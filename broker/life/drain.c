@@ -33,7 +33,10 @@ static void terminate(struct worker *worker)
 {
     worker_signal(worker, SIGTERM);
     worker->start_timer.on_time = on_kill_time;
-    loop_start_timer(&worker->start_timer, KILL_AFTER_MS);
+    /* what a worker with a filter has open is not known: it finishes by itself */
+    loop_start_timer(&worker->start_timer, worker_is_notified(worker)
+                                               ? (int64_t)broker.config.stop_timeout_s * 1000
+                                               : KILL_AFTER_MS);
 }
 
 static void on_look(struct loop_timer *timer)

@@ -5,6 +5,7 @@
 #include "broker/life/fleet.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #define RESPAWN_MAX_MS 30000
 #define RESPAWN_SERVED_MAX_MS 400 /* after a crash of a worker that had been of use */
 #define PROVEN_MS 30000           /* ready for this long: earlier failures are forgotten */
+#define OF_USE_MS 1000            /* listening for this long is believed to serve */
 
 static bool told_ready;
 static void (*tell_leave)(const struct worker *worker);
@@ -96,8 +98,38 @@ void fleet_on_listen(struct worker *worker)
         slot_mark_ready(slot, worker);
 }
 
-static void on_unfit(struct worker *worker)
+/* A launcher has started what bypasses the library: all are started again, with a filter. */
+static void switch_to_seccomp(void)
 {
+    runtime.may_switch = false;
+    runtime.intercept = INTERCEPT_SECCOMP;
+    runtime.handoff = HANDOFF_DIRECT;
+    for (unsigned i = 0; i < slot_count(); i++) {
+        struct slot *slot = slot_at(i);
+        slot->failures = 0;
+        if (slot->worker && !slot->worker->joined && slot->worker->pid > 0)
+            kill(-slot->worker->pid, SIGKILL);
+    }
+}
+
+static void on_unfit(struct worker *worker, const struct preload_check_report *report)
+{
+    const struct check_report *check = &report->check;
+    bool switches = runtime.may_switch && !slot_was_ever_ready();
+    char what[sizeof report->listens_on + 16];
+
+    snprintf(what, sizeof what, "%s%s", report->listens_on[0] ? "listens on " : "runs",
+             report->listens_on);
+    if (switches) {
+        log_info("worker %u (pid %d, %s) %s without the library: %.*s; starting all again by "
+                 "--intercept seccomp",
+                 worker->slot, (int)report->pid, check->program, what,
+                 (int)strcspn(check->reason, ";"), check->reason);
+        switch_to_seccomp();
+        return;
+    }
+    log_error("worker %u (pid %d, %s) %s without the library: %s", worker->slot, (int)report->pid,
+              check->program, what, check->reason);
     worker_signal(worker, SIGKILL);
     if (!slot_was_ever_ready())
         stop_begin(EXIT_NEVER_READY);
@@ -140,8 +172,11 @@ void fleet_resume_readiness(void)
 
 /* --- the end of a worker --- */
 
+/* What a worker with a filter accepts is not seen. */
 static bool was_of_use(const struct worker *worker)
 {
+    if (worker_is_notified(worker))
+        return worker->state == WORKER_READY && loop_now_ms() - worker->ready_ms >= OF_USE_MS;
     return worker_accepted(worker) > 0;
 }
 
@@ -288,6 +323,8 @@ static void refill(struct slot *slot, const struct worker *last, const char *how
         slot->failures++;
         report_end(slot, how);
     }
+    if (runtime.may_switch && !slot_was_ever_ready())
+        start_hurry();
     if (has_failed())
         give_up(last, how);
     else

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
@@ -11,16 +12,23 @@
 #include "broker/base/log.h"
 #include "broker/life/spawn.h"
 #include "broker/life/start.h"
+#include "proto/fdpass.h"
 
 static struct slot **slots;
 static unsigned count;
 static unsigned generation;
 static bool ever_ready;
 static void (*tell_ready)(struct slot *slot);
+static void (*take_notify_fd)(const struct worker *worker, int fd);
 
 void slot_init(void (*on_ready)(struct slot *slot))
 {
     tell_ready = on_ready;
+}
+
+void slot_set_notify(void (*on_notify_fd)(const struct worker *worker, int fd))
+{
+    take_notify_fd = on_notify_fd;
 }
 
 unsigned slot_count(void)
@@ -66,10 +74,20 @@ void slot_read_exec_error(struct worker *worker)
 {
     struct loop_fd *watch = &worker->exec_watch;
     int error = 0;
+    int fd = -1;
+    ssize_t got;
 
     if (watch->fd < 0)
         return;
-    if (read(watch->fd, &error, sizeof error) == sizeof error)
+    do {
+        got = fdpass_recv(watch->fd, &error, sizeof error, &fd, MSG_CMSG_CLOEXEC | MSG_DONTWAIT,
+                          NULL);
+        if (fd >= 0)
+            take_notify_fd(worker, fd);
+    } while (fd >= 0);
+    if (got < 0 && errno == EAGAIN)
+        return;
+    if (got == sizeof error)
         worker->exec_error = error;
     loop_remove(watch);
     close(watch->fd);

@@ -25,6 +25,9 @@ struct slot {
 /* on_ready is called after a worker became the ready worker of its slot. */
 void slot_init(void (*on_ready)(struct slot *slot));
 
+/* on_notify_fd is given the notification descriptor of each worker that has a filter. */
+void slot_set_notify(void (*on_notify_fd)(const struct worker *worker, int fd));
+
 unsigned slot_count(void);
 struct slot *slot_at(unsigned id);
 
@@ -36,10 +39,10 @@ unsigned slot_generation(void);
 void slot_set_generation(unsigned generation);
 
 /* Starts a worker for this slot; the caller puts it in its place. NULL with the errno of fork(2) or
- * pipe2(2). */
+ * socketpair(2). */
 struct worker *slot_start_worker(struct slot *slot);
 
-/* The process has ended, or its pipe is readable: notes the errno of exec(2), if it failed. */
+/* The process has ended, or its socket is readable: notes the errno of exec(2), if it failed. */
 void slot_read_exec_error(struct worker *worker);
 
 /* The worker, which is starting, is the ready worker of its slot from now on. */

@@ -41,16 +41,21 @@ void spawn_block_signals(const sigset_t *signals);
  */
 int spawn_resolve_user(const char *user, const char *group);
 
+/* How a worker gets its filter where runtime.intercept says so: gives the notification descriptor,
+ * or -1 with errno. Called in the child. */
+void spawn_set_filter(int (*install)(void));
+
 /* Whom it found; call it first. */
 uid_t spawn_uid(void);
 gid_t spawn_gid(void);
 
 /*
  * Forks and executes command (found as by execvp(3)), with {id} in its arguments replaced, the
- * library preloaded and the identity in the environment, as leader of a process group of its own.
- * Gives *error_fd: it reads the errno of exec as an int (negative: that of reading the library as
- * the workers' user), or end of file when the program runs.
- * Returns the pid, or -1 with the errno of fork(2) or pipe2(2).
+ * library preloaded, or filtered, and the identity in the environment, as leader of a process group
+ * of its own. Gives *error_fd, a socket: it reads the errno of exec as an int (negative: that of
+ * reading the library as the workers' user), or end of file when the program runs; before, 0 with
+ * the notification descriptor of a filter. Returns the pid, or -1 with the errno of fork(2) or
+ * socketpair(2).
  */
 pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd);
 

@@ -2,7 +2,6 @@
 #include "broker/life/start.h"
 
 #include "broker/base/broker.h"
-#include "broker/base/log.h"
 #include "broker/diagnose/preload_check.h"
 
 #define FIRST_LOOK_MS 1000
@@ -14,18 +13,6 @@ static struct start_events events;
 void start_init(const struct start_events *what)
 {
     events = *what;
-}
-
-static void refuse(struct worker *worker, const struct preload_check_report *report)
-{
-    if (report->listens_on[0])
-        log_error("worker %u (pid %d, %s) listens on %s without the library: %s", worker->slot,
-                  (int)report->pid, report->check.program, report->listens_on,
-                  report->check.reason);
-    else
-        log_error("worker %u (pid %d, %s) runs without the library: %s", worker->slot,
-                  (int)report->pid, report->check.program, report->check.reason);
-    events.on_unfit(worker);
 }
 
 static bool runs_the_command(const struct worker *worker)
@@ -42,10 +29,10 @@ static void on_look(struct loop_timer *timer)
     int64_t next_ms = LOOK_MS;
     bool last = left_ms <= 0;
 
-    if (preload_check_is_missing(worker->pid, last, &report) &&
-        (last || runs_the_command(worker))) {
+    bool lacks_it = preload_check_is_missing(worker->pid, last, &report);
+    if (lacks_it && !worker_is_notified(worker) && (last || runs_the_command(worker))) {
         if (last || worker->missed_looks++ > 0) {
-            refuse(worker, &report);
+            events.on_unfit(worker, &report);
             return;
         }
         next_ms = CONFIRM_MS;
@@ -65,4 +52,14 @@ void start_watch(struct worker *worker)
     worker->start_timer.on_time = on_look;
     worker->missed_looks = 0;
     loop_start_timer(&worker->start_timer, timeout_ms < FIRST_LOOK_MS ? timeout_ms : FIRST_LOOK_MS);
+}
+
+void start_hurry(void)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->state == WORKER_STARTING && worker->missed_looks == 0 &&
+            loop_timer_runs(&worker->start_timer))
+            loop_start_timer(&worker->start_timer, 0);
 }

@@ -5,15 +5,16 @@
 #ifndef SSHIM_BROKER_LIFE_START_H
 #define SSHIM_BROKER_LIFE_START_H
 
+#include "broker/diagnose/preload_check.h"
 #include "broker/pool/worker.h"
 
 /*
- * What the looking may end in. on_unfit: the worker runs without the library, which has been told.
+ * What the looking may end in. on_unfit: the worker runs without the library, as the report says.
  * on_time_over: it has the library and listens on nothing that is shared; private_address is what
  * it listens on by itself, "" for nothing.
  */
 struct start_events {
-    void (*on_unfit)(struct worker *worker);
+    void (*on_unfit)(struct worker *worker, const struct preload_check_report *report);
     void (*on_time_over)(struct worker *worker, const char *private_address);
 };
 void start_init(const struct start_events *events);
@@ -21,5 +22,9 @@ void start_init(const struct start_events *events);
 /* Its process was just started, or adopted while it starts. Uses worker->start_timer until the
  * worker is ready. */
 void start_watch(struct worker *worker);
+
+/* A worker has failed while others start: one that bypasses the library may have its address. Looks
+ * at them now. */
+void start_hurry(void);
 
 #endif

@@ -19,8 +19,13 @@
 #include "broker/diagnose/check.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/rate.h"
+#include "broker/share/intercept/answer.h"
+#include "broker/share/intercept/choose.h"
+#include "broker/share/intercept/filter.h"
+#include "broker/share/intercept/notify.h"
 #include "broker/life/children.h"
 #include "broker/life/fleet.h"
+#include "broker/life/slot.h"
 #include "broker/life/spawn.h"
 #include "broker/life/stop.h"
 #include "broker/operate/rehearsal.h"
@@ -136,20 +141,6 @@ static void start(void)
     }
 }
 
-/* A command that does not exist is left to exec, which tells the same for every cause. */
-static bool can_preload(void)
-{
-    struct check_report report;
-
-    check_set_user(spawn_uid(), spawn_gid());
-    if (!broker.config.command ||
-        check_choose(broker.config.command, broker.library_path, &report) != CHECK_REFUSED)
-        return true;
-    log_error("cannot preload the library into '%s' (%s): %s", broker.config.command[0],
-              report.program, report.reason);
-    return false;
-}
-
 /*
  * Moves --ready-fd out of the way of workers and of a resumed broker: its reader may wait for the
  * end of file as well, and after a crash its number may be that of another file.
@@ -201,6 +192,9 @@ static void connect_layers(void)
     children_init(rehearsal_on_child_end);
     listener_init(dispatch_init, dispatch_finish, retire_on_time);
     session_init(request_handle);
+    spawn_set_filter(filter_install);
+    slot_set_notify(notify_watch);
+    notify_init(answer_call);
     fleet_set_up(scale_on_leave);
     keeper_init(resume_rescue);
 }
@@ -214,7 +208,8 @@ static enum proceed set_up(bool resumes, int *exit_code)
     if (!take_ready_fd(resumes))
         return DONE;
     rate_init(resumes);
-    if (!resumes && !can_preload()) {
+    check_set_user(spawn_uid(), spawn_gid());
+    if (!resumes && !choose_way()) {
         *exit_code = EXIT_NOT_EXECUTABLE;
         return DONE;
     }

@@ -24,6 +24,7 @@ struct worker_view {
     uint64_t active;
     unsigned restarts;
     int64_t uptime_s;
+    const char *via; /* how its calls are seen */
 };
 
 static const char *state_of(const struct worker *worker)
@@ -48,12 +49,13 @@ static struct worker_view view_worker(const struct worker *worker)
         .accepted = worker_accepted(worker),
         .active = worker_active(worker),
         .uptime_s = (loop_now_ms() - worker->started_ms) / 1000,
+        .via = worker_is_notified(worker) ? "seccomp" : "preload",
     };
 }
 
 static struct worker_view view_slot(const struct slot *slot)
 {
-    struct worker_view view = {.slot = slot->id, .state = "backoff"};
+    struct worker_view view = {.slot = slot->id, .state = "backoff", .via = "-"};
 
     if (slot->worker)
         view = view_worker(slot->worker);
@@ -153,8 +155,9 @@ int status_exit_code(void)
 
 static void print_worker_row(FILE *out, const struct worker_view *view)
 {
-    fprintf(out, "%4u %8d  %-9s %10" PRIu64 " %7" PRIu64 " %9u %9" PRId64 "s\n", view->slot,
-            view->pid, view->state, view->accepted, view->active, view->restarts, view->uptime_s);
+    fprintf(out, "%4u %8d  %-9s %10" PRIu64 " %7" PRIu64 " %9u %9" PRId64 "s  %s\n", view->slot,
+            view->pid, view->state, view->accepted, view->active, view->restarts, view->uptime_s,
+            view->via);
 }
 
 char *status_render_table(size_t *len)
@@ -177,8 +180,8 @@ char *status_render_table(size_t *len)
                 view.address, view.backlog, view.queued, view.totals.accepted, view.totals.handed,
                 view.totals.direct, view.totals.recalled, view.totals.lost);
     }
-    fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s\n", "SLOT", "PID", "STATE", "ACCEPTED", "OPEN",
-            "RESTARTS", "UPTIME");
+    fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s  %s\n", "SLOT", "PID", "STATE", "ACCEPTED",
+            "OPEN", "RESTARTS", "UPTIME", "VIA");
     each_worker(print_worker_row, out);
     fclose(out);
     return text;
@@ -204,9 +207,9 @@ static void print_json_worker(FILE *out, const struct worker_view *view)
 {
     fprintf(out,
             "%s{\"slot\":%u,\"pid\":%d,\"state\":\"%s\",\"accepted\":%" PRIu64
-            ",\"active\":%" PRIu64 ",\"restarts\":%u,\"uptime_s\":%" PRId64 "}",
+            ",\"active\":%" PRIu64 ",\"restarts\":%u,\"uptime_s\":%" PRId64 ",\"via\":\"%s\"}",
             json_comma, view->slot, view->pid, view->state, view->accepted, view->active,
-            view->restarts, view->uptime_s);
+            view->restarts, view->uptime_s, view->via);
     json_comma = ",";
 }
 

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "broker/base/address.h"
+#include "broker/base/broker.h"
 #include "broker/base/loop.h"
 #include "broker/pool/channel.h"
 #include "proto/wire.h"
@@ -60,7 +61,7 @@ struct worker {
     uint64_t seen_motion; /* worker_motion() then */
     uint32_t number;      /* in the snapshot being written, see state.c */
     struct loop_fd pidfd_watch; /* of a process that is not our child; .fd keeps */
-    struct loop_fd exec_watch;  /* the pipe on which exec's failure is told; .fd keeps */
+    struct loop_fd exec_watch;  /* the socket on which exec's failure is told; .fd keeps */
     LIST_ENTRY(worker) all;
 };
 
@@ -103,6 +104,13 @@ void worker_on_channel_drained(struct channel *channel);
 /* Closes one channel for good (the server closed its listener): what it has not taken goes to
  * others. May free it, others that were closed before, and their worker once it is gone. */
 void worker_close_channel(struct channel *channel);
+
+/* Whether its calls are notified, and it accepts by itself: nothing is known of what it has open.
+ */
+static inline bool worker_is_notified(const struct worker *worker)
+{
+    return runtime.intercept == INTERCEPT_SECCOMP && !worker->joined;
+}
 
 /* Whether any process of it may get connections. */
 static inline bool worker_takes_connections(const struct worker *worker)

@@ -118,7 +118,7 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
     struct channel *channel = NULL;
 
     closer_close(fd);
-    if (listener && broker.config.handoff == HANDOFF_DIRECT && !stop_is_under_way())
+    if (listener && runtime.handoff == HANDOFF_DIRECT && !stop_is_under_way())
         worker = claim_identify(session, &attach->auth);
     if (worker)
         channel = worker_find_channel(worker, listener);

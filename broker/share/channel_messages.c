@@ -19,22 +19,28 @@
 
 #define MESSAGES_MAX 64 /* read before one question is answered */
 
-static void on_listen(struct channel *channel, const void *bytes)
+void channel_messages_on_listen(struct channel *channel, int backlog)
 {
-    const struct wire_listen *message = bytes;
     char text[SOCKET_KEY_TEXT_MAX];
     struct worker *worker = channel->worker;
     bool lives = worker->state != WORKER_GONE;
 
     channel_set_listening(channel);
     worker->has_listened = true;
-    listener_set_backlog(channel->listener, message->backlog);
+    listener_set_backlog(channel->listener, backlog);
     log_debug("worker %u listens on %s", worker->slot,
               socket_key_format(&channel->listener->socket, &channel->listener->bound, text));
     /* Frees the channel if it was closed since, and with it a worker that is gone. */
     dispatch_start(channel->listener, channel);
     if (lives)
         fleet_on_listen(worker);
+}
+
+static void on_listen(struct channel *channel, const void *bytes)
+{
+    const struct wire_listen *message = bytes;
+
+    channel_messages_on_listen(channel, message->backlog);
 }
 
 /* Unless another process of the worker has attached to it since, or it was shut down for all. */

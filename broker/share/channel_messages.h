@@ -9,6 +9,9 @@
  * with errno. */
 int channel_messages_watch(struct channel *channel);
 
+/* The worker listens, by this backlog of its program. May free the channel. */
+void channel_messages_on_listen(struct channel *channel, int backlog);
+
 /* Reads what the worker has said so far, before a later question of it is answered. Frees the
  * channels that it has closed. */
 void channel_messages_read_waiting(struct worker *worker);

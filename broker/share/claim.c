@@ -13,6 +13,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
+#include "broker/diagnose/procnet.h"
 #include "broker/life/stop.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
@@ -53,6 +54,15 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
     return false;
 }
 
+/* Whether it has begun to serve clients. What a worker with a filter accepts is not seen: it has
+ * listened and has a client now, as an FTP server with a data port. */
+static bool is_late(const struct worker *worker)
+{
+    if (worker_is_notified(worker))
+        return worker->has_listened && procnet_has_connection(worker->pid);
+    return worker_accepted(worker) > 0;
+}
+
 /* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says
  * otherwise or it is an address that is shared already, or was. A worker that has closed all that
  * it had begins anew. */
@@ -65,8 +75,8 @@ static bool is_shared(const struct worker *worker, const struct address *address
         return true;
     if (address_has_port_zero(address))
         return false;
-    return worker_accepted(worker) == 0 || worker_has_left(worker) ||
-           listener_find(address, key, 0) || retire_was_shared(address);
+    return !is_late(worker) || worker_has_left(worker) || listener_find(address, key, 0) ||
+           retire_was_shared(address);
 }
 
 /* Whether some process of the worker still has this channel; a close that no hook saw leaves it
@@ -75,8 +85,10 @@ static bool is_held(const struct channel *channel)
 {
     struct stat info;
 
-    /* --handoff direct: what listens is the canonical socket itself, and it is not hidden too */
-    bool direct = runtime.handoff == HANDOFF_DIRECT && channel->listening;
+    /* --handoff direct: what listens is the canonical socket itself, and it is not hidden too. A
+     * worker with a filter has it since its bind. */
+    bool direct = runtime.handoff == HANDOFF_DIRECT &&
+                  (channel->listening || worker_is_notified(channel->worker));
     int fd = direct ? channel->listener->canonical_fd : channel->their_fd;
 
     return atomic_load(&channel->board->worker.holders) > 0 &&
@@ -100,14 +112,14 @@ static bool has_reuseport(int fd)
 }
 
 /* bind(2) of an address that this worker has bound already; reuse: SO_REUSEPORT is set now. */
-static bool collides(const struct session *session, const struct worker *worker,
-                     const struct listener *listener, bool reuse)
+static bool collides(pid_t asker, const struct worker *worker, const struct listener *listener,
+                     bool reuse)
 {
     struct channel *channel = worker_find_channel(worker, listener);
 
     if (!channel || (reuse && has_reuseport(listener->canonical_fd)))
         return false;
-    if (is_held(channel) || is_on_its_way(channel, session->peer.pid))
+    if (is_held(channel) || is_on_its_way(channel, asker))
         return true;
     worker_close_channel(channel);
     return false;
@@ -142,12 +154,17 @@ static bool refuse(int fd)
 
 /* --- names: IPv4, IPv6, abstract --- */
 
-static bool note_bind_error(struct session *session, struct worker *worker,
-                            const struct address *address, int error)
+static struct claim_verdict fail(int error)
+{
+    return (struct claim_verdict){.verdict = WIRE_FAILED, .error = error};
+}
+
+static struct claim_verdict note_bind_error(struct worker *worker, const struct address *address,
+                                            int error)
 {
     worker->bind_error = error;
     worker->bind_address = *address;
-    return grant_answer(session, WIRE_FAILED, error);
+    return fail(error);
 }
 
 /* A broker that was killed before it could answer has bound it already. */
@@ -205,53 +222,64 @@ static int bind_canonical(int fd, struct worker *worker, const struct address *a
     return bind(fd, name, address->len) == 0 ? 0 : errno;
 }
 
-static bool claim_new_name(struct session *session, struct worker *worker,
-                           const struct address *address, unsigned ordinal, int fd)
+static struct claim_verdict bind_new_name(struct worker *worker, const struct address *address,
+                                          unsigned ordinal, int fd)
 {
     if (!claim_is_fit(fd, address)) {
         closer_close(fd);
-        return grant_answer(session, WIRE_FAILED, EINVAL);
+        return fail(EINVAL);
     }
     int error = bind_canonical(fd, worker, address);
     if (error) {
         closer_close(fd);
-        return note_bind_error(session, worker, address, error);
+        return note_bind_error(worker, address, error);
     }
     struct listener *listener = listener_create(address, ordinal, NULL);
     if (!listener) {
         closer_close(fd);
-        return grant_answer(session, WIRE_FAILED, ENOMEM);
+        return fail(ENOMEM);
     }
     if (listener_set_canonical(listener, fd) < 0) {
         listener_destroy(listener);
-        return grant_answer(session, WIRE_FAILED, ENOMEM);
+        return fail(ENOMEM);
     }
     worker->bind_error = 0;
-    return grant_channel(session, listener, worker);
+    return (struct claim_verdict){.verdict = WIRE_SHARED, .listener = listener};
+}
+
+struct claim_verdict claim_bind_name(struct worker *worker, pid_t asker,
+                                     const struct address *address, bool reuseport, int fd)
+{
+    struct socket_key key;
+
+    socket_key_read(&key, address, fd);
+    channel_messages_read_waiting(worker); /* whether it has closed all that it had */
+    if (!is_shared(worker, address, &key)) {
+        closer_close(fd);
+        return (struct claim_verdict){.verdict = WIRE_PRIVATE};
+    }
+    unsigned ordinal = address_has_port_zero(address) ? worker_count_port_zero(worker) : 0;
+    struct listener *listener = listener_find(address, &key, ordinal);
+    if (!listener)
+        return bind_new_name(worker, address, ordinal, fd);
+    closer_close(fd);
+    if (collides(asker, worker, listener, reuseport))
+        return fail(EADDRINUSE);
+    return (struct claim_verdict){.verdict = WIRE_SHARED, .listener = listener};
 }
 
 static bool claim_name(struct session *session, struct worker *worker,
                        const struct wire_claim *claim, int fd)
 {
     struct address address;
-    struct socket_key key;
 
     if (!address_from_wire(&address, &claim->address) || address_is_path(&address))
         return refuse(fd);
-    socket_key_read(&key, &address, fd);
-    channel_messages_read_waiting(worker); /* whether it has closed all that it had */
-    if (!is_shared(worker, &address, &key)) {
-        closer_close(fd);
-        return grant_answer(session, WIRE_PRIVATE, 0);
-    }
-    unsigned ordinal = address_has_port_zero(&address) ? worker_count_port_zero(worker) : 0;
-    struct listener *listener = listener_find(&address, &key, ordinal);
-    if (!listener)
-        return claim_new_name(session, worker, &address, ordinal, fd);
-    closer_close(fd);
-    if (collides(session, worker, listener, claim->flags & WIRE_CLAIM_REUSEPORT))
-        return grant_answer(session, WIRE_FAILED, EADDRINUSE);
-    return grant_channel(session, listener, worker);
+    struct claim_verdict verdict = claim_bind_name(worker, session->peer.pid, &address,
+                                                   claim->flags & WIRE_CLAIM_REUSEPORT, fd);
+    if (verdict.verdict == WIRE_SHARED)
+        return grant_channel(session, verdict.listener, worker);
+    return grant_answer(session, verdict.verdict, verdict.error);
 }
 
 /* --- paths --- */
@@ -346,8 +374,9 @@ static bool may_displace(const struct session *session, const struct listener *b
 static bool share_path(struct session *session, struct worker *worker, struct listener *bound)
 {
     if (!bound)
-        return note_bind_error(session, worker, &session->reserved->key, EADDRINUSE);
-    if (collides(session, worker, bound, false))
+        return grant_answer(session, WIRE_FAILED,
+                            note_bind_error(worker, &session->reserved->key, EADDRINUSE).error);
+    if (collides(session->peer.pid, worker, bound, false))
         return grant_answer(session, WIRE_FAILED, EADDRINUSE);
     worker->bind_error = 0;
     return grant_channel(session, bound, worker);

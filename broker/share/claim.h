@@ -4,10 +4,27 @@
 
 #include <stdbool.h>
 
+#include "broker/base/address.h"
 #include "broker/pool/session.h"
+#include "broker/pool/worker.h"
 
 /* Takes fd. False: the session is over (answered, or the peer misbehaved). */
 bool claim_handle(struct session *session, const struct wire_claim *claim, int fd);
+
+/* What becomes of a bind: FAILED with its errno, PRIVATE: as natively, or SHARED: the canonical
+ * socket of this listener takes the place of the program's, which it may be itself. */
+struct claim_verdict {
+    enum wire_verdict verdict;
+    int error;
+    struct listener *listener;
+};
+
+/*
+ * bind(2) of an address that is no path, by this process of the worker. fd: its socket (takes), not
+ * bound yet; a later copy's is closed. reuseport: SO_REUSEPORT is set on it.
+ */
+struct claim_verdict claim_bind_name(struct worker *worker, pid_t asker,
+                                     const struct address *address, bool reuseport, int fd);
 
 /* The worker that a peer belongs to; one that may join becomes a new one. NULL: it is none of ours.
  */

@@ -48,32 +48,42 @@ void grant_mark(struct channel *channel)
     const struct config *config = &broker.config;
     uint32_t flags = 0;
 
-    flags |= config->handoff == HANDOFF_DIRECT ? BOARD_DIRECT : 0;
+    flags |= runtime.handoff == HANDOFF_DIRECT ? BOARD_DIRECT : 0;
     flags |= config_is_exact(config) ? BOARD_EXACT : 0;
     flags |= config->share.count > 0 ? BOARD_SHARE_LATE : 0;
     flags |= channel->worker->state == WORKER_DRAINING ? BOARD_DRAINING : 0;
     channel_set_flags(channel, MARKS, flags);
 }
 
-bool grant_channel(struct session *session, struct listener *listener, struct worker *worker)
+struct channel *grant_open(struct listener *listener, struct worker *worker, pid_t asker,
+                           int *worker_fd)
 {
-    int worker_fd;
     struct channel *channel = NULL;
 
     if (worker_count_channels(worker) < WORKER_CHANNELS_MAX)
-        channel = channel_create(listener, worker, &worker_fd);
+        channel = channel_create(listener, worker, worker_fd);
     if (channel && channel_messages_watch(channel) < 0) {
-        close(worker_fd);
+        close(*worker_fd);
         channel_destroy(channel);
         channel = NULL;
     }
     if (!channel) {
         listener_retire_if_unused(listener); /* it may have been made for this */
-        return grant_answer(session, WIRE_FAILED, ENOMEM);
+        return NULL;
     }
-    channel->claimant = session->peer.pid;
+    channel->claimant = asker;
     channel->granted_ms = loop_now_ms();
     grant_mark(channel);
+    return channel;
+}
+
+bool grant_channel(struct session *session, struct listener *listener, struct worker *worker)
+{
+    int worker_fd;
+    struct channel *channel = grant_open(listener, worker, session->peer.pid, &worker_fd);
+
+    if (!channel)
+        return grant_answer(session, WIRE_FAILED, ENOMEM);
     rate_publish(listener, channel);
     if (!grant_send(session, channel, worker_fd))
         worker_close_channel(channel);

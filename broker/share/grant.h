@@ -16,7 +16,12 @@ bool grant_send(struct session *session, const struct channel *channel, int work
 /* Writes into its scoreboard what holds for every channel of this broker. */
 void grant_mark(struct channel *channel);
 
-/* Makes a channel for this worker and gives it. False: the session is over. */
+/* Makes a channel for this worker, of which the process asks, and gives the worker's end. NULL:
+ * memory is out, or it has too many; a listener that was made for this ends. */
+struct channel *grant_open(struct listener *listener, struct worker *worker, pid_t asker,
+                           int *worker_fd);
+
+/* The same for a session's worker, and sends it. False: the session is over. */
 bool grant_channel(struct session *session, struct listener *listener, struct worker *worker);
 
 #endif

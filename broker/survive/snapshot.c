@@ -8,6 +8,7 @@
 #include "broker/base/config.h"
 #include "broker/base/journal.h"
 #include "broker/pool/worker.h"
+#include "broker/share/intercept/notify.h"
 
 #define RECORD_MAX 4096 /* bytes, of any version */
 
@@ -144,6 +145,10 @@ void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, voi
 
     for (int i = 0; i < 2; i++)
         visit(snapshot->head.rendezvous_fds[i], context);
+    if (snapshot->head.notices_fd > 0) {
+        visit(snapshot->head.notices_fd, context);
+        notify_each_fd(snapshot->head.notices_fd, visit, context);
+    }
     for (uint32_t i = 0; i < snapshot->head.listeners; i++) {
         snapshot_get(snapshot, STATE_LISTENER, i, &listener);
         visit(listener.canonical_fd, context);

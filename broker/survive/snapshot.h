@@ -36,8 +36,10 @@ struct state_head {
     uint16_t scaled_to, scaled_from; /* workers wanted, and --workers; 0: as --workers says */
     /* From format 1 on. */
     uint32_t sizes[STATE_KINDS_MAX]; /* by enum state_kind */
+    int32_t notices_fd; /* of workers with a filter, see notify.h; 0: the library is preloaded */
+    uint32_t reserved;
 };
-static_assert(sizeof(struct state_head) == 80, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 88, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts, failures;

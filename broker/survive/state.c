@@ -10,6 +10,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/share/intercept/notify.h"
 #include "broker/life/drain.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
@@ -153,6 +154,7 @@ void state_save(void)
         .restart_again = restart_record().again,
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
+        .notices_fd = runtime.intercept == INTERCEPT_SECCOMP ? notify_memory_fd() : 0,
     };
     size_t size;
 
@@ -278,6 +280,12 @@ static void settle_handoff(const struct state_head *head)
 {
     bool direct = runtime.handoff == HANDOFF_DIRECT;
 
+    if (head->notices_fd || head->workers > 0)
+        runtime.intercept = head->notices_fd ? INTERCEPT_SECCOMP : INTERCEPT_PRELOAD;
+    if (head->notices_fd) {
+        runtime.handoff = HANDOFF_DIRECT;
+        return;
+    }
     if (head->workers == 0 || direct == (head->direct != 0))
         return;
     log_info("--handoff stays %s, as the workers of the broker before have it; to change it, stop "
@@ -372,6 +380,8 @@ int state_load(state_fd_map *map)
     settle_number(head);
     slot_set_generation(head->generation);
     load_all(&snapshot, loaded_listeners, loaded_workers, map);
+    if (head->notices_fd > 0)
+        notify_resume(map(head->notices_fd), map);
     for (uint32_t i = 0; i < 2; i++)
         session_listen(map(head->rendezvous_fds[i]));
     restart_resume(&(struct restart_record){head->restart_parallel, head->restart_again});

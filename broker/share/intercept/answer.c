@@ -1,0 +1,260 @@
+/* answer.c - see answer.h. Whatever is not ours, or cannot be read, is left to the kernel, which
+ * gives the errno that it always gave. */
+#include "broker/share/intercept/answer.h"
+
+#include <errno.h>
+#include <linux/net.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/share/intercept/filter.h"
+#include "broker/life/stop.h"
+#include "broker/pool/closer.h"
+#include "broker/pool/listener.h"
+#include "broker/share/channel_messages.h"
+#include "broker/share/claim.h"
+#include "broker/share/grant.h"
+
+enum { ARG_FD, ARG_ADDRESS, ARG_LEN, ARG_BACKLOG = ARG_ADDRESS };
+
+static int get_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
+}
+
+/* The caller's socket, if it is a stream socket that may come to listen; else -1. */
+static int fetch_socket(const struct notify *notify)
+{
+    static bool told;
+    int fd = notify_fetch_fd(notify, (int)notify->args[ARG_FD]);
+
+    if (fd < 0 && errno == EPERM && !told) {
+        told = true;
+        log_error(
+            "cannot reach the sockets of pid %u: %s; nothing of it is shared, run sshim as root "
+            "or permit ptrace(2) (kernel.yama.ptrace_scope)",
+            notify->request->pid, strerror(errno));
+    }
+    int domain = fd < 0 ? -1 : get_option(fd, SO_DOMAIN);
+    if ((domain == AF_INET || domain == AF_INET6 || domain == AF_UNIX) &&
+        get_option(fd, SO_TYPE) == SOCK_STREAM)
+        return fd;
+    closer_close(fd);
+    return -1;
+}
+
+/* The worker's channel whose canonical socket this is, or NULL. */
+static struct channel *find_channel(const struct worker *worker, int fd)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (!channel->closed && claim_is_same_file(channel->listener->canonical_fd, fd))
+            return channel;
+    return NULL;
+}
+
+/* --- bind --- */
+
+/* As inet_bind(): what is behind the address is not looked at, and no family is AF_INET for
+ * 0.0.0.0. */
+static bool read_address(struct address *address, const struct notify *notify, int fd)
+{
+    struct sockaddr_storage storage = {0};
+    size_t len = (size_t)notify->args[ARG_LEN];
+    struct wire_address wire;
+
+    memcpy(&storage, notify->peek.bytes, len);
+    if (storage.ss_family == AF_UNSPEC && len >= sizeof(struct sockaddr_in) &&
+        ((const struct sockaddr_in *)&storage)->sin_addr.s_addr == htonl(INADDR_ANY))
+        storage.ss_family = AF_INET;
+    if (storage.ss_family == AF_INET && len > sizeof(struct sockaddr_in))
+        len = sizeof(struct sockaddr_in);
+    if (storage.ss_family == AF_INET6 && len > sizeof(struct sockaddr_in6))
+        len = sizeof(struct sockaddr_in6);
+    if (len > sizeof wire.bytes || get_option(fd, SO_DOMAIN) != storage.ss_family)
+        return false;
+    wire.len_bytes = (uint32_t)len;
+    memcpy(wire.bytes, &storage, len);
+    return address_from_wire(address, &wire) && !address_is_path(address);
+}
+
+/* A second bind of one socket is the kernel's to refuse, and so is one of a socket that is
+ * connected. */
+static bool is_bound(int fd)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t len = sizeof name;
+
+    if (getpeername(fd, (struct sockaddr *)&name, &len) == 0)
+        return true;
+    len = sizeof name;
+    if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
+        return true;
+    if (name.ss_family == AF_UNIX)
+        return len > sizeof(sa_family_t);
+    return ((const struct sockaddr_in *)&name)->sin_port != 0; /* in the same place for both */
+}
+
+/* is_own: the program's socket is the canonical one from now on. */
+static void share(struct notify *notify, struct worker *worker, pid_t asker,
+                  struct listener *listener, bool is_own)
+{
+    int worker_fd;
+    struct channel *channel = grant_open(listener, worker, asker, &worker_fd);
+
+    if (!channel) {
+        notify_answer(notify, ENOMEM);
+        return;
+    }
+    close(worker_fd); /* nothing is ever sent on it */
+    int number = (int)notify->args[ARG_FD];
+    if (is_own || notify_install_fd(notify, listener->canonical_fd, number) == 0) {
+        notify_answer(notify, 0);
+        return;
+    }
+    int error = errno;
+    worker_close_channel(channel);
+    if (error == EINTR)
+        notify_retry(notify);
+    else
+        notify_answer(notify, error); /* ENOENT: for nobody */
+}
+
+/* fd: the program's socket (takes). */
+static void bind_address(struct notify *notify, const struct address *address, int fd)
+{
+    pid_t asker = notify_process(notify);
+    struct worker *worker = notify_worker(notify);
+
+    if (!worker || !asker || stop_is_under_way()) {
+        closer_close(fd);
+        notify_continue(notify);
+        return;
+    }
+    bool reuseport = get_option(fd, SO_REUSEPORT) == 1;
+    struct claim_verdict verdict = claim_bind_name(worker, asker, address, reuseport, fd);
+    switch (verdict.verdict) {
+    case WIRE_SHARED:
+        share(notify, worker, asker, verdict.listener, verdict.listener->canonical_fd == fd);
+        break;
+    case WIRE_FAILED: notify_answer(notify, verdict.error); break;
+    default: notify_continue(notify); break;
+    }
+}
+
+/* A broker that was killed, or a try before, may have put the canonical socket there already. */
+static bool is_done(const struct notify *notify, int fd)
+{
+    const struct worker *worker = notify->again ? notify_worker(notify) : NULL;
+
+    return worker && find_channel(worker, fd);
+}
+
+static void on_address(struct notify *notify, ssize_t got)
+{
+    struct address address;
+    int fd = got == (ssize_t)notify->args[ARG_LEN] ? fetch_socket(notify) : -1;
+
+    if (fd >= 0 && is_done(notify, fd)) {
+        closer_close(fd);
+        notify_answer(notify, 0);
+        return;
+    }
+    if (fd >= 0 && read_address(&address, notify, fd) && (notify->again || !is_bound(fd))) {
+        bind_address(notify, &address, fd);
+        return;
+    }
+    closer_close(fd);
+    notify_continue(notify);
+}
+
+/* Sockets of other kinds, as getaddrinfo(3) has one for each question, cost no process. */
+static void begin_bind(struct notify *notify)
+{
+    int fd = fetch_socket(notify);
+    bool is_sane = fd >= 0 && notify->args[ARG_LEN] >= sizeof(sa_family_t) &&
+                   notify->args[ARG_LEN] <= sizeof(struct sockaddr_storage);
+
+    closer_close(fd);
+    if (!is_sane ||
+        notify_peek(notify, notify->args[ARG_ADDRESS], notify->args[ARG_LEN], on_address) < 0)
+        notify_continue(notify);
+}
+
+/* --- listen --- */
+
+static void listen_on(struct notify *notify, struct channel *channel)
+{
+    int asked = (int)notify->args[ARG_BACKLOG];
+    int backlog = broker.config.backlog ? broker.config.backlog : asked;
+
+    if (listen(channel->listener->canonical_fd, backlog) < 0) {
+        notify_answer(notify, errno);
+        return;
+    }
+    notify_answer(notify, 0);
+    channel_messages_on_listen(channel, asked);
+}
+
+static void begin_listen(struct notify *notify)
+{
+    int fd = fetch_socket(notify);
+    const struct worker *worker = fd < 0 ? NULL : notify_worker(notify);
+    struct channel *channel = worker ? find_channel(worker, fd) : NULL;
+
+    closer_close(fd);
+    if (channel && !stop_is_under_way())
+        listen_on(notify, channel);
+    else
+        notify_continue(notify);
+}
+
+/* --- which call --- */
+
+static void begin_call(struct notify *notify, enum filter_call call)
+{
+    switch (call) {
+    case FILTER_BIND: begin_bind(notify); break;
+    case FILTER_LISTEN: begin_listen(notify); break;
+    default: notify_continue(notify); break;
+    }
+}
+
+/* i386: 32 bits each. */
+static void on_arguments(struct notify *notify, ssize_t got)
+{
+    uint32_t words[3] = {0};
+    bool is_bind = notify->request->data.args[0] == SYS_BIND;
+    size_t size = is_bind ? sizeof words : 2 * sizeof words[0];
+
+    if (got < (ssize_t)size) {
+        notify_continue(notify);
+        return;
+    }
+    memcpy(words, notify->peek.bytes, size);
+    for (int i = 0; i < 3; i++)
+        notify->args[i] = words[i];
+    begin_call(notify, is_bind ? FILTER_BIND : FILTER_LISTEN);
+}
+
+void answer_call(struct notify *notify)
+{
+    const struct seccomp_data *data = &notify->request->data;
+    enum filter_call call = filter_call_of(data);
+
+    /* descriptors and lengths are ints: what is above them is not looked at */
+    for (int i = 0; i < 3; i++)
+        notify->args[i] = i == ARG_ADDRESS ? data->args[i] : (uint32_t)data->args[i];
+    if (call != FILTER_SOCKETCALL)
+        begin_call(notify, call);
+    else if (notify_peek(notify, data->args[1], 3 * sizeof(uint32_t), on_arguments) < 0)
+        notify_continue(notify);
+}

@@ -1,0 +1,168 @@
+/* choose.c - see choose.h. */
+#include "broker/share/intercept/choose.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/cli/runtime_paths.h"
+#include "broker/diagnose/check.h"
+#include "broker/share/intercept/filter.h"
+
+#define EXIT_CANNOT 1
+#define LACKS                                                                                      \
+    "--handoff broker, --balance, --accept-timeout, --stuck-warn and counts of connections"
+
+/* Why a filter cannot be used, "" if it can. */
+static void judge_filter(const char *program, char *reason, size_t size)
+{
+    bool no_new_privs;
+    int error = filter_try(&no_new_privs);
+
+    reason[0] = '\0';
+    if (error == EBUSY)
+        snprintf(reason, size, "an outer program watches the calls of this one by seccomp already");
+    else if (error == ENOSYS || error == EINVAL || error == EOVERFLOW)
+        snprintf(reason, size, "this kernel's seccomp does not fit (%s); it takes Linux 5.14",
+                 strerror(error));
+    else if (error)
+        snprintf(reason, size,
+                 "seccomp is forbidden here (%s); permit it to the container (for Docker: "
+                 "--security-opt seccomp=unconfined)",
+                 strerror(error));
+    else if (no_new_privs && check_gains_rights(program))
+        snprintf(
+            reason, size,
+            "a filter takes its setuid bit or file capabilities away unless CAP_SYS_ADMIN sets "
+            "it; run sshim as root");
+}
+
+/* What of the options only the library can do, or NULL. */
+static const char *option_for_library(const struct config *config)
+{
+    if (config->handoff == HANDOFF_BROKER)
+        return "--handoff broker";
+    return config->balance != BALANCE_LEASTCONN ? "--balance" : NULL;
+}
+
+static const char *name_of_library(void)
+{
+    const char *slash = strrchr(broker.library_path, '/');
+    return slash ? slash + 1 : broker.library_path;
+}
+
+static void tell_refused(const char *command, const struct check_report *report)
+{
+    log_error("cannot preload %s into '%s' (%s): %s", name_of_library(), command, report->program,
+              report->reason);
+}
+
+/* Up to its remedy: the other way needs none. */
+static int cause_length(const struct check_report *report)
+{
+    return (int)strcspn(report->reason, ";");
+}
+
+static void take_seccomp(void)
+{
+    runtime.intercept = INTERCEPT_SECCOMP;
+    runtime.handoff =
+        HANDOFF_DIRECT; /* who takes connections by itself needs nobody who deals them out */
+}
+
+/* By the filter, which was asked for or is all that is left. result: of the library's. */
+static bool choose_seccomp(enum check_result result, const struct check_report *report)
+{
+    const char *command = broker.config.command[0];
+    const char *option = option_for_library(&broker.config);
+    char reason[256] = "";
+
+    if (option)
+        snprintf(reason, sizeof reason, "%s needs the library", option);
+    else
+        judge_filter(result == CHECK_UNKNOWN ? command : report->program, reason, sizeof reason);
+    if (!reason[0]) {
+        take_seccomp();
+        if (broker.config.intercept == INTERCEPT_AUTO)
+            log_info("'%s' (%s) goes by --intercept seccomp: %.*s", command, report->program,
+                     cause_length(report), report->reason);
+        return true;
+    }
+    if (result == CHECK_REFUSED)
+        log_error("cannot serve '%s' (%s): %.*s, and by --intercept seccomp neither: %s", command,
+                  report->program, cause_length(report), report->reason, reason);
+    else
+        log_error("cannot serve '%s' by --intercept seccomp: %s", command, reason);
+    return false;
+}
+
+/* Whether a launcher whose program bypasses the library may be started again with a filter. */
+static bool may_switch(void)
+{
+    char reason[256];
+
+    if (broker.config.intercept != INTERCEPT_AUTO || option_for_library(&broker.config) ||
+        broker.config.handoff != HANDOFF_AUTO)
+        return false;
+    judge_filter("", reason, sizeof reason);
+    return !reason[0];
+}
+
+bool choose_way(void)
+{
+    enum config_intercept wanted = broker.config.intercept;
+    struct check_report report;
+
+    runtime.intercept = INTERCEPT_PRELOAD;
+    if (!broker.config.command)
+        return true;
+    enum check_result result = check_choose(broker.config.command, broker.library_path, &report);
+    if (wanted == INTERCEPT_SECCOMP || (wanted == INTERCEPT_AUTO && result == CHECK_REFUSED))
+        return choose_seccomp(result, &report);
+    if (result == CHECK_REFUSED)
+        tell_refused(broker.config.command[0], &report);
+    runtime.may_switch = may_switch();
+    return result != CHECK_REFUSED;
+}
+
+/* --- sshim check --- */
+
+static int tell_seccomp(const char *command, const struct check_report *report)
+{
+    char reason[256];
+
+    judge_filter(report->program, reason, sizeof reason);
+    if (reason[0]) {
+        log_error("cannot serve '%s' (%s): %.*s, and by --intercept seccomp neither: %s", command,
+                  report->program, cause_length(report), report->reason, reason);
+        return EXIT_CANNOT;
+    }
+    printf("'%s' (%s): %.*s; sshim serves it by --intercept seccomp, without " LACKS "\n", command,
+           report->program, cause_length(report), report->reason);
+    return EXIT_STOPPED;
+}
+
+int choose_run_check(int argc, char **argv)
+{
+    struct check_report report;
+    char **command;
+    int exit_code;
+
+    if (config_parse_check(argc, argv, &command, &exit_code) == DONE)
+        return exit_code;
+    if (!runtime_paths_library(broker.library_path, sizeof broker.library_path))
+        return EXIT_USAGE;
+    switch (check_choose(command, broker.library_path, &report)) {
+    case CHECK_LOADS:
+        printf("'%s' can be preloaded: the program is %s\n", command[0], report.program);
+        return EXIT_STOPPED;
+    case CHECK_REFUSED: return tell_seccomp(command[0], &report);
+    case CHECK_UNKNOWN:
+        log_error("cannot check '%s': %s; check the command's name and its permissions", command[0],
+                  strerror(errno));
+        return EXIT_CANNOT;
+    }
+    return EXIT_CANNOT;
+}

@@ -1,0 +1,22 @@
+/*
+ * choose.h - how the calls of a command are to be seen: by the library, preloaded into it, or by a
+ * seccomp filter, which reaches what cannot be preloaded.
+ */
+#ifndef SSHIM_BROKER_SHARE_INTERCEPT_CHOOSE_H
+#define SSHIM_BROKER_SHARE_INTERCEPT_CHOOSE_H
+
+#include <stdbool.h>
+
+/*
+ * Decides for broker.config.command and sets runtime.intercept and what follows from it, and
+ * broker.library_path where the build for another libc fits. Says in one line if it takes the
+ * filter though nobody asked for it. False: neither works, which one line has said.
+ * check_set_user() comes first.
+ */
+bool choose_way(void);
+
+/* `sshim check`: says which way a command goes; returns the exit code: 0 it can be served, 1 it
+ * cannot, 2 usage. */
+int choose_run_check(int argc, char **argv);
+
+#endif

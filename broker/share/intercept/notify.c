@@ -1,0 +1,335 @@
+/* notify.c - see notify.h. The memory is a table of notices, one for each descriptor. */
+#include "broker/share/intercept/notify.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/base/journal.h"
+#include "broker/base/log.h"
+#include "broker/base/procfs.h"
+#include "broker/share/intercept/filter.h"
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* since Linux 6.9 */
+#endif
+
+#define NOTICES_MAX 8192 /* old and new workers of a rolling restart */
+#define RETRY_MS 20
+
+struct notice {
+    uint8_t token[WIRE_TOKEN_SIZE];
+    uint32_t slot;
+    int32_t fd;       /* number + 1; 0: a free place */
+    uint32_t is_open; /* request was received and is not answered */
+    uint32_t reserved;
+    union {
+        struct seccomp_notif request;
+        uint8_t room[FILTER_REQUEST_MAX];
+    } u;
+};
+static_assert(sizeof(struct notice) == 224, "another broker may have written it");
+
+#define MEMORY_SIZE (NOTICES_MAX * sizeof(struct notice))
+
+static LIST_HEAD(, notify) all_notifies = LIST_HEAD_INITIALIZER(all_notifies);
+static struct notice *notices;
+static int memory_fd = -1;
+static void (*answer_call)(struct notify *notify);
+
+void notify_init(void (*on_call)(struct notify *))
+{
+    answer_call = on_call;
+}
+
+/* --- the memory --- */
+
+static struct notice *map_memory(int fd)
+{
+    void *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* At the first worker with a filter. */
+static bool open_memory(void)
+{
+    if (notices)
+        return true;
+    int fd = memfd_create("sshim-notices", MFD_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, (off_t)MEMORY_SIZE) == 0)
+        notices = map_memory(fd);
+    if (notices)
+        memory_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    journal_touch();
+    return notices != NULL;
+}
+
+static struct notice *find_free_notice(void)
+{
+    for (unsigned i = 0; i < NOTICES_MAX; i++)
+        if (notices[i].fd == 0)
+            return &notices[i];
+    return NULL;
+}
+
+int notify_memory_fd(void)
+{
+    return memory_fd;
+}
+
+void notify_each_fd(int fd, void (*visit)(int, void *), void *context)
+{
+    struct notice *table = map_memory(fd);
+
+    for (unsigned i = 0; table && i < NOTICES_MAX; i++)
+        if (table[i].fd > 0)
+            visit(table[i].fd - 1, context);
+    if (table)
+        munmap(table, MEMORY_SIZE);
+}
+
+/* --- who --- */
+
+static struct wire_auth auth_of(const struct notify *notify)
+{
+    struct wire_auth auth = {.slot = notify->notice->slot};
+
+    memcpy(auth.token, notify->notice->token, sizeof auth.token);
+    return auth;
+}
+
+struct worker *notify_worker(const struct notify *notify)
+{
+    struct wire_auth auth = auth_of(notify);
+    struct worker *worker = worker_find_by_token(&auth);
+
+    return worker && worker->state != WORKER_GONE ? worker : NULL;
+}
+
+bool notify_watches(const struct worker *worker)
+{
+    const struct notify *notify;
+
+    LIST_FOREACH(notify, &all_notifies, all)
+        if (memcmp(notify->notice->token, worker->token, sizeof worker->token) == 0)
+            return true;
+    return false;
+}
+
+bool notify_is_valid(const struct notify *notify)
+{
+    return ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &notify->request->id) == 0;
+}
+
+pid_t notify_process(const struct notify *notify)
+{
+    pid_t pid = procfs_process_of((pid_t)notify->request->pid);
+
+    return notify_is_valid(notify) ? pid : 0;
+}
+
+/* --- its descriptors --- */
+
+int notify_fetch_fd(const struct notify *notify, int number)
+{
+    int pid_fd = pidfd_open((pid_t)notify->request->pid, PIDFD_THREAD);
+
+    if (pid_fd < 0 && errno == EINVAL)
+        pid_fd = pidfd_open(procfs_process_of((pid_t)notify->request->pid), 0);
+    if (pid_fd < 0)
+        return -1;
+    errno = ESRCH;
+    int fd = notify_is_valid(notify) ? pidfd_getfd(pid_fd, number, 0) : -1;
+    int saved = errno;
+    close(pid_fd);
+    errno = saved;
+    return fd;
+}
+
+int notify_install_fd(const struct notify *notify, int fd, int number)
+{
+    struct seccomp_notif_addfd addfd = {
+        .id = notify->request->id,
+        .flags = SECCOMP_ADDFD_FLAG_SETFD,
+        .srcfd = (uint32_t)fd,
+        .newfd = (uint32_t)number,
+        .newfd_flags = procfs_closes_on_exec((pid_t)notify->request->pid, number) ? O_CLOEXEC : 0,
+    };
+
+    return ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) < 0 ? -1 : 0;
+}
+
+static void on_peeked(struct peek *peek, ssize_t got)
+{
+    struct notify *notify = loop_container(peek, struct notify, peek);
+
+    notify->on_memory(notify, got);
+}
+
+int notify_peek(struct notify *notify, uint64_t address, size_t len,
+                void (*on_memory)(struct notify *, ssize_t))
+{
+    notify->on_memory = on_memory;
+    return peek_begin(&notify->peek, (pid_t)notify->request->pid, address, len);
+}
+
+/* --- one call after the other --- */
+
+static void forget(struct notify *notify)
+{
+    peek_cancel(&notify->peek);
+    loop_stop_timer(&notify->retry);
+    loop_remove(&notify->watch);
+    notify->notice->fd = 0;
+    close(notify->watch.fd);
+    LIST_REMOVE(notify, all);
+    free(notify);
+}
+
+static void send_answer(struct notify *notify, int error, uint32_t flags)
+{
+    union {
+        struct seccomp_notif_resp response;
+        uint8_t room[FILTER_RESPONSE_MAX];
+    } u = {.room = {0}};
+
+    u.response.id = notify->request->id;
+    u.response.error = -error;
+    u.response.flags = flags;
+    /* ENOENT: nobody waits for it any more */
+    ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_SEND, &u.response);
+    notify->notice->is_open = 0;
+    notify->request = NULL;
+    loop_modify(&notify->watch, EPOLLIN);
+}
+
+void notify_continue(struct notify *notify)
+{
+    send_answer(notify, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+}
+
+void notify_answer(struct notify *notify, int error)
+{
+    send_answer(notify, error, 0);
+}
+
+static void begin(struct notify *notify, bool again)
+{
+    notify->request = &notify->notice->u.request;
+    notify->again = again;
+    loop_modify(&notify->watch, 0);
+    if (again && !notify_is_valid(notify))
+        notify_continue(notify); /* for nobody */
+    else
+        answer_call(notify);
+}
+
+static void on_retry(struct loop_timer *timer)
+{
+    begin(loop_container(timer, struct notify, retry), true);
+}
+
+void notify_retry(struct notify *notify)
+{
+    loop_start_timer(&notify->retry, RETRY_MS);
+}
+
+static void on_ready(struct loop_fd *watch, uint32_t events)
+{
+    struct notify *notify = loop_container(watch, struct notify, watch);
+    struct notice *notice = notify->notice;
+
+    if (!(events & EPOLLIN)) { /* nobody has this filter any more */
+        forget(notify);
+        return;
+    }
+    if (notify->request)
+        return;
+    /* Open first: a broker that is killed in between leaves a request that is not valid. */
+    memset(&notice->u, 0, sizeof notice->u);
+    notice->is_open = 1;
+    if (ioctl(watch->fd, SECCOMP_IOCTL_NOTIF_RECV, &notice->u.request) == 0)
+        begin(notify, false);
+    else
+        notice->is_open = 0;
+}
+
+/* --- life --- */
+
+/* NULL: memory is out. */
+static struct notify *start(struct notice *notice, int fd)
+{
+    struct notify *notify = calloc(1, sizeof *notify);
+
+    if (!notify)
+        return NULL;
+    notify->notice = notice;
+    notify->watch = (struct loop_fd){fd, on_ready};
+    notify->retry.on_time = on_retry;
+    peek_init(&notify->peek, on_peeked);
+    if (loop_add(&notify->watch, EPOLLIN) < 0) {
+        free(notify);
+        return NULL;
+    }
+    notice->fd = fd + 1;
+    LIST_INSERT_HEAD(&all_notifies, notify, all);
+    return notify;
+}
+
+void notify_watch(const struct worker *worker, int fd)
+{
+    struct notice *notice = open_memory() ? find_free_notice() : NULL;
+
+    if (notice) {
+        *notice = (struct notice){.slot = worker->slot};
+        memcpy(notice->token, worker->token, sizeof notice->token);
+    }
+    if (notice && start(notice, fd))
+        return;
+    log_error("cannot watch what worker %u calls: %s; its bind fails", worker->slot,
+              strerror(errno));
+    close(fd);
+}
+
+static void resume_notice(struct notice *notice, int fd)
+{
+    struct notify *notify = fd < 0 ? NULL : start(notice, fd);
+
+    if (!notify) {
+        notice->fd = 0;
+        return;
+    }
+    if (!notice->is_open)
+        return;
+    notify->request = &notice->u.request;
+    loop_modify(&notify->watch, 0);
+    notify_retry(notify);
+}
+
+void notify_resume(int fd, int (*map)(int))
+{
+    const struct worker *worker;
+
+    notices = map_memory(fd);
+    if (!notices)
+        abort();
+    memory_fd = fd;
+    for (unsigned i = 0; i < NOTICES_MAX; i++)
+        if (notices[i].fd > 0)
+            resume_notice(&notices[i], map(notices[i].fd - 1));
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->state == WORKER_STARTING && !worker->joined && !notify_watches(worker))
+            worker_signal(worker, SIGKILL);
+}

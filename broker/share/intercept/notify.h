@@ -1,0 +1,78 @@
+/*
+ * notify.h - the notification descriptors of filtered workers: receives one call at a time from
+ * each and answers it. What was received and not answered is in memory that outlives the broker,
+ * since the kernel tells it once: the next broker answers. A worker that dies meanwhile, or a call
+ * that was interrupted, is found by notify_is_valid() and by the answer's being for nobody.
+ */
+#ifndef SSHIM_BROKER_SHARE_INTERCEPT_NOTIFY_H
+#define SSHIM_BROKER_SHARE_INTERCEPT_NOTIFY_H
+
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "broker/base/loop.h"
+#include "broker/share/intercept/peek.h"
+#include "broker/pool/worker.h"
+
+struct notice; /* what survives us */
+
+struct notify {
+    struct loop_fd watch; /* .fd keeps */
+    struct notice *notice;
+    const struct seccomp_notif *request; /* the call, from its arrival to the answer */
+    bool again;       /* it was begun before, here or by a broker that was killed */
+    uint64_t args[4]; /* of the call, once they are known */
+    struct peek peek;
+    void (*on_memory)(struct notify *notify, ssize_t got); /* what was peeked at is in peek.bytes */
+    struct loop_timer retry;
+    LIST_ENTRY(notify) all;
+};
+
+/* Who answers calls: from now on, each by one of the functions below, sooner or later. */
+void notify_init(void (*on_call)(struct notify *notify));
+
+/* A worker has a filter, and this is its notification descriptor (takes). Where memory is out the
+ * worker's calls fail with ENOSYS, after a line. */
+void notify_watch(const struct worker *worker, int fd);
+
+/* Whether there is one of it. */
+bool notify_watches(const struct worker *worker);
+
+/* The worker whose call it is, or NULL: it has ended. */
+struct worker *notify_worker(const struct notify *notify);
+
+/* Whether the calling thread still waits for the answer, so that its pid is its own. */
+bool notify_is_valid(const struct notify *notify);
+
+/* The process that the calling thread is of; 0: it is gone. */
+pid_t notify_process(const struct notify *notify);
+
+/* A copy of the caller's descriptor (gives), or -1 with the errno of pidfd_getfd(2). */
+int notify_fetch_fd(const struct notify *notify, int number);
+
+/* Puts a copy of fd (borrows) over the caller's descriptor of this number, which keeps its
+ * FD_CLOEXEC. 0, or -1 with the errno of SECCOMP_IOCTL_NOTIF_ADDFD: EINTR where the caller is slow
+ * to take it. */
+int notify_install_fd(const struct notify *notify, int fd, int number);
+
+/* Reads the caller's memory; on_memory is called later. 0, or -1 with errno. */
+int notify_peek(struct notify *notify, uint64_t address, size_t len,
+                void (*on_memory)(struct notify *notify, ssize_t got));
+
+/* The answers: the kernel does what was asked; the call returns 0 or fails with this errno. */
+void notify_continue(struct notify *notify);
+void notify_answer(struct notify *notify, int error);
+/* None yet: the call is begun again soon. */
+void notify_retry(struct notify *notify);
+
+/* The memory that must outlive us, and each descriptor in it. -1: there is none. */
+int notify_memory_fd(void);
+void notify_each_fd(int memory_fd, void (*visit)(int fd, void *context), void *context);
+
+/* Goes on with the memory of another broker (takes), whose descriptors map() gives, once its
+ * workers are known. A worker whose descriptor is lost is started again. */
+void notify_resume(int memory_fd, int (*map)(int number));
+
+#endif

@@ -1,0 +1,416 @@
+# Programs that the library cannot be preloaded into are served by seccomp notification: copies share one socket, and are
+# supervised as all others.
+load helpers
+
+UNLOADED=$BUILD/tests/unloaded
+STATIC=$UNLOADED/victim
+
+all_go_by() { # preload|seccomp
+    status_is "[.workers[].via] | unique == [\"$1\"]"
+}
+
+# What each of N clients hears that only listen: "pid=PID".
+hear() { # N
+    local i line
+    for ((i = 0; i < $1; i++)); do
+        exec 7<>"/dev/tcp/127.0.0.1/$PORT" || return 1
+        read -r -t 10 line <&7
+        exec 7<&- 7>&-
+        echo "$line"
+    done
+}
+
+all_heard() { # N: until so many copies have answered
+    [[ $(hear 8 | sort -u | wc -l) == "$1" ]]
+}
+
+compile_go() { # writes $TMP/server from standard input; CGO_ENABLED says how
+    type -P go >/dev/null || skip "there is no Go compiler"
+    cat >"$TMP/server.go"
+    (cd "$TMP" && HOME=$TMP GO111MODULE=off GOCACHE=$TMP/cache GOFLAGS=-p=1 go build -o server server.go)
+}
+
+# A server that finishes what it has when it is told to end.
+graceful_go() {
+    compile_go <<'END'
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	s := &http.Server{Addr: os.Args[1]}
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, os.Getpid()) })
+	over := make(chan bool)
+	go func() {
+		told := make(chan os.Signal, 1)
+		signal.Notify(told, syscall.SIGTERM)
+		<-told
+		s.Shutdown(context.Background())
+		close(over)
+	}()
+	if err := s.ListenAndServe(); err != http.ErrServerClosed {
+		panic(err)
+	}
+	<-over
+}
+END
+}
+
+@test "four copies of a static server share one port, and status says how" {
+    start_broker -w 4 -- "$STATIC" accept "$ADDR"
+    all_answer 4
+    all_go_by seccomp
+    "$SSHIM" status --control "$CONTROL" | grep -c ' seccomp$' | grep -qx 4
+    [[ $(grep -c 'goes by --intercept seccomp: it is linked statically' "$TMP/log") == 1 ]]
+    stop_broker
+}
+
+@test "what can be preloaded is, without a word, unless the other way is asked for" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    all_go_by preload
+    ! log_has seccomp
+    [[ $(grep Seccomp: "/proc/$(worker_pid 0)/status") == *0 ]]
+    stop_broker
+    start_broker -w 2 --intercept seccomp -- "$VICTIM" accept "$ADDR"
+    all_go_by seccomp
+    all_answer 2
+    ! grep -q libsshim "/proc/$(worker_pid 0)/maps"
+    stop_broker
+}
+
+@test "each way to wait, and servers with threads and children" {
+    local mode
+    for mode in accept-first select poll epoll epoll-edge epoll-oneshot threads thread-per fork-per prefork; do
+        echo "mode $mode"
+        start_broker -w 2 -- "$STATIC" "$mode" "$ADDR"
+        all_answer 2
+        stop_broker
+    done
+}
+
+@test "IPv6, IPv6 only beside IPv4, an abstract name: several listeners of one copy" {
+    start_broker -w 2 -- "$STATIC" epoll "v6only:[::]:$PORT" "0.0.0.0:$PORT" "@$TMP.name"
+    all_answer 2 "[::1]:$PORT"
+    all_answer 2 "127.0.0.1:$PORT"
+    all_answer 2 "@$TMP.name"
+    status_is '.listeners | length == 3'
+    stop_broker
+}
+
+@test "a static program of musl" {
+    start_broker -w 3 -- "$UNLOADED/victim-musl" epoll "$ADDR"
+    all_answer 3
+    stop_broker
+}
+
+@test "a 32-bit program, by its own calls and by socketcall" {
+    [[ $(uname -m) == x86_64 ]] || skip "this machine runs no program of i386"
+    local way
+    for way in "" old; do
+        # shellcheck disable=SC2086 # none or one
+        start_broker -w 3 -- "$UNLOADED/narrow" "$PORT" $way
+        wait_until all_heard 3
+        all_go_by seccomp
+        stop_broker
+    done
+}
+
+@test "a setuid server keeps its rights, where the broker is root" {
+    [[ $(id -u) == 0 ]] || skip "only root can make it"
+    cp "$VICTIM" "$TMP/server"
+    chown 65534 "$TMP/server"
+    chmod 4755 "$TMP/server"
+    start_broker -w 2 -- "$TMP/server" accept "$ADDR"
+    log_has "it is setuid to uid 65534"
+    all_answer 2
+    grep -q $'^Uid:\t0\t65534' "/proc/$(worker_pid 0)/status"
+    grep -q $'^NoNewPrivs:\t0' "/proc/$(worker_pid 0)/status"
+    stop_broker
+}
+
+@test "without root: a static server is served, a setuid one refused with the reason" {
+    [[ $(id -u) == 0 ]] || skip "only root can become nobody"
+    become_nobody
+    cp "$STATIC" "$TMP/build/static"
+    start_broker -w 2 -- "$TMP/build/static" accept "$ADDR"
+    all_answer 2
+    grep -q $'^NoNewPrivs:\t1' "/proc/$(worker_pid 0)/status"
+    stop_broker
+    chmod 4755 "$TMP/build/static"
+    local status=0
+    output=$("$SSHIM" run --control "$CONTROL" -- "$TMP/build/static" accept "$ADDR" 2>&1 3>&-) || status=$?
+    echo "$output"
+    [[ $status == 126 && $output == *"takes its setuid bit or file capabilities away"*"run sshim as root" ]]
+}
+
+@test "workers of another user get a low port" {
+    [[ $(id -u) == 0 ]] || skip "only root can start workers of another user"
+    share_build
+    cp "$STATIC" "$TMP/build/static"
+    PORT=$((700 + RANDOM % 200)) ADDR=$HOST:$PORT
+    start_broker -w 2 --user nobody -- "$TMP/build/static" accept "$ADDR"
+    all_answer 2
+    stop_broker
+}
+
+@test "env -i in front of a server of either kind" {
+    local server
+    for server in "$STATIC" "$VICTIM"; do
+        start_broker -w 2 -- env -i "$server" accept "$ADDR"
+        ANSWER_BY=pid all_answer 2
+        all_go_by seccomp
+        stop_broker
+    done
+}
+
+@test "a launcher that ends in a static program, and one that clears the environment: found, and started again" {
+    start_broker -w 3 -- sh -c "exec '$STATIC' accept '$ADDR'"
+    log_has "/victim) listens on $ADDR without the library: it is linked statically, so no loader runs that could preload anything; starting all again by --intercept seccomp"
+    all_answer 3
+    all_go_by seccomp
+    stop_broker
+    rm "$TMP/log"
+    start_broker -w 2 -- sh -c "exec env -i '$VICTIM' accept '$ADDR'"
+    log_has "its environment was cleared"
+    ANSWER_BY=pid all_answer 2
+    stop_broker
+}
+
+@test "errors are the kernel's: an address of another machine, one that an outsider has" {
+    local status=0
+    timeout 30 "$SSHIM" run --control "$CONTROL" -w 2 -- "$STATIC" accept "192.0.2.1:$PORT" 2>"$TMP/log" 3>&- || status=$?
+    [[ $status == 4 ]]
+    log_has "cannot bind 192.0.2.1:$PORT: Cannot assign requested address"
+    start_other "$VICTIM" accept "$ADDR"
+    wait_until "$PROBE" -n 1 "$ADDR"
+    status=0
+    timeout 30 "$SSHIM" run --control "$CONTROL" -w 2 -- "$STATIC" accept "$ADDR" 2>"$TMP/log" 3>&- || status=$?
+    [[ $status == 4 ]]
+    log_has "cannot bind $ADDR: Address already in use, by "
+}
+
+@test "--unshared leaves an address to each copy, --share all shares port 0" {
+    start_broker -w 1 --unshared "$PORT" --start-timeout 1 -- "$STATIC" accept "$ADDR"
+    log_has "only on $ADDR, which is private to it; see --share"
+    status_is '.listeners | length == 0'
+    probe 3
+    stop_broker
+    start_broker -w 3 --share all --intercept seccomp -- "$STATIC" accept "$HOST:0"
+    status_is '.listeners | length == 1'
+    all_answer 3 "$(status_of '.listeners[0].address')"
+    stop_broker
+}
+
+@test "a worker that is killed is replaced at once, and again" {
+    start_broker -w 2 -- "$STATIC" accept "$ADDR"
+    local round pid
+    for round in 1 2 3 4; do
+        pid=$(worker_pid 0)
+        kill -KILL "$pid"
+        wait_until status_is ".workers[] | select(.slot == 0) | .state == \"ready\" and .pid != $pid"
+    done
+    all_answer 2
+    status_is '.workers[0].restarts == 4'
+    stop_broker
+}
+
+@test "a rolling restart: the new copy listens before the old one is told to end" {
+    printf '%s\n' name=old "$ADDR" >"$TMP/conf"
+    start_broker -w 3 --intercept seccomp -- python3 "$ROOT/tests/progs/deploy.py" "$TMP/conf"
+    printf '%s\n' name=new "$ADDR" >"$TMP/conf"
+    run timeout 60 "$SSHIM" restart --control "$CONTROL" 3>&-
+    [[ $status == 0 && $output == "3 of 3 workers were replaced" ]]
+    printf '%s\n' name=bad "$HOST:1$PORT" >"$TMP/conf"
+    run timeout 60 "$SSHIM" restart --control "$CONTROL" 3>&-
+    [[ $status == 1 ]]
+    wait_until workers_ready 3
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    local line
+    read -r -t 10 line <&7
+    exec 7<&- 7>&-
+    echo "$line"
+    [[ $line == new* ]]
+    stop_broker
+}
+
+@test "the broker is killed, upgraded and taken over: workers serve on, and new ones bind" {
+    start_broker -w 2 -- "$STATIC" accept "$ADDR"
+    local old
+    old=$(worker_pid 1)
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until "$SSHIM" status --control "$CONTROL"
+    all_answer 2
+    kill -KILL "$(worker_pid 0)"
+    wait_until workers_ready 2
+    all_answer 2
+    "$SSHIM" upgrade --control "$CONTROL"
+    "$SSHIM" restart --control "$CONTROL"
+    all_answer 2
+    all_go_by seccomp
+    kill -KILL "$(status_of .pid)"
+    wait_until "$SSHIM" status --control "$CONTROL"
+    start_broker -w 2 -- "$STATIC" accept "$ADDR"
+    log_has "going on with 2 workers of the broker before"
+    kill -KILL "$(worker_pid 0)"
+    wait_until workers_ready 2
+    all_answer 2
+    all_go_by seccomp
+    is_gone "$old"
+    stop_broker
+}
+
+@test "a bind that nobody has received when the broker is killed is answered by the next one" {
+    launch_broker --intercept seccomp -w 1 -- sh -c "until [ -e '$TMP/go' ]; do sleep 0.05; done; exec '$STATIC' accept '$ADDR'"
+    wait_until worker_pid 0
+    local pid
+    pid=$(worker_pid 0)
+    wait_until grep -q $'^Seccomp:\t2' "/proc/$pid/status"
+    wait_until status_is '.workers[0].uptime_s >= 1' # and the descriptor of its filter has come
+    kill -STOP "$BROKER"
+    touch "$TMP/go"
+    wait_until grep -q seccomp "/proc/$pid/wchan"
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until workers_ready 1
+    [[ $(worker_pid 0) == "$pid" ]]
+    probe 3
+    "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "broker and keeper are killed: workers serve on, and the next run names them" {
+    start_broker -w 2 -- "$STATIC" accept "$ADDR"
+    local pids
+    pids=$(status_of '.workers[].pid')
+    kill_broker_and_keeper
+    all_answer 2
+    local status=0
+    output=$("$SSHIM" run --control "$CONTROL" -w 2 -- "$STATIC" accept "$ADDR" 2>&1 3>&-) || status=$?
+    echo "$output"
+    [[ $status == 4 && $output == *"still serve"* ]]
+    # shellcheck disable=SC2086 # a list
+    kill $pids
+    wait_until no_process_is_left
+    rm -f "$CONTROL"
+}
+
+@test "senseless arguments get the errors that they get natively" {
+    "$UNLOADED/notified" errors >"$TMP/natively"
+    start_broker -w 1 --start-timeout 1 --intercept seccomp -- sh -c "'$UNLOADED/notified' errors >'$TMP/notified'; exec sleep 1000"
+    [[ $(wc -l <"$TMP/natively") -gt 30 ]]
+    diff "$TMP/natively" "$TMP/notified"
+    stop_broker
+}
+
+@test "processes and threads that end, execute and fork in the middle of bind harm nobody" {
+    start_broker -w 2 --intercept seccomp -- sh -c "'$UNLOADED/notified' storm 3 & exec '$VICTIM' accept '$ADDR'"
+    local round
+    for round in 1 2 3 4 5 6; do
+        all_answer 2
+        sleep 0.5
+    done
+    echo "longest turn: $(status_of .longest_turn_ms) ms"
+    [[ $(status_of .longest_turn_ms) -lt 250 ]]
+    stop_broker
+}
+
+@test "io_uring is not there for such a worker, so that it does without" {
+    start_broker -w 1 --start-timeout 1 --intercept seccomp -- python3 -c "
+import ctypes, time
+libc = ctypes.CDLL(None, use_errno=True)
+print('io_uring', libc.syscall(425, 1, None), ctypes.get_errno(), flush=True)
+time.sleep(1000)"
+    wait_until grep -qx 'io_uring -1 38' "$TMP/out"
+    stop_broker
+}
+
+@test "what only the library can do is refused by name" {
+    run "$SSHIM" run --control "$CONTROL" --handoff broker -- "$STATIC" accept "$ADDR"
+    [[ $status == 126 && $output == *"by --intercept seccomp neither: --handoff broker needs the library" ]]
+    run "$SSHIM" run --control "$CONTROL" --balance source --intercept seccomp -- "$VICTIM" accept "$ADDR"
+    [[ $status == 126 && $output == *"cannot serve '$VICTIM' by --intercept seccomp: --balance needs the library" ]]
+}
+
+@test "inside of another one that watches calls it says so" {
+    start_broker -w 1 --start-timeout 1 --intercept seccomp -- sh -c "'$SSHIM' check -- '$STATIC' >'$TMP/check' 2>&1; echo \$? >>'$TMP/check'; exec sleep 1000"
+    grep -q "by --intercept seccomp neither: an outer program watches the calls of this one by seccomp already" "$TMP/check"
+    [[ $(tail -n 1 "$TMP/check") == 1 ]]
+    stop_broker
+}
+
+# Counts the system calls of a server from its listen on while it answers 40 clients.
+count_server_calls() { # FILE
+    awk '/ listen\(/ { on = 1; next } on && match($0, /[a-z_0-9]+\(/) { print substr($0, RSTART, RLENGTH - 1) }' "$1" |
+        sort | uniq -c
+}
+
+@test "a served request costs the system calls that it costs natively" {
+    start_other strace -qq -f -o "$TMP/natively" "$STATIC" epoll "$ADDR"
+    wait_until "$PROBE" -n 1 "$ADDR"
+    probe 39
+    kill "$(pgrep -P "$OTHER")"
+    start_broker -w 1 --intercept seccomp -- strace -qq -f -o "$TMP/notified" "$STATIC" epoll "$ADDR"
+    probe 40
+    stop_broker
+    count_server_calls "$TMP/natively" >"$TMP/natively.calls"
+    count_server_calls "$TMP/notified" >"$TMP/notified.calls"
+    cat "$TMP/natively.calls"
+    grep -q accept "$TMP/natively.calls"
+    diff "$TMP/natively.calls" "$TMP/notified.calls"
+}
+
+@test "a Go server: every copy answers, and a rolling restart under load fails no request" {
+    graceful_go
+    start_broker -w 3 -- "$TMP/server" "$ADDR"
+    log_has "it is a Go program"
+    local i
+    for ((i = 0; i < 400; i++)); do
+        curl -s -m 20 "http://$ADDR/" || echo "failed"
+    done >"$TMP/heard" &
+    local load=$!
+    "$SSHIM" restart --control "$CONTROL" 3>&-
+    "$SSHIM" restart --control "$CONTROL" --parallel 3 3>&-
+    wait "$load"
+    sort "$TMP/heard" | uniq -c
+    [[ $(wc -l <"$TMP/heard") == 400 ]]
+    ! grep -q failed "$TMP/heard"
+    [[ $(sort -u "$TMP/heard" | wc -l) -ge 3 ]]
+    stop_broker
+}
+
+@test "a Go server with cgo behind a dynamic launcher" {
+    CGO_ENABLED=1 compile_go <<'END'
+package main
+
+// #include <stdlib.h>
+import "C"
+import "net"
+import "os"
+
+func main() {
+	C.abs(1)
+	l, err := net.Listen("tcp", os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			panic(err)
+		}
+		c.Write([]byte("pid=" + os.Getenv("SSHIM_WORKER_ID") + "\n"))
+		c.Close()
+	}
+}
+END
+    start_broker -w 2 -- sh -c "exec '$TMP/server' 127.0.0.1:$PORT"
+    wait_until all_heard 2
+    stop_broker
+}
