@@ -5,6 +5,7 @@
 #include "broker/base/config.h"
 #include "broker/base/log.h"
 #include "broker/cli/client.h"
+#include "broker/cli/list.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
 #include "broker/share/intercept/choose.h"
@@ -24,39 +25,73 @@ static int command_check(int argc, char **argv)
     return choose_run_check(argc, argv);
 }
 
-static int ask(enum wire_command_code code, enum wire_command_code json_code, int argc, char **argv)
+static int ask(enum wire_command_code code, int argc, char **argv)
 {
     struct config_target target;
     int exit_code;
 
     if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
-    return client_run(&target, target.json ? json_code : code);
+    if (code == WIRE_COMMAND_STATUS && target.json)
+        code = WIRE_COMMAND_STATUS_JSON;
+    if (target.now || target.operand_count > 0) /* what only a line can say */
+        code = WIRE_COMMAND_LINE;
+    return client_run(&target, code);
 }
 
 static int command_status(int argc, char **argv)
 {
-    return ask(WIRE_COMMAND_STATUS, WIRE_COMMAND_STATUS_JSON, argc, argv);
+    return ask(WIRE_COMMAND_STATUS, argc, argv);
+}
+
+static int command_list(int argc, char **argv)
+{
+    struct config_target target;
+    int exit_code;
+
+    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+        return exit_code;
+    return list_run(&target);
 }
 
 static int command_stop(int argc, char **argv)
 {
-    return ask(WIRE_COMMAND_STOP, WIRE_COMMAND_STOP, argc, argv);
+    return ask(WIRE_COMMAND_STOP, argc, argv);
 }
 
 static int command_restart(int argc, char **argv)
 {
-    return ask(WIRE_COMMAND_RESTART, WIRE_COMMAND_RESTART, argc, argv);
+    return ask(WIRE_COMMAND_RESTART, argc, argv);
 }
 
 static int command_upgrade(int argc, char **argv)
 {
-    return ask(WIRE_COMMAND_UPGRADE, WIRE_COMMAND_UPGRADE, argc, argv);
+    return ask(WIRE_COMMAND_UPGRADE, argc, argv);
 }
 
 static int command_scale(int argc, char **argv)
 {
-    return ask(WIRE_COMMAND_LINE, WIRE_COMMAND_LINE, argc, argv);
+    return ask(WIRE_COMMAND_LINE, argc, argv);
+}
+
+static int command_drain(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_LINE, argc, argv);
+}
+
+static int command_resume(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_LINE, argc, argv);
+}
+
+static int command_kill(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_LINE, argc, argv);
+}
+
+static int command_reopen(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_LINE, argc, argv);
 }
 
 static int command_help(int argc, char **argv)
@@ -69,9 +104,16 @@ static int command_help(int argc, char **argv)
 
 static int command_version(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    puts("sshim " SSHIM_VERSION);
+    struct config_target target;
+    int exit_code;
+
+    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+        return exit_code;
+    if (target.json)
+        printf("{\"name\":\"sshim\",\"version\":\"" SSHIM_VERSION "\",\"protocol\":%d}\n",
+               WIRE_VERSION);
+    else
+        puts("sshim " SSHIM_VERSION);
     return EXIT_STOPPED;
 }
 
@@ -91,7 +133,7 @@ static const struct {
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        log_error("no command given; see sshim --help");
+        config_print_hint(stderr);
         return EXIT_USAGE;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)

@@ -40,8 +40,17 @@ refuses() {
     [[ $output =~ ^sshim\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
 }
 
-@test "no command is exit 2" {
-    refuses 2 "--help"
+@test "version --json is one document" {
+    [[ $("$SSHIM" version --json | jq -r .version) == "$("$SSHIM" version | cut -d' ' -f2)" ]]
+    [[ $("$SSHIM" version --json | jq -r .protocol) == 1 ]]
+}
+
+@test "sshim alone says in ten lines what it is and what to type, exit 2" {
+    run "$SSHIM"
+    [[ $status == 2 ]]
+    ((${#lines[@]} <= 10))
+    [[ ${lines[0]} == *"several copies of a server"* ]]
+    [[ $output == *"sshim run -w 4 -- "* && $output == *"sshim --help"* ]]
 }
 
 @test "an unknown command is exit 2 and named" {
@@ -114,6 +123,11 @@ refuses() {
 @test "arguments behind status and stop are exit 2" {
     refuses 2 "extra" status extra
     refuses 2 "extra" stop extra
+    refuses 2 "extra" restart 1 extra
+    refuses 2 "needs the number of a slot" drain
+    refuses 2 "needs the number of a slot" resume
+    refuses 2 "needs the number of a slot" kill
+    refuses 2 "'x' for --timeout" drain 1 --timeout x
 }
 
 @test "a command that does not exist is 127, as with env" {
@@ -229,6 +243,8 @@ refuses() {
     XDG_RUNTIME_DIR=$TMP/xdg refuses 3 "no instance is running" status
     XDG_RUNTIME_DIR=$TMP/xdg refuses 1 "no instance is running" stop
     refuses 3 "$CONTROL" status --control "$CONTROL"
+    [[ $(XDG_RUNTIME_DIR=$TMP/xdg "$SSHIM" list) == "no instance is running" ]]
+    [[ $(XDG_RUNTIME_DIR=$TMP/xdg "$SSHIM" list --json) == "[]" ]]
 }
 
 @test "with two running instances status lists them" {
@@ -243,6 +259,8 @@ refuses() {
     [[ $output == *one* && $output == *two* && $output == *--name* ]]
     run "$SSHIM" stop
     [[ $status != 0 ]]
+    [[ $("$SSHIM" list | awk '{ print $1, $3 }' | sort | paste -sd,) == "NAME STATE,two ready,victim ready" ]]
+    [[ $("$SSHIM" list --json | jq -r '[.[] | .name + " " + .control] | sort | join(",")') == "two $TMP/xdg/sshim/two.sock,victim $CONTROL" ]]
     "$SSHIM" stop --name two
     stop_broker
 }

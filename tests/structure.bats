@@ -103,7 +103,7 @@ assert_written_only_in() { # STRUCT FIELDS FILES
 }
 
 @test "what a crash must not forget is changed by setters alone" {
-    assert_written_only_in worker 'slot|state|pid|stopped|ready_ms|started_ms|port_zero_claims' 'pool/worker.c|survive/state.c|survive/orphans.c'
+    assert_written_only_in worker 'slot|state|pid|stopped|held|ready_ms|started_ms|port_zero_claims' 'pool/worker.c|survive/state.c|survive/orphans.c'
     assert_written_only_in channel 'listening|closed|their_fd|our_fd|board_fd|id' 'pool/channel.c|pool/channel_queues.c|survive/state.c'
     assert_written_only_in listener 'listening|backlog|canonical_fd|ordinal|key' 'pool/listener.c|survive/state.c|survive/origin.c'
     assert_written_only_in belief '[a-z_]+' 'pool/belief.c'

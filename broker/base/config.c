@@ -171,12 +171,17 @@ static const struct option_row target_rows[] = {
      .read = option_text},
     {"control", 0, "PATH", "which instance, by its control socket", AT(control),
      .read = option_text},
-    {"json", 0, NULL, "status as one JSON document", AT(json), .read = option_flag},
+    {"json", 0, NULL, "status, list, version: as JSON", AT(json), .read = option_flag},
     {"parallel", 0, "K", "restart K workers at a time (default 1)", AT(parallel),
      .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
+    {"timeout", 0, "SECONDS",
+     "drain: how long to wait until nothing is open (default: as run was told)", AT(timeout_s),
+     .read = option_number, .max = DAY_S, .expected = "whole seconds, at most 86400"},
     {"no-wait", 0, NULL,
-     "restart: do not wait until the old workers have ended; scale: do not wait at all",
+     "restart: do not wait until the old workers have ended; scale, drain: do not wait at all",
      AT(no_wait), .read = option_flag},
+    {"now", 0, NULL, "stop: kill at once what does not end by itself", AT(now),
+     .read = option_flag},
 };
 #undef AT
 
@@ -199,11 +204,27 @@ void config_print_help(void)
     before = "";
     CONFIG_COMMANDS(X)
 #undef X
-    puts("\noptions of run:");
+    puts("\nEach command takes --name or --control where more than one instance runs.\n\n"
+         "options of run:");
     options_print(&run_table);
     puts("\n{id} in an argument, and SSHIM_WORKER_ID in the environment, is the slot of the copy, "
          "from 0.\n\noptions of the other commands:");
     options_print(&target_table);
+}
+
+void config_print_hint(FILE *out)
+{
+    fputs("sshim runs several copies of a server that knows nothing of it behind one address.\n"
+          "\n"
+          "  sshim run -w 4 -- ./server --port 8080    run four copies; Ctrl-C stops them\n"
+          "  sshim status                              what runs, and how it is\n"
+          "  sshim restart                             a new version of the server, losing nobody\n"
+          "  sshim scale +2                            two copies more\n"
+          "  sshim stop                                the end\n"
+          "  sshim check -- ./server                   can it be run in this way?\n"
+          "\n"
+          "sshim --help tells all commands and options, man sshim what they mean.\n",
+          out);
 }
 
 /* A command without copies, or copies without a command. */
@@ -241,7 +262,11 @@ static const struct {
     unsigned at_least, at_most;
     const char *wanted;
 } operands[] = {
+    {"restart", 0, 1, ""},
     {"scale", 1, 1, "a number of workers: N, +N or -N"},
+    {"drain", 1, 1, "the number of a slot; sshim status shows them"},
+    {"resume", 1, 1, "the number of a slot; sshim status shows them"},
+    {"kill", 1, 2, "the number of a slot; sshim status shows them"},
 };
 
 static bool take_operand(void *into, const char *text)
@@ -278,7 +303,7 @@ enum option_end config_read_target(struct config_target *target, int argc, char 
     unsigned at_least = 0;
     const char *wanted = "";
 
-    *target = (struct config_target){.command = argv[0]};
+    *target = (struct config_target){.command = argv[0], .timeout_s = CONFIG_NOT_GIVEN};
     table.operand = take_operand;
     for (size_t i = 0; i < sizeof operands / sizeof operands[0]; i++)
         if (strcmp(operands[i].command, argv[0]) == 0) {
@@ -325,7 +350,8 @@ void config_format_line(const struct config_target *target, char *line, size_t s
         const void *field = base + row->offset;
         if (row->read == option_flag && *(const bool *)field)
             used += (size_t)snprintf(line + used, size - used, " --%s", row->name);
-        if (row->read == option_number && *(const unsigned *)field > 0)
+        if (row->read == option_number &&
+            *(const unsigned *)field != (row->min == 0 ? CONFIG_NOT_GIVEN : 0))
             used += (size_t)snprintf(line + used, size - used, " --%s=%u", row->name,
                                      *(const unsigned *)field);
     }

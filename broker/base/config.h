@@ -5,8 +5,10 @@
 #ifndef SSHIM_BROKER_BASE_CONFIG_H
 #define SSHIM_BROKER_BASE_CONFIG_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "broker/base/exit_codes.h"
 #include "broker/base/log.h"
@@ -15,6 +17,7 @@
 #define CONFIG_WORKERS_MAX 4096
 #define CONFIG_PATTERNS_MAX 32
 #define CONFIG_OPERANDS_MAX 2
+#define CONFIG_NOT_GIVEN UINT_MAX /* a number of struct config_target for which 0 means 0 */
 
 #define CONFIG_HANDOFFS(X) X(AUTO, "auto") X(BROKER, "broker") X(DIRECT, "direct")
 #define CONFIG_BALANCES(X)                                                                         \
@@ -85,15 +88,20 @@ static inline bool config_is_exact(const struct config *config)
  */
 #define CONFIG_COMMANDS(X)                                                                         \
     X(run, "[options] -- COMMAND [ARGUMENTS]", "run copies of a server behind its address")        \
-    X(status, "[--json] [--name NAME]", "show listeners and workers")                              \
-    X(restart, "[--parallel K] [--no-wait] [--name NAME]",                                         \
+    X(status, "[--json]", "show listeners and workers")                                            \
+    X(list, "[--json]", "show the instances that run")                                             \
+    X(restart, "[SLOT] [--parallel K] [--no-wait]",                                                \
       "replace the workers one by one, losing nobody")                                             \
-    X(scale, "N|+N|-N [--no-wait] [--name NAME]", "run more or fewer workers from now on")         \
-    X(upgrade, "[--name NAME]", "execute the broker's program anew, in place")                     \
-    X(stop, "[--name NAME]", "stop an instance and wait until it is gone")                         \
+    X(scale, "N|+N|-N [--no-wait]", "run more or fewer workers from now on")                       \
+    X(drain, "SLOT [--timeout S] [--no-wait]", "give this worker no more connections")             \
+    X(resume, "SLOT", "give it connections again")                                                 \
+    X(kill, "SLOT [SIGNAL]", "send a signal to a worker, TERM by default")                         \
+    X(reopen, "", "open log files anew, after they were moved away")                               \
+    X(upgrade, "", "execute the broker's program anew, in place")                                  \
+    X(stop, "[--now]", "stop an instance and wait until it is gone")                               \
     X(check, "[--] COMMAND [ARGUMENTS]", "tell whether the library can be loaded into it")         \
     X(help, "", "print this text")                                                                 \
-    X(version, "", "print the version")
+    X(version, "[--json]", "print the version")
 
 /*
  * Fills in config from the arguments of `sshim run`; keeps pointers into argv. DONE: leave with
@@ -108,7 +116,9 @@ struct config_target {
     const char *control;
     bool json;
     bool no_wait;
-    unsigned parallel; /* 0: not given */
+    bool now;
+    unsigned parallel;  /* 0: not given */
+    unsigned timeout_s; /* CONFIG_NOT_GIVEN */
     const char *operands[CONFIG_OPERANDS_MAX];
     unsigned operand_count, operands_max;
 };
@@ -125,7 +135,8 @@ void config_format_line(const struct config_target *target, char *line, size_t s
 /* `sshim check [--] COMMAND`: gives the command, which is never empty. The same contract. */
 enum proceed config_parse_check(int argc, char **argv, char ***command, int *exit_code);
 
-/* The text of `sshim --help`. */
+/* The text of `sshim --help`, and ten lines for who types `sshim` alone. */
 void config_print_help(void);
+void config_print_hint(FILE *out);
 
 #endif

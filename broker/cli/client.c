@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -104,12 +105,21 @@ int client_probe_abstract(const char *name, const char *control_path)
 
 struct instances {
     int count;
-    char first[108];
+    char first[CLIENT_PATH_MAX];
     char names[512];
 };
 
-/* Every socket in the run folder behind which somebody lives. */
-static void find_instances(struct instances *found)
+/* NAME.sock: the length of NAME. 0: it is none. */
+static size_t name_length(const char *file_name)
+{
+    size_t len = strlen(file_name);
+
+    if (len <= strlen(SUFFIX) || strcmp(file_name + len - strlen(SUFFIX), SUFFIX) != 0)
+        return 0;
+    return len - strlen(SUFFIX);
+}
+
+void client_each_instance(client_visit *visit, void *context)
 {
     char folder[PATH_MAX];
     char path[PATH_MAX + 300];
@@ -120,19 +130,23 @@ static void find_instances(struct instances *found)
     if (!dir)
         return;
     while ((entry = readdir(dir)) != NULL) {
-        size_t len = strlen(entry->d_name);
-        if (len <= strlen(SUFFIX) || strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX) != 0)
-            continue;
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (strlen(path) >= sizeof found->first || client_probe(path) != 1)
-            continue;
-        if (found->count++ == 0)
-            memcpy(found->first, path, strlen(path) + 1);
-        size_t used = strlen(found->names);
-        snprintf(found->names + used, sizeof found->names - used, " %.*s",
-                 (int)(len - strlen(SUFFIX)), entry->d_name);
+        if (name_length(entry->d_name) && strlen(path) < CLIENT_PATH_MAX && client_probe(path) == 1)
+            visit(path, context);
     }
     closedir(dir);
+}
+
+static void note_instance(const char *path, void *context)
+{
+    struct instances *found = context;
+    const char *name = strrchr(path, '/') + 1;
+    size_t used = strlen(found->names);
+
+    if (found->count++ == 0)
+        memcpy(found->first, path, strlen(path) + 1);
+    snprintf(found->names + used, sizeof found->names - used, " %.*s", (int)name_length(name),
+             name);
 }
 
 static bool resolve(const struct config_target *target, char *path, size_t size)
@@ -146,7 +160,7 @@ static bool resolve(const struct config_target *target, char *path, size_t size)
     }
     if (target->name || target->control)
         return runtime_paths_control(target->control, target->name, path, size);
-    find_instances(&found);
+    client_each_instance(note_instance, &found);
     if (found.count == 1) {
         snprintf(path, size, "%s", found.first);
         return true;
@@ -159,22 +173,11 @@ static bool resolve(const struct config_target *target, char *path, size_t size)
     return false;
 }
 
-static const char *name_of(enum wire_command_code code)
-{
-    switch (code) {
-#define X(name, value, text)                                                                       \
-    case WIRE_COMMAND_##name: return text;
-        WIRE_COMMANDS(X)
-#undef X
-    }
-    return "?";
-}
-
-static void tell_silence(enum wire_command_code code, const char *control_path)
+static void tell_silence(const char *command, const char *control_path)
 {
     log_error("the broker at %s did not answer '%s' within %d s; see whether it was stopped (kill "
               "-CONT its pid), or end it with kill -KILL: its keeper goes on",
-              control_path, name_of(code), DEADLINE_S);
+              control_path, command, DEADLINE_S);
 }
 
 static bool is_status(enum wire_command_code code)
@@ -215,8 +218,27 @@ static int judge_upgrade(const char *control_path)
     return NO_ANSWER;
 }
 
-/* Prints text until the result comes; the end of the connection is the result of stop. */
-static int receive_answer(int fd, enum wire_command_code code, const char *control_path)
+/* What the command is answered with: printed when it is known whether it is good news. */
+struct reply {
+    char *text;
+    size_t len;
+    FILE *stream;
+};
+
+static void print_reply(struct reply *reply, bool well)
+{
+    FILE *out = well ? stdout : stderr;
+
+    if (!reply->stream)
+        return;
+    fclose(reply->stream);
+    fwrite(reply->text, 1, reply->len, out);
+    free(reply->text);
+}
+
+/* Takes text until the result comes; the end of the connection is the result of stop. */
+static int receive_answer(int fd, const struct config_target *target, enum wire_command_code code,
+                          const char *control_path, struct reply *reply)
 {
     union {
         struct wire_head head;
@@ -234,19 +256,22 @@ static int receive_answer(int fd, enum wire_command_code code, const char *contr
         if (got < 0 && errno == EAGAIN) {
             if (takes_long(code) && answers(control_path))
                 continue;
-            tell_silence(code, control_path);
+            tell_silence(target->command, control_path);
             return NO_ANSWER;
         }
         if (got <= 0) {
-            if (code == WIRE_COMMAND_STOP)
+            if (strcmp(target->command, "stop") == 0)
                 return EXIT_STOPPED;
-            if (code == WIRE_COMMAND_UPGRADE)
+            if (strcmp(target->command, "upgrade") == 0)
                 return judge_upgrade(control_path);
             log_error("the broker did not answer; it may belong to another user, see its log");
             return NO_ANSWER;
         }
         switch (wire_check(&message, (size_t)got, false)) {
-        case WIRE_TEXT: fwrite(message.text.text, 1, (size_t)got - WIRE_TEXT_MIN, stdout); break;
+        case WIRE_TEXT:
+            if (reply->stream)
+                fwrite(message.text.text, 1, (size_t)got - WIRE_TEXT_MIN, reply->stream);
+            break;
         case WIRE_RESULT: return message.result.exit_code;
         default:
             log_error(
@@ -256,45 +281,60 @@ static int receive_answer(int fd, enum wire_command_code code, const char *contr
     }
 }
 
-static int ask(const struct config_target *target, enum wire_command_code code)
+static int connect_or_tell(const char *control_path)
 {
-    struct wire_command command = {
-        .code = code, .argument = target->parallel | (target->no_wait ? WIRE_RESTART_NO_WAIT : 0)};
-    char path[108];
+    int fd = client_connect(control_path);
 
-    if (!resolve(target, path, sizeof path))
-        return NO_ANSWER;
-    if (takes_long(code) && !answers(path)) {
-        tell_silence(code, path);
-        return NO_ANSWER;
-    }
-    int fd = client_connect(path);
-    if (fd < 0 && errno == EPERM) {
+    if (fd < 0 && errno == EPERM)
         log_error("cannot believe what listens at %s: it is a process of another user; give the "
                   "control socket of a broker of yours",
-                  path);
-        return NO_ANSWER;
-    }
-    if (fd < 0) {
-        log_error("cannot reach a broker at %s: %s; 'sshim status' without options lists what runs",
-                  path, strerror(errno));
-        return NO_ANSWER;
-    }
-    command.head = WIRE_HEAD(WIRE_COMMAND);
+                  control_path);
+    else if (fd < 0)
+        log_error("cannot reach a broker at %s: %s; 'sshim list' shows what runs", control_path,
+                  strerror(errno));
+    return fd;
+}
+
+static bool send_question(int fd, const struct config_target *target, enum wire_command_code code)
+{
+    struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND),
+                                   .code = code,
+                                   .argument = target->parallel |
+                                               (target->no_wait ? WIRE_RESTART_NO_WAIT : 0)};
+
     if (code == WIRE_COMMAND_LINE)
         config_format_line(target, command.line, sizeof command.line);
+    return fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0;
+}
+
+int client_ask(const char *control_path, const struct config_target *target,
+               enum wire_command_code code)
+{
+    struct reply reply = {0};
     int exit_code = NO_ANSWER;
-    if (fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0)
-        exit_code = receive_answer(fd, code, path);
+
+    if (takes_long(code) && !answers(control_path)) {
+        tell_silence(target->command, control_path);
+        return NO_ANSWER;
+    }
+    int fd = connect_or_tell(control_path);
+    if (fd < 0)
+        return NO_ANSWER;
+    reply.stream = open_memstream(&reply.text, &reply.len);
+    if (send_question(fd, target, code))
+        exit_code = receive_answer(fd, target, code, control_path, &reply);
     else
-        log_error("cannot ask the broker at %s: %s; see whether it runs", path, strerror(errno));
+        log_error("cannot ask the broker at %s: %s; see whether it runs", control_path,
+                  strerror(errno));
+    print_reply(&reply, exit_code == EXIT_STOPPED || is_status(code));
     close(fd);
     return exit_code;
 }
 
 int client_run(const struct config_target *target, enum wire_command_code code)
 {
-    int exit_code = ask(target, code);
+    char path[CLIENT_PATH_MAX];
+    int exit_code = resolve(target, path, sizeof path) ? client_ask(path, target, code) : NO_ANSWER;
 
     return exit_code == NO_ANSWER ? (is_status(code) ? EXIT_STATUS_UNKNOWN : 1) : exit_code;
 }

@@ -9,6 +9,16 @@
  * others when there is no answer. */
 int client_run(const struct config_target *target, enum wire_command_code code);
 
+#define CLIENT_PATH_MAX 108 /* of a control socket, with its zero, see unix(7) */
+
+/* The same at this control path. -1 when there is no answer, after one line. */
+int client_ask(const char *control_path, const struct config_target *target,
+               enum wire_command_code code);
+
+/* Calls visit for each socket in the run folder behind which a broker lives. */
+typedef void client_visit(const char *control_path, void *context);
+void client_each_instance(client_visit *visit, void *context);
+
 /* Connects; the caller closes. What is sent and received then has 10 s (EAGAIN after that). -1 with
  * the errno of connect(2), or EPERM: what listens there is neither root's, nor ours, nor (for root)
  * of the user who has the folder. */

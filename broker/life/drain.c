@@ -14,16 +14,6 @@
     3 /* as often nothing may be open before we believe it: counters lag behind the calls */
 #define KILL_AFTER_MS 5000 /* what does not end on TERM */
 
-static bool is_at_rest(const struct worker *worker)
-{
-    struct channel *channel;
-
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (channel_untaken(channel) > 0 || channel_active(channel) > 0)
-            return false;
-    return true;
-}
-
 static void on_kill_time(struct loop_timer *timer)
 {
     worker_signal(loop_container(timer, struct worker, start_timer), SIGKILL);
@@ -44,7 +34,7 @@ static void on_look(struct loop_timer *timer)
     struct worker *worker = loop_container(timer, struct worker, start_timer);
     bool is_late = loop_now_ms() - worker->drain_ms >= (int64_t)broker.config.stop_timeout_s * 1000;
 
-    worker->looks_at_rest = is_at_rest(worker) ? worker->looks_at_rest + 1 : 0;
+    worker->looks_at_rest = worker_is_at_rest(worker) ? worker->looks_at_rest + 1 : 0;
     if (is_late)
         log_info("worker %u (pid %d) still has connections after %u s; ending it", worker->slot,
                  (int)worker->pid, broker.config.stop_timeout_s);

@@ -39,6 +39,7 @@ static struct {
     bool aborted;
     bool again;
     unsigned parallel;
+    unsigned only; /* this slot and 1; 0: all */
     char reason[256];
 } restart;
 
@@ -126,13 +127,24 @@ void restart_on_old_end(const struct worker *worker)
 
 /* --- the end of the restart --- */
 
+static bool is_concerned(const struct slot *slot)
+{
+    return restart.only == 0 || slot->id == restart.only - 1;
+}
+
+static unsigned count_concerned(void)
+{
+    return restart.only == 0 ? runtime.workers : 1;
+}
+
 static unsigned count_replaced(void)
 {
     unsigned done = 0;
 
     for (unsigned i = 0; i < runtime.workers; i++) {
         const struct worker *worker = slot_at(i)->worker;
-        done += worker && is_new(worker) && worker->state == WORKER_READY;
+        done +=
+            is_concerned(slot_at(i)) && worker && is_new(worker) && worker->state == WORKER_READY;
     }
     return done;
 }
@@ -143,7 +155,7 @@ static unsigned count_joined(void)
     unsigned joined = 0;
 
     LIST_FOREACH(worker, &workers, all)
-        joined += worker->joined && worker->state <= WORKER_READY;
+        joined += restart.only == 0 && worker->joined && worker->state <= WORKER_READY;
     return joined;
 }
 
@@ -158,9 +170,9 @@ static int describe(char *text, size_t size)
         used =
             snprintf(text, size,
                      "restart aborted: %s; %u of %u workers were replaced, the others serve on\n",
-                     restart.reason, done, runtime.workers);
+                     restart.reason, done, count_concerned());
     else
-        used = snprintf(text, size, "%u of %u workers were replaced\n", done, runtime.workers);
+        used = snprintf(text, size, "%u of %u workers were replaced\n", done, count_concerned());
     if (joined > 0 && used > 0 && (size_t)used < size)
         snprintf(text + used, size - (size_t)used,
                  "%u servers that joined were left out: start them anew where they were started\n",
@@ -291,12 +303,15 @@ static bool start_successor(struct slot *slot)
 
 static bool needs_successor(const struct slot *slot)
 {
-    return !slot->successor && (!slot->worker || !is_new(slot->worker));
+    return is_concerned(slot) && !slot->successor && (!slot->worker || !is_new(slot->worker));
 }
 
 static void step(void)
 {
     unsigned running = 0;
+
+    if (restart.active && restart.only > runtime.workers)
+        abort_with("the slot was given up by sshim scale");
 
     for (unsigned i = 0; restart.active && i < runtime.workers; i++)
         if (slot_at(i)->successor)
@@ -306,7 +321,7 @@ static void step(void)
     for (unsigned i = 0; restart.active && i < runtime.workers; i++)
         if (running < restart.parallel && needs_successor(slot_at(i)))
             running += start_successor(slot_at(i));
-    if (restart.active && running == 0 && count_replaced() == runtime.workers)
+    if (restart.active && running == 0 && count_replaced() == count_concerned())
         finish();
 }
 
@@ -337,6 +352,12 @@ static void look_soon(void)
 
 bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)
 {
+    return restart_begin_with(NULL, parallel, no_wait, waiter);
+}
+
+bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait,
+                        struct session *waiter)
+{
     if (stop_is_under_way() || (restart.active && waiter))
         return false;
     if (restart.active) {
@@ -350,7 +371,11 @@ bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)
         return false;
     restart.active = true;
     restart.parallel = parallel ? parallel : 1;
-    log_info("replacing %u workers, %u at a time", runtime.workers, restart.parallel);
+    restart.only = only ? only->id + 1 : 0;
+    if (only)
+        log_info("replacing worker %u", only->id);
+    else
+        log_info("replacing %u workers, %u at a time", runtime.workers, restart.parallel);
     look_soon();
     return true;
 }
@@ -362,7 +387,8 @@ bool restart_is_under_way(void)
 
 struct restart_record restart_record(void)
 {
-    return (struct restart_record){restart.active ? restart.parallel : 0, restart.again};
+    return (struct restart_record){restart.active ? restart.parallel : 0, restart.again,
+                                   restart.only};
 }
 
 void restart_resume(const struct restart_record *record)
@@ -372,6 +398,7 @@ void restart_resume(const struct restart_record *record)
     restart.active = true;
     restart.parallel = record->parallel;
     restart.again = record->again;
+    restart.only = record->only;
     log_info("going on with the restart that was under way");
     look_soon();
 }

@@ -21,6 +21,10 @@
  */
 bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter);
 
+/* The same with this slot alone; NULL: with all. */
+bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait,
+                        struct session *waiter);
+
 /* Workers are being replaced. */
 bool restart_is_under_way(void);
 
@@ -28,6 +32,7 @@ bool restart_is_under_way(void);
 struct restart_record {
     uint32_t parallel;
     uint32_t again; /* another one follows */
+    uint32_t only;  /* the slot that is replaced and 1; 0: all */
 };
 struct restart_record restart_record(void);
 

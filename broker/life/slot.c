@@ -109,6 +109,7 @@ struct worker *slot_start_worker(struct slot *slot)
         return NULL;
     struct spawn_identity identity = {slot->id, worker->token};
     worker->generation = generation;
+    worker_set_held(worker, slot->held);
     worker_set_pid(worker, spawn_worker(broker.config.command, &identity, &error_fd));
     if (worker->pid < 0) {
         int saved = errno;
@@ -142,6 +143,16 @@ void slot_note_ever_ready(void)
     ever_ready = true;
 }
 
+void slot_set_held(struct slot *slot, bool held)
+{
+    slot->held = held;
+    if (slot->worker)
+        worker_set_held(slot->worker, held);
+    if (slot->successor)
+        worker_set_held(slot->successor, held);
+    journal_touch();
+}
+
 void slot_set_wanted(unsigned number)
 {
     runtime.workers = number;
@@ -155,6 +166,15 @@ unsigned slot_count_ready(void)
     for (unsigned i = 0; i < runtime.workers && i < count; i++)
         ready += slots[i]->worker && slots[i]->worker->state == WORKER_READY;
     return ready;
+}
+
+unsigned slot_count_held(void)
+{
+    unsigned held = 0;
+
+    for (unsigned i = 0; i < runtime.workers && i < count; i++)
+        held += slots[i]->held && slots[i]->worker && slots[i]->worker->state == WORKER_READY;
+    return held;
 }
 
 unsigned slot_count_filled(void)

@@ -18,6 +18,7 @@ struct slot {
     unsigned restarts;
     unsigned failures; /* in a row: ended without having been of use */
     bool reported;     /* that its workers keep failing */
+    bool held;         /* drained by the operator: who fills it gets no connections */
     uint64_t accepted; /* by workers that are gone */
     struct loop_timer respawn;
 };
@@ -52,11 +53,17 @@ void slot_mark_ready(struct slot *slot, struct worker *worker);
 bool slot_was_ever_ready(void);
 void slot_note_ever_ready(void);
 
+/* Whether those who fill this slot get no connections from now on. */
+void slot_set_held(struct slot *slot, bool held);
+
 /* How many slots are to be filled from now on: those below this number. */
 void slot_set_wanted(unsigned number);
 
 /* How many slots of those that are to be filled have a ready worker. */
 unsigned slot_count_ready(void);
+
+/* How many of those are drained by the operator. */
+unsigned slot_count_held(void);
 
 /* How many slots have a worker, those of servers that joined included. */
 unsigned slot_count_filled(void);

@@ -12,6 +12,7 @@
 #include "broker/operate/status.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/upgrade.h"
+#include "broker/operate/steer/one_slot.h"
 #include "broker/operate/steer/scale.h"
 
 #define WORDS_MAX 16 /* in one command */
@@ -40,16 +41,24 @@ static bool on_status(struct session *session, const struct config_target *asked
 
 static bool on_stop(struct session *session, const struct config_target *asked)
 {
-    (void)asked;
     session_await(session, NULL);
     if (!stop_is_under_way())
+        stop_begin(EXIT_STOPPED);
+    if (asked->now)
         stop_begin(EXIT_STOPPED);
     return true;
 }
 
 static bool on_restart(struct session *session, const struct config_target *asked)
 {
-    if (!restart_begin(asked->parallel, asked->no_wait, session))
+    const struct slot *only = NULL;
+
+    if (asked->operand_count > 0 && !(only = one_slot_find(session, asked->operands[0])))
+        return true;
+    if (only && only->id >= runtime.workers)
+        refuse(session, "a server that joined cannot be replaced: start it anew where it was "
+                        "started");
+    else if (!restart_begin_with(only, asked->parallel, asked->no_wait, session))
         refuse(session, "a restart is under way already, or the broker stops");
     return true;
 }
@@ -58,6 +67,37 @@ static bool on_scale(struct session *session, const struct config_target *asked)
 {
     scale_begin(asked->operands[0], asked->no_wait, session);
     return true;
+}
+
+static bool on_drain(struct session *session, const struct config_target *asked)
+{
+    one_slot_drain(session, asked);
+    return true;
+}
+
+static bool on_resume(struct session *session, const struct config_target *asked)
+{
+    one_slot_resume(session, asked);
+    return true;
+}
+
+static bool on_kill(struct session *session, const struct config_target *asked)
+{
+    one_slot_kill(session, asked);
+    return true;
+}
+
+static bool on_reopen(struct session *session, const struct config_target *asked)
+{
+    (void)asked;
+    session_answer(session, EXIT_STOPPED,
+                   "there is no log file to reopen: messages go to the standard error\n");
+    return true;
+}
+
+static bool on_list(struct session *session, const struct config_target *asked)
+{
+    return send_status(session, asked->json ? status_render_item : status_render_row);
 }
 
 static bool on_upgrade(struct session *session, const struct config_target *asked)
@@ -73,8 +113,10 @@ static const struct {
     bool (*handle)(struct session *session, const struct config_target *asked);
     bool changes; /* something: it is logged who asked */
 } commands[] = {
-    {"status", on_status, false},  {"stop", on_stop, true},   {"restart", on_restart, true},
-    {"upgrade", on_upgrade, true}, {"scale", on_scale, true},
+    {"status", on_status, false},  {"list", on_list, false},  {"stop", on_stop, true},
+    {"restart", on_restart, true}, {"scale", on_scale, true}, {"drain", on_drain, true},
+    {"resume", on_resume, true},   {"kill", on_kill, true},   {"reopen", on_reopen, true},
+    {"upgrade", on_upgrade, true},
 };
 
 static void note_change(const struct session *session, const char *line)

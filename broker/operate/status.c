@@ -30,6 +30,8 @@ struct worker_view {
 static const char *state_of(const struct worker *worker)
 {
     if (worker->state == WORKER_READY || worker->state == WORKER_STARTING) {
+        if (worker->held && worker->state == WORKER_READY)
+            return worker_is_at_rest(worker) ? "drained" : worker_state_name(WORKER_DRAINING);
         if (worker_is_stuck(worker))
             return "stuck";
         if (retire_is_about_to_end(worker))
@@ -153,6 +155,12 @@ int status_exit_code(void)
     return exit_codes[pool_state()];
 }
 
+/* Ready, and in service. */
+static unsigned count_serving(void)
+{
+    return slot_count_ready() - slot_count_held();
+}
+
 static void print_worker_row(FILE *out, const struct worker_view *view)
 {
     fprintf(out, "%4u %8d  %-9s %10" PRIu64 " %7" PRIu64 " %9u %9" PRId64 "s  %s\n", view->slot,
@@ -168,8 +176,11 @@ char *status_render_table(size_t *len)
 
     if (!out)
         return NULL;
-    fprintf(out, "%s (pid %d) is %s: %u of %u workers are ready\n\n", broker.name, (int)getpid(),
-            state_names[pool_state()], slot_count_ready(), runtime.workers);
+    fprintf(out, "%s (pid %d) is %s: %u of %u workers are ready", broker.name, (int)getpid(),
+            state_names[pool_state()], count_serving(), runtime.workers);
+    if (slot_count_held() > 0)
+        fprintf(out, ", drained: %u", slot_count_held());
+    fputs("\n\n", out);
     fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s %6s\n", "LISTENER", "BACKLOG", "QUEUED",
             "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
     TAILQ_FOREACH(listener, &listeners, all) {
@@ -238,8 +249,10 @@ char *status_render_json(size_t *len)
         return NULL;
     fputs("{\"name\":", out);
     print_json_string(out, broker.name);
-    fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"workers\":[",
-            (int)getpid(), state_names[pool_state()], slot_count_ready(), runtime.workers);
+    fprintf(out,
+            ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"drained\":%u,\"workers\":[",
+            (int)getpid(), state_names[pool_state()], count_serving(), runtime.workers,
+            slot_count_held());
     json_comma = "";
     each_worker(print_json_worker, out);
     fputs("],\"listeners\":[", out);
@@ -251,6 +264,47 @@ char *status_render_json(size_t *len)
         comma = ",";
     }
     fprintf(out, "],\"longest_turn_ms\":%u}\n", turn_longest_ms());
+    fclose(out);
+    return text;
+}
+
+static const char *first_address(char *text)
+{
+    const struct listener *listener = TAILQ_FIRST(&listeners);
+
+    if (!listener)
+        return "-";
+    socket_key_format(&listener->socket, &listener->bound, text);
+    return text;
+}
+
+char *status_render_row(size_t *len)
+{
+    char address[SOCKET_KEY_TEXT_MAX];
+    char *text = NULL;
+    FILE *out = open_memstream(&text, len);
+
+    if (!out)
+        return NULL;
+    fprintf(out, "%-20s %8d  %-10s %5u of %-5u %s\n", broker.name, (int)getpid(),
+            state_names[pool_state()], count_serving(), runtime.workers, first_address(address));
+    fclose(out);
+    return text;
+}
+
+char *status_render_item(size_t *len)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, len);
+
+    if (!out)
+        return NULL;
+    fputs("{\"name\":", out);
+    print_json_string(out, broker.name);
+    fputs(",\"control\":", out);
+    print_json_string(out, broker.control_path);
+    fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u}\n", (int)getpid(),
+            state_names[pool_state()], count_serving(), runtime.workers);
     fclose(out);
     return text;
 }

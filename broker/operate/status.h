@@ -26,6 +26,11 @@ int status_exit_code(void);
 /* For a person. */
 char *status_render_table(size_t *len);
 
+/* What `sshim list` shows of this instance: a row, and the same as a JSON
+ * document. */
+char *status_render_row(size_t *len);
+char *status_render_item(size_t *len);
+
 /* One JSON document, see sshim(1). */
 char *status_render_json(size_t *len);
 

@@ -74,6 +74,16 @@ void worker_set_stopped(struct worker *worker, bool stopped)
     journal_touch();
 }
 
+void worker_set_held(struct worker *worker, bool held)
+{
+    struct channel *channel;
+
+    worker->held = held;
+    journal_touch();
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        channel_set_flag(channel, BOARD_DRAINING, held || worker->state == WORKER_DRAINING);
+}
+
 unsigned worker_count_port_zero(struct worker *worker)
 {
     journal_touch();
@@ -285,6 +295,16 @@ uint64_t worker_accepted(const struct worker *worker)
 uint64_t worker_active(const struct worker *worker)
 {
     return sum_channels(worker, channel_active);
+}
+
+bool worker_is_at_rest(const struct worker *worker)
+{
+    const struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel_untaken(channel) > 0 || channel_active(channel) > 0)
+            return false;
+    return true;
 }
 
 uint64_t worker_motion(const struct worker *worker)

@@ -39,6 +39,7 @@ struct worker {
     uint32_t birth;    /* procfs.h; of this process and of no later one; 0: not known */
     bool joined;       /* started by somebody else: it has no token */
     bool stopped;      /* by SIGSTOP or a debugger */
+    bool held;         /* the operator has drained its slot: it lives and gets nothing */
     bool has_listened; /* on something that is shared */
     uint8_t token[WIRE_TOKEN_SIZE];
     int64_t started_ms;
@@ -80,6 +81,7 @@ void worker_set_slot(struct worker *worker, unsigned slot); /* of one that joine
 void worker_set_pid(struct worker *worker, pid_t pid);
 void worker_set_stopped(struct worker *worker, bool stopped);
 void worker_set_ready(struct worker *worker);
+void worker_set_held(struct worker *worker, bool held); /* slot.c: its slot is drained */
 unsigned worker_count_port_zero(struct worker *worker); /* one more; returns how many */
 
 /* Watches the end of a process that is not our child. 0, or -1 with the errno of pidfd_open(2). */
@@ -115,7 +117,7 @@ static inline bool worker_is_notified(const struct worker *worker)
 /* Whether any process of it may get connections. */
 static inline bool worker_takes_connections(const struct worker *worker)
 {
-    return worker->state <= WORKER_READY && !worker->stopped;
+    return worker->state <= WORKER_READY && !worker->stopped && !worker->held;
 }
 
 static inline unsigned worker_slot(const struct worker *worker)
@@ -136,6 +138,9 @@ unsigned worker_count_channels(const struct worker *worker);
 /* Sums over its channels, and of those that are gone. */
 uint64_t worker_accepted(const struct worker *worker);
 uint64_t worker_active(const struct worker *worker);
+
+/* Whether it has nothing open, and nothing is on its way to it. */
+bool worker_is_at_rest(const struct worker *worker);
 
 /* Changes whenever it waits, accepts or closes something. */
 uint64_t worker_motion(const struct worker *worker);

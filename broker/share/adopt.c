@@ -53,6 +53,7 @@ struct worker *adopt_joiner(pid_t pid)
         return NULL;
     }
     slot->worker = worker;
+    slot_set_held(slot, false);
     log_debug("pid %d joins as worker %u", (int)pid, slot->id);
     return worker;
 }

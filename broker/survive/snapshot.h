@@ -31,8 +31,9 @@ struct state_head {
     int32_t rendezvous_fds[2];
     uint32_t direct; /* --handoff direct */
     uint32_t stopping;
-    uint32_t generation; /* of workers, see slot.h */
-    uint32_t restart_parallel, restart_again;
+    uint32_t generation;                     /* of workers, see slot.h */
+    uint16_t restart_parallel, restart_only; /* that slot and 1; 0: all */
+    uint32_t restart_again;
     uint16_t scaled_to, scaled_from; /* workers wanted, and --workers; 0: as --workers says */
     /* From format 1 on. */
     uint32_t sizes[STATE_KINDS_MAX]; /* by enum state_kind */
@@ -42,7 +43,9 @@ struct state_head {
 static_assert(sizeof(struct state_head) == 88, SNAPSHOT_SIZE);
 
 struct state_slot {
-    uint32_t restarts, failures;
+    uint32_t restarts;
+    uint16_t failures;
+    uint16_t held; /* drained by the operator */
     uint64_t accepted;
 };
 static_assert(sizeof(struct state_slot) == 16, SNAPSHOT_SIZE);

@@ -133,7 +133,12 @@ static void put_slots(struct writer *writer, uint32_t *count)
     *count = slot_count();
     for (uint32_t i = 0; i < *count; i++) {
         const struct slot *slot = slot_at(i);
-        struct state_slot record = {slot->restarts, slot->failures, slot->accepted};
+        struct state_slot record = {
+            .restarts = slot->restarts,
+            .failures = slot->failures < UINT16_MAX ? (uint16_t)slot->failures : UINT16_MAX,
+            .held = slot->held,
+            .accepted = slot->accepted,
+        };
         put(writer, &record, sizeof record);
     }
 }
@@ -150,7 +155,8 @@ void state_save(void)
         .direct = runtime.handoff == HANDOFF_DIRECT,
         .stopping = stop_is_under_way(),
         .generation = slot_generation(),
-        .restart_parallel = restart_record().parallel,
+        .restart_parallel = (uint16_t)restart_record().parallel,
+        .restart_only = (uint16_t)restart_record().only,
         .restart_again = restart_record().again,
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
@@ -197,6 +203,7 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->joined = record->joined;
     worker->generation = record->generation;
     worker->stopped = record->stopped;
+    worker->held = slot_at(record->slot)->held;
     worker->port_zero_claims = record->port_zero_claims;
     worker->accepted = record->accepted;
     worker->started_ms = record->started_ms - loop_suspended_ms();
@@ -324,6 +331,7 @@ static void load_slots(const struct snapshot *snapshot)
     for (uint32_t i = 0; i < snapshot->head.slots; i++) {
         snapshot_get(snapshot, STATE_SLOT, i, &slot);
         adopt_slot(i, slot.restarts, slot.failures, slot.accepted);
+        slot_set_held(slot_at(i), slot.held);
     }
 }
 
@@ -384,7 +392,8 @@ int state_load(state_fd_map *map)
         notify_resume(map(head->notices_fd), map);
     for (uint32_t i = 0; i < 2; i++)
         session_listen(map(head->rendezvous_fds[i]));
-    restart_resume(&(struct restart_record){head->restart_parallel, head->restart_again});
+    restart_resume(
+        &(struct restart_record){head->restart_parallel, head->restart_again, head->restart_only});
     free(loaded_workers);
     free(loaded_listeners);
     recount_finish();

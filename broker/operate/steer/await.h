@@ -12,6 +12,9 @@
 
 #include "broker/pool/session.h"
 
+/* As often in a row nothing may be open before that is believed: counters lag behind the calls. */
+#define AWAIT_LOOKS_AT_REST 3
+
 struct await {
     struct session *session; /* NULL: is gone, or nobody asked but a signal */
     bool no_wait;            /* is answered at the first look */
@@ -23,6 +26,8 @@ struct await {
     /* For is_over. */
     unsigned from, to;
     uint64_t cut;
+    unsigned looks_at_rest;
+    int64_t deadline_ms; /* after begun_ms */
     TAILQ_ENTRY(await) all;
 };
 

@@ -51,9 +51,11 @@ static bool move_joined(struct slot *slot, unsigned wanted)
     slot->worker = NULL;
     slot->restarts = other->restarts;
     slot->accepted = other->accepted;
+    slot->held = false;
     other->worker = old.worker;
     other->restarts = old.restarts;
     other->accepted = old.accepted;
+    other->held = old.held;
     return true;
 }
 
@@ -119,6 +121,7 @@ static void empty(struct slot *slot)
     slot->successor = NULL;
     slot->failures = 0;
     slot->reported = false;
+    slot->held = false;
     if (worker)
         drain_begin(worker);
     if (successor)

@@ -1,0 +1,41 @@
+/* list.c - see list.h. Each broker is asked for its own row. */
+#include "broker/cli/list.h"
+
+#include <stdio.h>
+
+#include "broker/cli/client.h"
+
+struct listing {
+    const struct config_target *target;
+    unsigned count;
+    int exit_code;
+};
+
+static void ask_one(const char *control_path, void *context)
+{
+    struct listing *listing = context;
+
+    if (listing->target->json && listing->count > 0)
+        fputs(",", stdout);
+    if (!listing->target->json && listing->count == 0)
+        printf("%-20s %8s  %-10s %-14s %s\n", "NAME", "PID", "STATE", "READY", "ADDRESS");
+    fflush(stdout);
+    if (client_ask(control_path, listing->target, WIRE_COMMAND_LINE) == EXIT_STOPPED)
+        listing->count++;
+    else
+        listing->exit_code = 1;
+}
+
+int list_run(const struct config_target *target)
+{
+    struct listing listing = {.target = target, .exit_code = EXIT_STOPPED};
+
+    if (target->json)
+        fputs("[", stdout);
+    client_each_instance(ask_one, &listing);
+    if (target->json)
+        puts("]");
+    else if (listing.count == 0 && listing.exit_code == EXIT_STOPPED)
+        puts("no instance is running");
+    return listing.exit_code;
+}

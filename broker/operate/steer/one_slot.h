@@ -1,0 +1,23 @@
+/*
+ * one_slot.h - what the operator does with one slot: takes it out of service and puts it back,
+ * sends a signal to its worker. A slot that is drained stays so whoever fills it, also over the
+ * broker's death, until it is resumed.
+ */
+#ifndef SSHIM_BROKER_OPERATE_STEER_ONE_SLOT_H
+#define SSHIM_BROKER_OPERATE_STEER_ONE_SLOT_H
+
+#include <stdbool.h>
+
+#include "broker/base/config.h"
+#include "broker/pool/session.h"
+
+/* The slot that text names. NULL: there is none, which session has been answered. */
+struct slot *one_slot_find(struct session *session, const char *text);
+
+/* Commands: each answers session, drain when nothing is open in the slot any more or at the end of
+ * --timeout. */
+void one_slot_drain(struct session *session, const struct config_target *asked);
+void one_slot_resume(struct session *session, const struct config_target *asked);
+void one_slot_kill(struct session *session, const struct config_target *asked);
+
+#endif
