@@ -5,7 +5,7 @@
  *   pump -> pick_idle -> take_next -> hand    somebody is idle
  *   pump -> starve                            nobody is: stop watching, ask the workers to wake us
  *   on_tick -> probe                          nobody moves either: try those that claim to be busy
- *   recall_on_check -> pump                   an offer is not taken (recall.c)
+ *   on_recall_check -> pump                   an offer is not taken (recall.c)
  */
 #include "broker/handout/dispatch.h"
 
@@ -43,7 +43,7 @@
 /* Workers may take from the backlog themselves only while it is all that waits. */
 static enum board_queue queue_value(const struct listener *listener)
 {
-    bool in_our_care = listener->held_fd >= 0 || !TAILQ_EMPTY(&listener->recallable);
+    bool in_our_care = listener->take.holds || !TAILQ_EMPTY(&listener->recallable);
     return runtime.handoff == HANDOFF_AUTO && !in_our_care ? BOARD_BACKLOG : BOARD_ASK;
 }
 
@@ -53,22 +53,22 @@ static void note_queue_waits(struct listener *listener)
 {
     enum board_queue value = queue_value(listener);
     struct channel *channel;
-    bool is_new = !listener->queue_waits;
+    bool is_new = !listener->handout.queue_waits;
 
-    listener->queue_waits = true;
+    listener->handout.queue_waits = true;
     if (is_new) {
-        listener->queue_waited++;
-        listener->tick_ms = broker.config.accept_timeout_ms;
-        listener->seen_progress = 0;
-        loop_start_timer(&listener->tick, listener->tick_ms);
+        listener->handout.queue_waited++;
+        listener->handout.tick_ms = broker.config.accept_timeout_ms;
+        listener->handout.seen_progress = 0;
+        loop_start_timer(&listener->handout.tick, listener->handout.tick_ms);
         listener_poll_arm(listener, false);
         listener_poll_expect(listener);
         watchdog_poke();
     }
-    if (is_new || listener->queue_as != value)
+    if (is_new || listener->handout.queue_as != value)
         for (uint32_t i = 0; i < listener->channel_count; i++)
             channel_set_queue(listener->channels[i], value);
-    listener->queue_as = value;
+    listener->handout.queue_as = value;
     while ((channel = TAILQ_FIRST(&listener->woken)) != NULL) {
         channel_set_woken(channel, false);
         channel_set_queue(channel, value);
@@ -79,9 +79,9 @@ static void note_queue_waits(struct listener *listener)
 /* Nothing waits any more: watch the canonical socket again. */
 static void note_queue_empty(struct listener *listener)
 {
-    if (listener->queue_waits) {
-        listener->queue_waits = false;
-        loop_stop_timer(&listener->tick);
+    if (listener->handout.queue_waits) {
+        listener->handout.queue_waits = false;
+        loop_stop_timer(&listener->handout.tick);
         for (uint32_t i = 0; i < listener->channel_count; i++)
             channel_set_queue(listener->channels[i], BOARD_QUEUE_EMPTY);
     }
@@ -94,29 +94,31 @@ static void pause_listener(struct listener *listener, const char *what, int erro
 {
     int64_t now_ms = loop_now_ms();
 
-    if (!listener->shortage_told_ms || now_ms - listener->shortage_told_ms >= SHORTAGE_SILENCE_MS) {
+    if (!listener->handout.shortage_told_ms ||
+        now_ms - listener->handout.shortage_told_ms >= SHORTAGE_SILENCE_MS) {
         log_error("cannot %s a connection: %s; nothing is lost, but raise that limit", what,
                   strerror(error));
-        listener->shortage_told_ms = now_ms;
+        listener->handout.shortage_told_ms = now_ms;
     }
     listener_poll_arm(listener, false);
-    loop_start_timer(&listener->pause, PAUSE_MS);
+    loop_start_timer(&listener->handout.pause, PAUSE_MS);
 }
 
 /* Whoever makes us sleep, by one listener, must not take our time away from the others. */
 static void rest(struct listener *listener)
 {
-    unsigned doublings = listener->sleeps < REST_DOUBLINGS ? listener->sleeps : REST_DOUBLINGS;
+    unsigned doublings =
+        listener->take.sleeps < REST_DOUBLINGS ? listener->take.sleeps : REST_DOUBLINGS;
 
     listener_poll_arm(listener, false);
-    loop_start_timer(&listener->pause, PAUSE_MS << doublings);
+    loop_start_timer(&listener->handout.pause, PAUSE_MS << doublings);
 }
 
 static void on_pause_over(struct loop_timer *timer)
 {
-    struct listener *listener = loop_container(timer, struct listener, pause);
+    struct listener *listener = loop_container(timer, struct listener, handout.pause);
 
-    if (!listener->queue_waits)
+    if (!listener->handout.queue_waits)
         listener_poll_arm(listener, true);
     dispatch_pump(listener);
 }
@@ -144,10 +146,10 @@ static bool get_connection(struct listener *listener, const struct channel *chan
  */
 static void close_copy(struct listener *listener, int fd, int64_t now_ms)
 {
-    if (listener->lingers_until_ms > now_ms)
+    if (listener->handout.lingers_until_ms > now_ms)
         closer_pass(fd);
     else if (turn_close(fd))
-        listener->lingers_until_ms = now_ms + LINGER_MS;
+        listener->handout.lingers_until_ms = now_ms + LINGER_MS;
 }
 
 static void hand(struct listener *listener, struct channel *channel,
@@ -178,7 +180,8 @@ static void pump_by_source(struct listener *listener)
     struct channel *channel = pick_by_source(listener, &peer);
 
     for (int budget = PUMP_BUDGET; channel && budget > 0; budget--) {
-        if (loop_timer_runs(&listener->pause) || !get_connection(listener, channel, &connection))
+        if (loop_timer_runs(&listener->handout.pause) ||
+            !get_connection(listener, channel, &connection))
             return;
         memset(&peer, 0, sizeof peer);
         memcpy(&peer, connection.offer.addr, connection.offer.addr_len);
@@ -204,8 +207,9 @@ static struct channel *pick_or_wait(struct listener *listener, int64_t now_ms)
     note_queue_waits(listener);
     channel = pick_idle(listener, balance, now_ms);
     /* Who is idle already will not wake us. */
-    if (listener->waits_for_lighter && listener->tick.at_ms > now_ms + PICK_PATIENCE_MS)
-        loop_start_timer(&listener->tick, PICK_PATIENCE_MS);
+    if (listener->pick.waits_for_lighter &&
+        listener->handout.tick.at_ms > now_ms + PICK_PATIENCE_MS)
+        loop_start_timer(&listener->handout.tick, PICK_PATIENCE_MS);
     return channel;
 }
 
@@ -251,23 +255,24 @@ void dispatch_pump(struct listener *listener)
         return;
     }
     for (int budget = PUMP_BUDGET; budget > 0; budget--) {
-        if (loop_timer_runs(&listener->pause) || !(channel = pick_or_wait(listener, now_ms)) ||
+        if (loop_timer_runs(&listener->handout.pause) ||
+            !(channel = pick_or_wait(listener, now_ms)) ||
             !get_connection(listener, channel, &connection))
             return;
-        if (listener->exclusive)
+        if (listener->poll.exclusive)
             listener_poll_note_attends(listener, channel);
         hand(listener, channel, &connection, now_ms);
         /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
-        if (listener->armed && TAILQ_EMPTY(&listener->recallable))
+        if (listener->poll.armed && TAILQ_EMPTY(&listener->recallable))
             return;
     }
     /* Out of budget and not watching: come back next turn. */
-    loop_start_timer(&listener->tick, 0);
+    loop_start_timer(&listener->handout.tick, 0);
 }
 
 static void on_canonical_ready(struct loop_fd *watch, uint32_t events)
 {
-    struct listener *listener = loop_container(watch, struct listener, watch);
+    struct listener *listener = loop_container(watch, struct listener, poll.watch);
 
     if (!(events & EPOLLHUP) || revive_listener(listener))
         dispatch_pump(listener);
@@ -276,9 +281,10 @@ static void on_canonical_ready(struct loop_fd *watch, uint32_t events)
 void dispatch_wake(struct channel *channel)
 {
     channel_set_woken(channel, true);
-    channel->listener->wakes++;
-    if (channel->listener->queue_waits)
-        pick_prefer(channel); /* most likely the only one that is idle */
+    channel->listener->handout.wakes++;
+    if (channel->listener->handout.queue_waits)
+        /* most likely the only one that is idle */
+        listener_set_cursor(channel->listener, channel->position);
     dispatch_pump(channel->listener);
 }
 
@@ -304,65 +310,53 @@ static void probe(struct listener *listener)
             return;
         belief_begin_probe(channel);
         hand(listener, channel, &connection, loop_now_ms());
-        if (loop_timer_runs(&listener->pause))
+        if (loop_timer_runs(&listener->handout.pause))
             return;
     }
 }
 
 static void on_tick(struct loop_timer *timer)
 {
-    struct listener *listener = loop_container(timer, struct listener, tick);
+    struct listener *listener = loop_container(timer, struct listener, handout.tick);
     uint64_t progress = measure_progress(listener);
-    bool moved = progress != listener->seen_progress;
+    bool moved = progress != listener->handout.seen_progress;
 
     dispatch_pump(listener);
-    if (!listener->queue_waits || loop_timer_runs(&listener->tick))
+    if (!listener->handout.queue_waits || loop_timer_runs(&listener->handout.tick))
         return;
     if (moved) {
-        listener->seen_progress = progress;
-        listener->tick_ms = broker.config.accept_timeout_ms;
+        listener->handout.seen_progress = progress;
+        listener->handout.tick_ms = broker.config.accept_timeout_ms;
     } else {
-        if (!loop_timer_runs(&listener->pause))
+        if (!loop_timer_runs(&listener->handout.pause))
             probe(listener);
-        listener->tick_ms =
-            listener->tick_ms * 2 < TICK_MAX_MS ? listener->tick_ms * 2 : TICK_MAX_MS;
+        listener->handout.tick_ms = listener->handout.tick_ms * 2 < TICK_MAX_MS
+                                        ? listener->handout.tick_ms * 2
+                                        : TICK_MAX_MS;
     }
-    if (listener->queue_waits)
-        loop_start_timer(&listener->tick, listener->tick_ms);
+    if (listener->handout.queue_waits)
+        loop_start_timer(&listener->handout.tick, listener->handout.tick_ms);
 }
 
 /* --- life --- */
 
 void dispatch_init(struct listener *listener)
 {
-    listener->watch.on_ready = on_canonical_ready;
-    listener->tick.on_time = on_tick;
-    listener->check.on_time = recall_on_check;
-    listener->pause.on_time = on_pause_over;
-    listener_poll_init(listener);
-}
-
-/* Nobody will come for it: its client is told so at once, as if the kernel's queue had held it. */
-static void reset_held(struct listener *listener)
-{
-    struct linger no_time = {.l_onoff = 1};
-
-    if (listener->held_fd < 0)
-        return;
-    setsockopt(listener->held_fd, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
-    close(listener->held_fd);
-    listener->held_fd = -1;
+    listener->handout.tick.on_time = on_tick;
+    listener->handout.pause.on_time = on_pause_over;
+    recall_init(listener);
+    listener_poll_init(listener, on_canonical_ready);
 }
 
 void dispatch_finish(struct listener *listener)
 {
     listener_poll_finish(listener);
     revive_finish(listener);
-    loop_stop_timer(&listener->tick);
-    loop_stop_timer(&listener->check);
-    loop_stop_timer(&listener->pause);
+    loop_stop_timer(&listener->handout.tick);
+    recall_finish(listener);
+    loop_stop_timer(&listener->handout.pause);
     rate_forget(listener);
-    reset_held(listener);
+    take_finish(listener);
 }
 
 void dispatch_start(struct listener *listener, struct channel *channel)
@@ -370,9 +364,9 @@ void dispatch_start(struct listener *listener, struct channel *channel)
     listener_set_listening(listener, true);
     if (runtime.handoff == HANDOFF_DIRECT)
         return;
-    if (listener->queue_waits)
+    if (listener->handout.queue_waits)
         channel_set_woken(channel, true);
-    else if (!loop_timer_runs(&listener->pause))
+    else if (!loop_timer_runs(&listener->handout.pause))
         listener_poll_arm(listener, true);
     dispatch_pump(listener);
 }
@@ -381,7 +375,7 @@ void dispatch_stop(struct listener *listener)
 {
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_listening(listener, false);
-    reset_held(listener);
+    take_finish(listener);
     shutdown(listener->canonical_fd, SHUT_RD);
 }
 
@@ -391,7 +385,7 @@ static void let_go(struct listener *listener)
 {
     int other_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    listener->shut = true;
+    listener_set_shut(listener);
     if (other_fd < 0)
         return;
     dup3(other_fd, listener->canonical_fd, O_CLOEXEC);

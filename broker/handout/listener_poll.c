@@ -13,44 +13,44 @@
 /* Exclusive: the kernel wakes us only if no worker that attends is in its wait. */
 static bool add_watch(struct listener *listener)
 {
-    listener->exclusive = listener->high_rate;
-    if (listener->high_rate && loop_add(&listener->watch, EPOLLIN | EPOLLEXCLUSIVE) == 0)
+    listener->poll.exclusive = listener->poll.high_rate;
+    if (listener->poll.high_rate && loop_add(&listener->poll.watch, EPOLLIN | EPOLLEXCLUSIVE) == 0)
         return true;
-    listener->exclusive = false;
-    return loop_add(&listener->watch, EPOLLIN) == 0;
+    listener->poll.exclusive = false;
+    return loop_add(&listener->poll.watch, EPOLLIN) == 0;
 }
 
 /* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
  */
 void listener_poll_arm(struct listener *listener, bool on)
 {
-    if (listener->shut || loop_timer_runs(&listener->revive) || listener->armed == on)
+    if (listener->shut || loop_timer_runs(&listener->revive.timer) || listener->poll.armed == on)
         return;
-    if (listener->watched && listener->exclusive) {
-        loop_remove(&listener->watch); /* epoll_ctl(2): such a one cannot be modified */
-        listener->watched = false;
-    } else if (listener->watched) {
-        loop_modify(&listener->watch, on ? EPOLLIN : 0);
+    if (listener->poll.watched && listener->poll.exclusive) {
+        loop_remove(&listener->poll.watch); /* epoll_ctl(2): such a one cannot be modified */
+        listener->poll.watched = false;
+    } else if (listener->poll.watched) {
+        loop_modify(&listener->poll.watch, on ? EPOLLIN : 0);
     } else if (on && !add_watch(listener)) {
-        loop_start_timer(&listener->pause, RETRY_MS);
+        loop_start_timer(&listener->handout.pause, RETRY_MS);
         return;
     }
-    listener->watched |= on;
-    listener->armed = on;
+    listener->poll.watched |= on;
+    listener->poll.armed = on;
 }
 
 void listener_poll_end(struct listener *listener)
 {
-    if (listener->watched)
-        loop_remove(&listener->watch);
-    listener->watched = false;
-    listener->armed = false;
+    if (listener->poll.watched)
+        loop_remove(&listener->poll.watch);
+    listener->poll.watched = false;
+    listener->poll.armed = false;
 }
 
 /* Behind all that attend by now: the kernel asks in the order of registration. */
 static void listener_poll_anew(struct listener *listener)
 {
-    bool armed = listener->armed;
+    bool armed = listener->poll.armed;
 
     listener_poll_end(listener);
     listener_poll_arm(listener, armed);
@@ -61,20 +61,20 @@ static void review(struct listener *listener)
 {
     bool is_high = rate_review(listener);
 
-    if (listener->high_rate != is_high) {
-        listener->high_rate = is_high;
+    if (listener->poll.high_rate != is_high) {
+        listener->poll.high_rate = is_high;
         rate_publish_all(listener);
         listener_poll_anew(listener);
     }
     if (is_high)
-        loop_start_timer(&listener->lookout, LOOKOUT_MS);
+        loop_start_timer(&listener->poll.lookout, LOOKOUT_MS);
     else if (!rate_is_low(listener))
-        loop_start_timer(&listener->lookout, RATE_PERIOD_MS);
+        loop_start_timer(&listener->poll.lookout, RATE_PERIOD_MS);
 }
 
 void listener_poll_expect(struct listener *listener)
 {
-    if (!loop_timer_runs(&listener->lookout))
+    if (!loop_timer_runs(&listener->poll.lookout))
         review(listener);
 }
 
@@ -87,28 +87,29 @@ void listener_poll_note_attends(struct listener *listener, struct channel *chann
     if (exclusive_waits == channel->seen_exclusive)
         return;
     channel->seen_exclusive = exclusive_waits;
-    if (listener->armed)
+    if (listener->poll.armed)
         listener_poll_anew(listener);
 }
 
 static void on_lookout(struct loop_timer *timer)
 {
-    struct listener *listener = loop_container(timer, struct listener, lookout);
+    struct listener *listener = loop_container(timer, struct listener, poll.lookout);
     struct pollfd canonical = {.fd = listener->canonical_fd, .events = POLLIN};
 
     review(listener);
-    if (listener->high_rate && listener->armed && poll(&canonical, 1, 0) == 1)
+    if (listener->poll.high_rate && listener->poll.armed && poll(&canonical, 1, 0) == 1)
         listener_pump(listener);
 }
 
 void listener_poll_finish(struct listener *listener)
 {
     listener_poll_end(listener);
-    loop_stop_timer(&listener->lookout);
+    loop_stop_timer(&listener->poll.lookout);
 }
 
-void listener_poll_init(struct listener *listener)
+void listener_poll_init(struct listener *listener,
+                        void (*on_ready)(struct loop_fd *watch, uint32_t events))
 {
-    listener->watch.fd = listener->canonical_fd;
-    listener->lookout.on_time = on_lookout;
+    listener->poll.watch = (struct loop_fd){listener->canonical_fd, on_ready};
+    listener->poll.lookout.on_time = on_lookout;
 }

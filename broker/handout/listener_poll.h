@@ -11,8 +11,9 @@
 #include "broker/pool/channel.h"
 #include "broker/pool/listener.h"
 
-/* Before any other; dispatch_init sets what is called when a connection is there. */
-void listener_poll_init(struct listener *listener);
+/* Before any other. on_ready: a connection is there. */
+void listener_poll_init(struct listener *listener,
+                        void (*on_ready)(struct loop_fd *watch, uint32_t events));
 
 /* Watches the canonical socket, or not for now; idempotent. */
 void listener_poll_arm(struct listener *listener, bool on);

@@ -20,7 +20,7 @@ static bool is_worth_waiting(const struct listener *listener, uint64_t active, i
 
     for (uint32_t i = 0; i < reach; i++) {
         const struct channel *channel = listener->channels[i];
-        if (now_ms - channel->given_ms >= PICK_PATIENCE_MS || !pick_is_eligible(channel) ||
+        if (now_ms - channel->recall.given_ms >= PICK_PATIENCE_MS || !pick_is_eligible(channel) ||
             channel->belief.overdue)
             continue;
         struct channel_reading reading = channel_read(channel);
@@ -72,11 +72,11 @@ static void consider(struct search *search, struct channel *channel, int64_t now
 /* Whether nobody who has room has moved for a while; one who comes or goes is a move as well. */
 static bool is_at_rest(struct listener *listener, uint64_t motion, int64_t now_ms)
 {
-    if (listener->seen_motion != motion) {
-        listener->seen_motion = motion;
-        listener->moved_ms = now_ms;
+    if (listener->pick.seen_motion != motion) {
+        listener->pick.seen_motion = motion;
+        listener->pick.moved_ms = now_ms;
     }
-    return now_ms - listener->moved_ms >= PICK_REST_MS;
+    return now_ms - listener->pick.moved_ms >= PICK_REST_MS;
 }
 
 /* The cursor may be behind the last: channels go. */
@@ -86,11 +86,6 @@ static struct channel *channel_from_cursor(const struct listener *listener, uint
     uint32_t at = i + (listener->cursor < count ? listener->cursor : 0);
 
     return listener->channels[at < count ? at : at - count];
-}
-
-void pick_prefer(struct channel *channel)
-{
-    channel->listener->cursor = channel->position;
 }
 
 /* Nobody can be better than one without connections: each look at another costs a cache miss or
@@ -113,15 +108,15 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
         if (by_load && best->channel && best->active == 0)
             break;
     }
-    listener->waits_for_lighter = by_load && best->active > 1 + listener->allowance &&
-                                  is_worth_waiting(listener, best->active, now_ms);
-    if (listener->waits_for_lighter)
+    listener->pick.waits_for_lighter = by_load && best->active > 1 + listener->rate.allowance &&
+                                       is_worth_waiting(listener, best->active, now_ms);
+    if (listener->pick.waits_for_lighter)
         return NULL;
     if (!best->channel && search.fds_low.channel &&
         (!search.has_room || is_at_rest(listener, search.motion, now_ms)))
         best = &search.fds_low;
     if (best->channel)
-        listener->cursor = best->channel->position + 1;
+        listener_set_cursor(listener, best->channel->position + 1);
     return best->channel;
 }
 
@@ -134,7 +129,7 @@ struct channel *pick_busy(struct listener *listener, int64_t now_ms)
         if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 ||
             now_ms < channel->belief.probe_at_ms)
             continue;
-        listener->cursor = channel->position + 1;
+        listener_set_cursor(listener, channel->position + 1);
         return channel;
     }
     return NULL;

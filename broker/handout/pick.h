@@ -25,9 +25,10 @@
 #define PICK_REST_MS 25
 
 /*
- * An idle channel by the policy, or NULL when nobody is idle; or, with listener->waits_for_lighter
- * set, when it is better to wait for somebody else, for PICK_PATIENCE_MS at most. A crowded one
- * only where all are crowded, or the others have not moved for PICK_REST_MS.
+ * An idle channel by the policy, or NULL when nobody is idle; or, with
+ * listener->pick.waits_for_lighter set, when it is better to wait for somebody else, for
+ * PICK_PATIENCE_MS at most. A crowded one only where all are crowded, or the others have not moved
+ * for PICK_REST_MS.
  */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
 
@@ -38,9 +39,6 @@ struct channel *pick_busy(struct listener *listener, int64_t now_ms);
 /* For BALANCE_SOURCE: the channel this peer always gets while the set of listening workers does not
  * change; or NULL. */
 struct channel *pick_by_source(struct listener *listener, const struct sockaddr_storage *peer);
-
-/* The next search begins with this channel. */
-void pick_prefer(struct channel *channel);
 
 /* Whether a channel takes part at all: listening, not closed, its worker neither draining nor
  * stopped. */

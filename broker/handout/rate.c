@@ -33,11 +33,11 @@ void rate_init(bool resumes)
 void rate_publish(const struct listener *listener, struct channel *channel)
 {
     channel_set_flag(channel, BOARD_LOOK,
-                     listener->saturated && runtime.handoff == HANDOFF_AUTO &&
+                     listener->rate.saturated && runtime.handoff == HANDOFF_AUTO &&
                          broker.config.balance == BALANCE_LEASTCONN);
     channel_set_flag(channel, BOARD_WAIT_EXCLUSIVE,
-                     listener->high_rate && channel->position < WAIT_EXCLUSIVE_MAX);
-    channel_set_allowance(channel, listener->allowance);
+                     listener->poll.high_rate && channel->position < WAIT_EXCLUSIVE_MAX);
+    channel_set_allowance(channel, listener->rate.allowance);
 }
 
 /* rate.h tells why; a burst of connections that stay brings it back to 0 with the next review. */
@@ -52,10 +52,10 @@ static void review_allowance(struct listener *listener, uint64_t accepted)
     }
     /* Less than before, where a worker is gone: nothing is known then. */
     bool churns =
-        closed > listener->paced_closed && (closed - listener->paced_closed) * 10 >= accepted * 9;
-    listener->allowance =
-        listener->saturated && churns ? 1 + (uint32_t)(active / listener->channel_count) : 0;
-    listener->paced_closed = closed;
+        closed > listener->rate.closed && (closed - listener->rate.closed) * 10 >= accepted * 9;
+    listener->rate.allowance =
+        listener->rate.saturated && churns ? 1 + (uint32_t)(active / listener->channel_count) : 0;
+    listener->rate.closed = closed;
 }
 
 void rate_publish_all(const struct listener *listener)
@@ -68,9 +68,9 @@ static void set_saturated(struct listener *listener, bool on)
 {
     unsigned before = saturated_listeners;
 
-    if (listener->saturated == on)
+    if (listener->rate.saturated == on)
         return;
-    listener->saturated = on;
+    listener->rate.saturated = on;
     saturated_listeners += on ? 1 : -1u;
     if (may_change && !before != !saturated_listeners)
         set_policy(on ? SCHED_BATCH : SCHED_OTHER);
@@ -78,31 +78,32 @@ static void set_saturated(struct listener *listener, bool on)
 
 bool rate_is_low(const struct listener *listener)
 {
-    return !listener->high_rate && !listener->saturated && !listener->queue_waits &&
-           listener->paced_count < NOTABLE_PER_PERIOD;
+    return !listener->poll.high_rate && !listener->rate.saturated &&
+           !listener->handout.queue_waits && listener->rate.count < NOTABLE_PER_PERIOD;
 }
 
 bool rate_review(struct listener *listener)
 {
     int64_t now_ms = loop_now_ms();
-    int64_t elapsed_ms = now_ms - listener->paced_ms;
+    int64_t elapsed_ms = now_ms - listener->rate.reviewed_ms;
 
     if (elapsed_ms < RATE_PERIOD_MS)
-        return listener->high_rate;
+        return listener->poll.high_rate;
     struct listener_totals totals = listener_totals(listener);
-    uint64_t late = totals.direct + listener->wakes;
-    uint64_t all = totals.accepted - listener->paced_all;
-    bool high_rate = all >= HIGH_RATE_PER_S * (uint64_t)elapsed_ms / 1000 &&
-                     (listener->queue_waited - listener->paced_starves) * HIGH_RATE_PER_WAIT <= all;
+    uint64_t late = totals.direct + listener->handout.wakes;
+    uint64_t all = totals.accepted - listener->rate.accepted;
+    bool high_rate =
+        all >= HIGH_RATE_PER_S * (uint64_t)elapsed_ms / 1000 &&
+        (listener->handout.queue_waited - listener->rate.queue_waited) * HIGH_RATE_PER_WAIT <= all;
     set_saturated(listener,
-                  late - listener->paced_late >= SATURATED_PER_S * (uint64_t)elapsed_ms / 1000);
+                  late - listener->rate.late >= SATURATED_PER_S * (uint64_t)elapsed_ms / 1000);
     review_allowance(listener, all);
     rate_publish_all(listener); /* places change when others go */
-    listener->paced_ms = now_ms;
-    listener->paced_late = late;
-    listener->paced_all = totals.accepted;
-    listener->paced_count = all;
-    listener->paced_starves = listener->queue_waited;
+    listener->rate.reviewed_ms = now_ms;
+    listener->rate.late = late;
+    listener->rate.accepted = totals.accepted;
+    listener->rate.count = all;
+    listener->rate.queue_waited = listener->handout.queue_waited;
     return high_rate && runtime.handoff == HANDOFF_AUTO &&
            broker.config.balance == BALANCE_LEASTCONN;
 }

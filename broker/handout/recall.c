@@ -16,13 +16,13 @@
 
 void recall_expect(struct channel *channel, int64_t now_ms)
 {
-    channel->given_ms = now_ms;
+    channel->recall.given_ms = now_ms;
     if (!channel->on_outstanding) {
-        channel->sent_at_ms = now_ms;
+        channel->recall.sent_at_ms = now_ms;
         channel_set_outstanding(channel, true);
     }
-    if (!loop_timer_runs(&channel->listener->check))
-        loop_start_timer(&channel->listener->check, broker.config.accept_timeout_ms);
+    if (!loop_timer_runs(&channel->listener->recall.check))
+        loop_start_timer(&channel->listener->recall.check, broker.config.accept_timeout_ms);
 }
 
 /* How long the oldest untaken offer has waited, at most. */
@@ -30,11 +30,12 @@ static int64_t measure_age(struct channel *channel, int64_t now_ms)
 {
     uint64_t accepted = channel_accepted(channel);
 
-    if (accepted != channel->checked_accepted) { /* it moves; what is untaken now is younger */
-        channel->checked_accepted = accepted;
-        channel->sent_at_ms = now_ms;
+    if (accepted !=
+        channel->recall.checked_accepted) { /* it moves; what is untaken now is younger */
+        channel->recall.checked_accepted = accepted;
+        channel->recall.sent_at_ms = now_ms;
     }
-    return now_ms - channel->sent_at_ms;
+    return now_ms - channel->recall.sent_at_ms;
 }
 
 /* All its offers are taken. Was it one that had seemed busy, and never waited since? */
@@ -70,9 +71,9 @@ static bool check_channel(struct channel *channel, int64_t now_ms)
     return true;
 }
 
-void recall_on_check(struct loop_timer *timer)
+static void on_recall_check(struct loop_timer *timer)
 {
-    struct listener *listener = loop_container(timer, struct listener, check);
+    struct listener *listener = loop_container(timer, struct listener, recall.check);
     struct channel *channel = TAILQ_FIRST(&listener->outstanding);
     int64_t now_ms = loop_now_ms();
     int64_t oldest_ms = now_ms;
@@ -83,8 +84,8 @@ void recall_on_check(struct loop_timer *timer)
         struct channel *next = TAILQ_NEXT(channel, outstanding);
         if (!check_channel(channel, now_ms))
             channel_set_outstanding(channel, false);
-        else if (channel->sent_at_ms < oldest_ms)
-            oldest_ms = channel->sent_at_ms;
+        else if (channel->recall.sent_at_ms < oldest_ms)
+            oldest_ms = channel->recall.sent_at_ms;
         channel = next;
     }
     if (!TAILQ_EMPTY(&listener->recallable))
@@ -96,6 +97,16 @@ void recall_on_check(struct loop_timer *timer)
     if (delay_ms < broker.config.accept_timeout_ms)
         delay_ms = broker.config.accept_timeout_ms;
     loop_start_timer(timer, delay_ms < CHECK_MAX_MS ? delay_ms : CHECK_MAX_MS);
+}
+
+void recall_init(struct listener *listener)
+{
+    listener->recall.check.on_time = on_recall_check;
+}
+
+void recall_finish(struct listener *listener)
+{
+    loop_stop_timer(&listener->recall.check);
 }
 
 void recall_all_of(struct worker *worker)

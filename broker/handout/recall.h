@@ -17,7 +17,8 @@ void recall_expect(struct channel *channel, int64_t now_ms);
  * worker). */
 void recall_all_of(struct worker *worker);
 
-/* listener->check: the callback of its timer. */
-void recall_on_check(struct loop_timer *timer);
+/* The listener begins; it ends. */
+void recall_init(struct listener *listener);
+void recall_finish(struct listener *listener);
 
 #endif

@@ -46,12 +46,12 @@ static void tell(struct listener *listener, const char *what, const char *remedy
     describe_culprit(listener, culprit);
     socket_key_format(&listener->socket, &listener->bound, text);
     log_error("%s %s: %s has shut the socket down; %s", what, text, culprit, remedy);
-    listener->revive_told_ms = loop_now_ms();
+    listener->revive.told_ms = loop_now_ms();
 }
 
 static bool is_silent(const struct listener *listener)
 {
-    return listener->revive_told_ms && loop_now_ms() - listener->revive_told_ms < SILENCE_MS;
+    return listener->revive.told_ms && loop_now_ms() - listener->revive.told_ms < SILENCE_MS;
 }
 
 static void give_up(struct listener *listener)
@@ -74,29 +74,29 @@ static bool listen_again(struct listener *listener)
 
     connect(listener->canonical_fd, &nowhere, sizeof nowhere);
     if (listen(listener->canonical_fd, backlog) < 0) {
-        if (listener->refusals++ == 0)
+        if (listener->revive.refusals++ == 0)
             tell(
                 listener, "cannot listen again yet on",
                 "the server does not set SO_REUSEADDR: tried again until its connections are over");
         return false;
     }
-    listener->refusals = 0;
-    listener->revived_ms = loop_now_ms();
+    listener->revive.refusals = 0;
+    listener->revive.done_ms = loop_now_ms();
     return poll(&state, 1, 0) == 0;
 }
 
 static void try_later(struct listener *listener)
 {
-    unsigned doublings =
-        listener->refusals < REFUSAL_DOUBLINGS ? listener->refusals : REFUSAL_DOUBLINGS;
+    unsigned doublings = listener->revive.refusals < REFUSAL_DOUBLINGS ? listener->revive.refusals
+                                                                       : REFUSAL_DOUBLINGS;
 
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
-    loop_start_timer(&listener->revive, REVIVE_MS << doublings);
+    loop_start_timer(&listener->revive.timer, REVIVE_MS << doublings);
 }
 
 static void on_revive_time(struct loop_timer *timer)
 {
-    struct listener *listener = loop_container(timer, struct listener, revive);
+    struct listener *listener = loop_container(timer, struct listener, revive.timer);
 
     if (listener->shut)
         return;
@@ -104,16 +104,16 @@ static void on_revive_time(struct loop_timer *timer)
         try_later(listener);
         return;
     }
-    listener_poll_arm(listener, !listener->queue_waits);
+    listener_poll_arm(listener, !listener->handout.queue_waits);
     listener_pump(listener);
 }
 
 bool revive_listener(struct listener *listener)
 {
-    listener->revive.on_time = on_revive_time;
-    if (listener->shut || loop_timer_runs(&listener->revive))
+    listener->revive.timer.on_time = on_revive_time;
+    if (listener->shut || loop_timer_runs(&listener->revive.timer))
         return false;
-    listener->shut_downs++;
+    listener->revive.shut_downs++;
     if (listener->bound.storage.ss_family == AF_UNIX) {
         listener_poll_end(listener);
         give_up(listener);
@@ -121,7 +121,7 @@ bool revive_listener(struct listener *listener)
     }
     if (!is_silent(listener))
         tell(listener, "listening again on", "look for a program that was broken into");
-    if (loop_now_ms() - listener->revived_ms >= REVIVE_MS && listen_again(listener))
+    if (loop_now_ms() - listener->revive.done_ms >= REVIVE_MS && listen_again(listener))
         return true;
     try_later(listener);
     return false;
@@ -140,5 +140,5 @@ bool revive_is_stillborn(int connection_fd)
 
 void revive_finish(struct listener *listener)
 {
-    loop_stop_timer(&listener->revive);
+    loop_stop_timer(&listener->revive.timer);
 }

@@ -54,7 +54,7 @@ static void note_sleep(struct listener *listener)
     char text[SOCKET_KEY_TEXT_MAX];
 
     set_nonblock(listener->canonical_fd);
-    if (listener->sleeps++ == 0)
+    if (listener->take.sleeps++ == 0)
         log_error("a worker that shares %s has cleared O_NONBLOCK on it, and takes connections by "
                   "itself; look for a program that was broken into",
                   socket_key_format(&listener->socket, &listener->bound, text));
@@ -70,9 +70,10 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
         return TAKE_NONE;
     for (;;) {
         int flags = SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
-        connection->fd = listener->sleeps ? accept_awake(listener->canonical_fd, &peer, &len, flags)
-                                          : accept4(listener->canonical_fd,
-                                                    (struct sockaddr *)&peer, &len, flags);
+        connection->fd =
+            listener->take.sleeps
+                ? accept_awake(listener->canonical_fd, &peer, &len, flags)
+                : accept4(listener->canonical_fd, (struct sockaddr *)&peer, &len, flags);
         if (connection->fd >= 0)
             break;
         if (errno == EINTR) {
@@ -86,7 +87,7 @@ static enum take take_from_backlog(struct listener *listener, bool nonblock,
         /* anything else concerns that one connection, see accept(2), "Error handling" */
         len = sizeof peer;
     }
-    if (listener->shut_downs > 0 && revive_is_stillborn(connection->fd)) {
+    if (listener->revive.shut_downs > 0 && revive_is_stillborn(connection->fd)) {
         close(connection->fd);
         revive_listener(listener);
         return TAKE_NONE;
@@ -104,7 +105,7 @@ bool take_must_leave(const struct channel *channel, int64_t now_ms)
     int64_t patience_ms = (int64_t)broker.config.accept_timeout_ms * ANNOUNCED_RECALLS;
 
     return !channel->closed && worker_takes_connections(worker) && !worker->stuck &&
-           now_ms - channel->sent_at_ms < patience_ms && channel_is_announced(channel);
+           now_ms - channel->recall.sent_at_ms < patience_ms && channel_is_announced(channel);
 }
 
 /* Each side says what it does before it looks at the other, as announce_confirm() in the worker. */
@@ -139,10 +140,10 @@ enum take take_next(struct listener *listener, const struct channel *channel,
 {
     uint32_t wishes = atomic_load_explicit(&channel->board->worker.flags, memory_order_relaxed);
 
-    if (listener->held_fd >= 0) {
-        connection->fd = listener->held_fd;
-        connection->offer = listener->held;
-        listener->held_fd = -1;
+    if (listener->take.holds) {
+        connection->fd = listener->take.held_fd;
+        connection->offer = listener->take.held;
+        listener->take.holds = false;
         return TAKE_DONE;
     }
     if (!TAILQ_EMPTY(&listener->recallable) && take_recallable(listener, connection) == TAKE_DONE)
@@ -152,6 +153,23 @@ enum take take_next(struct listener *listener, const struct channel *channel,
 
 void take_hold(struct listener *listener, const struct take_connection *connection)
 {
-    listener->held_fd = connection->fd;
-    listener->held = connection->offer;
+    listener->take.holds = true;
+    listener->take.held_fd = connection->fd;
+    listener->take.held = connection->offer;
+}
+
+void take_end_hold(struct listener *listener)
+{
+    listener->take.holds = false;
+}
+
+void take_finish(struct listener *listener)
+{
+    struct linger no_time = {.l_onoff = 1};
+
+    if (!listener->take.holds)
+        return;
+    listener->take.holds = false;
+    setsockopt(listener->take.held_fd, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
+    close(listener->take.held_fd);
 }

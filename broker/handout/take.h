@@ -35,4 +35,11 @@ enum take take_next(struct listener *listener, const struct channel *channel,
  * gives. */
 void take_hold(struct listener *listener, const struct take_connection *connection);
 
+/* The caller has passed on what is held (takes its fd). */
+void take_end_hold(struct listener *listener);
+
+/* Nobody will come for what is held: its client is told so at once, as if the kernel's queue had
+ * held it. */
+void take_finish(struct listener *listener);
+
 #endif

@@ -101,7 +101,7 @@ struct listener_view {
 static struct listener_view view_listener(const struct listener *listener)
 {
     struct listener_view view = {.totals = listener_totals(listener),
-                                 .shut_downs = listener->shut_downs};
+                                 .shut_downs = listener->revive.shut_downs};
 
     socket_key_format(&listener->socket, &listener->bound, view.address);
     view.queued = listener_queued(listener, &view.backlog);

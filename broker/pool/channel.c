@@ -91,7 +91,6 @@ static int open_pair(struct channel *channel, int *worker_fd)
         return -1;
     note_their_end(channel);
     refuse_descriptors(channel->our_fd);
-    channel->watch.fd = channel->our_fd;
     return name_our_end(channel);
 }
 
@@ -166,7 +165,7 @@ struct channel *channel_restore(struct listener *listener, struct worker *worker
                                 .our_fd = our_fd,
                                 .their_fd = their_fd,
                                 .board_fd = board_fd,
-                                .watch.fd = our_fd};
+                                .watch.fd = -1};
     note_their_end(channel);
     if (map_board(channel) == 0) {
         channel_set_queue(channel, BOARD_QUEUE_EMPTY);
@@ -206,6 +205,12 @@ void channel_destroy(struct channel *channel)
 void channel_set_listening(struct channel *channel)
 {
     channel->listening = true;
+    journal_touch();
+}
+
+void channel_set_closed(struct channel *channel)
+{
+    channel->closed = true;
     journal_touch();
 }
 

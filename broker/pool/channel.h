@@ -36,7 +36,10 @@ struct belief {
     uint64_t seen_accepted;
 };
 
+/* Each part is written by the file that is named with it, and read by whoever wants to. A test
+ * holds it. */
 struct channel {
+    /* Written by pool/channel.c: */
     uint64_t id;
     struct listener *listener;
     struct worker *worker;
@@ -46,14 +49,8 @@ struct channel {
     ino_t their_ino;
     int board_fd; /* keeps: for processes that attach later */
     struct board *board;
-    struct loop_fd watch; /* our_fd */
-
-    pid_t claimant;     /* the process that asked for it; 0: not known any more */
-    int64_t granted_ms; /* when it was answered */
-    bool listening;     /* the worker said so */
-    bool closed;        /* the worker closed it, or is gone: no offer goes here any more */
-    uint32_t position;  /* in listener->channels */
-
+    bool listening;       /* the worker said so */
+    bool closed;          /* the worker closed it, or is gone: no offer goes here any more */
     uint64_t sent;        /* offers, recalled ones included */
     uint64_t recalled;    /* offers taken back */
     uint64_t written_off; /* offers that are gone from the channel though the worker never counted
@@ -61,19 +58,34 @@ struct channel {
     uint32_t flags;       /* BOARD_WAIT_INVISIBLE, ... as published */
     uint32_t allowance;   /* as published */
 
-    struct belief belief; /* belief.c */
-
-    /* recall.c */
-    uint64_t checked_accepted;
-    int64_t sent_at_ms;      /* when the oldest untaken offer may have been sent */
-    int64_t given_ms;        /* when the newest offer was sent */
-    uint32_t seen_exclusive; /* listener_poll.c */
-
+    /* Written by pool/channel_queues.c: */
     bool on_outstanding, on_recallable, on_woken;
-    LIST_ENTRY(channel) of_worker;
     TAILQ_ENTRY(channel) outstanding; /* listener: has offers that are not known to be taken */
     TAILQ_ENTRY(channel) recallable;  /* listener: has offers that should go to somebody else */
     TAILQ_ENTRY(channel) woken;       /* listener: `queue_waits` is to be set again */
+
+    /* Written by pool/listener.c: */
+    uint32_t position; /* in listener->channels */
+
+    /* Written by share/channel_messages.c: */
+    struct loop_fd watch; /* our_fd; .fd is -1 while it is not watched */
+    LIST_ENTRY(channel) of_worker;
+
+    /* Written by handout/listener_poll.c: */
+    uint32_t seen_exclusive; /* worker.exclusive_waits of the board when it was last looked at */
+
+    struct belief belief; /* written by pool/belief.c */
+
+    struct {
+        uint64_t checked_accepted;
+        int64_t sent_at_ms; /* when the oldest untaken offer may have been sent */
+        int64_t given_ms;   /* when the newest offer was sent */
+    } recall;               /* written by handout/recall.c */
+
+    struct {
+        pid_t claimant;     /* the process that asked for it; 0: not known any more */
+        int64_t granted_ms; /* when it was answered */
+    } grant;                /* written by share/grant.c */
 };
 
 LIST_HEAD(channel_list, channel);
@@ -98,6 +110,9 @@ void channel_destroy(struct channel *channel);
 
 /* The worker called listen(). */
 void channel_set_listening(struct channel *channel);
+
+/* The worker closed it, or is gone. */
+void channel_set_closed(struct channel *channel);
 
 /* What the worker's line of the scoreboard says, as far as the worker can be believed. */
 struct channel_reading {

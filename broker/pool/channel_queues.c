@@ -1,5 +1,4 @@
 /* channel_queues.c - in which queues of its listener a channel is; see channel.h. */
-#include "broker/base/journal.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/listener.h"
 
@@ -29,8 +28,7 @@ void channel_leave_queues(struct channel *channel)
 
 void channel_disown(struct channel *channel)
 {
-    channel->closed = true;
-    journal_touch();
+    channel_set_closed(channel);
     channel_leave_queues(channel);
     /* The counter of a dead worker may lag behind what it took: ask the channel itself. */
     channel_set_recallable(channel, true);

@@ -37,8 +37,8 @@ void listener_init(void (*on_begin)(struct listener *), void (*on_end)(struct li
 
 void listener_pump(struct listener *listener)
 {
-    if (listener->watch.on_ready)
-        listener->watch.on_ready(&listener->watch, 0);
+    if (listener->poll.watch.on_ready)
+        listener->poll.watch.on_ready(&listener->poll.watch, 0);
 }
 
 void listener_pump_all(void)
@@ -61,10 +61,20 @@ struct listener *listener_find(const struct address *key, const struct socket_ke
     return NULL;
 }
 
+void listener_retire_in(struct listener *listener, int64_t delay_ms)
+{
+    listener->retire_ms = delay_ms;
+    loop_start_timer(&listener->retire, delay_ms);
+}
+
 void listener_retire_if_unused(struct listener *listener)
 {
-    listener->retire_ms = 0;
-    loop_start_timer(&listener->retire, 0);
+    listener_retire_in(listener, 0);
+}
+
+void listener_owe_removal(struct listener *listener)
+{
+    listener->owes_removal = true;
 }
 
 void listener_set_missed(struct listener *listener, unsigned slot, bool on)
@@ -138,7 +148,6 @@ struct listener *listener_create(const struct address *key, unsigned ordinal,
     listener->ordinal = ordinal;
     listener->canonical_fd = -1;
     listener->retire.on_time = unused;
-    listener->held_fd = -1;
     listener->path = path ? *path : (struct path){.folder_fd = -1};
     listener->displaced = address_is_path(key) && listener->path.folder_fd < 0;
     TAILQ_INIT(&listener->outstanding);
@@ -215,6 +224,11 @@ void listener_set_listening(struct listener *listener, bool on)
 {
     listener->listening = on;
     journal_touch();
+}
+
+void listener_set_cursor(struct listener *listener, uint32_t position)
+{
+    listener->cursor = position;
 }
 
 void listener_add_channel(struct listener *listener, struct channel *channel)
@@ -306,7 +320,7 @@ bool listener_any_holds(void)
     const struct listener *listener;
 
     TAILQ_FOREACH(listener, &listeners, all)
-        if (listener->held_fd >= 0)
+        if (listener->take.holds)
             return true;
     return false;
 }

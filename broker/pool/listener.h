@@ -21,7 +21,10 @@
 
 struct session;
 
+/* Each part is written by the file that is named with it, and read by whoever wants to. A test
+ * holds it. */
 struct listener {
+    /* Written by pool/listener.c: */
     struct address key;       /* as claimed */
     struct socket_key socket; /* what else tells it from others; of the canonical socket */
     unsigned ordinal;         /* --share all: the n-th port 0 of each worker */
@@ -33,66 +36,82 @@ struct listener {
     bool shut;         /* nothing is accepted any more */
     bool displaced;    /* it is shut, or its file was removed: no other copy will come for it */
     int backlog;       /* what the program asked for */
-
     struct channel **channels;
     uint32_t channel_count;
     uint32_t channel_room;
-    uint32_t cursor;        /* where the next search begins, so that ties rotate */
-    bool waits_for_lighter; /* somebody is idle, but one with fewer connections is about to be */
-    uint64_t seen_motion;   /* pick.c: of those who have room */
-    int64_t moved_ms;       /* when it was seen to change */
+    uint32_t cursor;          /* where the next search begins, so that ties rotate */
+    struct loop_timer retire; /* no living worker listens on it: share/retire.c */
+    int64_t retire_ms;        /* the timer's last delay */
+    uint64_t missed_by[CONFIG_WORKERS_MAX / 64]; /* slots whose worker ended with it, a bit each */
+    struct journal_counts *counts;               /* in the journal; survives us */
+    uint32_t counts_number;
+    uint64_t missing_recalls; /* offers of a broker that was killed: they count as recalled, but a
+                                 worker may have accepted one and not counted it yet */
+    TAILQ_ENTRY(listener) all;
 
-    /* dispatch.c */
-    struct loop_fd watch;     /* canonical_fd */
-    struct loop_timer tick;   /* starving: somebody may be idle unseen */
-    struct loop_timer check;  /* offers are out: are they taken? */
-    struct loop_timer pause;  /* short of something */
-    bool watched;             /* the loop knows the canonical socket */
-    bool armed;               /* it tells when a connection is there */
-    bool exclusive;           /* unless somebody else is woken for it */
-    struct loop_timer revive; /* a worker shut it down: listen again then */
-    int64_t revived_ms;       /* when it was made to listen again */
-    int64_t revive_told_ms;   /* when that was last reported; 0: never */
-    unsigned refusals;        /* in a row, by the kernel, to listen again */
-    uint64_t shut_downs;      /* how often a worker was found to have shut it down */
-    int64_t lingers_until_ms; /* until then a close of ours may sleep */
-    unsigned
-        sleeps; /* how often accept4 slept in it: a worker clears O_NONBLOCK, which all share */
-    bool queue_waits; /* connections wait and nobody is idle */
-    enum board_queue queue_as;
-    int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
-    unsigned tick_ms;
-    uint64_t seen_progress;
-    int held_fd; /* accepted or recalled, could not be sent; -1: none */
-    struct wire_offer held;
+    /* Written by pool/channel_queues.c: */
     struct channel_queue outstanding, recallable, woken;
 
-    struct loop_timer retire; /* no living worker listens on it: share/retire.c */
-    int64_t retire_ms;        /* between looks */
-    uint64_t missed_by[CONFIG_WORKERS_MAX / 64]; /* slots whose worker ended with it, a bit each */
+    /* Written by survive/state.c: */
+    uint32_t number; /* in the snapshot being written */
 
-    bool high_rate; /* event loops may attend the canonical socket: we come behind them */
-    struct loop_timer lookout; /* brisk: does a connection wait that nobody took? */
+    struct {
+        struct loop_timer tick;  /* connections wait: somebody may be idle unseen */
+        unsigned tick_ms;        /* until the next one */
+        uint64_t seen_progress;  /* at the last one */
+        struct loop_timer pause; /* short of something */
+        bool queue_waits;        /* connections wait and nobody is idle */
+        enum board_queue queue_as;
+        uint64_t queue_waited;    /* how often that began */
+        uint64_t wakes;           /* how often a worker told that it came back */
+        int64_t lingers_until_ms; /* until then a close of ours may sleep */
+        int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
+    } handout;                    /* written by handout/dispatch.c */
 
-    /* rate.c */
-    bool saturated;        /* workers come back to connections that wait, many a second */
-    uint64_t wakes;        /* how often one told that it came back */
-    uint64_t queue_waited; /* how often nobody was idle */
-    int64_t paced_ms;
-    uint64_t paced_late;  /* how many were taken late until then */
-    uint64_t paced_all;   /* how many were taken at all */
-    uint64_t paced_count; /* how many of them in the last period */
-    uint64_t paced_starves;
-    uint64_t paced_closed;
-    uint32_t allowance; /* see rate.h */
+    struct {
+        bool holds;  /* a connection that was accepted or recalled and could not be sent: */
+        int held_fd; /* keeps */
+        struct wire_offer held;
+        unsigned sleeps; /* how often accept4 slept: a worker clears O_NONBLOCK, which all share */
+    } take;              /* written by handout/take.c */
 
-    struct journal_counts *counts; /* in the journal; survives us */
-    uint64_t missing_recalls; /* offers of a broker that was killed: they count as recalled, but a
-                             worker may have accepted one and not counted it yet */
-    uint32_t counts_number;
-    uint32_t number; /* in the snapshot being written, see state.c */
+    struct {
+        bool waits_for_lighter; /* somebody is idle; one with fewer connections is about to be */
+        uint64_t seen_motion;   /* of those who have room */
+        int64_t moved_ms;       /* when it was seen to change */
+    } pick;                     /* written by handout/pick.c */
 
-    TAILQ_ENTRY(listener) all;
+    struct {
+        struct loop_timer check; /* offers are out: are they taken? */
+    } recall;                    /* written by handout/recall.c */
+
+    struct {
+        struct loop_fd watch;      /* canonical_fd */
+        bool watched;              /* the loop knows the canonical socket */
+        bool armed;                /* it tells when a connection is there */
+        bool exclusive;            /* unless somebody else is woken for it */
+        bool high_rate;            /* event loops may attend the canonical socket */
+        struct loop_timer lookout; /* how fast do they come; does one wait that nobody took? */
+    } poll;                        /* written by handout/listener_poll.c */
+
+    struct {
+        struct loop_timer timer; /* a worker shut it down: listen again then */
+        int64_t done_ms;         /* when it was made to listen again */
+        int64_t told_ms;         /* when that was last reported; 0: never */
+        unsigned refusals;       /* in a row, by the kernel, to listen again */
+        uint64_t shut_downs;     /* how often a worker was found to have shut it down */
+    } revive;                    /* written by handout/revive.c */
+
+    struct {
+        bool saturated;     /* workers come back to connections that wait, many a second */
+        uint32_t allowance; /* see rate.h */
+        int64_t reviewed_ms;
+        uint64_t accepted; /* connections, until then */
+        uint64_t count;    /* of them in the last period */
+        uint64_t late;     /* that waited for a worker */
+        uint64_t closed;
+        uint64_t queue_waited; /* handout.queue_waited then */
+    } rate;                    /* written by handout/rate.c */
 };
 
 TAILQ_HEAD(listener_queue, listener);
@@ -145,6 +164,12 @@ void listener_set_shut(struct listener *listener);
  * share/retire.c looks what becomes of it. Not at once: the caller may hold it. */
 void listener_retire_if_unused(struct listener *listener);
 
+/* The same after this time, which retire_ms tells then. */
+void listener_retire_in(struct listener *listener, int64_t delay_ms);
+
+/* A worker was kept from removing its file, or ended before it did. */
+void listener_owe_removal(struct listener *listener);
+
 /* Those at which a look is due some day, at once. The caller holds none that is unused. */
 void listener_retire_now(void);
 
@@ -160,6 +185,9 @@ void listener_give_up(struct listener *listener);
 /* A worker called listen() with this backlog; the listener is handed out from. */
 void listener_set_backlog(struct listener *listener, int backlog);
 void listener_set_listening(struct listener *listener, bool on);
+
+/* The next search begins at this position, or at the first if it is behind the last. */
+void listener_set_cursor(struct listener *listener, uint32_t position);
 
 void listener_add_channel(struct listener *listener, struct channel *channel);
 
@@ -188,7 +216,7 @@ void listener_count_late(struct channel *channel);
  * again. */
 void listener_repair_counts(struct listener *listener);
 
-/* Whether a connection is in hand (held_fd), which no snapshot tells. */
+/* Whether a connection is in hand (take.holds), which no snapshot tells. */
 bool listener_any_holds(void);
 
 #endif

@@ -168,7 +168,8 @@ void worker_bury(struct worker *worker)
 
     worker_tell_over(worker);
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        channel->listener->owes_removal |= !channel->closed;
+        if (!channel->closed)
+            listener_owe_removal(channel->listener);
     if (worker->state <= WORKER_READY)
         note_missed(worker);
     worker_set_state(worker, WORKER_GONE);
@@ -338,7 +339,7 @@ static bool is_channel_stuck(const struct channel *channel)
 
     return belief_is_overdue(channel, &reading) &&
            (belief_is_unresponsive(channel) ||
-            (loop_now_ms() - channel->sent_at_ms >= STUCK_MS &&
+            (loop_now_ms() - channel->recall.sent_at_ms >= STUCK_MS &&
              (reading.untaken > 0 || channel->belief.misses > 2)));
 }
 

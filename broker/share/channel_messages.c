@@ -161,9 +161,11 @@ void channel_messages_read_waiting(struct worker *worker)
 
 int channel_messages_watch(struct channel *channel)
 {
-    channel->watch.on_ready = on_channel_ready;
-    if (loop_add(&channel->watch, EPOLLIN) < 0)
+    channel->watch = (struct loop_fd){channel->our_fd, on_channel_ready};
+    if (loop_add(&channel->watch, EPOLLIN) < 0) {
+        channel->watch.fd = -1;
         return -1;
+    }
     listener_add_channel(channel->listener, channel);
     listener_set_missed(channel->listener, channel->worker->slot, false);
     LIST_INSERT_HEAD(&channel->worker->channels, channel, of_worker);

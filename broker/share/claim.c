@@ -99,8 +99,9 @@ static bool is_held(const struct channel *channel)
  * meanwhile; another one may. */
 static bool is_on_its_way(const struct channel *channel, pid_t asker)
 {
-    return channel->claimant != asker && loop_now_ms() - channel->granted_ms < GRANT_ARRIVES_MS &&
-           procfs_parent(channel->claimant) > 0;
+    return channel->grant.claimant != asker &&
+           loop_now_ms() - channel->grant.granted_ms < GRANT_ARRIVES_MS &&
+           procfs_parent(channel->grant.claimant) > 0;
 }
 
 static bool has_reuseport(int fd)
@@ -306,7 +307,7 @@ static bool answer_about_removal(struct session *session, struct listener *bound
                                .error = EBUSY,
                                .channel = bound->path.ino};
 
-    bound->owes_removal = true;
+    listener_owe_removal(bound);
     session_send(session, &grant, sizeof grant, -1);
     return false;
 }

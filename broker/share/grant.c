@@ -72,8 +72,8 @@ struct channel *grant_open(struct listener *listener, struct worker *worker, pid
         listener_retire_if_unused(listener); /* it may have been made for this */
         return NULL;
     }
-    channel->claimant = asker;
-    channel->granted_ms = loop_now_ms();
+    channel->grant.claimant = asker;
+    channel->grant.granted_ms = loop_now_ms();
     grant_mark(channel);
     return channel;
 }

@@ -121,8 +121,7 @@ void retire_on_time(struct loop_timer *retire)
         return;
     if (is_awaited(listener)) {
         int64_t next_ms = listener->retire_ms ? listener->retire_ms * 2 : LOOK_MS;
-        listener->retire_ms = next_ms < LOOK_MAX_MS ? next_ms : LOOK_MAX_MS;
-        loop_start_timer(retire, listener->retire_ms);
+        listener_retire_in(listener, next_ms < LOOK_MAX_MS ? next_ms : LOOK_MAX_MS);
         return;
     }
     remember(&listener->key);
@@ -143,7 +142,7 @@ void retire_resume(void)
             if (i >= slot_count() || !slot_at(i)->worker ||
                 slot_at(i)->worker->state != WORKER_READY)
                 listener_set_missed(listener, i, true);
-        listener->owes_removal = true;
+        listener_owe_removal(listener);
         listener_retire_if_unused(listener);
     }
 }

@@ -175,8 +175,7 @@ void recount_rescue(int fd)
     if (fd == sent_fd)
         return;
     struct listener *listener = find_origin(fd);
-    if (!listener || listener->held_fd >= 0 ||
-        getpeername(fd, (struct sockaddr *)&peer, &len) < 0) {
+    if (!listener || listener->take.holds || getpeername(fd, (struct sockaddr *)&peer, &len) < 0) {
         close(fd);
         return;
     }
@@ -185,6 +184,6 @@ void recount_rescue(int fd)
     memcpy(connection.offer.addr, &peer, connection.offer.addr_len);
     take_hold(listener, &connection);
     dispatch_pump(listener);
-    if (listener->held_fd >= 0 && put_anywhere(listener, &connection))
-        listener->held_fd = -1; /* there is room for the next one */
+    if (listener->take.holds && put_anywhere(listener, &connection))
+        take_end_hold(listener); /* there is room for the next one */
 }

@@ -220,8 +220,8 @@ static struct listener *load_listener(const struct state_listener *record, state
     struct listener *listener = listener_create(&record->key, record->ordinal, &path);
     if (!listener)
         abort();
-    listener->backlog = (int)record->backlog;
-    listener->listening = record->listening;
+    listener_set_backlog(listener, (int)record->backlog);
+    listener_set_listening(listener, record->listening);
     listener_adopt_counts(listener, record->counts);
     if (listener_set_canonical(listener, map(record->canonical_fd)) < 0)
         log_error("cannot watch a listener again: %s; restart the server", strerror(errno));
@@ -256,9 +256,11 @@ static void load_channel(const struct state_channel *record, struct listener *li
                   worker->slot, strerror(errno));
         return;
     }
-    channel->listening = record->listening;
+    if (record->listening)
+        channel_set_listening(channel);
     worker->has_listened |= record->listening;
-    channel->closed = record->closed;
+    if (record->closed)
+        channel_set_closed(channel);
     belief_restore(channel, record->wait_invisible);
     grant_mark(channel);
     channel_messages_watch(channel);

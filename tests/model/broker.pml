@@ -181,7 +181,7 @@ inline dispatch_pump()
     atomic { picked = 0; got = NONE; late = false; pumps = false }
 }
 
-/* recall_on_check(), on_overdue(): what is outstanding is not taken in time */
+/* on_recall_check(), on_overdue(): what is outstanding is not taken in time */
 inline model_check()
 {
     i = 0;
@@ -203,7 +203,7 @@ inline model_on_time()
 {
     model_check();
     if
-    :: is_starving || recallable[0] || recallable[1] -> pumps = true /* on_tick(); recall_on_check() */
+    :: is_starving || recallable[0] || recallable[1] -> pumps = true /* on_tick(); on_recall_check() */
 #if defined(ATTEND) && !defined(MUTATE_NO_LOOKOUT)
     :: may_attend && armed && len(backlog) > 0 -> pumps = true /* on_lookout() */
 #endif

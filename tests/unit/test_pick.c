@@ -92,12 +92,12 @@ static void one_on_its_way_back_is_waited_for(void)
     set_load(0, 3, 0);
     set_load(1, 1, 0);
     boards[1].worker.waiting = 0;
-    channels[1].given_ms = 998;
+    channels[1].recall.given_ms = 998;
     CHECK(idle(BALANCE_LEASTCONN) == NULL);
     CHECK(idle(BALANCE_FIRST) == &channels[0]);
-    channels[1].given_ms = 990; /* it is busy with something */
+    channels[1].recall.given_ms = 990; /* it is busy with something */
     CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
-    channels[1].given_ms = 998;
+    channels[1].recall.given_ms = 998;
     fleet[1].state = WORKER_GONE;
     CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
     fleet[1].state = WORKER_READY;

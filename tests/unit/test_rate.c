@@ -32,7 +32,7 @@ static void review(uint64_t direct, uint64_t closed)
         listener.channels[i]->board->worker.direct += direct;
         listener.channels[i]->board->worker.closed += closed;
     }
-    listener.paced_ms = loop_now_ms() - 1000;
+    listener.rate.reviewed_ms = loop_now_ms() - 1000;
     rate_review(&listener);
 }
 
@@ -82,7 +82,7 @@ static unsigned count_attending(void)
 
 static void whoever_moves_up_is_told(void)
 {
-    listener.high_rate = true;
+    listener.poll.high_rate = true;
     rate_publish_all(&listener);
     CHECK(count_attending() == ATTENDING && !may_attend(ATTENDING));
     listener_remove_channel(&listener, &channels[3]);
@@ -93,15 +93,15 @@ static void whoever_moves_up_is_told(void)
 
 static void is_looked_at_while_something_goes_on(void)
 {
-    listener.high_rate = false;
+    listener.poll.high_rate = false;
     review(0, 0);
     CHECK(rate_is_low(&listener));
     review(1, 1);
     CHECK(!rate_is_low(&listener)); /* one each is more than a few */
     review(0, 0);
-    listener.queue_waits = true; /* workers may take without us */
+    listener.handout.queue_waits = true; /* workers may take without us */
     CHECK(!rate_is_low(&listener));
-    listener.queue_waits = false;
+    listener.handout.queue_waits = false;
     CHECK(rate_is_low(&listener));
 }
 
@@ -111,7 +111,7 @@ static void a_pool_that_is_gone_has_no_average(void)
     while (listener.channel_count > 0)
         listener_remove_channel(&listener, listener.channels[0]);
     review(0, 0);
-    CHECK(listener.allowance == 0);
+    CHECK(listener.rate.allowance == 0);
 }
 
 int main(void)
