@@ -19,86 +19,78 @@
 #include "broker/pool/path.h"
 #include "broker/pool/worker.h"
 
-#define KILL_AFTER_MS 5000 /* what does not end on TERM */
-#define LOOK_MS 100        /* between looks at those that were let finish */
+#define KILL_AFTER_MS 5000    /* what does not end on TERM */
+#define LOOK_MS 100           /* between looks at those that were let finish */
+#define LOOK_ELSEWHERE_MS 250 /* the same at all processes */
 #define TOLD_MAX 256
 
 static bool (*on_other_child)(const siginfo_t *info);
 
 /*
  * Leftovers: processes that outlived their worker. Those of a drained worker may serve what they
- * have until the deadline, and get TERM when they have nothing; all others get it at once.
+ * have until their deadline, and get TERM when they have nothing; all others get it at once. KILL
+ * follows. During a stop all are told at once, and what does not end is killed by stop.c.
  */
 static struct loop_timer leftover_timer;
-static int64_t finish_by_ms;
-static int64_t kill_at_ms;
-static pid_t told[TOLD_MAX]; /* that got TERM */
+
+/* That got TERM. */
+static struct {
+    pid_t pid;
+    uint32_t birth;
+    int64_t kill_at_ms;
+} told[TOLD_MAX];
 static unsigned told_count;
 
-static bool was_told(pid_t pid)
+static int find_told(pid_t pid)
 {
-    for (unsigned i = 0; i < TOLD_MAX; i++)
-        if (told[i] == pid)
-            return true;
-    return false;
+    for (int i = 0; i < TOLD_MAX; i++)
+        if (told[i].pid == pid && told[i].birth == procfs_birth(pid))
+            return i;
+    return -1;
 }
 
 static void tell(pid_t pid)
 {
-    if (was_told(pid))
-        return;
-    told[told_count++ % TOLD_MAX] = pid;
-    kill_at_ms = loop_now_ms() + KILL_AFTER_MS;
-    kill(pid, SIGTERM);
+    unsigned place = told_count++ % TOLD_MAX;
+
+    told[place].pid = pid;
+    told[place].birth = procfs_birth(pid);
+    told[place].kill_at_ms = loop_now_ms() + KILL_AFTER_MS;
+    descendants_signal(pid, SIGTERM);
 }
 
-/* The number may be another's next time. */
-static void forget(pid_t pid)
+static void visit_leftover(pid_t pid, int64_t finish_by_ms)
 {
-    for (unsigned i = 0; i < TOLD_MAX; i++)
-        if (told[i] == pid)
-            told[i] = 0;
-}
+    int place = find_told(pid);
 
-static void visit_leftover(pid_t pid, void *found)
-{
-    if (!descendants_is_leftover(pid))
-        return;
-    *(bool *)found = true;
-    if (was_told(pid) && loop_now_ms() >= kill_at_ms)
-        kill(pid, SIGKILL);
-    else if (stop_is_under_way() || loop_now_ms() >= finish_by_ms || !procnet_has_connection(pid))
+    if (place >= 0 && loop_now_ms() >= told[place].kill_at_ms && !stop_is_under_way())
+        descendants_signal(pid, SIGKILL);
+    else if (place < 0 &&
+             (stop_is_under_way() || loop_now_ms() >= finish_by_ms || !procnet_has_connection(pid)))
         tell(pid);
 }
 
 static void on_leftover_timer(struct loop_timer *timer)
 {
-    bool found = false;
-
-    procfs_each_child(getpid(), visit_leftover, &found);
-    if (found && !stop_is_under_way())
-        loop_start_timer(timer, LOOK_MS);
+    if (descendants_each_leftover(visit_leftover))
+        loop_start_timer(timer, descendants_are_elsewhere() ? LOOK_ELSEWHERE_MS : LOOK_MS);
+    stop_check();
 }
 
-/* Grandchildren that outlived a worker get TERM, and KILL if that does not help; not before those
- * of a drained worker have had their time. During a stop all are told at once, and what does not
- * end is killed by stop.c. */
-static void look_at_leftovers(void)
+void children_look_at_leftovers(void)
 {
-    bool found = false;
-
     leftover_timer.on_time = on_leftover_timer;
-    if (stop_is_under_way())
-        procfs_each_child(getpid(), visit_leftover, &found);
-    else
-        loop_start_timer(&leftover_timer, 0);
+    loop_start_timer(&leftover_timer, 0);
 }
 
-/* Those of a drained worker may serve what they have, for as long as --stop-timeout says. */
-static void let_leftovers_finish(void)
+void children_on_worker_end(struct worker *worker, const siginfo_t *info)
 {
-    finish_by_ms = loop_now_ms() + (int64_t)broker.config.stop_timeout_s * 1000;
-    look_at_leftovers();
+    bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();
+    int64_t timeout_ms = (int64_t)broker.config.stop_timeout_s * 1000;
+
+    descendants_note_end(worker, was_draining ? worker->drain_ms + timeout_ms : 0);
+    fleet_on_end(worker, info);
+    children_look_at_leftovers();
 }
 
 static void on_child_end(const siginfo_t *info)
@@ -108,8 +100,7 @@ static void on_child_end(const siginfo_t *info)
     if (!worker && (path_on_child_end(info) || on_other_child(info)))
         return;
     if (!worker) {
-        forget(info->si_pid);
-        look_at_leftovers();
+        children_look_at_leftovers();
         return;
     }
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
@@ -121,12 +112,7 @@ static void on_child_end(const siginfo_t *info)
         worker_set_pid(worker, heir);
         return;
     }
-    bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();
-    fleet_on_end(worker, info);
-    if (was_draining)
-        let_leftovers_finish();
-    else
-        look_at_leftovers();
+    children_on_worker_end(worker, info);
 }
 
 static void on_child_stopped(pid_t pid, bool stopped)

@@ -6,10 +6,19 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "broker/pool/worker.h"
+
 /* on_other answers for children that are no workers: true if the ended one was its own. */
 void children_init(bool (*on_other)(const siginfo_t *info));
 
 /* Reaps and tells fleet.h. Call on SIGCHLD. */
 void children_on_signal(void);
+
+/* The process of a worker has ended, as waitid(2) tells, or with si_code 0: nobody can tell how.
+ * Frees the worker; what it has left is ended. */
+void children_on_worker_end(struct worker *worker, const siginfo_t *info);
+
+/* Soon, and then as often as is needed. */
+void children_look_at_leftovers(void);
 
 #endif

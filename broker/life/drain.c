@@ -7,6 +7,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/handout/recall.h"
+#include "broker/life/descendants.h"
 #include "broker/pool/listener.h"
 
 #define LOOK_MS 10 /* between looks at the scoreboard */
@@ -21,7 +22,7 @@ static void on_kill_time(struct loop_timer *timer)
 
 static void terminate(struct worker *worker)
 {
-    worker_signal(worker, SIGTERM);
+    descendants_signal_servers(worker, SIGTERM);
     worker->start_timer.on_time = on_kill_time;
     /* what a worker with a filter has open is not known: it finishes by itself */
     loop_start_timer(&worker->start_timer, worker_is_notified(worker)
@@ -50,7 +51,8 @@ void drain_begin(struct worker *worker)
 
     log_debug("worker %u (pid %d) drains", worker->slot, (int)worker->pid);
     worker_set_state(worker, WORKER_DRAINING);
-    worker->drain_ms = loop_now_ms();
+    if (!worker->drain_ms) /* else it drained under the broker before us */
+        worker->drain_ms = loop_now_ms();
     worker->looks_at_rest = 0;
     worker_tell_over(worker);
     LIST_FOREACH(channel, &worker->channels, of_worker) {

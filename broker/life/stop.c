@@ -57,7 +57,9 @@ static void signal_everyone(int number)
     LIST_FOREACH(worker, &workers, all) {
         if (worker->state == WORKER_GONE)
             continue;
-        if (worker->pidfd_watch.fd >= 0)
+        if (number == SIGTERM)
+            descendants_signal_servers(worker, number);
+        else if (worker->pidfd_watch.fd >= 0)
             signal_tree(worker->pid, &number);
         else
             worker_signal(worker, number);
@@ -84,8 +86,14 @@ static bool has_other_workers(void)
 
 void stop_check(void)
 {
-    if (stopping && !has_children() && !has_other_workers())
+    if (stopping && !has_children() && !has_other_workers() && !descendants_are_elsewhere())
         loop_quit();
+}
+
+static void kill_leftover(pid_t pid, int64_t finish_by_ms)
+{
+    (void)finish_by_ms;
+    descendants_signal(pid, SIGKILL);
 }
 
 static void on_grace_over(struct loop_timer *timer)
@@ -94,6 +102,7 @@ static void on_grace_over(struct loop_timer *timer)
         log_info("workers did not end in %u s; killing them", broker.config.stop_timeout_s);
     killing = true;
     signal_everyone(SIGKILL);
+    descendants_each_leftover(kill_leftover);
     loop_start_timer(timer, REAP_MS);
     stop_check();
 }

@@ -8,6 +8,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
+#include "broker/life/children.h"
 #include "broker/life/drain.h"
 #include "broker/life/fleet.h"
 #include "broker/life/start.h"
@@ -22,7 +23,7 @@ static void on_pidfd_ready(struct loop_fd *watch, uint32_t events)
     siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
 
     (void)events;
-    fleet_on_end(worker, &unknown);
+    children_on_worker_end(worker, &unknown);
     stop_check();
 }
 
@@ -82,7 +83,7 @@ bool adopt_worker(struct worker *worker)
             start_watch(worker);
         return true;
     }
-    fleet_on_end(worker, &unknown);
+    children_on_worker_end(worker, &unknown);
     return false;
 }
 

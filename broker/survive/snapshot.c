@@ -18,10 +18,11 @@ static const uint32_t own_sizes[STATE_KINDS] = {
     [STATE_WORKER] = sizeof(struct state_worker),
     [STATE_LISTENER] = sizeof(struct state_listener),
     [STATE_CHANNEL] = sizeof(struct state_channel),
+    [STATE_DEPARTED] = sizeof(struct state_departed),
 };
 
 /* Of format 0, for ever. */
-static const uint32_t first_sizes[STATE_KINDS] = {48, 16, 80, 448, 40};
+static const uint32_t first_sizes[STATE_KINDS] = {48, 16, 80, 448, 40, 0};
 
 void snapshot_note_sizes(struct state_head *head)
 {
@@ -68,6 +69,7 @@ static uint32_t count_of(const struct state_head *head, int kind)
     case STATE_WORKER: return head->workers;
     case STATE_LISTENER: return head->listeners;
     case STATE_CHANNEL: return head->channels;
+    case STATE_DEPARTED: return head->departed;
     }
     return 0;
 }

@@ -22,8 +22,15 @@
 
 #define SNAPSHOT_SIZE "a record of the snapshot has changed: see the head of this file"
 
-enum state_kind { STATE_HEAD, STATE_SLOT, STATE_WORKER, STATE_LISTENER, STATE_CHANNEL };
-#define STATE_KINDS 5
+enum state_kind {
+    STATE_HEAD,
+    STATE_SLOT,
+    STATE_WORKER,
+    STATE_LISTENER,
+    STATE_CHANNEL,
+    STATE_DEPARTED
+};
+#define STATE_KINDS 6
 #define STATE_KINDS_MAX 8 /* of which there will ever be one in the head */
 
 struct state_head {
@@ -38,7 +45,7 @@ struct state_head {
     /* From format 1 on. */
     uint32_t sizes[STATE_KINDS_MAX]; /* by enum state_kind */
     int32_t notices_fd; /* of workers with a filter, see notify.h; 0: the library is preloaded */
-    uint32_t reserved;
+    uint32_t departed;
 };
 static_assert(sizeof(struct state_head) == 88, SNAPSHOT_SIZE);
 
@@ -60,8 +67,9 @@ struct state_worker {
     uint64_t accepted;
     int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */
     uint64_t birth;               /* procfs_birth() of pid */
+    int64_t drain_ms;             /* 0: it does not drain; from format 1 on */
 };
-static_assert(sizeof(struct state_worker) == 80, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_worker) == 88, SNAPSHOT_SIZE);
 
 struct state_listener {
     struct address key;
@@ -79,6 +87,13 @@ struct state_channel {
     uint32_t listening, closed, wait_invisible;
 };
 static_assert(sizeof(struct state_channel) == 40, SNAPSHOT_SIZE);
+
+/* A worker that has ended, of which processes may be left. */
+struct state_departed {
+    uint8_t token[WIRE_TOKEN_SIZE];
+    int64_t finish_by_ms;
+};
+static_assert(sizeof(struct state_departed) == 24, SNAPSHOT_SIZE);
 
 /* The sizes of these records in this program, for the head of a snapshot. */
 void snapshot_note_sizes(struct state_head *head);

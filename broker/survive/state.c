@@ -10,6 +10,8 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/life/children.h"
+#include "broker/life/descendants.h"
 #include "broker/share/intercept/notify.h"
 #include "broker/life/drain.h"
 #include "broker/life/restart.h"
@@ -72,6 +74,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .accepted = worker->accepted,
             .started_ms = worker->started_ms + loop_suspended_ms(),
             .ready_ms = worker->ready_ms + loop_suspended_ms(),
+            .drain_ms = worker->drain_ms ? worker->drain_ms + loop_suspended_ms() : 0,
         };
         memcpy(record.token, worker->token, sizeof record.token);
         worker->number = (*count)++;
@@ -148,6 +151,21 @@ static bool is_scaled(void)
     return runtime.workers != broker.config.workers;
 }
 
+struct departed_writer {
+    struct writer *writer;
+    uint32_t *count;
+};
+
+static void put_departed(const struct descendants_record *departed, void *context)
+{
+    struct departed_writer *to = context;
+    struct state_departed record = {.finish_by_ms = departed->finish_by_ms + loop_suspended_ms()};
+
+    memcpy(record.token, departed->token, sizeof record.token);
+    (*to->count)++;
+    put(to->writer, &record, sizeof record);
+}
+
 void state_save(void)
 {
     struct state_head head = {
@@ -170,6 +188,7 @@ void state_save(void)
     put_workers(&writer, &head.workers);
     put_listeners(&writer, &head.listeners);
     put_channels(&writer, &head.channels);
+    descendants_each_record(put_departed, &(struct departed_writer){&writer, &head.departed});
     if (writer.room == 0) {
         log_error("cannot note the state of so many workers: a crash of the broker loses them; "
                   "start fewer");
@@ -208,6 +227,7 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->accepted = record->accepted;
     worker->started_ms = record->started_ms - loop_suspended_ms();
     worker->ready_ms = record->ready_ms - loop_suspended_ms();
+    worker->drain_ms = record->drain_ms ? record->drain_ms - loop_suspended_ms() : 0;
     return worker;
 }
 
@@ -337,6 +357,22 @@ static void load_slots(const struct snapshot *snapshot)
     }
 }
 
+/* They may have been given to somebody else. */
+static void load_departed(const struct snapshot *snapshot)
+{
+    struct state_departed departed;
+    struct descendants_record record;
+
+    for (uint32_t i = 0; i < snapshot->head.departed; i++) {
+        snapshot_get(snapshot, STATE_DEPARTED, i, &departed);
+        memcpy(record.token, departed.token, sizeof record.token);
+        record.finish_by_ms = departed.finish_by_ms - loop_suspended_ms();
+        descendants_add_record(&record, true);
+    }
+    if (snapshot->head.departed)
+        children_look_at_leftovers();
+}
+
 static void load_channels(const struct snapshot *snapshot, struct listener **listeners_by_number,
                           struct worker **workers_by_number, state_fd_map *map)
 {
@@ -356,6 +392,7 @@ static void load_all(const struct snapshot *snapshot, struct listener **loaded_l
     struct state_worker worker;
 
     load_slots(snapshot);
+    load_departed(snapshot);
     for (uint32_t i = 0; i < snapshot->head.workers; i++) {
         snapshot_get(snapshot, STATE_WORKER, i, &worker);
         loaded_workers[i] = load_worker(&worker);
