@@ -76,7 +76,7 @@ while True:
 try() { # WAY
     local way
     start "$1" "$(free_port)"
-    wait_until says done
+    wait_until says "done"
     for way in close fclose close_range dup2 dup3 child; do
         expect "$way" "$(grep "^$way " "$work/out")" "$way refused reset reset reset"
     done

@@ -31,8 +31,11 @@
 #include "broker/life/restart.h"
 #include "broker/operate/request.h"
 #include "broker/pool/session.h"
+#include "broker/share/retire.h"
+#include "broker/survive/snapshot.h"
 #include "broker/survive/state.h"
 #include "broker/operate/takeover.h"
+#include "broker/operate/rehearsal.h"
 #include "broker/operate/upgrade.h"
 #include "fuzz.h"
 #include "proto/fdpass.h"
@@ -145,7 +148,7 @@ static void open_rendezvous(void)
     rendezvous_len = sizeof rendezvous;
     MUST(bind(fd, (struct sockaddr *)&any, sizeof any.sun_family) == 0);
     MUST(getsockname(fd, (struct sockaddr *)&rendezvous, &rendezvous_len) == 0);
-    listener_init(dispatch_init, dispatch_finish);
+    listener_init(dispatch_init, dispatch_finish, retire_on_time);
     session_init(request_handle);
     MUST(listen(fd, 64) == 0 && session_listen(fd) == 0);
 }
@@ -259,7 +262,7 @@ static void trial_ends(void)
 
     info.si_pid = INT_MAX;
     info.si_status = 1;
-    upgrade_on_child_end(&info);
+    rehearsal_on_child_end(&info);
 }
 
 static void act(const struct record *record)
@@ -338,9 +341,9 @@ static void play_snapshot(const struct input *input)
     int sum = 0;
 
     memcpy(journal_snapshot_room(&size), input->bytes, input->len);
-    journal_publish_snapshot(input->len);
+    journal_publish_snapshot(input->len, SNAPSHOT_FORMAT);
     state_each_fd(note_fd, &sum);
-    journal_publish_snapshot(0);
+    journal_publish_snapshot(0, SNAPSHOT_FORMAT);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
