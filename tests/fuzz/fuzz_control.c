@@ -317,7 +317,8 @@ static void play_answers(struct input *input, int which)
 {
     static const enum wire_command_code codes[] = {WIRE_COMMAND_STATUS, WIRE_COMMAND_STOP,
                                                    WIRE_COMMAND_UPGRADE};
-    struct config_target target = {.control = "/fuzz.sock"};
+    static const char *const names[] = {"status", "stop", "upgrade", ""};
+    struct config_target target = {.command = names[which], .control = "/fuzz.sock"};
     int fds = count_fds();
 
     fill_answers(input);
