@@ -15,13 +15,13 @@ attack_is_under_way() {
     grep -q attacks "$TMP/out"
 }
 
-# start_attacked ATTACKER: two victims of another user, beside one of which the attacker runs from when all listen.
+# start_attacked ATTACKER [ARGUMENTS]: two victims of another user, beside one of which the attacker runs from when all listen.
 start_attacked() {
     [[ $(id -u) == 0 ]] || skip "only root can start workers of another user"
     share_build
     cp "$HOSTILE/$1" "$TMP/build"
     cat >"$TMP/build/server" <<END
-[ "\$SSHIM_WORKER_ID" = 1 ] || (until [ -e "$TMP/build/go" ]; do sleep 0.1; done; exec "$TMP/build/$1") &
+[ "\$SSHIM_WORKER_ID" = 1 ] || (until [ -e "$TMP/build/go" ]; do sleep 0.1; done; exec "$TMP/build/$1" ${*:2}) &
 exec "$VICTIM" accept $ADDR
 END
     chmod -R a+rX "$TMP/build"
@@ -94,6 +94,54 @@ fds_are_back() { # COUNT and at most the pipe of the helper that closes
     probe 2
     run log_has "stood still"
     ((status != 0))
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+# processes_of PROGRAM: how many there are.
+processes_of() {
+    grep -lzxF -- "SSHIM_TEST=$TMP" /proc/[0-9]*/environ 2>/dev/null | sed 's,environ,comm,' | xargs grep -lxF -- "$1" 2>/dev/null | wc -l
+}
+
+attack_is_over() {
+    grep -q "done" "$TMP/out"
+}
+
+@test "a worker with a wide tree of processes does not make the broker walk it in one turn" {
+    start_attacked worker_trees wide 3000
+    wait_until attack_is_over
+    probe 20
+    turns_are_short
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a worker with a deep tree of processes uses up neither the broker's stack nor its descriptors" {
+    start_attacked worker_trees deep 3000
+    wait_until attack_is_over
+    probe 20
+    turns_are_short
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+all_have_ended() { # PROGRAM
+    [[ $(processes_of "$1") == 0 ]]
+}
+
+@test "a worker that leaves thousands of processes behind: all are ended, and no turn is long" {
+    start_attacked worker_trees orphans 1500
+    wait_until attack_is_over
+    [[ $(processes_of worker_trees) -gt 1500 ]]
+    rm "$TMP/build/go"
+    local victim
+    victim=$(worker_pid 0)
+    kill -KILL "$victim" # and then the attacker itself comes to the broker, too
+    wait_until is_gone "$victim" # who is woken to die takes along what has come meanwhile, as natively
+    probe 20
+    DEADLINE_S=60 wait_until all_have_ended worker_trees
+    probe 20
+    turns_are_short
     stop_broker
     [[ $STATUS == 0 ]]
 }

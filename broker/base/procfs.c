@@ -9,6 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/base/turn.h"
+
+#define STEPS 64 /* between looks at the clock */
+
+/* Whether the loop that calls this for each of its steps may go on. */
+static bool has_time(unsigned *steps)
+{
+    return ++*steps % STEPS != 0 || turn_has_time();
+}
+
 /* The state (0: there is no such process) and the parent. */
 static char read_stat(pid_t pid, int *parent)
 {
@@ -111,54 +121,108 @@ void procfs_each(void (*visit)(pid_t pid, void *context), void *context)
     closedir(dir);
 }
 
+static void append(struct procfs_list *list, pid_t pid)
+{
+    bool is_full = list->count == PROCFS_LIST_MAX;
+
+    list->is_whole &= !is_full;
+    if (is_full && list->keeps_newest) {
+        list->count /= 2;
+        memmove(list->at, list->at + list->count, list->count * sizeof list->at[0]);
+    } else if (is_full) {
+        return;
+    }
+    list->at[list->count++] = pid;
+}
+
 struct child_search {
     pid_t parent;
-    void (*visit)(pid_t pid, void *context);
-    void *context;
+    struct procfs_list *list;
 };
 
 static void visit_if_child(pid_t pid, void *context)
 {
     const struct child_search *search = context;
 
-    if (procfs_parent(pid) == search->parent)
-        search->visit(pid, search->context);
+    if (!turn_has_time())
+        search->list->is_whole = false;
+    else if (procfs_parent(pid) == search->parent)
+        append(search->list, pid);
 }
 
 /* False: this kernel does not list children (proc(5), since Linux 3.5, if so configured). */
-static bool each_child_of_thread(const char *path, pid_t parent,
-                                 void (*visit)(pid_t pid, void *context), void *context)
+static bool list_children_of_thread(const char *path, struct procfs_list *list)
 {
     FILE *file = fopen(path, "re");
     int pid;
+    unsigned steps = 0;
 
     if (!file)
         return false;
-    while (fscanf(file, "%d", &pid) == 1)
-        if (procfs_parent(pid) == parent)
-            visit(pid, context);
+    while (fscanf(file, "%d", &pid) == 1) {
+        append(list, pid);
+        if (!has_time(&steps)) {
+            list->is_whole = false;
+            break;
+        }
+    }
     fclose(file);
     return true;
 }
 
-void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context)
+static void append_children(pid_t parent, struct procfs_list *list)
 {
     char path[320];
     struct dirent *entry;
     bool listed = true;
+    unsigned steps = 0;
 
     snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
     DIR *dir = opendir(path);
     if (!dir)
         return;
-    while (listed && (entry = readdir(dir)) != NULL)
-        if (isdigit((unsigned char)entry->d_name[0])) {
-            snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)parent, entry->d_name);
-            listed = each_child_of_thread(path, parent, visit, context);
-        }
+    while (listed && (entry = readdir(dir)) != NULL) {
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        list->is_whole &= has_time(&steps);
+        if (!list->is_whole)
+            break;
+        snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)parent, entry->d_name);
+        listed = list_children_of_thread(path, list);
+    }
     closedir(dir);
     if (!listed)
-        procfs_each(visit_if_child, &(struct child_search){parent, visit, context});
+        procfs_each(visit_if_child, &(struct child_search){parent, list});
+}
+
+void procfs_list_children(pid_t parent, struct procfs_list *list)
+{
+    *list = (struct procfs_list){.is_whole = true, .keeps_newest = true};
+    append_children(parent, list);
+}
+
+/* Those that have ended, and those of another parent by now, are taken out again. */
+static void keep_children(struct procfs_list *list, unsigned from, pid_t parent)
+{
+    unsigned kept = from;
+
+    for (unsigned i = from; i < list->count; i++) {
+        if (!turn_has_time())
+            list->is_whole = false;
+        else if (procfs_parent(list->at[i]) == parent)
+            list->at[kept++] = list->at[i];
+    }
+    list->count = kept;
+}
+
+void procfs_list_tree(pid_t root, struct procfs_list *list)
+{
+    *list = (struct procfs_list){.is_whole = true, .count = 1, .at = {root}};
+    for (unsigned i = 0; i < list->count && list->is_whole; i++) {
+        unsigned from = list->count;
+        append_children(list->at[i], list);
+        keep_children(list, from, list->at[i]);
+    }
 }
 
 bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size)
@@ -168,12 +232,13 @@ bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t siz
     size_t room = 0;
     size_t name_len = strlen(name);
     bool found = false;
+    unsigned steps = 0;
 
     snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
-    while (!found && getdelim(&line, &room, '\0', file) > 0)
+    while (!found && has_time(&steps) && getdelim(&line, &room, '\0', file) > 0)
         found = strncmp(line, name, name_len) == 0 && line[name_len] == '=';
     if (found)
         snprintf(value, size, "%s", line + name_len + 1);
@@ -188,12 +253,13 @@ bool procfs_get_mapped_name(pid_t pid, const char *prefix, char *rest, size_t si
     char *line = NULL;
     size_t room = 0;
     const char *found = NULL;
+    unsigned steps = 0;
 
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
-    while (!found && getline(&line, &room, file) > 0)
+    while (!found && has_time(&steps) && getline(&line, &room, file) > 0)
         found = strstr(line, prefix);
     if (found)
         snprintf(rest, size, "%s", found + strlen(prefix));
@@ -245,11 +311,6 @@ bool procfs_maps(pid_t pid, const char *file_name)
     return procfs_get_mapped_name(pid, file_name, rest, sizeof rest);
 }
 
-struct socket_search {
-    char link[48];
-    bool found;
-};
-
 /* The number of the first descriptor that links there, or -1. */
 static int find_link(pid_t pid, const char *wanted)
 {
@@ -257,12 +318,13 @@ static int find_link(pid_t pid, const char *wanted)
     char link[64];
     struct dirent *entry;
     int number = -1;
+    unsigned steps = 0;
 
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *dir = opendir(path);
     if (!dir)
         return -1;
-    while (number < 0 && (entry = readdir(dir)) != NULL) {
+    while (number < 0 && has_time(&steps) && (entry = readdir(dir)) != NULL) {
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
         link[len < 0 ? 0 : len] = '\0';
         if (strcmp(link, wanted) == 0)
@@ -270,17 +332,6 @@ static int find_link(pid_t pid, const char *wanted)
     }
     closedir(dir);
     return number;
-}
-
-static void search_tree(pid_t pid, void *context)
-{
-    struct socket_search *search = context;
-
-    if (search->found)
-        return;
-    search->found = find_link(pid, search->link) >= 0;
-    if (!search->found)
-        procfs_each_child(pid, search_tree, search);
 }
 
 static void name_link(char *link, size_t size, ino_t ino)
@@ -298,9 +349,11 @@ int procfs_find_socket(pid_t pid, ino_t ino)
 
 bool procfs_tree_holds_socket(pid_t root, ino_t ino)
 {
-    struct socket_search search = {.found = false};
+    struct procfs_list tree;
 
-    name_link(search.link, sizeof search.link, ino);
-    search_tree(root, &search);
-    return search.found;
+    procfs_list_tree(root, &tree);
+    for (unsigned i = 0; i < tree.count; i++)
+        if (procfs_find_socket(tree.at[i], ino) >= 0)
+            return true;
+    return !tree.is_whole || !turn_has_time();
 }

@@ -1,6 +1,7 @@
 /*
  * procfs.h - what /proc tells about processes that are not ours to trust. Snapshots: a process may
- * be gone, or another one, when the call returns. Answers false or 0 when /proc cannot be read.
+ * be gone, or another one, when the call returns. Answers false or 0 when /proc cannot be read, or
+ * when the turn has no more time, see turn_has_time(): any process may be as large as it likes.
  */
 #ifndef SSHIM_BROKER_BASE_PROCFS_H
 #define SSHIM_BROKER_BASE_PROCFS_H
@@ -25,11 +26,23 @@ uint32_t procfs_birth(pid_t pid);
 /* Whether it was stopped by a signal, or by a debugger. False when it is gone. */
 bool procfs_is_stopped(pid_t pid);
 
-/* Calls visit for each child of this process that has not ended; may miss one while others end:
- * look again where it matters. */
-void procfs_each_child(pid_t parent, void (*visit)(pid_t pid, void *context), void *context);
+/* Processes. */
+#define PROCFS_LIST_MAX 2048
+struct procfs_list {
+    pid_t at[PROCFS_LIST_MAX];
+    unsigned count;
+    bool is_whole; /* false: there were more, or this turn had no time */
+    bool keeps_newest;
+};
 
-/* The same for every process. */
+/* The children of this process, oldest first; of too many the newest. Some may have ended. Misses
+ * one while others end: look again where it matters. */
+void procfs_list_children(pid_t parent, struct procfs_list *list);
+
+/* This process and its descendants that have not ended, parents first. */
+void procfs_list_tree(pid_t root, struct procfs_list *list);
+
+/* Calls visit for every process. */
 void procfs_each(void (*visit)(pid_t pid, void *context), void *context);
 
 /* Its uid, real and effective; false where these are two. The owner of its files in /proc would not
@@ -52,7 +65,8 @@ bool procfs_get_mapped_name(pid_t pid, const char *prefix, char *rest, size_t si
 
 /* The number of one of its descriptors of the socket with this inode, or -1. */
 int procfs_find_socket(pid_t pid, ino_t ino);
-/* Whether it, or a descendant, has an fd of the socket with this inode. */
+/* Whether it, or a descendant, has an fd of the socket with this inode; or cannot be looked at in
+ * the time that a turn has. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
 
 #endif

@@ -30,6 +30,16 @@ void turn_end(int64_t now_us);
  * old or older. */
 bool turn_close(int fd);
 
+/*
+ * Whether this turn has time for more of what can take any time: a look at processes, of which a
+ * worker may have made any number. False from 10 ms of processor time after the first call on: the
+ * rest is for another turn, or not known. Always true before the loop runs.
+ */
+bool turn_has_time(void);
+
+/* Odd in a turn, another one in each. */
+uint64_t turn_number(void);
+
 /* The longest turn so far, in milliseconds. */
 unsigned turn_longest_ms(void);
 

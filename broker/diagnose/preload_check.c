@@ -8,6 +8,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/procfs.h"
+#include "broker/base/turn.h"
 #include "broker/diagnose/procnet.h"
 
 #define PROCESSES_MAX 64 /* of one worker that are looked at */
@@ -45,29 +46,33 @@ static bool has_cleared(pid_t pid)
     return !procfs_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) || !*preload;
 }
 
-struct branch {
-    struct tree *tree;
-    int parent; /* index in the tree; -1: it is the root */
-    struct preload_check_report *report;
-};
-
-static void add_process(pid_t pid, void *context)
+static int find_process(const struct tree *tree, pid_t pid)
 {
-    const struct branch *branch = context;
-    struct tree *tree = branch->tree;
-    struct preload_check_report *report = branch->report;
-    struct branch below = {tree, tree->count, report};
+    int i = tree->count;
 
-    if (tree->count == PROCESSES_MAX)
-        return;
-    tree->at[tree->count++] = (struct process){
-        .pid = pid,
-        .parent = branch->parent,
-        .mapped = maps_library(pid),
-        .listens = procnet_find_listening(pid, report->listens_on, sizeof report->listens_on),
-        .cleared = has_cleared(pid),
-    };
-    procfs_each_child(pid, add_process, &below);
+    while (--i >= 0 && tree->at[i].pid != pid)
+        ;
+    return i;
+}
+
+/* Parents come first in the list. False: there is no time for all of them. */
+static bool look_at_tree(pid_t root, struct tree *tree, struct preload_check_report *report)
+{
+    struct procfs_list list;
+
+    procfs_list_tree(root, &list);
+    for (unsigned i = 0; i < list.count && i < PROCESSES_MAX && turn_has_time(); i++) {
+        pid_t pid = list.at[i];
+        tree->at[tree->count] = (struct process){
+            .pid = pid,
+            .parent = find_process(tree, procfs_parent(pid)),
+            .mapped = maps_library(pid),
+            .listens = procnet_find_listening(pid, report->listens_on, sizeof report->listens_on),
+            .cleared = has_cleared(pid),
+        };
+        tree->count++;
+    }
+    return turn_has_time();
 }
 
 static bool is_ancestor(const struct tree *tree, int ancestor, int process)
@@ -156,7 +161,8 @@ bool preload_check_is_missing(pid_t root, bool last, struct preload_check_report
     struct tree tree = {.count = 0};
 
     *report = (struct preload_check_report){.pid = root};
-    add_process(root, &(struct branch){&tree, -1, report});
+    if (!look_at_tree(root, &tree, report))
+        return false; /* what was not seen may be all that counts */
     if (find_deserter(&tree, last, report))
         return true;
     if (!is_nowhere(&tree, last))

@@ -1,6 +1,7 @@
 /*
  * procnet.c - see procnet.h. The inodes behind /proc/PID/fd are looked up in the tables of
- * /proc/PID/net, which put listening TCP sockets first.
+ * /proc/PID/net, which put listening TCP sockets first. These are the same for all processes of a
+ * network namespace, and as long as the machine has sockets: they are read once a turn.
  */
 #include "broker/diagnose/procnet.h"
 
@@ -12,12 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "broker/base/address.h"
+#include "broker/base/turn.h"
 
 #define SOCKETS_MAX 256      /* of one process that are looked at */
+#define FDS_MAX 4096         /* of one process, among which they are */
+#define LINES 64             /* of a table between looks at the clock */
 #define STATE_LISTEN 0x0a    /* TCP_LISTEN of the kernel */
 #define FLAG_ACCEPTS 0x10000 /* __SO_ACCEPTCON */
 #define UNIX_CONNECTED 3     /* SS_CONNECTED */
@@ -33,16 +38,36 @@ struct list {
     bool found;
 };
 
+struct entry {
+    unsigned long inode;
+    struct address address; /* of no length for a connection */
+};
+
+/* The sockets of a network namespace that listen, or the connections. */
+struct table {
+    ino_t netns;
+    bool listens;
+    bool is_whole; /* false: no time for all */
+    struct entry *entries;
+    size_t count, room;
+    struct table *next;
+};
+
+/* Of this turn. */
+static struct table *tables;
+
 static void read_inodes(pid_t pid, struct sockets *sockets)
 {
     char path[32];
     char link[64];
     struct dirent *entry;
+    unsigned looked = 0;
 
     sockets->count = 0;
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *dir = opendir(path);
-    while (dir && sockets->count < SOCKETS_MAX && (entry = readdir(dir)) != NULL) {
+    while (dir && sockets->count < SOCKETS_MAX && ++looked < FDS_MAX &&
+           (entry = readdir(dir)) != NULL) {
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
         link[len < 0 ? 0 : len] = '\0';
         if (sscanf(link, "socket:[%lu]", &sockets->inodes[sockets->count]) == 1)
@@ -103,19 +128,29 @@ static bool parse_tcp(const char *line, struct address *address, unsigned *state
     return true;
 }
 
-static void read_tcp(FILE *file, const struct sockets *sockets, struct list *list)
+static struct entry *add_entry(struct table *table)
 {
-    char line[256];
-    struct address address;
-    unsigned state = STATE_LISTEN;
-    unsigned long inode;
+    if (table->count == table->room) {
+        table->room = table->room ? table->room * 2 : 256;
+        table->entries = realloc(table->entries, table->room * sizeof *table->entries);
+        if (!table->entries)
+            abort();
+    }
+    return &table->entries[table->count++];
+}
 
-    if (!fgets(line, sizeof line, file)) /* the heading */
-        return;
-    while (state == STATE_LISTEN && fgets(line, sizeof line, file))
-        if (parse_tcp(line, &address, &state, &inode) && state == STATE_LISTEN &&
-            has_inode(sockets, inode))
-            append(list, &address);
+/* False: no more of what is wanted comes. */
+static bool add_tcp(struct table *table, const char *line)
+{
+    struct entry *entry = add_entry(table);
+    unsigned state;
+
+    bool is_one = parse_tcp(line, &entry->address, &state, &entry->inode);
+    if (!is_one || (state == STATE_LISTEN) != table->listens)
+        table->count--;
+    else if (!table->listens)
+        entry->address.len = 0;
+    return !is_one || state == STATE_LISTEN || !table->listens;
 }
 
 /* "NUMBER: REFERENCES PROTOCOL FLAGS TYPE STATE INODE PATH", '@' for the zero of an abstract name.
@@ -141,29 +176,85 @@ static bool parse_unix(const char *line, struct address *address, unsigned long 
     return true;
 }
 
-static void read_unix(FILE *file, const struct sockets *sockets, struct list *list)
+/* "... FLAGS TYPE STATE INODE PATH": connected (3), and with a name. */
+static bool is_named_connection(const char *line, unsigned long *inode)
 {
-    char line[256];
-    struct address address;
-    unsigned long inode;
+    unsigned flags;
+    unsigned state;
+    char name[2];
 
-    while (fgets(line, sizeof line, file))
-        if (parse_unix(line, &address, &inode) && has_inode(sockets, inode))
-            append(list, &address);
+    return sscanf(line, "%*[^:]: %*x %*x %x %*x %x %lu %1s", &flags, &state, inode, name) == 4 &&
+           state == UNIX_CONNECTED;
 }
 
-static void read_table(pid_t pid, const char *name, const struct sockets *sockets,
-                       struct list *list,
-                       void (*read_lines)(FILE *, const struct sockets *, struct list *))
+static bool add_unix(struct table *table, const char *line)
+{
+    struct entry *entry = add_entry(table);
+
+    if (table->listens) {
+        table->count -= !parse_unix(line, &entry->address, &entry->inode);
+        return true;
+    }
+    entry->address.len = 0;
+    table->count -= !is_named_connection(line, &entry->inode);
+    return true;
+}
+
+static void read_table(struct table *table, pid_t pid, const char *name,
+                       bool (*add)(struct table *table, const char *line))
 {
     char path[48];
+    char line[256];
+    char buffer[16384]; /* stdio would ask for a KiB at a time */
+    unsigned lines = 0;
 
     snprintf(path, sizeof path, "/proc/%d/net/%s", (int)pid, name);
     FILE *file = fopen(path, "re");
     if (!file)
         return;
-    read_lines(file, sockets, list);
+    setvbuf(file, buffer, _IOFBF, sizeof buffer);
+    while (table->is_whole && fgets(line, sizeof line, file) && add(table, line))
+        table->is_whole = ++lines % LINES != 0 || turn_has_time();
     fclose(file);
+}
+
+static void forget_tables(void)
+{
+    struct table *table;
+
+    while ((table = tables) != NULL) {
+        tables = table->next;
+        free(table->entries);
+        free(table);
+    }
+}
+
+/* NULL: its namespace is not known. */
+static const struct table *find_table(pid_t pid, bool listens)
+{
+    static uint64_t read_in_turn;
+    struct table *table;
+    struct stat info;
+    char path[48];
+
+    if (read_in_turn != turn_number())
+        forget_tables();
+    read_in_turn = turn_number();
+    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+    if (stat(path, &info) < 0)
+        return NULL;
+    for (table = tables; table; table = table->next)
+        if (table->netns == info.st_ino && table->listens == listens)
+            return table;
+    if (!(table = calloc(1, sizeof *table)))
+        abort();
+    *table =
+        (struct table){.netns = info.st_ino, .listens = listens, .is_whole = true, .next = tables};
+    tables = table;
+    read_table(table, pid, "tcp", add_tcp);
+    read_table(table, pid, "tcp6", add_tcp);
+    read_table(table, pid, "unix", add_unix);
+    return table;
 }
 
 bool procnet_find_listening(pid_t pid, char *text, size_t size)
@@ -172,51 +263,23 @@ bool procnet_find_listening(pid_t pid, char *text, size_t size)
     struct list list = {text, size, false};
 
     read_inodes(pid, &sockets);
-    if (sockets.count == 0)
-        return false;
-    read_table(pid, "tcp", &sockets, &list, read_tcp);
-    read_table(pid, "tcp6", &sockets, &list, read_tcp);
-    read_table(pid, "unix", &sockets, &list, read_unix);
+    const struct table *table = sockets.count > 0 ? find_table(pid, true) : NULL;
+    for (size_t i = 0; table && i < table->count; i++)
+        if (has_inode(&sockets, table->entries[i].inode))
+            append(&list, &table->entries[i].address);
     return list.found;
-}
-
-static void find_tcp_connection(FILE *file, const struct sockets *sockets, struct list *list)
-{
-    char line[256];
-    struct address address;
-    unsigned state;
-    unsigned long inode;
-
-    while (!list->found && fgets(line, sizeof line, file))
-        list->found = parse_tcp(line, &address, &state, &inode) && state != STATE_LISTEN &&
-                      has_inode(sockets, inode);
-}
-
-/* "... FLAGS TYPE STATE INODE PATH": connected (3), and with a name. */
-static void find_unix_connection(FILE *file, const struct sockets *sockets, struct list *list)
-{
-    char line[256];
-    unsigned flags;
-    unsigned state;
-    unsigned long inode;
-    char name[2];
-
-    while (!list->found && fgets(line, sizeof line, file))
-        list->found =
-            sscanf(line, "%*[^:]: %*x %*x %x %*x %x %lu %1s", &flags, &state, &inode, name) == 4 &&
-            state == UNIX_CONNECTED && has_inode(sockets, inode);
 }
 
 bool procnet_has_connection(pid_t pid)
 {
     struct sockets sockets;
-    struct list list = {NULL, 0, false};
 
     read_inodes(pid, &sockets);
-    read_table(pid, "tcp", &sockets, &list, find_tcp_connection);
-    read_table(pid, "tcp6", &sockets, &list, find_tcp_connection);
-    read_table(pid, "unix", &sockets, &list, find_unix_connection);
-    return list.found;
+    const struct table *table = sockets.count > 0 ? find_table(pid, false) : NULL;
+    for (size_t i = 0; table && i < table->count; i++)
+        if (has_inode(&sockets, table->entries[i].inode))
+            return true;
+    return table && !table->is_whole;
 }
 
 /* Whether a socket that is bound to one keeps another from the other. */
@@ -255,12 +318,12 @@ static unsigned long find_unix(FILE *file, const struct address *wanted)
 
 ino_t procnet_find_inode(const struct address *address)
 {
-    static const char *const tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6",
-                                         "/proc/self/net/unix"};
+    static const char *const own_tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6",
+                                             "/proc/self/net/unix"};
     unsigned long inode = 0;
 
     for (int i = 0; i < 3 && !inode; i++) {
-        FILE *file = fopen(tables[i], "re");
+        FILE *file = fopen(own_tables[i], "re");
         if (!file)
             continue;
         inode = i < 2 ? find_tcp(file, address) : find_unix(file, address);

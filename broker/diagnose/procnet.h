@@ -21,7 +21,8 @@ bool procnet_find_listening(pid_t pid, char *text, size_t size);
  * every address; 0: there is none in our network namespace. */
 ino_t procnet_find_inode(const struct address *address);
 
-/* Whether it holds a TCP connection, or an AF_UNIX one that was accepted at a name. */
+/* Whether it holds a TCP connection, or an AF_UNIX one that was accepted at a name; or there are so
+ * many sockets that a turn has no time to tell. */
 bool procnet_has_connection(pid_t pid);
 
 #endif

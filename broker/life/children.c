@@ -10,6 +10,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
+#include "broker/base/turn.h"
 #include "broker/diagnose/procnet.h"
 #include "broker/handout/recall.h"
 #include "broker/life/descendants.h"
@@ -22,7 +23,7 @@
 #define KILL_AFTER_MS 5000    /* what does not end on TERM */
 #define LOOK_MS 100           /* between looks at those that were let finish */
 #define LOOK_ELSEWHERE_MS 250 /* the same at all processes */
-#define TOLD_MAX 256
+#define TOLD_MAX 1024
 
 static bool (*on_other_child)(const siginfo_t *info);
 
@@ -33,46 +34,68 @@ static bool (*on_other_child)(const siginfo_t *info);
  */
 static struct loop_timer leftover_timer;
 
-/* That got TERM. */
-static struct {
+static bool once_more; /* one may have come since the look began */
+static unsigned look = 1;
+
+/* That got TERM. Where there are more at a time, the others are told when some have ended. */
+static struct told {
     pid_t pid;
     uint32_t birth;
+    unsigned look; /* that saw it last; an older one than the last: a free place */
     int64_t kill_at_ms;
 } told[TOLD_MAX];
-static unsigned told_count;
 
-static int find_told(pid_t pid)
+static struct told *find_told(pid_t pid)
 {
-    for (int i = 0; i < TOLD_MAX; i++)
+    for (unsigned i = 0; i < TOLD_MAX; i++)
         if (told[i].pid == pid && told[i].birth == procfs_birth(pid))
-            return i;
-    return -1;
+            return &told[i];
+    return NULL;
+}
+
+static struct told *find_place(void)
+{
+    for (unsigned i = 0; i < TOLD_MAX; i++)
+        if (told[i].look + 1 < look || !told[i].pid)
+            return &told[i];
+    return NULL;
 }
 
 static void tell(pid_t pid)
 {
-    unsigned place = told_count++ % TOLD_MAX;
+    struct told *place = find_place();
 
-    told[place].pid = pid;
-    told[place].birth = procfs_birth(pid);
-    told[place].kill_at_ms = loop_now_ms() + KILL_AFTER_MS;
-    descendants_signal(pid, SIGTERM);
+    if (place)
+        *place = (struct told){pid, procfs_birth(pid), look, loop_now_ms() + KILL_AFTER_MS};
+    if (place || stop_is_under_way())
+        descendants_signal(pid, SIGTERM);
 }
 
 static void visit_leftover(pid_t pid, int64_t finish_by_ms)
 {
-    int place = find_told(pid);
+    struct told *place = find_told(pid);
 
-    if (place >= 0 && loop_now_ms() >= told[place].kill_at_ms && !stop_is_under_way())
+    if (place)
+        place->look = look;
+    if (place && loop_now_ms() >= place->kill_at_ms && !stop_is_under_way())
         descendants_signal(pid, SIGKILL);
-    else if (place < 0 &&
+    else if (!place &&
              (stop_is_under_way() || loop_now_ms() >= finish_by_ms || !procnet_has_connection(pid)))
         tell(pid);
 }
 
 static void on_leftover_timer(struct loop_timer *timer)
 {
-    if (descendants_each_leftover(visit_leftover))
+    static enum descendants_look last = DESCENDANTS_NONE;
+
+    if (last != DESCENDANTS_UNSEEN) {
+        once_more = false;
+        look++;
+    }
+    last = descendants_each_leftover(visit_leftover);
+    if (last == DESCENDANTS_UNSEEN || once_more)
+        loop_start_timer(timer, 0);
+    else if (last == DESCENDANTS_LEFT)
         loop_start_timer(timer, descendants_are_elsewhere() ? LOOK_ELSEWHERE_MS : LOOK_MS);
     stop_check();
 }
@@ -80,6 +103,7 @@ static void on_leftover_timer(struct loop_timer *timer)
 void children_look_at_leftovers(void)
 {
     leftover_timer.on_time = on_leftover_timer;
+    once_more = true;
     loop_start_timer(&leftover_timer, 0);
 }
 
@@ -140,11 +164,22 @@ void children_init(bool (*on_other)(const siginfo_t *info))
     on_other_child = on_other;
 }
 
+static void on_rest(struct loop_timer *timer)
+{
+    (void)timer;
+    children_on_signal();
+}
+
 void children_on_signal(void)
 {
+    static struct loop_timer rest = {.on_time = on_rest};
     siginfo_t info;
 
     for (;;) {
+        if (!turn_has_time()) { /* any number may have ended at once */
+            loop_start_timer(&rest, 0);
+            break;
+        }
         info.si_pid = 0;
         if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 ||
             info.si_pid == 0)

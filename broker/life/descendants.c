@@ -2,6 +2,8 @@
 #include "broker/life/descendants.h"
 
 #include <signal.h>
+#include <ctype.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
+#include "broker/base/turn.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/path.h"
@@ -56,41 +59,60 @@ bool descendants_is_known(pid_t pid)
            path_is_removal(pid) || worker_find_by_pid(pid);
 }
 
-struct heir_search {
-    const struct worker *worker;
-    pid_t found;
-};
-
-static void visit_heir(pid_t pid, void *context)
+/* The newest first: an heir has just been given to us, however many there are. */
+static pid_t find_heir(const struct worker *worker)
 {
-    struct heir_search *search = context;
+    struct procfs_list children;
 
-    if (!search->found && !descendants_is_known(pid) && is_descendant(pid, search->worker))
-        search->found = pid;
+    procfs_list_children(getpid(), &children);
+    for (unsigned i = children.count; i-- > 0 && turn_has_time();) {
+        pid_t pid = children.at[i];
+        if (!descendants_is_known(pid) && procfs_parent(pid) == getpid() &&
+            is_descendant(pid, worker))
+            return pid;
+    }
+    return 0;
 }
 
 pid_t descendants_find(const struct worker *worker)
 {
-    struct heir_search search = {.worker = worker, .found = 0};
+    pid_t found = 0;
 
     /* A parent that ends while we look hides its child: look again. */
-    for (int looks = 0; looks < 3 && !search.found; looks++)
-        procfs_each_child(getpid(), visit_heir, &search);
-    return search.found;
+    for (int looks = 0; looks < 3 && !found; looks++)
+        found = find_heir(worker);
+    return found;
 }
 
-static void signal_server(pid_t pid, void *context)
+static int find_in(const struct procfs_list *list, unsigned count, pid_t pid)
 {
-    if (procfs_maps(pid, BOARD_FILE))
-        kill(pid, *(const int *)context);
-    else
-        procfs_each_child(pid, signal_server, context);
+    while (count-- > 0)
+        if (list->at[count] == pid)
+            return (int)count;
+    return -1;
+}
+
+/* The first servers on each way down from a process that is none. */
+static void signal_servers_below(pid_t root, int number)
+{
+    struct procfs_list tree;
+    bool was_told[PROCFS_LIST_MAX] = {false}; /* it, or one above it */
+
+    procfs_list_tree(root, &tree);
+    for (unsigned i = 1; i < tree.count; i++) { /* parents come first */
+        int parent = find_in(&tree, i, procfs_parent(tree.at[i]));
+        was_told[i] = parent >= 0 && was_told[parent];
+        if (was_told[i] || !procfs_maps(tree.at[i], BOARD_FILE))
+            continue;
+        kill(tree.at[i], number);
+        was_told[i] = true;
+    }
 }
 
 void descendants_signal_servers(const struct worker *worker, int number)
 {
     if (worker->pid > 0 && !procfs_maps(worker->pid, BOARD_FILE))
-        procfs_each_child(worker->pid, signal_server, &number);
+        signal_servers_below(worker->pid, number);
     worker_signal(worker, number);
 }
 
@@ -161,41 +183,6 @@ static bool is_of_living(const char *token)
     return false;
 }
 
-struct leftover_search {
-    void (*visit)(pid_t pid, int64_t finish_by_ms);
-    bool found;
-};
-
-/* One without a record: it was believed that nobody was left. */
-static void visit_child(pid_t pid, void *context)
-{
-    struct leftover_search *search = context;
-    char token[TOKEN_TEXT_SIZE];
-
-    if (descendants_is_known(pid) || !get_token(pid, token) || is_of_living(token))
-        return;
-    struct departed *departed = find_departed(token);
-    if (departed)
-        departed->found = true;
-    search->found = true;
-    search->visit(pid, departed ? departed->record.finish_by_ms : 0);
-}
-
-static void visit_other(pid_t pid, void *context)
-{
-    struct leftover_search *search = context;
-    char token[TOKEN_TEXT_SIZE];
-
-    if (pid == getpid() || !get_token(pid, token) || worker_find_by_pid(pid))
-        return;
-    struct departed *departed = find_departed(token);
-    if (!departed || !departed->is_elsewhere)
-        return;
-    departed->found = true;
-    search->found = true;
-    search->visit(pid, departed->record.finish_by_ms);
-}
-
 bool descendants_are_elsewhere(void)
 {
     const struct departed *departed;
@@ -224,15 +211,97 @@ static void forget_those_done(void)
     }
 }
 
-bool descendants_each_leftover(void (*visit)(pid_t pid, int64_t finish_by_ms))
-{
-    struct leftover_search search = {.visit = visit};
+/* A look at all that may be left, which takes as many turns as it needs: there may be any number of
+ * processes. */
+static struct {
+    bool is_under_way;
+    bool found;
+    struct procfs_list children;
+    unsigned unseen; /* of the children */
+    DIR *others;     /* NULL: not asked for, or done */
+} look;
 
-    procfs_each_child(getpid(), visit_child, &search);
+static bool is_left(pid_t pid, struct departed **departed)
+{
+    char token[TOKEN_TEXT_SIZE];
+
+    if (descendants_is_known(pid) || !get_token(pid, token) || is_of_living(token))
+        return false;
+    *departed = find_departed(token);
+    return true;
+}
+
+static void note_found(struct departed *departed)
+{
+    look.found = true;
+    if (departed)
+        departed->found = true;
+}
+
+/* One without a record: it was believed that nobody was left. */
+static void look_at_child(pid_t pid, void (*visit)(pid_t pid, int64_t finish_by_ms))
+{
+    struct departed *departed = NULL;
+
+    if (procfs_parent(pid) != getpid() || !is_left(pid, &departed))
+        return;
+    note_found(departed);
+    visit(pid, departed ? departed->record.finish_by_ms : 0);
+}
+
+static void look_at_other(pid_t pid, void (*visit)(pid_t pid, int64_t finish_by_ms))
+{
+    struct departed *departed = NULL;
+
+    if (pid == getpid() || !is_left(pid, &departed) || !departed || !departed->is_elsewhere)
+        return;
+    note_found(departed);
+    visit(pid, departed->record.finish_by_ms);
+}
+
+static void begin_look(void)
+{
+    look.is_under_way = true;
+    look.found = false;
+    procfs_list_children(getpid(), &look.children);
+    look.unseen = look.children.count;
     if (descendants_are_elsewhere())
-        procfs_each(visit_other, &search);
-    forget_those_done();
-    return search.found || !LIST_EMPTY(&departed_workers);
+        look.others = opendir("/proc");
+}
+
+static void end_look(void)
+{
+    look.is_under_way = false;
+    if (look.children.is_whole) /* else some were not looked at */
+        forget_those_done();
+}
+
+static void look_at_next_other(void (*visit)(pid_t pid, int64_t finish_by_ms))
+{
+    const struct dirent *entry = readdir(look.others);
+
+    if (entry && isdigit((unsigned char)entry->d_name[0]))
+        look_at_other((pid_t)atoi(entry->d_name), visit);
+    if (entry)
+        return;
+    closedir(look.others);
+    look.others = NULL;
+}
+
+enum descendants_look descendants_each_leftover(void (*visit)(pid_t pid, int64_t finish_by_ms))
+{
+    if (!look.is_under_way)
+        begin_look();
+    while ((look.unseen > 0 || look.others) && turn_has_time()) {
+        if (look.unseen > 0)
+            look_at_child(look.children.at[--look.unseen], visit);
+        else
+            look_at_next_other(visit);
+    }
+    if (look.unseen > 0 || look.others)
+        return DESCENDANTS_UNSEEN;
+    end_look();
+    return look.found || !LIST_EMPTY(&departed_workers) ? DESCENDANTS_LEFT : DESCENDANTS_NONE;
 }
 
 void descendants_signal(pid_t pid, int number)

@@ -41,8 +41,14 @@ void descendants_add_record(const struct descendants_record *record, bool is_els
 void descendants_each_record(void (*visit)(const struct descendants_record *record, void *context),
                              void *context);
 
-/* Calls visit for each process that is left of a worker that is no more. Whether to look again. */
-bool descendants_each_leftover(void (*visit)(pid_t pid, int64_t finish_by_ms));
+enum descendants_look {
+    DESCENDANTS_UNSEEN, /* the turn has no time for all: go on in another one */
+    DESCENDANTS_LEFT,   /* look again after a while */
+    DESCENDANTS_NONE,
+};
+
+/* Calls visit for each process that is left of a worker that is no more. */
+enum descendants_look descendants_each_leftover(void (*visit)(pid_t pid, int64_t finish_by_ms));
 
 /* Whether there may be such processes that are no children of ours. */
 bool descendants_are_elsewhere(void);

@@ -2,6 +2,7 @@
 #include "broker/life/start.h"
 
 #include "broker/base/broker.h"
+#include "broker/base/turn.h"
 #include "broker/diagnose/preload_check.h"
 
 #define FIRST_LOOK_MS 1000
@@ -20,9 +21,8 @@ static bool runs_the_command(const struct worker *worker)
     return worker->exec_watch.fd < 0;
 }
 
-static void on_look(struct loop_timer *timer)
+static void look(struct worker *worker)
 {
-    struct worker *worker = loop_container(timer, struct worker, start_timer);
     struct preload_check_report report;
     int64_t left_ms =
         worker->started_ms + (int64_t)broker.config.start_timeout_s * 1000 - loop_now_ms();
@@ -42,7 +42,16 @@ static void on_look(struct loop_timer *timer)
     if (last)
         events.on_time_over(worker, report.listens_on);
     else
-        loop_start_timer(timer, next_ms < left_ms ? next_ms : left_ms);
+        loop_start_timer(&worker->start_timer, next_ms < left_ms ? next_ms : left_ms);
+}
+
+/* Of many that start at once some are looked at in this turn: what they ask comes first. */
+static void on_look(struct loop_timer *timer)
+{
+    if (turn_has_time())
+        look(loop_container(timer, struct worker, start_timer));
+    else
+        loop_start_timer(timer, 0);
 }
 
 void start_watch(struct worker *worker)

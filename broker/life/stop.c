@@ -37,17 +37,25 @@ int stop_exit_code(void)
     return exit_code;
 }
 
-static void visit_signal(pid_t pid, void *context)
+/* The children first: those of a process that is not our child go to somebody else when it ends. */
+static void signal_tree(pid_t root, int number)
 {
-    if (!descendants_is_known(pid))
-        kill(pid, *(const int *)context);
+    struct procfs_list tree;
+
+    procfs_list_tree(root, &tree);
+    while (tree.count > 0)
+        kill(tree.at[--tree.count], number);
 }
 
-/* The children first: those of a process that is not our child go to somebody else when it ends. */
-static void signal_tree(pid_t pid, void *context)
+/* Orphans that were given to us. What is too much for one round, the next one finds. */
+static void signal_orphans(int number)
 {
-    procfs_each_child(pid, signal_tree, context);
-    kill(pid, *(const int *)context);
+    struct procfs_list children;
+
+    procfs_list_children(getpid(), &children);
+    for (unsigned i = 0; i < children.count; i++)
+        if (!descendants_is_known(children.at[i]))
+            kill(children.at[i], number);
 }
 
 static void signal_everyone(int number)
@@ -60,12 +68,11 @@ static void signal_everyone(int number)
         if (number == SIGTERM)
             descendants_signal_servers(worker, number);
         else if (worker->pidfd_watch.fd >= 0)
-            signal_tree(worker->pid, &number);
+            signal_tree(worker->pid, number);
         else
             worker_signal(worker, number);
     }
-    /* orphans that were given to us */
-    procfs_each_child(getpid(), visit_signal, &number);
+    signal_orphans(number);
 }
 
 static bool has_children(void)
