@@ -4,11 +4,11 @@ load helpers
 HOSTILE=$BUILD/tests/hostile
 
 # A turn that sleeps for want of a mended call sleeps for seconds; a busy machine costs less.
-turns_are_short() {
+turns_are_short() { # [MS]
     local ms
     ms=$(status_of .longest_turn_ms)
     echo "longest turn: $ms ms"
-    ((ms < 250))
+    ((ms < ${1:-250}))
 }
 
 attack_is_under_way() {
@@ -111,7 +111,7 @@ attack_is_over() {
     start_attacked worker_trees wide 3000
     wait_until attack_is_over
     probe 20
-    turns_are_short
+    turns_are_short 1000 # the looks have 10 ms, but thousands of processes make a busy machine
     stop_broker
     [[ $STATUS == 0 ]]
 }
@@ -120,7 +120,7 @@ attack_is_over() {
     start_attacked worker_trees deep 3000
     wait_until attack_is_over
     probe 20
-    turns_are_short
+    turns_are_short 1000 # the looks have 10 ms, but thousands of processes make a busy machine
     stop_broker
     [[ $STATUS == 0 ]]
 }
@@ -141,7 +141,7 @@ all_have_ended() { # PROGRAM
     probe 20
     DEADLINE_S=60 wait_until all_have_ended worker_trees
     probe 20
-    turns_are_short
+    turns_are_short 1000 # the looks have 10 ms, but thousands of processes make a busy machine
     stop_broker
     [[ $STATUS == 0 ]]
 }

@@ -75,13 +75,15 @@ END
 @test "what can be preloaded is, without a word, unless the other way is asked for" {
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     all_go_by preload
-    ! log_has seccomp
+    run log_has seccomp
+    ((status != 0))
     [[ $(grep Seccomp: "/proc/$(worker_pid 0)/status") == *0 ]]
     stop_broker
     start_broker -w 2 --intercept seccomp -- "$VICTIM" accept "$ADDR"
     all_go_by seccomp
     all_answer 2
-    ! grep -q libsshim "/proc/$(worker_pid 0)/maps"
+    run grep -q libsshim "/proc/$(worker_pid 0)/maps"
+    ((status == 1))
     stop_broker
 }
 
@@ -380,7 +382,8 @@ count_server_calls() { # FILE
     wait "$load"
     sort "$TMP/heard" | uniq -c
     [[ $(wc -l <"$TMP/heard") == 400 ]]
-    ! grep -q failed "$TMP/heard"
+    run grep -q failed "$TMP/heard"
+    ((status == 1))
     [[ $(sort -u "$TMP/heard" | wc -l) -ge 3 ]]
     stop_broker
 }
