@@ -37,7 +37,7 @@ static void share(struct session *session, struct channel *channel, int worker_f
         atomic_fetch_sub(&channel->board->worker.holders, 1);
 }
 
-/* The listener that ended when its only worker shut it down; the socket (takes it) is bound still.
+/* A listener that ended because nobody listened there any more; the socket (takes it) is bound still.
  * NULL: it is none, or another has the address by now. */
 static struct listener *make_again(int fd)
 {
@@ -64,7 +64,7 @@ static struct listener *find_or_make_again(int fd)
 {
     struct listener *listener = find_by_socket(fd);
 
-    if (!listener && config_is_exact(&broker.config))
+    if (!listener || listener->shut)
         return make_again(fd);
     closer_close(fd);
     return listener;
