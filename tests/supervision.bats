@@ -210,6 +210,44 @@ started() { # COUNT of times
     stop_broker
 }
 
+is_stopped() { # PID
+    [[ $(cut -d' ' -f3 "/proc/$1/stat") == T ]]
+}
+
+@test "a worker that is stopped when the broker is killed, or later, is left out and serves again after SIGCONT" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    local first second
+    first=$(worker_pid 0)
+    second=$(worker_pid 1)
+    kill -STOP "$first"
+    wait_until status_is '.workers[0].state == "stuck"'
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.workers[0].state == "stuck"'
+    is_stopped "$first"
+    all_answer 1
+    kill -CONT "$first"
+    wait_until status_is '.workers[0].state == "ready"'
+    all_answer 2
+    kill -STOP "$second" # of this one no signal tells any more
+    wait_until is_stopped "$second"
+    probe 20
+    kill -CONT "$second"
+    all_answer 2
+    [[ $(worker_pid 0) == "$first" && $(worker_pid 1) == "$second" ]]
+    "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "a worker that is stopped when the broker is killed does not hold up a stop of the next one" {
+    start_broker -w 2 --stop-timeout 1 -- "$VICTIM" accept "$ADDR"
+    kill -STOP "$(worker_pid 0)"
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is true
+    "$SSHIM" stop --control "$CONTROL"
+    no_process_is_left
+}
+
 @test "a stopped worker does not hold up a stop" {
     start_broker -w 2 --stop-timeout 1 -- "$VICTIM" accept "$ADDR"
     kill -STOP "$(worker_pid 0)"

@@ -139,13 +139,10 @@ static void on_child_end(const siginfo_t *info)
     children_on_worker_end(worker, info);
 }
 
-static void on_child_stopped(pid_t pid, bool stopped)
+void children_note_stopped(struct worker *worker, bool stopped)
 {
-    struct worker *worker = worker_find_by_pid(pid);
     struct channel *channel;
 
-    if (!worker)
-        return;
     worker_set_stopped(worker, stopped);
     log_debug("worker %u was %s", worker->slot,
               stopped ? "stopped; its offers go to others" : "continued");
@@ -157,6 +154,14 @@ static void on_child_stopped(pid_t pid, bool stopped)
         if (channel->listening && !channel->closed)
             channel_set_woken(channel, true);
     listener_pump_all();
+}
+
+static void on_child_stopped(pid_t pid, bool stopped)
+{
+    struct worker *worker = worker_find_by_pid(pid);
+
+    if (worker)
+        children_note_stopped(worker, stopped);
 }
 
 void children_init(bool (*on_other)(const siginfo_t *info))

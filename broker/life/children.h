@@ -18,6 +18,9 @@ void children_on_signal(void);
  * Frees the worker; what it has left is ended. */
 void children_on_worker_end(struct worker *worker, const siginfo_t *info);
 
+/* The process of a worker was stopped by a signal, or goes on after that. */
+void children_note_stopped(struct worker *worker, bool stopped);
+
 /* Soon, and then as often as is needed. */
 void children_look_at_leftovers(void);
 

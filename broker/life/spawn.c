@@ -213,12 +213,16 @@ static void filter_calls(int error_fd)
         fail(error_fd, errno);
 }
 
+/*
+ * A session of its own: where the broker is killed, the kernel would else send SIGHUP to a worker
+ * that is stopped, since its process group lost the last parent in the session, see setpgid(2).
+ */
 static void run_child(char **command, const struct spawn_identity *identity, int error_fd)
 {
     for (int i = 1; command[i]; i++)
         if (strstr(command[i], "{id}"))
             command[i] = replace_id(command[i], identity->slot);
-    setpgid(0, 0);
+    setsid();
     detach_terminal();
     restore_signals();
     setrlimit(RLIMIT_NOFILE, &original_files);

@@ -14,6 +14,8 @@
 #include "broker/life/start.h"
 #include "broker/life/stop.h"
 
+#define STOPPED_LOOK_MS 100
+
 /* --- workers that join --- */
 
 /* A process that is not our child has ended; nobody can tell us how. */
@@ -71,6 +73,36 @@ void adopt_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t acce
     slot_at(id)->accepted = accepted;
 }
 
+/* No signal tells us when one that is no child of ours goes on. Those that are stopped later are
+ * found by what they do not take. */
+static void look_at_stopped(struct loop_timer *timer)
+{
+    struct worker *worker;
+    bool any = false;
+
+    LIST_FOREACH(worker, &workers, all) {
+        if (worker->pidfd_watch.fd < 0 || !worker->stopped || worker->state == WORKER_GONE)
+            continue;
+        if (procfs_is_stopped(worker->pid))
+            any = true;
+        else
+            children_note_stopped(worker, false);
+    }
+    if (any)
+        loop_start_timer(timer, STOPPED_LOOK_MS);
+}
+
+static void note_whether_stopped(struct worker *worker)
+{
+    static struct loop_timer timer;
+
+    if (worker->stopped != procfs_is_stopped(worker->pid))
+        worker_set_stopped(worker, !worker->stopped);
+    timer.on_time = look_at_stopped;
+    if (worker->stopped && !loop_timer_runs(&timer))
+        loop_start_timer(&timer, STOPPED_LOOK_MS);
+}
+
 bool adopt_worker(struct worker *worker)
 {
     siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
@@ -79,6 +111,7 @@ bool adopt_worker(struct worker *worker)
     /* The pidfd first: what it refers to now cannot be replaced by another process any more. */
     bool is_watched = is_child || worker_watch_pid(worker, on_pidfd_ready) == 0;
     if (is_watched && worker_is_itself(worker)) {
+        note_whether_stopped(worker);
         if (worker->state == WORKER_STARTING)
             start_watch(worker);
         return true;
