@@ -37,8 +37,8 @@ static void share(struct session *session, struct channel *channel, int worker_f
         atomic_fetch_sub(&channel->board->worker.holders, 1);
 }
 
-/* A listener that ended because nobody listened there any more; the socket (takes it) is bound still.
- * NULL: it is none, or another has the address by now. */
+/* A listener that ended because nobody listened there any more; the socket (takes it) is bound
+ * still. NULL: it is none, or another has the address by now. */
 static struct listener *make_again(int fd)
 {
     struct address address = {.len = sizeof address.storage};
