@@ -240,7 +240,8 @@ refuses() {
 
 @test "status and stop without a running instance say so" {
     mkdir "$TMP/xdg"
-    XDG_RUNTIME_DIR=$TMP/xdg refuses 3 "no instance is running" status
+    XDG_RUNTIME_DIR=$TMP/xdg refuses 3 "no instance is running in $TMP/xdg/sshim;" status
+    XDG_RUNTIME_DIR=$TMP/xdg refuses 3 "no instance 'shop-$PORT' is running in $TMP/xdg/sshim" status --name "shop-$PORT"
     XDG_RUNTIME_DIR=$TMP/xdg refuses 1 "no instance is running" stop
     refuses 3 "$CONTROL" status --control "$CONTROL"
     [[ $(XDG_RUNTIME_DIR=$TMP/xdg "$SSHIM" list) == "no instance is running" ]]

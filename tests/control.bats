@@ -119,3 +119,76 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
     stop_broker
     [[ $STATUS == 0 ]]
 }
+
+# --- where it is found
+
+# fd 8 says that it is up.
+start_named() { # OPTIONS of run -- COMMAND: without --control
+    mkfifo "$TMP/ready"
+    exec 8<>"$TMP/ready"
+    "$SSHIM" run --ready-fd 9 "$@" 9>&8 8>&- 3>&- </dev/null >>"$TMP/out" 2>>"$TMP/log" &
+    BROKER=$!
+    wait_until broker_spoke_or_ended
+    ! is_gone "$BROKER"
+}
+
+end_named() {
+    wait_for_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a broker is found, asked and stopped when its control socket's folder was removed" {
+    mkdir "$TMP/xdg"
+    export XDG_RUNTIME_DIR=$TMP/xdg
+    start_named --name "shop-$PORT" -w 1 -- "$VICTIM" accept "$ADDR"
+    rm -r "$TMP/xdg/sshim"
+    [[ $("$SSHIM" status --json | jq -r .name) == "shop-$PORT" ]]
+    [[ $("$SSHIM" status --name "shop-$PORT" --json | jq -r .pid) == "$BROKER" ]]
+    [[ $("$SSHIM" status --control "$TMP/xdg/sshim/shop-$PORT.sock" --json | jq -r .pid) == "$BROKER" ]]
+    "$SSHIM" restart
+    "$SSHIM" stop
+    end_named
+}
+
+@test "a broker is found by its name when its control socket is elsewhere" {
+    mkdir "$TMP/xdg"
+    export XDG_RUNTIME_DIR=$TMP/xdg
+    start_broker --name "shop-$PORT" -w 1 -- "$VICTIM" accept "$ADDR"
+    [[ $("$SSHIM" status --name "shop-$PORT" --json | jq -r .pid) == "$BROKER" ]]
+    "$SSHIM" stop --name "shop-$PORT"
+    end_named
+}
+
+@test "the name is the script's, not the interpreter's" {
+    mkdir "$TMP/xdg"
+    export XDG_RUNTIME_DIR=$TMP/xdg
+    start_named -w 1 -- python3 -u "$ROOT/tests/progs/late.py" "$ADDR"
+    [[ -S $TMP/xdg/sshim/late.py.sock ]]
+    "$SSHIM" stop --name late.py
+    end_named
+}
+
+@test "a user without XDG_RUNTIME_DIR has a private folder, and root finds it under sudo" {
+    become_nobody
+    local folder=/tmp/sshim-65534
+    [[ -d /run/user/65534 ]] && folder=/run/user/65534/sshim
+    start_named --name "shop-$PORT" -w 1 -- "$VICTIM" accept "$ADDR"
+    [[ -S $folder/shop-$PORT.sock && $(stat -c %a:%u "$folder") == 700:65534 ]]
+    [[ $("$SSHIM" status --name "shop-$PORT" --json | jq -r .name) == "shop-$PORT" ]]
+    # as root, with and without the user's environment
+    [[ $(SUDO_UID=65534 "$TMP/build/sshim" status --name "shop-$PORT" --json | jq -r .name) == "shop-$PORT" ]]
+    SUDO_UID=65534 XDG_RUNTIME_DIR=$folder "$TMP/build/sshim" stop --name "shop-$PORT"
+    end_named
+    [[ $folder != /tmp/* ]] || rmdir "$folder" || true # if it is nobody else's
+}
+
+@test "root does not put its control socket into another user's XDG_RUNTIME_DIR" {
+    mkdir "$TMP/xdg"
+    chown 65534 "$TMP/xdg"
+    export XDG_RUNTIME_DIR=$TMP/xdg
+    start_named --name "shop-$PORT" -w 1 -- "$VICTIM" accept "$ADDR"
+    [[ ! -e $TMP/xdg/sshim ]]
+    [[ -S /run/sshim/shop-$PORT.sock ]]
+    "$SSHIM" stop --name "shop-$PORT"
+    end_named
+}

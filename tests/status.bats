@@ -28,8 +28,8 @@ sums_agree() {
 @test "the JSON document has exactly the fields of the manual" {
     start_broker -w 2 --name web -- "$VICTIM" accept "$ADDR"
     probe 4
-    status_is '(keys == ["listeners", "longest_turn_ms", "name", "pid", "ready", "state", "wanted", "workers"])
-        and (.workers | map(keys == ["accepted", "active", "pid", "restarts", "slot", "state", "uptime_s"]) | all)
+    status_is '(keys == ["drained", "listeners", "longest_turn_ms", "name", "pid", "ready", "state", "wanted", "workers"])
+        and (.workers | map(keys == ["accepted", "active", "pid", "restarts", "slot", "state", "uptime_s", "via"]) | all)
         and (.listeners | map(keys == ["accepted", "address", "backlog", "connections", "direct", "handed", "lost", "queued", "recalled", "shut_downs",
             "taken", "untaken"]) | all)'
     status_is '(.listeners | length) == 1 and (.workers | length) == 2 and .name == "web" and .state == "ready"'
@@ -219,4 +219,47 @@ EOF
     code=0
     "$SSHIM" status --control "$CONTROL" || code=$?
     [[ $code == 3 ]]
+}
+
+@test "status --wait ready waits for a broker that comes and for its workers, and says so" {
+    moody
+    touch "$TMP/wait"
+    "$SSHIM" status --control "$CONTROL" --wait ready >"$TMP/said" 3>&- &
+    local waiter=$!
+    launch_broker -w 2 -- "$TMP/moody"
+    wait_until state_is starting 0 2 0
+    kill -0 "$waiter"
+    rm "$TMP/wait"
+    wait "$waiter"
+    [[ $(<"$TMP/said") == *"2 of 2 workers are ready"* ]]
+    stop_broker
+}
+
+@test "status --wait gives up after --timeout: 1 when degraded, else 3" {
+    local code=0
+    "$SSHIM" status --control "$CONTROL" --wait ready --timeout 1 2>"$TMP/said" || code=$?
+    [[ $code == 3 && $(<"$TMP/said") == *"not ready within 1 s"* ]]
+    moody
+    start_broker -w 2 -- "$TMP/moody"
+    touch "$TMP/fail-1"
+    kill -KILL "$(worker_pid 1)"
+    wait_until state_is degraded 1 2 1
+    code=0
+    "$SSHIM" status --control "$CONTROL" --wait ready --timeout 1 || code=$?
+    [[ $code == 1 ]]
+    code=0
+    "$SSHIM" status --control "$CONTROL" --wait stopped --timeout 1 || code=$?
+    [[ $code == 1 ]]
+    stop_broker
+}
+
+@test "status --wait stopped waits until no broker answers" {
+    "$SSHIM" status --control "$CONTROL" --wait stopped
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    "$SSHIM" status --control "$CONTROL" --wait stopped 3>&- 8>&- &
+    local waiter=$!
+    probe 2
+    kill -0 "$waiter"
+    stop_broker
+    wait "$waiter"
 }

@@ -29,6 +29,8 @@ static const char *const balances[] = {
 #undef X
 };
 
+static const char *const waits[] = {"no", "ready", "stopped", NULL};
+
 static const char *const broker_deaths[] = {"serve", "exit", NULL};
 
 static unsigned usable_cores(void)
@@ -107,11 +109,13 @@ static const struct option_row run_rows[] = {
      "join by SSHIM_BROKER",
      AT(workers), .initial = "auto", .read = read_workers, .max = CONFIG_WORKERS_MAX,
      .expected = "0 to 4096 or 'auto'"},
-    {"name", 0, "NAME", "name of the instance (default: the command's base name)", AT(name),
-     .read = option_text},
+    {"name", 0, "NAME",
+     "name of the instance (default: the base name of the command, or of the script that it runs)",
+     AT(name), .read = option_text},
     {"control", 0, "PATH",
-     "control socket (default: NAME.sock in $XDG_RUNTIME_DIR/sshim or /run/sshim)", AT(control),
-     .read = option_text},
+     "control socket (default: NAME.sock in $XDG_RUNTIME_DIR/sshim, /run/sshim for root, else "
+     "/tmp/sshim-UID)",
+     AT(control), .read = option_text},
     {"intercept", 0, "WAY",
      "auto (default): preload the library where it can be loaded, else seccomp; preload; seccomp: "
      "bind and listen are notified, and copies share the socket",
@@ -172,11 +176,16 @@ static const struct option_row target_rows[] = {
     {"control", 0, "PATH", "which instance, by its control socket", AT(control),
      .read = option_text},
     {"json", 0, NULL, "status, list, version: as JSON", AT(json), .read = option_flag},
+    {"wait", 0, "STATE",
+     "status: wait first until it is ready (all workers), or stopped (no broker answers)", AT(wait),
+     .read = option_choice, .names = waits},
     {"parallel", 0, "K", "restart K workers at a time (default 1)", AT(parallel),
      .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
     {"timeout", 0, "SECONDS",
-     "drain: how long to wait until nothing is open (default: as run was told)", AT(timeout_s),
-     .read = option_number, .max = DAY_S, .expected = "whole seconds, at most 86400"},
+     "drain: how long to wait until nothing is open (default: as run was told); status --wait: how "
+     "long (default: for ever)",
+     AT(timeout_s), .read = option_number, .max = DAY_S,
+     .expected = "whole seconds, at most 86400"},
     {"no-wait", 0, NULL,
      "restart: do not wait until the old workers have ended; scale, drain: do not wait at all",
      AT(no_wait), .read = option_flag},

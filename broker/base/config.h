@@ -88,7 +88,7 @@ static inline bool config_is_exact(const struct config *config)
  */
 #define CONFIG_COMMANDS(X)                                                                         \
     X(run, "[options] -- COMMAND [ARGUMENTS]", "run copies of a server behind its address")        \
-    X(status, "[--json]", "show listeners and workers")                                            \
+    X(status, "[--json] [--wait STATE]", "show listeners and workers")                             \
     X(list, "[--json]", "show the instances that run")                                             \
     X(restart, "[SLOT] [--parallel K] [--no-wait]",                                                \
       "replace the workers one by one, losing nobody")                                             \
@@ -109,6 +109,9 @@ static inline bool config_is_exact(const struct config *config)
  */
 enum proceed config_parse(struct config *config, int argc, char **argv, int *exit_code);
 
+/* In the order of the names in config.c. */
+enum config_wait { CONFIG_WAIT_NOT, CONFIG_WAIT_READY, CONFIG_WAIT_STOPPED };
+
 /* The options of the commands that talk to a broker. The same contract. */
 struct config_target {
     const char *command;
@@ -117,6 +120,7 @@ struct config_target {
     bool json;
     bool no_wait;
     bool now;
+    enum config_wait wait;
     unsigned parallel;  /* 0: not given */
     unsigned timeout_s; /* CONFIG_NOT_GIVEN */
     const char *operands[CONFIG_OPERANDS_MAX];

@@ -1,183 +1,27 @@
-/* client.c - see client.h. Finds the instance, sends one command, prints the answer. */
+/* client.c - see client.h. Sends one command, prints the answer. */
 #include "broker/cli/client.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/base/log.h"
-#include "broker/cli/runtime_paths.h"
+#include "broker/cli/broker_socket.h"
+#include "broker/cli/instances.h"
 #include "proto/fdpass.h"
 
-#define SUFFIX ".sock"
 #define NO_ANSWER (-1) /* in place of an exit code */
-#define DEADLINE_S 10  /* a broker that lives answers within milliseconds */
-
-static void set_deadline(int fd)
-{
-    struct timeval deadline = {.tv_sec = DEADLINE_S};
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
-}
-
-static bool owns_folder(uid_t uid, const char *control_path)
-{
-    struct stat info;
-    char folder[PATH_MAX];
-
-    snprintf(folder, sizeof folder, "%.*s/", (int)(strrchr(control_path, '/') - control_path),
-             control_path);
-    return stat(folder, &info) == 0 && info.st_uid == uid;
-}
-
-/* Whoever may write to the folder could have put a socket there. Root, which is the operator of
- * everybody's brokers, asks one in the folder of its user; in a folder as /tmp only its own. */
-static bool is_believed(int fd, const char *control_path)
-{
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-        return false;
-    return peer.uid == 0 || peer.uid == geteuid() ||
-           (geteuid() == 0 && owns_folder(peer.uid, control_path));
-}
-
-static int connect_to(const struct sockaddr_un *addr, socklen_t len, const char *control_path)
-{
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return -1;
-    set_deadline(fd);
-    if (connect(fd, (const struct sockaddr *)addr, len) == 0) {
-        if (is_believed(fd, control_path))
-            return fd;
-        errno = EPERM;
-    }
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
-int client_connect(const char *control_path)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control_path);
-    return connect_to(&addr, sizeof addr, control_path);
-}
-
-static int close_probe(int fd)
-{
-    if (fd >= 0) {
-        close(fd);
-        return 1;
-    }
-    return errno == ECONNREFUSED || errno == ENOENT ? 0 : -1;
-}
-
-int client_probe(const char *control_path)
-{
-    return close_probe(client_connect(control_path));
-}
-
-int client_probe_abstract(const char *name, const char *control_path)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    size_t len = strnlen(name, sizeof addr.sun_path - 1);
-
-    memcpy(addr.sun_path + 1, name, len);
-    socklen_t addr_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
-    return close_probe(connect_to(&addr, addr_len, control_path));
-}
-
-struct instances {
-    int count;
-    char first[CLIENT_PATH_MAX];
-    char names[512];
-};
-
-/* NAME.sock: the length of NAME. 0: it is none. */
-static size_t name_length(const char *file_name)
-{
-    size_t len = strlen(file_name);
-
-    if (len <= strlen(SUFFIX) || strcmp(file_name + len - strlen(SUFFIX), SUFFIX) != 0)
-        return 0;
-    return len - strlen(SUFFIX);
-}
-
-void client_each_instance(client_visit *visit, void *context)
-{
-    char folder[PATH_MAX];
-    char path[PATH_MAX + 300];
-    struct dirent *entry;
-
-    runtime_paths_run_folder(folder, sizeof folder);
-    DIR *dir = opendir(folder);
-    if (!dir)
-        return;
-    while ((entry = readdir(dir)) != NULL) {
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (name_length(entry->d_name) && strlen(path) < CLIENT_PATH_MAX && client_probe(path) == 1)
-            visit(path, context);
-    }
-    closedir(dir);
-}
-
-static void note_instance(const char *path, void *context)
-{
-    struct instances *found = context;
-    const char *name = strrchr(path, '/') + 1;
-    size_t used = strlen(found->names);
-
-    if (found->count++ == 0)
-        memcpy(found->first, path, strlen(path) + 1);
-    snprintf(found->names + used, sizeof found->names - used, " %.*s", (int)name_length(name),
-             name);
-}
-
-static bool resolve(const struct config_target *target, char *path, size_t size)
-{
-    struct instances found = {0};
-
-    if (target->name && !runtime_paths_is_name(target->name)) {
-        log_error("'%s' is no name of an instance; a name has letters, digits and ._- only",
-                  target->name);
-        return false;
-    }
-    if (target->name || target->control)
-        return runtime_paths_control(target->control, target->name, path, size);
-    client_each_instance(note_instance, &found);
-    if (found.count == 1) {
-        snprintf(path, size, "%s", found.first);
-        return true;
-    }
-    if (found.count == 0)
-        log_error("no instance is running; start one with 'sshim run -- COMMAND', or name it with "
-                  "--control");
-    else
-        log_error("%d instances are running:%s; choose one with --name", found.count, found.names);
-    return false;
-}
+#define LOOK_MS 50     /* between looks whether what is waited for is there */
 
 static void tell_silence(const char *command, const char *control_path)
 {
     log_error("the broker at %s did not answer '%s' within %d s; see whether it was stopped (kill "
               "-CONT its pid), or end it with kill -KILL: its keeper goes on",
-              control_path, command, DEADLINE_S);
+              control_path, command, BROKER_SOCKET_DEADLINE_S);
 }
 
 static bool is_status(enum wire_command_code code)
@@ -197,7 +41,7 @@ static bool answers(const char *control_path)
 {
     struct wire_command command = {.code = WIRE_COMMAND_STATUS_JSON};
     char byte;
-    int fd = client_connect(control_path);
+    int fd = broker_socket_connect(control_path);
 
     if (fd < 0)
         return errno != EAGAIN; /* not silent, but gone: the command itself will tell */
@@ -211,7 +55,7 @@ static bool answers(const char *control_path)
 /* A broker of an older version says nothing when it executes another program. */
 static int judge_upgrade(const char *control_path)
 {
-    if (client_probe(control_path) == 1)
+    if (broker_socket_probe(control_path) == 1)
         return EXIT_STOPPED;
     log_error("the broker at %s ended during the upgrade; see its log, and start it anew",
               control_path);
@@ -283,7 +127,7 @@ static int receive_answer(int fd, const struct config_target *target, enum wire_
 
 static int connect_or_tell(const char *control_path)
 {
-    int fd = client_connect(control_path);
+    int fd = broker_socket_connect(control_path);
 
     if (fd < 0 && errno == EPERM)
         log_error("cannot believe what listens at %s: it is a process of another user; give the "
@@ -331,10 +175,80 @@ int client_ask(const char *control_path, const struct config_target *target,
     return exit_code;
 }
 
+static int resolve_and_ask(const struct config_target *target, enum wire_command_code code)
+{
+    char path[INSTANCES_PATH_MAX];
+
+    return instances_resolve(target, path, true) ? client_ask(path, target, code) : NO_ANSWER;
+}
+
+/* What status exits with: 0 only when it is ready. NO_ANSWER where no broker lives. Prints nothing.
+ */
+static int look_at(const struct config_target *target)
+{
+    struct wire_command command = {
+        .head = WIRE_HEAD(WIRE_COMMAND), .code = WIRE_COMMAND_LINE, .line = "status --wait=ready"};
+    union {
+        struct wire_head head;
+        struct wire_text text;
+        struct wire_result result;
+    } message;
+    char path[INSTANCES_PATH_MAX];
+    int exit_code = NO_ANSWER;
+    int fd = instances_resolve(target, path, false) ? broker_socket_connect(path) : -1;
+
+    if (fd < 0)
+        return NO_ANSWER;
+    if (fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0)
+        for (ssize_t got; (got = recv(fd, &message, sizeof message, 0)) > 0;)
+            if (wire_check(&message, (size_t)got, false) == WIRE_RESULT)
+                exit_code = (int)message.result.exit_code;
+    close(fd);
+    return exit_code;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* False: not in time. A broker that has ended may be one that is being replaced. */
+static bool await(const struct config_target *target)
+{
+    bool has_end = target->timeout_s != CONFIG_NOT_GIVEN;
+    int64_t end_ms = now_ms() + (int64_t)target->timeout_s * 1000;
+    int wanted = target->wait == CONFIG_WAIT_READY ? EXIT_STOPPED : NO_ANSWER;
+
+    while (look_at(target) != wanted) {
+        if (has_end && now_ms() >= end_ms)
+            return false;
+        usleep(LOOK_MS * 1000);
+    }
+    return true;
+}
+
+static int wait_and_ask(const struct config_target *target, enum wire_command_code code)
+{
+    bool is_there = await(target);
+
+    if (is_there && target->wait == CONFIG_WAIT_STOPPED)
+        return EXIT_STOPPED;
+    int exit_code = resolve_and_ask(target, code);
+    if (is_there)
+        return exit_code;
+    log_error("not %s within %u s; see the broker's log, or give a longer --timeout",
+              target->wait == CONFIG_WAIT_READY ? "ready" : "stopped", target->timeout_s);
+    return exit_code == EXIT_STATUS_DEGRADED ? exit_code : EXIT_STATUS_UNKNOWN;
+}
+
 int client_run(const struct config_target *target, enum wire_command_code code)
 {
-    char path[CLIENT_PATH_MAX];
-    int exit_code = resolve(target, path, sizeof path) ? client_ask(path, target, code) : NO_ANSWER;
+    if (is_status(code) && target->wait)
+        return wait_and_ask(target, code);
+    int exit_code = resolve_and_ask(target, code);
 
     return exit_code == NO_ANSWER ? (is_status(code) ? EXIT_STATUS_UNKNOWN : 1) : exit_code;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "broker/cli/client.h"
+#include "broker/cli/instances.h"
 
 struct listing {
     const struct config_target *target;
@@ -32,7 +33,7 @@ int list_run(const struct config_target *target)
 
     if (target->json)
         fputs("[", stdout);
-    client_each_instance(ask_one, &listing);
+    instances_each(ask_one, &listing);
     if (target->json)
         puts("]");
     else if (listing.count == 0 && listing.exit_code == EXIT_STOPPED)

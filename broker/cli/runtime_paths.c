@@ -15,14 +15,64 @@
 
 #define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
+static bool is_owned(const char *folder, uid_t uid)
+{
+    struct stat info;
+
+    return stat(folder, &info) == 0 && info.st_uid == uid;
+}
+
+/* Which of the two is there depends on how the user has logged in. */
+static bool folder_of_user(uid_t uid, bool of_login, char *path, size_t size)
+{
+    char login[64];
+
+    snprintf(login, sizeof login, "/run/user/%u", (unsigned)uid);
+    if (of_login)
+        snprintf(path, size, "%s/sshim", login);
+    else
+        snprintf(path, size, "/tmp/sshim-%u", (unsigned)uid);
+    return !of_login || is_owned(login, uid);
+}
+
 void runtime_paths_run_folder(char *path, size_t size)
 {
     const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
+    uid_t uid = geteuid();
 
-    if (runtime && *runtime == '/')
+    if (runtime && *runtime == '/' && (is_owned(runtime, uid) || access(runtime, F_OK) < 0))
         snprintf(path, size, "%s/sshim", runtime);
-    else
+    else if (uid == 0)
         snprintf(path, size, "/run/sshim");
+    else if (!folder_of_user(uid, true, path, size))
+        folder_of_user(uid, false, path, size);
+}
+
+/* Of sudo(8); ourselves if there is none. */
+static uid_t invoking_uid(void)
+{
+    const char *text = geteuid() == 0 ? secure_getenv("SUDO_UID") : NULL;
+    char *end;
+    unsigned long uid = text ? strtoul(text, &end, 10) : 0;
+
+    return text && *text && !*end && uid <= UINT_MAX ? (uid_t)uid : geteuid();
+}
+
+bool runtime_paths_search_folder(unsigned number, char *path, size_t size)
+{
+    char own[PATH_MAX];
+    uid_t uid = invoking_uid();
+    unsigned next = 1;
+
+    runtime_paths_run_folder(own, sizeof own);
+    if (number == 0)
+        snprintf(path, size, "%s", own);
+    for (int of_login = 1; uid != 0 && number >= next && of_login >= 0; of_login--) {
+        bool is_there = folder_of_user(uid, of_login, path, size) && access(path, F_OK) == 0;
+        if (is_there && strcmp(path, own) != 0 && next++ == number)
+            return true;
+    }
+    return number == 0;
 }
 
 void runtime_paths_name_of(const char *command, char *name, size_t size)

@@ -6,8 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* $XDG_RUNTIME_DIR/sshim, or /run/sshim. */
+/* Where our brokers have their control sockets: $XDG_RUNTIME_DIR/sshim, unless that belongs to
+ * another user (sudo); else for root /run/sshim, for others /run/user/UID/sshim or, without that,
+ * /tmp/sshim-UID. */
 void runtime_paths_run_folder(char *path, size_t size);
+
+/* The folders in which an operator's command looks, from number 0, which is that one. Then where
+ * the same user has none of it in the environment, for root those of the user of sudo(8). False:
+ * there are no more. */
+bool runtime_paths_search_folder(unsigned number, char *path, size_t size);
 
 /* The base name of a command as an instance's name: letters, digits and "._-" are kept, the rest
  * becomes '_'. */

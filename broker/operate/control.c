@@ -17,12 +17,12 @@
 
 #define WORDS_MAX 16 /* in one command */
 
-static bool send_status(struct session *session, char *(*render)(size_t *len))
+static bool send_status(struct session *session, char *(*render)(size_t *len), bool strict)
 {
     size_t len = 0;
     char *text = render(&len);
 
-    session_send_text(session, text, len, status_exit_code());
+    session_send_text(session, text, len, status_exit_code(strict));
     return true; /* session_send_text closes it */
 }
 
@@ -36,7 +36,8 @@ static void refuse(struct session *session, const char *reason)
 
 static bool on_status(struct session *session, const struct config_target *asked)
 {
-    return send_status(session, asked->json ? status_render_json : status_render_table);
+    return send_status(session, asked->json ? status_render_json : status_render_table,
+                       asked->wait == CONFIG_WAIT_READY);
 }
 
 static bool on_stop(struct session *session, const struct config_target *asked)
@@ -97,7 +98,7 @@ static bool on_reopen(struct session *session, const struct config_target *asked
 
 static bool on_list(struct session *session, const struct config_target *asked)
 {
-    return send_status(session, asked->json ? status_render_item : status_render_row);
+    return send_status(session, asked->json ? status_render_item : status_render_row, false);
 }
 
 static bool on_upgrade(struct session *session, const struct config_target *asked)

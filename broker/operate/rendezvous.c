@@ -17,13 +17,12 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/cli/client.h"
+#include "broker/cli/broker_socket.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/holders.h"
 #include "broker/life/spawn.h"
 #include "broker/pool/session.h"
 
-#define NAME_PREFIX "sshim:"
 #define LOCK_MS 2000
 #define LOCK_LOOK_MS 20
 
@@ -43,27 +42,15 @@ static int listen_on(const struct sockaddr_un *addr, socklen_t len)
     return -1;
 }
 
-/*
- * Whether a broker of this path lives whose socket file was removed or renamed. Anybody can have a
- * name that looks so, but only with the broker's user behind it is it one. A path that was cut
- * could be another one's.
- */
+/* Anybody can have an abstract name that looks so, but only with the broker's user behind it is it
+ * one. A path that was cut could be another one's. */
 static bool lives_without_file(const char *path)
 {
-    char line[512];
-    bool found = false;
-    FILE *file = fopen("/proc/net/unix", "re");
+    int fd = broker_socket_connect_abstract(path);
 
-    while (file && !found && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = '\0';
-        const char *name = strstr(line, " @" NAME_PREFIX);
-        const char *end = name ? strchr(name + strlen(" @" NAME_PREFIX), ':') : NULL;
-        found = end && strcmp(end + 1, path) == 0 &&
-                client_probe_abstract(name + strlen(" @"), path) == 1;
-    }
-    if (file)
-        fclose(file);
-    return found;
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 /* For workers: reachable after chroot and for any uid, guarded by the token and SO_PEERCRED. They
@@ -79,8 +66,8 @@ static bool open_abstract(void)
                   strerror(errno));
         return false;
     }
-    snprintf(name, sizeof name, NAME_PREFIX "%016" PRIx64 "%016" PRIx64 ":%s", random[0], random[1],
-             broker.control_path);
+    snprintf(name, sizeof name, BROKER_SOCKET_PREFIX "%016" PRIx64 "%016" PRIx64 ":%s", random[0],
+             random[1], broker.control_path);
     size_t len = strnlen(name, sizeof addr.sun_path - 1);
     memcpy(addr.sun_path + 1, name, len);
     if (listen_on(&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) >= 0)
@@ -138,7 +125,7 @@ static bool remove_stale(const char *path)
                   path);
         return false;
     }
-    int lives = client_probe(path);
+    int lives = broker_socket_probe(path);
     if (lives == 0 && serves_without_broker(path))
         return false;
     if (lives == 0 && unlink(path) == 0)

@@ -15,6 +15,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/base/turn.h"
+#include "broker/cli/default_name.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/check.h"
 #include "broker/handout/dispatch.h"
@@ -61,8 +62,7 @@ static bool resolve_identity(void)
     if (config->name)
         snprintf(broker.name, sizeof broker.name, "%s", config->name);
     else
-        runtime_paths_name_of(config->command ? config->command[0] : "sshim", broker.name,
-                              sizeof broker.name);
+        default_name(config->command, broker.name, sizeof broker.name);
     broker.uid = geteuid();
     return runtime_paths_control(config->control, broker.name, broker.control_path,
                                  sizeof broker.control_path);

@@ -150,9 +150,13 @@ static enum status_state pool_state(void)
     return ready > 0 ? STATUS_DEGRADED : STATUS_FAILING;
 }
 
-int status_exit_code(void)
+int status_exit_code(bool strict)
 {
-    return exit_codes[pool_state()];
+    enum status_state state = pool_state();
+
+    if (strict && state != STATUS_READY && exit_codes[state] == 0)
+        return EXIT_STATUS_UNKNOWN;
+    return exit_codes[state];
 }
 
 /* Ready, and in service. */

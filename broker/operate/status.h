@@ -3,13 +3,17 @@
 #ifndef SSHIM_BROKER_OPERATE_STATUS_H
 #define SSHIM_BROKER_OPERATE_STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "broker/base/exit_codes.h"
 
 /* X(NAME, "word", exit code of sshim status): what the pool as a whole does. */
 #define STATUS_STATES(X)                                                                           \
-    X(STARTING, "starting", 0)     /* the missing workers are about to come */                     \
-    X(READY, "ready", 0)           /* as many as are wanted are ready */                           \
-    X(DEGRADED, "degraded", 1)     /* fewer are ready, and a worker that is missing has failed */  \
+    X(STARTING, "starting", 0) /* the missing workers are about to come */                         \
+    X(READY, "ready", 0)       /* as many as are wanted are ready */                               \
+    X(DEGRADED, "degraded",                                                                        \
+      EXIT_STATUS_DEGRADED)        /* fewer are ready, and a worker that is missing has failed */  \
     X(FAILING, "failing", 3)       /* the same, and none is ready */                               \
     X(RESTARTING, "restarting", 0) /* a rolling restart is under way */                            \
     X(STOPPING, "stopping", 3)     /* nothing new is served */
@@ -20,8 +24,8 @@ enum status_state {
 #undef X
 };
 
-/* What `sshim status` exits with now. */
-int status_exit_code(void);
+/* What `sshim status` exits with now; strict (--wait ready): 0 only when it is ready. */
+int status_exit_code(bool strict);
 
 /* For a person. */
 char *status_render_table(size_t *len);

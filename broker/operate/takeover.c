@@ -9,7 +9,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
-#include "broker/cli/client.h"
+#include "broker/cli/broker_socket.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
 #include "broker/survive/keeper.h"
@@ -119,7 +119,7 @@ static bool receive_all(int socket_fd, int *journal)
 
 bool takeover_receive(const char *control_path)
 {
-    int socket_fd = client_connect(control_path);
+    int socket_fd = broker_socket_connect(control_path);
     int journal = -1;
 
     if (socket_fd < 0)

@@ -1,0 +1,164 @@
+/* instances.c - see instances.h. */
+#include "broker/cli/instances.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/base/log.h"
+#include "broker/cli/broker_socket.h"
+#include "broker/cli/runtime_paths.h"
+#include "proto/fdpass.h"
+#include "proto/wire.h"
+
+#define SUFFIX ".sock"
+
+struct instances {
+    const char *name;         /* only this; NULL: any */
+    const char *folder;       /* only those whose socket is here; NULL: anywhere */
+    instances_visitor *visit; /* NULL: they are counted and listed alone */
+    void *context;
+    int count;
+    char first[INSTANCES_PATH_MAX];
+    char listed[512];
+};
+
+static void note(struct instances *found, const char *path, const char *shown, int len)
+{
+    size_t used = strlen(found->listed);
+
+    if (strlen(path) >= sizeof found->first || strcmp(path, found->first) == 0)
+        return;
+    if (found->count++ == 0)
+        memcpy(found->first, path, strlen(path) + 1);
+    if (found->visit)
+        found->visit(path, found->context);
+    snprintf(found->listed + used, sizeof found->listed - used, " %.*s", len, shown);
+}
+
+static bool is_in_folder(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(path, folder, len) == 0 && path[len] == '/' && !strchr(path + len + 1, '/');
+}
+
+/* Asks it. The name is the first thing that the JSON document tells. */
+static bool has_name(int fd, const char *name)
+{
+    struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND),
+                                   .code = WIRE_COMMAND_STATUS_JSON};
+    union {
+        struct wire_head head;
+        struct wire_text text;
+    } message;
+    char start[100];
+    int len = snprintf(start, sizeof start, "{\"name\":\"%s\"", name);
+
+    if (fdpass_send(fd, &command, WIRE_COMMAND_MIN, -1, 0) < 0)
+        return false;
+    ssize_t got = recv(fd, &message, sizeof message, 0);
+    return got > 0 && wire_check(&message, (size_t)got, false) == WIRE_TEXT &&
+           (size_t)got - WIRE_TEXT_MIN > (size_t)len &&
+           memcmp(message.text.text, start, (size_t)len) == 0;
+}
+
+/* Those whose file is there were found by it. */
+static bool visit_abstract(int fd, const char *path, void *context)
+{
+    struct instances *found = context;
+
+    if (found->name ? has_name(fd, found->name)
+                    : is_in_folder(path, found->folder) && access(path, F_OK) < 0)
+        note(found, path, path, (int)strlen(path));
+    return false;
+}
+
+/* Every socket in a folder behind which somebody lives. */
+static void search_folder(struct instances *found, const char *folder)
+{
+    char path[PATH_MAX + 300];
+    struct dirent *entry;
+    DIR *dir = opendir(folder);
+
+    while (dir && (entry = readdir(dir)) != NULL) {
+        size_t len = strlen(entry->d_name);
+        if (len <= strlen(SUFFIX) || strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX) != 0)
+            continue;
+        len -= strlen(SUFFIX);
+        if (found->name &&
+            (len != strlen(found->name) || memcmp(entry->d_name, found->name, len) != 0))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (strlen(path) < sizeof found->first && broker_socket_probe(path) == 1)
+            note(found, path, entry->d_name, (int)len);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/* Leaves the folders that were searched in looked. */
+static void search(struct instances *found, char *looked, size_t size)
+{
+    char folder[PATH_MAX];
+    size_t used = 0;
+
+    looked[0] = '\0';
+    for (unsigned i = 0; runtime_paths_search_folder(i, folder, sizeof folder); i++) {
+        if (used < size)
+            used += (size_t)snprintf(looked + used, size - used, "%s%s", i ? ", " : "", folder);
+        found->folder = folder;
+        search_folder(found, folder);
+        if (!found->name)
+            broker_socket_each_abstract(NULL, visit_abstract, found);
+    }
+    if (found->name && found->count == 0)
+        broker_socket_each_abstract(NULL, visit_abstract, found);
+}
+
+static void tell(const struct instances *found, const char *looked)
+{
+    if (found->count > 0)
+        log_error("%d instances are running:%s; choose one with --name or --control", found->count,
+                  found->listed);
+    else if (found->name)
+        log_error("no instance '%s' is running in %s, nor elsewhere; start it with 'sshim run "
+                  "--name %s -- COMMAND', or give its --control",
+                  found->name, looked, found->name);
+    else
+        log_error("no instance is running in %s; start one with 'sshim run -- COMMAND', or give "
+                  "the --control of one that is elsewhere",
+                  looked);
+}
+
+bool instances_resolve(const struct config_target *target, char path[INSTANCES_PATH_MAX],
+                       bool tells)
+{
+    struct instances found = {.name = target->name};
+    char looked[3 * PATH_MAX];
+
+    if (target->name && !runtime_paths_is_name(target->name)) {
+        log_error("'%s' is no name of an instance; a name has letters, digits and ._- only",
+                  target->name);
+        return false;
+    }
+    if (target->control)
+        return runtime_paths_control(target->control, target->name, path, INSTANCES_PATH_MAX);
+    search(&found, looked, sizeof looked);
+    if (found.count == 1)
+        memcpy(path, found.first, sizeof found.first);
+    else if (tells)
+        tell(&found, looked);
+    return found.count == 1;
+}
+
+void instances_each(instances_visitor *visit, void *context)
+{
+    struct instances found = {.visit = visit, .context = context};
+    char looked[3 * PATH_MAX];
+
+    search(&found, looked, sizeof looked);
+}
