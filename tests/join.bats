@@ -84,6 +84,21 @@ PY
     kill -KILL "$OTHER"
 }
 
+@test "a server joins a broker that is started at the same time" {
+    local i
+    for ((i = 0; i < 10; i++)); do
+        : >"$TMP/out.other"
+        join "$VICTIM" accept "$ADDR"
+        [[ $i -lt 5 ]] || sleep 0.2 # also where the server asks long before
+        start_broker -w 0
+        wait_until workers_ready 1
+        probe 2
+        stop_broker
+        [[ $(<"$TMP/out.other") != *"cannot join"* ]]
+        wait_until is_gone "$OTHER"
+    done
+}
+
 # fails_to_join TEXT: the server's bind fails, nothing listens, and one line of ours says why.
 fails_to_join() {
     run timeout 30 env LD_PRELOAD="$LIB" SSHIM_BROKER="$JOIN" "$VICTIM" accept "$ADDR" 3>&-
@@ -95,7 +110,7 @@ fails_to_join() {
 }
 
 @test "SSHIM_BROKER that points nowhere makes bind fail with one clear line" {
-    JOIN=$TMP/nowhere.sock fails_to_join "cannot join the broker at $TMP/nowhere.sock"
+    JOIN=$TMP/nowhere.sock fails_to_join "cannot join the broker at $TMP/nowhere.sock: no such socket (waited 5 s for it); start one"
     JOIN=$TMP/no/such/folder/x.sock fails_to_join "cannot join the broker at $TMP/no/such/folder/x.sock"
     touch "$TMP/file"
     JOIN=$TMP/file fails_to_join "cannot join the broker at $TMP/file"

@@ -214,13 +214,17 @@ static void say(const char *const *parts, int count)
     errno = saved;
 }
 
-void link_complain(int error)
+void link_complain(int error, int waited_s)
 {
+    char waited[] = " (waited 0 s for it)";
+
+    waited[sizeof " (waited " - 1] = (char)('0' + waited_s);
     const char *parts[] = {
         "sshim: cannot join the broker at ",
         env.broker,
         ": ",
         reason(error),
+        waited_s > 0 ? waited : "",
         "; start one with 'sshim run -w 0 --control PATH' or unset SSHIM_BROKER\n",
     };
 

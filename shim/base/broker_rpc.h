@@ -52,9 +52,9 @@ void link_grant_refuse(const struct link_grant *grant, int channel_fd);
 /* Closes what a grant holds and has not been taken out (set to -1). */
 void link_grant_finish(struct link_grant *grant);
 
-/* Says on fd 2, in one line, why the broker cannot be reached. This and the next are all that the
- * shim ever says; errno is kept. */
-void link_complain(int error);
+/* Says on fd 2, in one line, why the broker cannot be reached, and how long it was waited for (at
+ * most 9 s; 0: not at all). This and the next are all that the shim ever says; errno is kept. */
+void link_complain(int error, int waited_s);
 
 /* Says, once, that no more listeners can be shared. */
 void link_complain_full(void);

@@ -26,6 +26,8 @@
 
 #define UNANSWERED_TRIES 20
 #define UNANSWERED_PAUSE_MS 50
+#define JOIN_WAIT_S 5
+#define JOIN_TRIES (JOIN_WAIT_S * 1000 / UNANSWERED_PAUSE_MS)
 
 /*
  * Puts the channel of the grant (borrows it) in the place of fd and all its dups, for a record that
@@ -154,12 +156,19 @@ static enum claim_result claim_once(int fd, const struct sockaddr_storage *addr,
     return result;
 }
 
+static bool joins(void)
+{
+    return env.auth.slot == WIRE_SLOT_NONE;
+}
+
 /* The broker that started this worker may be changing places with its successor: give it a moment.
- */
+ * The one that this process is to join may have been started beside it. */
 static bool is_worth_another_try(int try)
 {
-    if (env.auth.slot == WIRE_SLOT_NONE || try >= UNANSWERED_TRIES ||
-        (errno != ECONNREFUSED && errno != ECONNRESET && errno != EPIPE))
+    bool is_absent = errno == ECONNREFUSED || errno == ENOENT;
+    bool has_ended = errno == ECONNREFUSED || errno == ECONNRESET || errno == EPIPE;
+
+    if (joins() ? !is_absent || try >= JOIN_TRIES : !has_ended || try >= UNANSWERED_TRIES)
         return false;
     NEXT(poll)(NULL, 0, UNANSWERED_PAUSE_MS);
     return true;
@@ -185,7 +194,7 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
         shareable_remember(vlisten_known(fd), &copy, len);
     if (result != CLAIM_UNANSWERED)
         return result;
-    link_complain(errno);
+    link_complain(errno, joins() && try >= JOIN_TRIES ? JOIN_WAIT_S : 0);
     errno = EADDRNOTAVAIL;
     return CLAIM_FAILED;
 }
