@@ -178,7 +178,7 @@ static const struct option_row target_rows[] = {
     {"json", 0, NULL, "status, list, version: as JSON", AT(json), .read = option_flag},
     {"wait", 0, "STATE",
      "status: wait first until it is ready (all workers), or stopped (no broker answers)", AT(wait),
-     .read = option_choice, .names = waits},
+     .read = option_choice, .names = waits, .expected = "ready or stopped"},
     {"parallel", 0, "K", "restart K workers at a time (default 1)", AT(parallel),
      .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
     {"timeout", 0, "SECONDS",

@@ -65,7 +65,7 @@ static void signal_everyone(int number)
     LIST_FOREACH(worker, &workers, all) {
         if (worker->state == WORKER_GONE)
             continue;
-        if (number == SIGTERM)
+        if (number == SIGTERM && !worker->joined)
             descendants_signal_servers(worker, number);
         else if (worker->pidfd_watch.fd >= 0)
             signal_tree(worker->pid, number);
