@@ -1,6 +1,6 @@
 # make reliability  does every kind of damage under load and counts what each client saw (half an hour)
 #
-# ROWS="kill-* chaos" chooses, SEED=N repeats, CHAOS=SECONDS sets the length of the chaos.
+# ROWS="kill-* chaos" chooses, ROWS=pairs takes two events at once, SEED=N repeats, CHAOS=SECONDS sets the length of the chaos.
 
 ROWS ?= *
 RELIABILITY := BUILD=$(abspath $(BUILD)) python3 tests/reliability/run.py

@@ -15,6 +15,7 @@ import row
 import rows_broker  # noqa: F401  each registers its rows
 import rows_kill  # noqa: F401
 import rows_limits  # noqa: F401
+import rows_pairs  # noqa: F401
 import rows_restart  # noqa: F401
 import rows_stuck  # noqa: F401
 import rows_world  # noqa: F401
