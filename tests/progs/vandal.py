@@ -35,7 +35,7 @@ def open_listener(text, wishes):
 
 def shut_shadow(mine):
     """The shadow is a socket that listens and that this program never opened."""
-    libc = ctypes.CDLL(None)
+    libc = ctypes.CDLL("libc.so.6")  # past the hooks, which deny that the descriptor is there
     value = ctypes.c_int()
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
