@@ -142,3 +142,43 @@ needs_root() {
     echo "$output"
     [[ $output == "secure=1 bind=0" ]]
 }
+
+# forge KIND: sshim run with a forged SSHIM_RESUME, whose descriptors are what KIND says.
+forge() {
+    timeout 30 python3 - "$1" "$TMP/forged" "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR" <<'END'
+import os, sys
+kind, path, command = sys.argv[1], sys.argv[2], sys.argv[3:]
+size = 12288 + 2 * (16 << 20)
+if kind == "file":
+    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+else:
+    fd = os.memfd_create("sshim-journal", 0)
+os.ftruncate(fd, size)
+os.pwrite(fd, (0x344A5353).to_bytes(4, "little"), 0)
+if kind == "noise":
+    os.pwrite(fd, b"\xff" * 12000, 4)
+os.set_inheritable(fd, True)
+os.environ["SSHIM_RESUME"] = {"words": "x y z", "none": "77 crash 0 1024"}.get(kind, f"{fd} crash 0 1024 0 1 2 -5 {fd} 999999999999")
+os.execv(command[0], command)
+END
+}
+
+@test "a forged SSHIM_RESUME is refused with a line, whatever it names" {
+    local kind
+    for kind in words none file empty noise; do
+        run forge "$kind" 3>&-
+        echo "$kind: $status: $output"
+        ((status > 0 && status < 124))
+        [[ $output == *"cannot go on from"* ]]
+        [[ ! -e $CONTROL ]]
+    done
+}
+
+@test "a broker that gained rights by its execution does not believe SSHIM_RESUME" {
+    needs_root
+    share_build
+    chmod 4755 "$TMP/build/sshim"
+    run env SSHIM_RESUME="0 crash 0 1024" "${NOBODY[@]}" timeout 30 "$SSHIM" run --control "$TMP/none/x.sock" -w 0 3>&- </dev/null
+    echo "$status: $output"
+    [[ $output == *"cannot open the control socket"* ]]
+}

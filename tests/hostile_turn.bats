@@ -145,3 +145,21 @@ all_have_ended() { # PROGRAM
     stop_broker
     [[ $STATUS == 0 ]]
 }
+
+@test "a worker that sends files of a file system that does not answer does not stop the loop" {
+    [[ $(id -u) == 0 ]] || skip "only root can mount"
+    mkdir "$TMP/hung"
+    start_other python3 "$ROOT/tests/hostile/hung_mount.py" "$TMP/hung"
+    local server=$OTHER
+    wait_until grep -q mounted "$TMP/out.other"
+    share_build
+    cp "$ROOT/tests/hostile/worker_hung_file.py" "$TMP/build"
+    start_broker -w 1 --user nobody -- sh -c "python3 '$TMP/build/worker_hung_file.py' '$TMP/hung' & exec '$VICTIM' accept $ADDR"
+    wait_until attack_is_over || { kill -KILL "$server"; umount -l "$TMP/hung"; return 1; }
+    probe 5
+    turns_are_short
+    stop_broker
+    kill -KILL "$server"
+    umount -l "$TMP/hung"
+    [[ $STATUS == 0 ]]
+}

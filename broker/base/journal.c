@@ -3,13 +3,16 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define JOURNAL_MAGIC 0x344a5353u /* "SSJ4": the layout of everything here and in state.c */
-#define COUNTS_MAX 256
+#define JOURNAL_NAME "sshim-journal"
+#define COUNTS_MAX JOURNAL_LISTENERS_MAX
 #define CLOSING_MAX 256
 #define HALF_SIZE ((size_t)16 << 20) /* sparse: only what a snapshot fills becomes memory */
 #define FORMAT_SHIFT 48
@@ -48,7 +51,7 @@ static struct journal *map(int fd, int protection)
 
 int journal_init(void)
 {
-    int fd = memfd_create("sshim-journal", MFD_CLOEXEC);
+    int fd = memfd_create(JOURNAL_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0)
         return -1;
@@ -56,10 +59,24 @@ int journal_init(void)
         close(fd);
         return -1;
     }
+    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     memory_fd = fd;
     journal->magic = JOURNAL_MAGIC;
     journal->in_hand_fd = -1;
     return 0;
+}
+
+/* By the name that memfd_create(2) gave it: what is no memory could be cut short under us, or
+ * answer when it likes. */
+static bool is_memory(int fd)
+{
+    static const char expected[] = "/memfd:" JOURNAL_NAME;
+    char path[32];
+    char name[sizeof expected];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return readlink(path, name, sizeof name) >= (ssize_t)strlen(expected) &&
+           memcmp(name, expected, strlen(expected)) == 0;
 }
 
 /* That of another broker. NULL with errno, EPROTO for one of another version. */
@@ -67,7 +84,7 @@ static struct journal *map_other(int fd, int protection)
 {
     struct journal *other;
 
-    if (lseek(fd, 0, SEEK_END) != (off_t)JOURNAL_SIZE) {
+    if (!is_memory(fd) || lseek(fd, 0, SEEK_END) != (off_t)JOURNAL_SIZE) {
         errno = EPROTO;
         return NULL;
     }
@@ -127,7 +144,8 @@ struct journal_counts *journal_counts_at(uint32_t number)
 
 void journal_release_counts(uint32_t number)
 {
-    journal->counts_used[number] = 0;
+    if (number < COUNTS_MAX)
+        journal->counts_used[number] = 0;
 }
 
 void journal_begin_send(const struct journal_in_hand *in_hand)

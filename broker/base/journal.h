@@ -45,6 +45,9 @@ int journal_look(int fd);
 /* The memory's fd, to pass it on (keeps). */
 int journal_fd(void);
 
+/* So many listeners there can be. */
+#define JOURNAL_LISTENERS_MAX 256
+
 /* A place for the counts of a new listener, zeroed, and its number; NULL when all are in use. */
 struct journal_counts *journal_reserve_counts(uint32_t *number);
 struct journal_counts *journal_counts_at(uint32_t number);

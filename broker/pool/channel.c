@@ -60,13 +60,14 @@ bool channel_is_end(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
 }
 
-/* Inode numbers repeat from one file system to another. */
+/* Inode numbers repeat from one file system to another. A file that is no socket is asked nothing:
+ * its file system might not answer. */
 static bool is_their_end(const struct channel *channel, int fd)
 {
     struct stat info;
 
-    return fstat(fd, &info) == 0 && info.st_dev == channel->their_dev &&
-           info.st_ino == channel->their_ino && channel_is_end(fd);
+    return channel_is_end(fd) && fstat(fd, &info) == 0 && info.st_dev == channel->their_dev &&
+           info.st_ino == channel->their_ino;
 }
 
 /* The worker has none to send: EPERM for who tries. Before Linux 6.16 channel_messages.c drops
@@ -167,7 +168,13 @@ struct channel *channel_restore(struct listener *listener, struct worker *worker
                                 .board_fd = board_fd,
                                 .watch.fd = -1};
     note_their_end(channel);
-    if (map_board(channel) == 0) {
+    /* what can be cut short would end us by SIGBUS */
+    bool is_board = fcntl(board_fd, F_GET_SEALS) >= 0 &&
+                    (fcntl(board_fd, F_GET_SEALS) & F_SEAL_SHRINK) &&
+                    lseek(board_fd, 0, SEEK_END) == BOARD_SIZE;
+    if (!is_board)
+        errno = EPROTO;
+    if (is_board && map_board(channel) == 0) {
         channel_set_queue(channel, BOARD_QUEUE_EMPTY);
         return channel;
     }

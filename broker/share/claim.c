@@ -137,13 +137,22 @@ bool claim_is_fit(int fd, const struct address *address)
            domain == address->storage.ss_family;
 }
 
+/* What is no socket is asked nothing: its file system might not answer. */
+static bool is_socket(int fd)
+{
+    int type;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+}
+
 bool claim_is_same_file(int a_fd, int b_fd)
 {
     struct stat a;
     struct stat b;
 
-    return fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    return is_socket(b_fd) && fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 /* A peer that does not keep to the protocol, or is nobody to us. */

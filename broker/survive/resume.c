@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,7 +42,7 @@ static const char *const cause_names[] = {[RESUME_NONE] = "none",
 
 void resume_init(char **argv)
 {
-    const char *called = getenv("SSHIM_RESUME_PROGRAM");
+    const char *called = secure_getenv("SSHIM_RESUME_PROGRAM");
 
     program_argv = argv;
     if (called && *called == '/')
@@ -134,6 +135,11 @@ static void find_strays(void)
 void resume_exec(const char *program, enum resume_cause why)
 {
     char text[96 + STRAYS_MAX * 12];
+
+    if (getauxval(AT_SECURE)) { /* it would not believe what we tell it, see secure_getenv(3) */
+        errno = EPERM;
+        return;
+    }
     struct spawn_original original = spawn_get_original();
     int used = snprintf(text, sizeof text, "%d %s %" PRIx64 " %" PRIu64, journal_fd(),
                         cause_names[why], original.signal_mask, original.file_limit);
@@ -183,7 +189,7 @@ void resume_rescue(void)
 /* An older version gives none. */
 static uint64_t take_ignored(void)
 {
-    const char *text = getenv("SSHIM_RESUME_IGNORED");
+    const char *text = secure_getenv("SSHIM_RESUME_IGNORED");
     uint64_t ignored = text ? strtoull(text, NULL, 16) : 0;
 
     unsetenv("SSHIM_RESUME_IGNORED");
@@ -196,6 +202,17 @@ static enum resume_cause cause_of(const char *name)
         if (strcmp(name, cause_names[i]) == 0)
             return (enum resume_cause)i;
     return RESUME_CRASH;
+}
+
+/* Closed on exec from now on, so that the next keeper finds it, and that nobody is named twice. */
+static bool is_inherited_stream(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return fd > STDERR_FILENO && fcntl(fd, F_GETFD) == 0 &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+           fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
 static bool parse(char *text)
@@ -212,10 +229,13 @@ static bool parse(char *text)
     original.ignored_signals = take_ignored();
     spawn_set_original(&original);
     cause = cause_of(name);
-    for (char *rest = text + used; *rest && stray_count < STRAYS_MAX;)
-        strays[stray_count++] = (int)strtol(rest, &rest, 10);
-    for (int i = 0; i < stray_count; i++)
-        fcntl(strays[i], F_SETFD, FD_CLOEXEC); /* found again by the next keeper */
+    for (char *rest = text + used, *next; stray_count < STRAYS_MAX; rest = next) {
+        int stray = (int)strtol(rest, &next, 10);
+        if (next == rest)
+            break;
+        if (is_inherited_stream(stray))
+            strays[stray_count++] = stray;
+    }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     return true;
 }
@@ -234,7 +254,7 @@ static void close_upgrade_on_exec(void)
 
 enum proceed resume_find(bool *is_due)
 {
-    char *text = getenv("SSHIM_RESUME");
+    char *text = secure_getenv("SSHIM_RESUME");
 
     *is_due = text != NULL;
     if (!text)

@@ -88,7 +88,9 @@ static bool are_workers_sound(const struct snapshot *snapshot)
 
     for (uint32_t i = 0; i < snapshot->head.workers; i++) {
         snapshot_get(snapshot, STATE_WORKER, i, &worker);
-        if (worker.slot >= snapshot->head.slots || worker.state > WORKER_GONE)
+        bool names_process = worker.pid >= 0; /* to kill(2) the others are groups */
+        if (worker.slot >= snapshot->head.slots || worker.state > WORKER_GONE || !names_process ||
+            worker.role > ROLE_SUCCESSOR)
             return false;
     }
     return true;
@@ -97,11 +99,14 @@ static bool are_workers_sound(const struct snapshot *snapshot)
 static bool are_listeners_sound(const struct snapshot *snapshot)
 {
     struct state_listener listener;
+    bool is_taken[JOURNAL_LISTENERS_MAX] = {false};
 
     for (uint32_t i = 0; i < snapshot->head.listeners; i++) {
         snapshot_get(snapshot, STATE_LISTENER, i, &listener);
-        if (listener.key.len > sizeof listener.key.storage || !path_is_sound(&listener.path))
+        if (listener.key.len > sizeof listener.key.storage || !path_is_sound(&listener.path) ||
+            listener.counts >= JOURNAL_LISTENERS_MAX || is_taken[listener.counts])
             return false;
+        is_taken[listener.counts] = true;
     }
     return true;
 }
