@@ -18,6 +18,9 @@
 #define WIRE_MAGIC 0x4d485353u /* "SSHM" */
 #define WIRE_VERSION 1
 
+/* The file for messages is beside the control socket, which is for text. */
+#define WIRE_LINK_SUFFIX ".link"
+
 /* A sockaddr is at most a sockaddr_un of 110 bytes; the rest is padding. */
 #define WIRE_ADDRESS_MAX 112
 #define WIRE_TOKEN_SIZE 16

@@ -23,7 +23,7 @@ load helpers
     [[ $status == 1 ]]
     [[ $output == *"left behind: processes"*"victim"* ]]
     [[ $output == *"left behind: sockets"*"$CONTROL"* ]]
-    rm "$CONTROL"
+    rm "$CONTROL" "$CONTROL.link"
 }
 
 @test "the leak check finds a socket file" {

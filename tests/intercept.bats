@@ -300,7 +300,7 @@ END
     # shellcheck disable=SC2086 # a list
     kill $pids
     wait_until no_process_is_left
-    rm -f "$CONTROL"
+    rm -f "$CONTROL" "$CONTROL.link"
 }
 
 @test "senseless arguments get the errors that they get natively" {

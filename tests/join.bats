@@ -121,7 +121,7 @@ fails_to_join() {
     start_broker -w 0
     kill_broker_and_keeper
     JOIN=$CONTROL fails_to_join "no broker listens there"
-    rm "$CONTROL"
+    rm "$CONTROL" "$CONTROL.link"
 }
 
 @test "a socket of something else is not taken for a broker" {

@@ -105,7 +105,7 @@ PY
     local worker
     worker=$(worker_pid 0)
     kill_broker_and_keeper
-    rm "$CONTROL"
+    rm "$CONTROL" "$CONTROL.link"
     launch_broker -w 1 -- "$VICTIM" accept "$ADDR"
     wait_for_broker
     [[ $STATUS == 4 ]]

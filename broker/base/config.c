@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/base/address.h"
@@ -81,6 +82,30 @@ static bool read_fd(const struct option_row *row, void *into, const char *value)
     return true;
 }
 
+/* "640": the rights of a file, in octal. */
+static bool read_mode(const char *text, unsigned *mode)
+{
+    char *end;
+
+    if (*text < '0' || *text > '7')
+        return false;
+    unsigned long value = strtoul(text, &end, 8);
+    *mode = (unsigned)value;
+    return *end == '\0' && value <= 0777;
+}
+
+static bool read_control_ro(const struct option_row *row, void *into, const char *value)
+{
+    struct config_read_only *socket = (void *)((char *)into + row->offset);
+    char mode[8] = "660";
+
+    *socket = (struct config_read_only){.path = ""};
+    int parts = sscanf(value, "%107[^,],%7[^,],%63[^,]", socket->path, mode, socket->group);
+    size_t len = strlen(socket->path) + (parts > 1 ? 1 + strlen(mode) : 0) +
+                 (parts > 2 ? 1 + strlen(socket->group) : 0);
+    return parts > 0 && len == strlen(value) && read_mode(mode, &socket->mode);
+}
+
 static bool read_quiet(const struct option_row *row, void *into, const char *value)
 {
     (void)row;
@@ -120,6 +145,9 @@ static const struct option_row run_rows[] = {
      "auto (default): preload the library where it can be loaded, else seccomp; preload; seccomp: "
      "bind and listen are notified, and copies share the socket",
      AT(intercept), .read = option_choice, .names = intercepts},
+    {"control-ro", 0, "PATH[,MODE[,GROUP]]",
+     "a second control socket, at which one can only look (default MODE 660)", AT(control_ro),
+     .read = read_control_ro, .expected = "PATH, PATH,MODE in octal or PATH,MODE,GROUP"},
     {"handoff", 0, "MODE",
      "auto (default), broker: every connection through the broker, direct: workers accept by "
      "themselves",

@@ -51,11 +51,19 @@ struct config_patterns {
     int count;
 };
 
+/* PATH[,MODE[,GROUP]] of a socket for those who only look. */
+struct config_read_only {
+    char path[108]; /* "": none */
+    unsigned mode;
+    char group[64]; /* "": that of the broker */
+};
+
 struct config {
     char **command; /* NULL: none */
     unsigned workers;
-    const char *name;                /* NULL: from the command */
-    const char *control;             /* NULL: from the name */
+    const char *name;    /* NULL: from the command */
+    const char *control; /* NULL: from the name */
+    struct config_read_only control_ro;
     enum config_intercept intercept; /* how workers' calls are seen */
     enum config_handoff handoff;
     enum config_balance balance;

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "proto/wire.h"
+
 static void set_deadline(int fd)
 {
     struct timeval deadline = {.tv_sec = BROKER_SOCKET_DEADLINE_S};
@@ -65,6 +67,11 @@ static int connect_to_file(const char *control_path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s" WIRE_LINK_SUFFIX, control_path);
+    int fd = connect_to(&addr, sizeof addr, control_path);
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    /* A broker of an older version takes messages at the path itself. */
     snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control_path);
     return connect_to(&addr, sizeof addr, control_path);
 }
@@ -121,7 +128,7 @@ int broker_socket_connect(const char *control_path)
     int fd = connect_to_file(control_path);
     int saved = errno;
 
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EPROTOTYPE))
         fd = broker_socket_connect_abstract(control_path);
     errno = saved;
     return fd;

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #include "broker/base/log.h"
+#include "proto/wire.h"
 
-#define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+#define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof WIRE_LINK_SUFFIX)
 
 static bool is_owned(const char *folder, uid_t uid)
 {

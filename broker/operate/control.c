@@ -7,6 +7,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/loop.h"
 #include "broker/life/restart.h"
 #include "broker/life/stop.h"
 #include "broker/operate/status.h"
@@ -16,6 +17,8 @@
 #include "broker/operate/steer/scale.h"
 
 #define WORDS_MAX 16 /* in one command */
+#define REFUSALS_MS 1000
+#define EXIT_CODE_WORD "exit-code "
 
 static bool send_status(struct session *session, char *(*render)(size_t *len), bool strict)
 {
@@ -138,6 +141,36 @@ static int split(char *line, char **words)
     return count;
 }
 
+/* Once a second: whoever may ask could fill the log. */
+static void note_refusal(const struct session *session, const char *line)
+{
+    static int64_t told_ms;
+    static unsigned untold;
+
+    if (told_ms && loop_now_ms() - told_ms < REFUSALS_MS) {
+        untold++;
+        return;
+    }
+    log_info("refused '%s', asked for by pid %d of uid %u%s", line, (int)session->peer.pid,
+             (unsigned)session->peer.uid, untold ? "; others before it are not told" : "");
+    told_ms = loop_now_ms();
+    untold = 0;
+}
+
+static bool may_change(const struct session *session)
+{
+    return session_door(session) != SESSION_DOOR_READ_ONLY && !session_is_stranger(session);
+}
+
+static void refuse_line(struct session *session, const char *line)
+{
+    note_refusal(session, line);
+    if (session_door(session) == SESSION_DOOR_READ_ONLY)
+        refuse(session, "refused: at this socket one can only look; use the control socket");
+    else
+        refuse(session, "refused: only the broker's user and root may give commands here");
+}
+
 /* As an older client says it: 0 is one at a time. */
 static unsigned parallel(uint32_t number)
 {
@@ -163,6 +196,10 @@ static bool handle_words(struct session *session, int count, char **words, const
             continue;
         if (config_read_target(&asked, count, words, &fault) != OPTION_END_WELL) {
             session_answer(session, EXIT_USAGE, "%s\n", fault.text);
+            return true;
+        }
+        if (commands[i].changes && !may_change(session)) {
+            refuse_line(session, line);
             return true;
         }
         if (commands[i].changes)
@@ -210,4 +247,21 @@ bool control_handle(struct session *session, const struct wire_command *command)
         return handle_line(session, line);
     }
     return false; /* no such command */
+}
+
+bool control_handle_text(struct session *session, const char *line)
+{
+    if (strncmp(line, EXIT_CODE_WORD, strlen(EXIT_CODE_WORD)) == 0) {
+        session->tells_exit_code = true;
+        line += strlen(EXIT_CODE_WORD);
+    }
+    if (!is_text(line)) {
+        session_answer(session, EXIT_USAGE, "a command is a line of printable characters\n");
+        return true;
+    }
+    if (session_is_stranger(session) && session_door(session) != SESSION_DOOR_READ_ONLY) {
+        refuse_line(session, line);
+        return true;
+    }
+    return handle_line(session, line);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -22,19 +23,21 @@
 #include "broker/diagnose/holders.h"
 #include "broker/life/spawn.h"
 #include "broker/pool/session.h"
+#include "proto/wire.h"
 
 #define LOCK_MS 2000
 #define LOCK_LOOK_MS 20
 
 /* Listens on one name. -1 with errno; the caller tells. */
-static int listen_on(const struct sockaddr_un *addr, socklen_t len)
+static int listen_on(enum session_door door, const struct sockaddr_un *addr, socklen_t len)
 {
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int type = door < SESSION_DOOR_CONTROL ? SOCK_SEQPACKET : SOCK_STREAM;
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return -1;
     if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, SOMAXCONN) == 0 &&
-        session_listen(fd) == 0)
+        session_listen(door, fd) == 0)
         return fd;
     int saved = errno;
     close(fd);
@@ -70,7 +73,8 @@ static bool open_abstract(void)
              random[1], broker.control_path);
     size_t len = strnlen(name, sizeof addr.sun_path - 1);
     memcpy(addr.sun_path + 1, name, len);
-    if (listen_on(&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) >= 0)
+    if (listen_on(SESSION_DOOR_NAME, &addr,
+                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) >= 0)
         return true;
     log_error("cannot open the workers' socket: %s; check the limits of this process",
               strerror(errno));
@@ -108,6 +112,23 @@ static void tell_in_use(const char *path, int error)
                   strerror(error));
 }
 
+static void link_address(const char *control_path, struct sockaddr_un *addr)
+{
+    size_t len = strnlen(control_path, sizeof addr->sun_path - sizeof WIRE_LINK_SUFFIX);
+
+    *addr = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(addr->sun_path, control_path, len);
+    memcpy(addr->sun_path + len, WIRE_LINK_SUFFIX, sizeof WIRE_LINK_SUFFIX);
+}
+
+static void unlink_link(const char *control_path)
+{
+    struct sockaddr_un addr;
+
+    link_address(control_path, &addr);
+    unlink(addr.sun_path);
+}
+
 /* A socket file without a broker behind it was left by one that was killed. */
 static bool remove_stale(const char *path)
 {
@@ -128,9 +149,26 @@ static bool remove_stale(const char *path)
     int lives = broker_socket_probe(path);
     if (lives == 0 && serves_without_broker(path))
         return false;
-    if (lives == 0 && unlink(path) == 0)
+    if (lives == 0 && unlink(path) == 0) {
+        unlink_link(path);
         return true;
+    }
     tell_in_use(path, lives == 1 ? 0 : errno);
+    return false;
+}
+
+/* With these rights from the first instant on. */
+static bool open_file(enum session_door door, const struct sockaddr_un *addr, mode_t mode)
+{
+    mode_t old_mask = umask(0777 & ~mode);
+    int fd = listen_on(door, addr, sizeof *addr);
+    int saved = errno;
+
+    umask(old_mask);
+    if (fd >= 0)
+        return true;
+    log_error("cannot open the control socket %s: %s; give a --control PATH in a folder of yours",
+              addr->sun_path, strerror(saved));
     return false;
 }
 
@@ -139,14 +177,65 @@ static bool open_control(void)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
     memcpy(addr.sun_path, broker.control_path, strlen(broker.control_path));
-    mode_t old_mask = umask(0177);
-    int fd = listen_on(&addr, sizeof addr);
-    int saved = errno;
-    umask(old_mask);
-    if (fd >= 0)
+    return open_file(SESSION_DOOR_CONTROL, &addr, 0600);
+}
+
+static bool open_link(void)
+{
+    struct sockaddr_un addr;
+
+    link_address(broker.control_path, &addr);
+    unlink(addr.sun_path); /* the control socket itself was not there, or was stale */
+    return open_file(SESSION_DOOR_LINK, &addr, 0600);
+}
+
+/* --- --control-ro --- */
+
+/* What an earlier broker left there, if nobody listens: one may connect to it then. */
+static bool make_way(const struct sockaddr_un *addr)
+{
+    struct stat info;
+
+    if (lstat(addr->sun_path, &info) < 0)
         return true;
-    log_error("cannot open the control socket %s: %s; give a --control PATH in a folder of yours",
-              broker.control_path, strerror(saved));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is_stale = S_ISSOCK(info.st_mode) && fd >= 0 &&
+                    connect(fd, (const struct sockaddr *)addr, sizeof *addr) < 0 &&
+                    errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    if (is_stale && unlink(addr->sun_path) == 0)
+        return true;
+    log_error("cannot use %s for --control-ro: something is there that is not a left-over socket; "
+              "remove it or give another PATH",
+              addr->sun_path);
+    return false;
+}
+
+/* The group before the rights: nobody is let in whom the group would keep out. */
+static bool open_read_only(void)
+{
+    const struct config_read_only *wanted = &broker.config.control_ro;
+    const struct group *group = wanted->group[0] ? getgrnam(wanted->group) : NULL;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    if (!wanted->path[0])
+        return true;
+    if (wanted->group[0] && !group) {
+        log_error("there is no group '%s' for --control-ro; give the name of one that exists",
+                  wanted->group);
+        return false;
+    }
+    if (!runtime_paths_control(wanted->path, NULL, addr.sun_path, sizeof addr.sun_path) ||
+        !make_way(&addr) || !open_file(SESSION_DOOR_READ_ONLY, &addr, 0600))
+        return false;
+    if ((!group || chown(addr.sun_path, (uid_t)-1, group->gr_gid) == 0) &&
+        chmod(addr.sun_path, wanted->mode) == 0)
+        return true;
+    log_error("cannot give %s its group and rights for --control-ro: %s; be root, or a member of "
+              "the group",
+              addr.sun_path, strerror(errno));
+    unlink(addr.sun_path);
     return false;
 }
 
@@ -170,13 +259,47 @@ static int lock_folder(const char *path)
     return fd;
 }
 
+/* A broker of an older version has its messages at the control socket itself. */
+void rendezvous_complete(void)
+{
+    struct sockaddr_un addr;
+
+    link_address(broker.control_path, &addr);
+    if (session_rendezvous_fd(SESSION_DOOR_CONTROL) < 0 &&
+        rename(broker.control_path, addr.sun_path) == 0)
+        open_control();
+    if (session_rendezvous_fd(SESSION_DOOR_READ_ONLY) < 0)
+        open_read_only();
+}
+
+static void unlink_file(enum session_door door)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNSPEC};
+    socklen_t len = sizeof addr;
+    int fd = session_rendezvous_fd(door);
+
+    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sun_path[0])
+        unlink(addr.sun_path);
+}
+
+void rendezvous_close(void)
+{
+    if (session_rendezvous_fd(SESSION_DOOR_LINK) >= 0)
+        unlink_link(broker.control_path);
+    unlink_file(SESSION_DOOR_CONTROL);
+    unlink_file(SESSION_DOOR_READ_ONLY);
+}
+
 bool rendezvous_open(void)
 {
     if (!runtime_paths_make_run_folder(broker.control_path))
         return false;
     int lock_fd = lock_folder(broker.control_path);
-    bool is_open = remove_stale(broker.control_path) && open_abstract() && open_control();
+    bool is_open = remove_stale(broker.control_path) && open_abstract() && open_link() &&
+                   open_control() && open_read_only();
     if (lock_fd >= 0)
         close(lock_fd);
+    if (!is_open)
+        rendezvous_close();
     return is_open;
 }

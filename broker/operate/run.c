@@ -30,6 +30,7 @@
 #include "broker/life/spawn.h"
 #include "broker/life/stop.h"
 #include "broker/operate/rehearsal.h"
+#include "broker/operate/control.h"
 #include "broker/operate/rendezvous.h"
 #include "broker/operate/request.h"
 #include "broker/operate/signals.h"
@@ -97,7 +98,7 @@ static void clean_up(void)
         listener_destroy(listener);
     }
     await_removals(0, end_ms);
-    unlink(broker.control_path);
+    rendezvous_close();
 }
 
 /* Another broker was here before us, in this process or one that was killed. */
@@ -116,6 +117,7 @@ static void resume(void)
             journal_mark_clean(); /* another one could not either */
         exit(EXIT_ADDRESS);
     }
+    rendezvous_complete();
     prctl(PR_SET_NAME, "sshim"); /* executed as /proc/self/exe it would be "exe" */
     if (stop_is_under_way()) {
         children_on_signal(); /* given up: the last hope has ended meanwhile */
@@ -191,7 +193,7 @@ static void connect_layers(void)
     loop_set_save(save);
     children_init(rehearsal_on_child_end);
     listener_init(dispatch_init, dispatch_finish, retire_on_time);
-    session_init(request_handle);
+    session_init(request_handle, control_handle_text);
     spawn_set_filter(filter_install);
     slot_set_notify(notify_watch);
     notify_init(answer_call);

@@ -253,6 +253,7 @@ char *status_render_json(size_t *len)
         return NULL;
     fputs("{\"name\":", out);
     print_json_string(out, broker.name);
+    fprintf(out, ",\"schema_version\":%d", STATUS_SCHEMA_VERSION);
     fprintf(out,
             ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"drained\":%u,\"workers\":[",
             (int)getpid(), state_names[pool_state()], count_serving(), runtime.workers,
@@ -305,6 +306,7 @@ char *status_render_item(size_t *len)
         return NULL;
     fputs("{\"name\":", out);
     print_json_string(out, broker.name);
+    fprintf(out, ",\"schema_version\":%d", STATUS_SCHEMA_VERSION);
     fputs(",\"control\":", out);
     print_json_string(out, broker.control_path);
     fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u}\n", (int)getpid(),

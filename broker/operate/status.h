@@ -24,6 +24,10 @@ enum status_state {
 #undef X
 };
 
+/* Of the JSON documents: grows when a member changes its meaning or is gone, not when one is added.
+ */
+#define STATUS_SCHEMA_VERSION 1
+
 /* What `sshim status` exits with now; strict (--wait ready): 0 only when it is ready. */
 int status_exit_code(bool strict);
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "broker/base/journal.h"
@@ -37,6 +38,15 @@ static void on_waiter_gone(struct session *session)
     upgrade.waiter = NULL;
 }
 
+/* Came in at the control socket itself. */
+static bool takes_text(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
 /* On a connection of which only the descriptor is left; two datagrams have room there. */
 __attribute__((format(printf, 3, 4))) static void answer(int fd, int exit_code, const char *format,
                                                          ...)
@@ -51,6 +61,10 @@ __attribute__((format(printf, 3, 4))) static void answer(int fd, int exit_code, 
     if (len < 0)
         return;
     size_t used = (size_t)len < sizeof text.text ? (size_t)len : sizeof text.text - 1;
+    if (takes_text(fd)) {
+        send(fd, text.text, used, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return;
+    }
     if (fdpass_send(fd, &text, WIRE_TEXT_MIN + used, -1, MSG_DONTWAIT) == 0)
         fdpass_send(fd, &result, sizeof result, -1, MSG_DONTWAIT);
 }

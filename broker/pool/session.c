@@ -23,23 +23,34 @@ struct rendezvous {
     struct loop_fd watch;
     unsigned sessions;
     unsigned max;
-    bool paused; /* all of its sessions are at work */
+    bool is_text;
+    bool refuses_fds; /* what peers send brings no descriptors, whoever they are */
+    bool paused;      /* all of its sessions are at work */
 };
 
-static struct rendezvous rendezvous[2] = {{.max = SESSION_WORKERS_MAX},
-                                          {.max = SESSION_OPERATORS_MAX}};
-static unsigned rendezvous_count;
+static struct rendezvous rendezvous[] = {
+#define X(name, max_sessions, text) {.watch = {.fd = -1}, .max = (max_sessions), .is_text = (text)},
+    SESSION_DOORS(X)
+#undef X
+};
+static_assert(sizeof rendezvous / sizeof rendezvous[0] == SESSION_DOORS_COUNT, "a row a door");
+
 static session_handler *handle;
+static session_text_handler *handle_text;
 static struct loop_timer shortage;
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* asm-generic/socket.h */
+#endif
 #define SHORTAGE_PAUSE_MS 100 /* out of fds or memory: peers wait in the backlog meanwhile */
 
 /* The backlog stays readable: watching it when nothing can be accepted would be a busy loop. */
 static void review_rendezvous(void)
 {
-    for (unsigned i = 0; i < rendezvous_count; i++)
-        loop_modify(&rendezvous[i].watch,
-                    rendezvous[i].paused || loop_timer_runs(&shortage) ? 0 : EPOLLIN);
+    for (unsigned i = 0; i < SESSION_DOORS_COUNT; i++)
+        if (rendezvous[i].watch.fd >= 0)
+            loop_modify(&rendezvous[i].watch,
+                        rendezvous[i].paused || loop_timer_runs(&shortage) ? 0 : EPOLLIN);
 }
 
 static void pause_rendezvous(struct rendezvous *from, bool on)
@@ -50,7 +61,7 @@ static void pause_rendezvous(struct rendezvous *from, bool on)
     review_rendezvous();
 }
 
-static bool is_stranger(const struct session *session)
+bool session_is_stranger(const struct session *session)
 {
     return session->peer.uid != 0 && session->peer.uid != broker.uid;
 }
@@ -60,7 +71,8 @@ static void close_link(const struct session *session)
 {
     char byte;
 
-    if (is_stranger(session) && recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+    if (session_is_stranger(session) &&
+        recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
         closer_pass(session->watch.fd);
     else
         close(session->watch.fd);
@@ -109,8 +121,27 @@ bool session_send(struct session *session, const void *message, size_t len_bytes
 }
 
 /* False: the session is to be closed. */
+static bool send_rest_as_text(struct session *session)
+{
+    while (session->text_sent < session->text_len) {
+        ssize_t sent = send(session->watch.fd, session->text + session->text_sent,
+                            session->text_len - session->text_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) {
+            loop_modify(&session->watch, EPOLLOUT);
+            return true;
+        }
+        if (sent < 0)
+            return false;
+        session->text_sent += (size_t)sent;
+    }
+    return false;
+}
+
+/* False: the session is to be closed. */
 static bool send_rest(struct session *session)
 {
+    if (session->from->is_text)
+        return send_rest_as_text(session);
     struct wire_text piece = {.head = WIRE_HEAD(WIRE_TEXT)};
     struct wire_result result = {.head = WIRE_HEAD(WIRE_RESULT), .exit_code = session->exit_code};
 
@@ -129,10 +160,23 @@ static bool send_rest(struct session *session)
     return false;
 }
 
+/* NULL: there is no memory. */
+static char *add_exit_code(char *text, size_t *len, int exit_code)
+{
+    char *longer = NULL;
+    int used = asprintf(&longer, "%.*sexit %d\n", (int)*len, text, exit_code);
+
+    free(text);
+    *len = used >= 0 ? (size_t)used : 0;
+    return used >= 0 ? longer : NULL;
+}
+
 void session_send_text(struct session *session, char *text, size_t len, int exit_code)
 {
     session->state = SESSION_TELLING;
     session->on_close = NULL;
+    if (text && session->tells_exit_code)
+        text = add_exit_code(text, &len, exit_code);
     session->text = text;
     session->text_len = len;
     session->exit_code = exit_code;
@@ -201,9 +245,27 @@ static bool is_proven(const struct session *session, bool *is_there)
            worker_find_by_token(&start.auth);
 }
 
-static void on_session_ready(struct loop_fd *watch, uint32_t events)
+/* A peer that has said its line may end its side of the stream, and hears the answer all the same:
+ * so nothing is watched but the end of the other side. */
+static void on_text_ready(struct session *session)
 {
-    struct session *session = loop_container(watch, struct session, watch);
+    bool peeks = session_is_stranger(session) && !session->from->refuses_fds;
+    enum line_state state = line_receive(&session->line, session->watch.fd, peeks ? MSG_PEEK : 0);
+
+    session->has_spoken = session->has_spoken || session->line.len_bytes > 0;
+    if (state == LINE_PART)
+        return;
+    loop_modify(&session->watch, 0);
+    if (state == LINE_NONE)
+        session_close(session);
+    else if (state == LINE_LONG)
+        session_answer(session, EXIT_USAGE, "a command has at most %d bytes\n", WIRE_LINE_MAX - 2);
+    else if (!handle_text(session, session->line.text))
+        session_close(session);
+}
+
+static void on_message_ready(struct session *session)
+{
     union {
         struct wire_head head;
         struct wire_claim claim;
@@ -211,19 +273,13 @@ static void on_session_ready(struct loop_fd *watch, uint32_t events)
     } message = {0}; /* what the peer leaves out is 0 */
     int fd;
     int truncated;
-
-    if (session->state == SESSION_TELLING) {
-        if ((events & (EPOLLHUP | EPOLLERR)) || !send_rest(session))
-            session_close(session);
-        return;
-    }
     bool is_there = true;
-    if (is_stranger(session) && !is_proven(session, &is_there)) {
+    if (session_is_stranger(session) && !is_proven(session, &is_there)) {
         if (is_there)
             session_close(session);
         return;
     }
-    ssize_t got = fdpass_recv(watch->fd, &message, sizeof message, &fd,
+    ssize_t got = fdpass_recv(session->watch.fd, &message, sizeof message, &fd,
                               MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
     if (got < 0 && errno == EAGAIN)
         return;
@@ -233,6 +289,23 @@ static void on_session_ready(struct loop_fd *watch, uint32_t events)
         closer_close(fd);
     if (type < 0 || !handle(session, &message, type, fd))
         session_close(session);
+}
+
+static void on_session_ready(struct loop_fd *watch, uint32_t events)
+{
+    struct session *session = loop_container(watch, struct session, watch);
+    bool is_over = events & (EPOLLHUP | EPOLLERR);
+
+    if (session->state == SESSION_TELLING) {
+        if (is_over || !send_rest(session))
+            session_close(session);
+    } else if (!session->from->is_text) {
+        on_message_ready(session);
+    } else if (session->state == SESSION_NEW && !is_over) {
+        on_text_ready(session);
+    } else if (is_over) {
+        session_close(session);
+    }
 }
 
 static void on_deadline(struct loop_timer *timer)
@@ -272,10 +345,10 @@ static struct session *find_silent(const struct rendezvous *from)
     struct session *silent = NULL;
 
     TAILQ_FOREACH(session, &sessions, all) {
-        bool wanted = is_stranger(session) || !silent;
+        bool wanted = session_is_stranger(session) || !silent;
         if (session->from != from || !wanted || !is_silent(session))
             continue;
-        if (is_stranger(session))
+        if (session_is_stranger(session))
             return session;
         silent = session;
     }
@@ -349,9 +422,14 @@ unsigned session_count_claims(unsigned slot)
     return count;
 }
 
-int session_rendezvous_fd(unsigned number)
+int session_rendezvous_fd(enum session_door door)
 {
-    return number < rendezvous_count ? rendezvous[number].watch.fd : -1;
+    return rendezvous[door].watch.fd;
+}
+
+enum session_door session_door(const struct session *session)
+{
+    return (enum session_door)(session->from - rendezvous);
 }
 
 const char *session_rendezvous_name(void)
@@ -361,22 +439,28 @@ const char *session_rendezvous_name(void)
     socklen_t len = sizeof addr;
 
     memset(name, 0, sizeof name);
-    if (getsockname(session_rendezvous_fd(0), (struct sockaddr *)&addr, &len) == 0 &&
+    if (getsockname(session_rendezvous_fd(SESSION_DOOR_NAME), (struct sockaddr *)&addr, &len) ==
+            0 &&
         addr.sun_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path) + 1)
         memcpy(name, addr.sun_path + 1, len - offsetof(struct sockaddr_un, sun_path) - 1);
     return name;
 }
 
-void session_init(session_handler *handler)
+void session_init(session_handler *handler, session_text_handler *text_handler)
 {
     handle = handler;
+    handle_text = text_handler;
 }
 
-int session_listen(int rendezvous_fd)
+int session_listen(enum session_door door, int fd)
 {
-    struct loop_fd *watch = &rendezvous[rendezvous_count++].watch;
+    struct rendezvous *at = &rendezvous[door];
+    int off = 0;
 
-    *watch = (struct loop_fd){rendezvous_fd, on_rendezvous_ready};
+    at->watch = (struct loop_fd){fd, on_rendezvous_ready};
+    /* What is accepted inherits it (since Linux 6.16). */
+    at->refuses_fds =
+        at->is_text && setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off) == 0;
     journal_touch();
-    return loop_add(watch, EPOLLIN);
+    return loop_add(&at->watch, EPOLLIN);
 }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "broker/base/loop.h"
+#include "broker/pool/line.h"
 #include "broker/pool/listener.h"
 #include "proto/wire.h"
 
@@ -22,6 +23,21 @@
  */
 #define SESSION_WORKERS_MAX 448
 #define SESSION_OPERATORS_MAX 64
+#define SESSION_TEXTS_MAX 32
+
+/* Where a peer comes in. Messages are of proto/wire.h; text is a line and its answer. */
+#define SESSION_DOORS(X)                                                                           \
+    X(NAME, SESSION_WORKERS_MAX, false)   /* the abstract name: workers */                         \
+    X(LINK, SESSION_OPERATORS_MAX, false) /* the file PATH.link: the same, and `sshim` */          \
+    X(CONTROL, SESSION_TEXTS_MAX, true)   /* the file PATH: commands as text */                    \
+    X(READ_ONLY, SESSION_TEXTS_MAX, true) /* --control-ro: those that only look */
+
+enum session_door {
+#define X(name, max, is_text) SESSION_DOOR_##name,
+    SESSION_DOORS(X)
+#undef X
+};
+#define SESSION_DOORS_COUNT 4
 /* Of these, so many in which one worker is in the middle of claiming a path. */
 #define SESSION_CLAIMS_MAX 64
 /* A peer that says nothing for this long is dropped. */
@@ -52,6 +68,8 @@ struct session {
     unsigned claim_slot; /* share/claim.c: whose claim it is about, if it is reserved or parked */
     struct loop_timer deadline;
     struct ucred peer;
+    struct line line;          /* text: what has come */
+    bool tells_exit_code;      /* text: "exit N" ends the answer */
     struct listener *reserved; /* RESERVED: the path */
     struct wire_claim claim;   /* PARKED */
     int claim_fd;              /* keeps; what came with it */
@@ -68,16 +86,26 @@ TAILQ_HEAD(session_queue, session);
  * the session is over. */
 typedef bool session_handler(struct session *session, const void *message, int type, int fd);
 
+/* The same as text; the line has ended. */
+typedef bool session_text_handler(struct session *session, const char *line);
+
 /* Who answers, from now on. */
-void session_init(session_handler *handler);
+void session_init(session_handler *handler, session_text_handler *text_handler);
 
-/* Watches a listening SOCK_SEQPACKET socket (takes). 0, or -1 with the errno of epoll_ctl(2). */
-int session_listen(int rendezvous_fd);
+/* Watches a listening socket (takes): SOCK_SEQPACKET for messages, SOCK_STREAM for text. 0, or -1
+ * with the errno of epoll_ctl(2). */
+int session_listen(enum session_door door, int fd);
 
-/* The fd of the first or second socket given to session_listen, or -1. */
-int session_rendezvous_fd(unsigned number);
+/* The socket of a door, or -1. */
+int session_rendezvous_fd(enum session_door door);
 
-/* The abstract name of the first one, without its leading zero; "" if it has none. */
+/* Where this session came in. */
+enum session_door session_door(const struct session *session);
+
+/* Whether its peer is neither root nor the broker's user. */
+bool session_is_stranger(const struct session *session);
+
+/* The abstract name of SESSION_DOOR_NAME, without its leading zero; "" if it has none. */
 const char *session_rendezvous_name(void);
 
 /* Sends a message with fd (borrowed, -1 for none). False: the peer is gone or does not read; close

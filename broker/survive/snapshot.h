@@ -46,8 +46,9 @@ struct state_head {
     uint32_t sizes[STATE_KINDS_MAX]; /* by enum state_kind */
     int32_t notices_fd; /* of workers with a filter, see notify.h; 0: the library is preloaded */
     uint32_t departed;
+    int32_t text_fds[2]; /* control, --control-ro; 0: none */
 };
-static_assert(sizeof(struct state_head) == 88, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 96, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts;

@@ -146,6 +146,13 @@ static void put_slots(struct writer *writer, uint32_t *count)
     }
 }
 
+static int32_t text_fd(enum session_door door)
+{
+    int fd = session_rendezvous_fd(door);
+
+    return fd < 0 ? 0 : fd;
+}
+
 static bool is_scaled(void)
 {
     return runtime.workers != broker.config.workers;
@@ -169,7 +176,9 @@ static void put_departed(const struct descendants_record *departed, void *contex
 void state_save(void)
 {
     struct state_head head = {
-        .rendezvous_fds = {session_rendezvous_fd(0), session_rendezvous_fd(1)},
+        .rendezvous_fds = {session_rendezvous_fd(SESSION_DOOR_NAME),
+                           session_rendezvous_fd(SESSION_DOOR_LINK)},
+        .text_fds = {text_fd(SESSION_DOOR_CONTROL), text_fd(SESSION_DOOR_READ_ONLY)},
         .direct = runtime.handoff == HANDOFF_DIRECT,
         .stopping = stop_is_under_way(),
         .generation = slot_generation(),
@@ -410,6 +419,16 @@ static void load_all(const struct snapshot *snapshot, struct listener **loaded_l
     }
 }
 
+static void load_rendezvous(const struct state_head *head, state_fd_map *map)
+{
+    session_listen(SESSION_DOOR_NAME, map(head->rendezvous_fds[0]));
+    session_listen(SESSION_DOOR_LINK, map(head->rendezvous_fds[1]));
+    if (head->text_fds[0] > 0)
+        session_listen(SESSION_DOOR_CONTROL, map(head->text_fds[0]));
+    if (head->text_fds[1] > 0)
+        session_listen(SESSION_DOOR_READ_ONLY, map(head->text_fds[1]));
+}
+
 int state_load(state_fd_map *map)
 {
     struct snapshot snapshot;
@@ -429,8 +448,7 @@ int state_load(state_fd_map *map)
     load_all(&snapshot, loaded_listeners, loaded_workers, map);
     if (head->notices_fd > 0)
         notify_resume(map(head->notices_fd), map);
-    for (uint32_t i = 0; i < 2; i++)
-        session_listen(map(head->rendezvous_fds[i]));
+    load_rendezvous(head, map);
     restart_resume(
         &(struct restart_record){head->restart_parallel, head->restart_again, head->restart_only});
     free(loaded_workers);

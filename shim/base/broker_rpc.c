@@ -73,8 +73,16 @@ static int connect_by_name(int deadline_ms)
 static int connect_by_file(int deadline_ms)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    size_t len = strlen(env.broker);
 
-    memcpy(addr.sun_path, env.broker, strlen(env.broker));
+    memcpy(addr.sun_path, env.broker, len);
+    if (len + sizeof WIRE_LINK_SUFFIX <= sizeof addr.sun_path)
+        memcpy(addr.sun_path + len, WIRE_LINK_SUFFIX, sizeof WIRE_LINK_SUFFIX);
+    int fd = connect_once(&addr, sizeof addr, deadline_ms);
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    /* A broker of an older version takes messages at the path itself. */
+    memset(addr.sun_path + len, 0, sizeof addr.sun_path - len);
     return connect_once(&addr, sizeof addr, deadline_ms);
 }
 

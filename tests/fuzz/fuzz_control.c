@@ -29,6 +29,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/life/restart.h"
+#include "broker/operate/control.h"
 #include "broker/operate/request.h"
 #include "broker/pool/session.h"
 #include "broker/share/retire.h"
@@ -149,8 +150,8 @@ static void open_rendezvous(void)
     MUST(bind(fd, (struct sockaddr *)&any, sizeof any.sun_family) == 0);
     MUST(getsockname(fd, (struct sockaddr *)&rendezvous, &rendezvous_len) == 0);
     listener_init(dispatch_init, dispatch_finish, retire_on_time);
-    session_init(request_handle);
-    MUST(listen(fd, 64) == 0 && session_listen(fd) == 0);
+    session_init(request_handle, control_handle_text);
+    MUST(listen(fd, 64) == 0 && session_listen(SESSION_DOOR_LINK, fd) == 0);
 }
 
 static void begin(void)
