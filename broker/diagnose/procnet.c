@@ -259,14 +259,21 @@ static const struct table *find_table(pid_t pid, bool listens)
 
 bool procnet_find_listening(pid_t pid, char *text, size_t size)
 {
+    return procnet_find_own(pid, NULL, text, size);
+}
+
+bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t size)
+{
     struct sockets sockets;
     struct list list = {text, size, false};
 
     read_inodes(pid, &sockets);
     const struct table *table = sockets.count > 0 ? find_table(pid, true) : NULL;
-    for (size_t i = 0; table && i < table->count; i++)
-        if (has_inode(&sockets, table->entries[i].inode))
+    for (size_t i = 0; table && i < table->count; i++) {
+        ino_t ino = table->entries[i].inode;
+        if (has_inode(&sockets, ino) && !(is_ours && is_ours(ino)))
             append(&list, &table->entries[i].address);
+    }
     return list.found;
 }
 

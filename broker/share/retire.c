@@ -1,6 +1,8 @@
 /* retire.c - see retire.h. */
 #include "broker/share/retire.h"
 
+#include <sys/stat.h>
+
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/diagnose/procnet.h"
@@ -51,12 +53,25 @@ static bool may_come_back(const struct slot *slot)
            loop_now_ms() - worker->ready_ms < COME_BACK_MS;
 }
 
+/* A worker that has shut its listener down has the socket still. */
+static bool is_canonical(ino_t ino)
+{
+    const struct listener *listener;
+    struct stat info;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->canonical_fd >= 0 && fstat(listener->canonical_fd, &info) == 0 &&
+            info.st_ino == ino)
+            return true;
+    return false;
+}
+
 bool retire_is_about_to_end(const struct worker *worker)
 {
     char text[ADDRESS_TEXT_MAX] = "";
 
     return worker->state == WORKER_READY && worker_has_left(worker) &&
-           !procnet_find_listening(worker->pid, text, sizeof text);
+           !procnet_find_own(worker->pid, is_canonical, text, sizeof text);
 }
 
 static bool is_awaited(const struct listener *listener)
