@@ -10,10 +10,11 @@
 # make help       these lines, and those of the other makefiles
 
 CC      ?= cc
+STRIP   ?= strip
 BUILD   ?= build
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
-WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef -Werror=switch
+WARN    := -Wall -Wextra -Wno-psabi -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wundef -Werror=switch
 CPPFLAGS += -D_GNU_SOURCE -I.
 # SAN=address,undefined builds the broker and the tests with sanitizers; the library only takes UBSan in trap mode.
 SAN     ?=
@@ -37,17 +38,47 @@ SHIM_LINK := -Wl,-z,defs -Wl,-z,relro,-z,now -Wl,-Bsymbolic-functions
 
 $(BUILD)/libsshim.so: $(SHIM_OBJECTS)
 	$(CC) $(LDFLAGS) $(SHIMSAN) -shared $(SHIM_LINK) -Wl,-soname,libsshim.so -o $@.debug $^
-	strip -o $@ $@.debug
+	$(STRIP) -o $@ $@.debug
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -include proto/platform.h -MMD -MP -c -o $@ $<
 
+# A hook has the name that it is written with, whatever the environment says of off_t and time_t.
+SHIM_NAMES := -U_FILE_OFFSET_BITS -U_TIME_BITS
 # -fexceptions: pthread_cancel unwinds through accept
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) $(SHIM_NAMES) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
+# --- other machines
+# make cross      builds for other machines, by Debian's cross compilers, without warnings
+CROSS ?= aarch64-linux-gnu arm-linux-gnueabihf riscv64-linux-gnu s390x-linux-gnu powerpc64le-linux-gnu i686-linux-gnu
+
+cross:
+	@scripts/deps.sh cross
+	+@for machine in $(CROSS); do \
+		$(MAKE) -s BUILD=$(BUILD)/cross/$$machine CC=$$machine-gcc STRIP=$$machine-strip WARN='$(WARN) -Werror' all && echo "built for $$machine" || exit 1; \
+	done
+
+# make m32        build/libsshim-m32.so, the library for 32-bit programs; sshim takes it where it fits
+M32_CC ?= i686-linux-gnu-gcc
+M32_OBJECTS := $(patsubst %.c,$(BUILD)/m32/%.o,$(SHIM) $(PROTO))
+
+m32: $(BUILD)/libsshim-m32.so
+
+$(BUILD)/libsshim-m32.so: $(M32_OBJECTS)
+	$(M32_CC) -shared $(SHIM_LINK) -Wl,-soname,libsshim-m32.so -o $@.debug $^
+	$(STRIP) -o $@ $@.debug
+
+$(BUILD)/m32/%.o: %.c
+	@mkdir -p $(@D)
+	$(M32_CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O2 -g $(SHIM_NAMES) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+
+-include $(M32_OBJECTS:.o=.d)
+
+.PHONY: cross m32
+# --- end of other machines
 # --- for users: demo, install, help
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBDIR := $(DESTDIR)$(PREFIX)/lib/sshim
@@ -100,7 +131,7 @@ musl: $(BUILD)/libsshim-musl.so
 
 $(BUILD)/libsshim-musl.so: $(MUSL_OBJECTS)
 	musl-gcc -shared $(SHIM_LINK) -Wl,-soname,libsshim-musl.so -o $@.debug $^
-	strip -o $@ $@.debug
+	$(STRIP) -o $@ $@.debug
 
 $(BUILD)/musl/%.o: %.c
 	@mkdir -p $(@D)

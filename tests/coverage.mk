@@ -11,6 +11,6 @@ COVERAGE_MAKE  := $(MAKE) -s BUILD=$(COVERAGE) CC=clang CFLAGS='-O1 -g $(COVERAG
 coverage:
 	@scripts/deps.sh coverage
 	+@$(COVERAGE_MAKE) all test-progs unit-build
-	@scripts/coverage.sh $(COVERAGE) $(filter-out tests/limits.bats tests/syscalls.bats tests/musl.bats,$(BATS))
+	@scripts/coverage.sh $(COVERAGE) $(filter-out tests/limits.bats tests/syscalls.bats tests/musl.bats tests/m32.bats,$(BATS))
 
 .PHONY: coverage

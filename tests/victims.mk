@@ -24,6 +24,14 @@ $(BUILD)/tests/progs/victim_wait-musl: tests/progs/victim_wait.c tests/progs/vic
 test-progs: $(BUILD)/tests/progs/victim_wait-musl musl
 .PHONY: musl
 
+# And for 32 bits, with either size of time_t.
+M32_VICTIMS := $(BUILD)/tests/progs/victim_wait-m32 $(BUILD)/tests/progs/victim_wait-m32-time64
+$(M32_VICTIMS): tests/progs/victim_wait.c tests/progs/victim.h
+	@mkdir -p $(@D)
+	$(M32_CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(if $(findstring time64,$@),-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64) -O1 -g -pthread -o $@ $<
+
+test-progs: $(M32_VICTIMS) m32
+
 # Every victim once more where all copies share one open socket; tests/direct.bats is the short form of it. There
 # nobody attends: the kernel wakes all copies in any case.
 direct: all test-progs

@@ -5,14 +5,16 @@
 #ifndef SSHIM_BROKER_BASE_ADDRESS_H
 #define SSHIM_BROKER_BASE_ADDRESS_H
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
 #include "proto/wire.h"
 
+/* Of one size on all machines: it is in the snapshot. */
 struct address {
     socklen_t len;
-    struct sockaddr_storage storage;
+    alignas(8) struct sockaddr_storage storage;
 };
 
 /* Longest text address_format() makes, NUL included. */

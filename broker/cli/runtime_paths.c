@@ -228,14 +228,14 @@ void runtime_paths_program(const char *called, char *path, size_t size)
         read_own_link(path, size);
 }
 
-bool runtime_paths_musl_library(const char *library, char *path, size_t size)
+bool runtime_paths_other_library(const char *library, const char *name, char *path, size_t size)
 {
     const char *given = secure_getenv("SSHIM_LIB");
     const char *slash = strrchr(library, '/');
 
     if (given && *given)
         return false;
-    snprintf(path, size, "%.*slibsshim-musl.so", slash ? (int)(slash + 1 - library) : 0, library);
+    snprintf(path, size, "%.*s%s", slash ? (int)(slash + 1 - library) : 0, library, name);
     return is_readable_file(path);
 }
 

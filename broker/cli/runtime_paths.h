@@ -40,9 +40,9 @@ bool runtime_paths_library(char *path, size_t size);
  */
 void runtime_paths_program(const char *called, char *path, size_t size);
 
-/* The build for programs of musl beside that library. False when there is none, or SSHIM_LIB has
- * chosen. */
-bool runtime_paths_musl_library(const char *library, char *path, size_t size);
+/* The build of this name for other programs (libsshim-musl.so, libsshim-m32.so) beside that
+ * library. False when there is none, or SSHIM_LIB has chosen. */
+bool runtime_paths_other_library(const char *library, const char *name, char *path, size_t size);
 
 /* Makes the folder of the control socket if it is the default one (mode 0700). One that is there is
  * believed only if it is a folder of ours, to which nobody else may write. False after one line. */

@@ -107,8 +107,10 @@ static bool differs_in_kind(const struct elf_image *image, const struct elf_imag
     if (image->bits != library->bits)
         snprintf(reason, size,
                  "it is a %u-bit program and %s is a %u-bit library; use a %u-bit build of the "
-                 "program, or set SSHIM_LIB to a %u-bit library",
-                 image->bits, name, library->bits, library->bits, image->bits);
+                 "program, or %s",
+                 image->bits, name, library->bits, library->bits,
+                 image->bits == 32 ? "build the 32-bit library (make m32)"
+                                   : "set SSHIM_LIB to a 64-bit library");
     else if (image->machine != library->machine)
         snprintf(reason, size,
                  "it is a program for another machine than %s (ELF machine %u, not %u); use a "
@@ -339,14 +341,18 @@ enum check_result check_command(char *const *command, const char *library,
 enum check_result check_choose(char *const *command, char library[PATH_MAX],
                                struct check_report *report)
 {
+    static const char *const others[] = {"libsshim-musl.so", "libsshim-m32.so"};
     struct check_report second;
     char other[PATH_MAX];
     enum check_result result = check_command(command, library, report);
 
-    if (result != CHECK_REFUSED || !runtime_paths_musl_library(library, other, sizeof other) ||
-        check_command(command, other, &second) != CHECK_LOADS)
-        return result;
-    memcpy(library, other, sizeof other);
-    *report = second;
-    return CHECK_LOADS;
+    for (size_t i = 0; result == CHECK_REFUSED && i < sizeof others / sizeof others[0]; i++) {
+        if (!runtime_paths_other_library(library, others[i], other, sizeof other) ||
+            check_command(command, other, &second) != CHECK_LOADS)
+            continue;
+        memcpy(library, other, sizeof other);
+        *report = second;
+        result = CHECK_LOADS;
+    }
+    return result;
 }

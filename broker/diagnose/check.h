@@ -28,7 +28,8 @@ void check_set_user(uid_t uid, gid_t gid);
 enum check_result check_command(char *const *command, const char *library,
                                 struct check_report *report);
 
-/* The same; where the build for musl beside the library fits instead, replaces library by it. */
+/* The same; where the build for musl or for 32 bits beside the library fits instead, replaces
+ * library by it. */
 enum check_result check_choose(char *const *command, char library[PATH_MAX],
                                struct check_report *report);
 

@@ -18,6 +18,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
+#include "proto/platform.h"
 
 #define HELPERS_MAX 8
 #define REVIEW_MS 20  /* what nobody has begun with by then needs one more helper */
@@ -86,7 +87,7 @@ static void start_helper(void)
         if (helpers[i])
             continue;
         /* No SIGCHLD at its end, as with the keeper. */
-        pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
+        pid_t pid = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES));
         if (pid == 0)
             help(broker_pid);
         helpers[i] = pid > 0 ? pid : 0;

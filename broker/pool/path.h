@@ -7,6 +7,7 @@
 #define SSHIM_BROKER_PATH_H
 
 #include <signal.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,7 +29,8 @@ struct path_owner {
 struct path {
     int folder_fd;               /* keeps, O_PATH; -1: the listener has no file */
     char name[WIRE_ADDRESS_MAX]; /* in the folder: no slash, not "." or ".." */
-    uint64_t folder_dev, folder_ino;
+    alignas(8) uint64_t folder_dev;
+    uint64_t folder_ino;
     uint64_t ino; /* of the file, as the worker told; 0: not bound, or not told */
     struct path_owner owner;
 };

@@ -19,6 +19,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/base/procfs.h"
+#include "proto/platform.h"
 
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 30000
@@ -140,7 +141,7 @@ static int try_to_start(void)
     /* No SIGCHLD at its end: it is not one of the children that are waited for. */
     broker_pid = getpid();
     started_ms = loop_now_ms();
-    runtime.keeper_pid = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
+    runtime.keeper_pid = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES));
     if (runtime.keeper_pid == 0)
         keep(broker_pidfd);
     if (runtime.keeper_pid < 0) {

@@ -241,7 +241,7 @@ void link_complain(int error, int waited_s)
 
 void link_complain_full(void)
 {
-    static _Atomic bool said;
+    static _Atomic int said;
     const char *text =
         "sshim: this process shares as many listeners as it can; further ones are its "
         "own, and their addresses are in use for other copies\n";

@@ -27,7 +27,7 @@ static _Atomic int scarce_from = INT32_MAX;
 static _Atomic int crowded_from = INT32_MAX;
 
 static _Atomic int64_t looked_ms;
-static _Atomic bool taken_turn;
+static _Atomic int taken_turn;
 
 static int larger(int a, int b)
 {

@@ -1,10 +1,11 @@
 /*
- * hooks_exec.c - the exported calls that run another program. A listener that survives exec is a
- * channel, which only the shim can accept from; masters that clean the environment of what they
- * execute would leave the shim behind. So what made this process a worker is put back, into that
- * environment alone, and only when a shared listener is handed down.
+ * hooks_exec.c - the exported calls that run another program, or load a module. A listener that
+ * survives exec is a channel, which only the shim can accept from; masters that clean the
+ * environment of what they execute would leave the shim behind. So what made this process a worker
+ * is put back, into that environment alone, and only when a shared listener is handed down.
  */
 #include <alloca.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -234,4 +235,25 @@ SSHIM_EXPORT int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
     COMPLETE_FOR(variables, envp, actions != NULL);
     int result = NEXT_NEW(pidfd_spawnp)(pidfd, file, actions, attributes, argv, variables);
     return result < 0 ? ENOSYS : result; /* a C library without it */
+}
+
+/* --- dlopen --- */
+
+/* What is loaded with RTLD_DEEPBIND finds libc's calls before ours, and a server whose sockets are
+ * in such a module would listen past the broker. */
+#ifndef RTLD_DEEPBIND
+#define RTLD_DEEPBIND 0
+#endif
+
+/* The call must stay the last thing done, and become a jump whatever the flags of the build: libc
+ * looks at its return address for the object whose search path and namespace count. */
+#ifdef __clang__
+#define RETURN_BY_JUMP __attribute__((musttail)) return
+#else
+#define RETURN_BY_JUMP return
+__attribute__((optimize("O2")))
+#endif
+SSHIM_EXPORT void *dlopen(const char *path, int flags)
+{
+    RETURN_BY_JUMP NEXT(dlopen)(path, env_managed() ? flags & ~RTLD_DEEPBIND : flags);
 }

@@ -74,7 +74,7 @@ SSHIM_EXPORT int fclose(FILE *stream)
 {
     bool must_settle = false;
 
-    if (env_managed() && stream) {
+    if (env_managed()) {
         int saved = errno;
         int fd = fileno(stream);
         must_settle = fd >= 0 && on_close(fd);

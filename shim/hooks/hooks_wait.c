@@ -96,11 +96,14 @@ static int64_t ns_of_ms(int timeout_ms)
 }
 
 /* More than a century is for ever. */
+static int64_t ns_of_parts(int64_t seconds, int64_t ns)
+{
+    return seconds > INT64_MAX / 2000000000 ? FOREVER_NS : seconds * INT64_C(1000000000) + ns;
+}
+
 static int64_t ns_of(const struct timespec *timeout)
 {
-    if (!timeout || timeout->tv_sec > INT64_MAX / 2000000000)
-        return FOREVER_NS;
-    return timeout->tv_sec * INT64_C(1000000000) + timeout->tv_nsec;
+    return timeout ? ns_of_parts(timeout->tv_sec, timeout->tv_nsec) : FOREVER_NS;
 }
 
 /* What the program gave, before anything was left out. */
@@ -212,15 +215,21 @@ struct question {
     bool known; /* all of it */
 };
 
+/* select(2) looks at whole words. */
+static size_t set_size(int count)
+{
+    return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
+}
+
 static bool is_set(const fd_set *set, int count)
 {
-    return !set || userptr_is_writable(set, (size_t)(count + 63) / 64 * 8, USERPTR_WAIT);
+    return !set || userptr_is_writable(set, set_size(count), USERPTR_WAIT);
 }
 
 static void copy_set(fd_set *to, const fd_set *from, int count)
 {
     if (from && to)
-        memcpy(to, from, (size_t)(count + 63) / 64 * 8);
+        memcpy(to, from, set_size(count));
 }
 
 /* A set that is not there is the kernel's to refuse. */
@@ -255,9 +264,7 @@ static int check_selected(const struct question *question, int count, fd_set *re
 
 static int64_t ns_of_timeval(const struct timeval *timeout)
 {
-    if (!timeout || timeout->tv_sec > INT64_MAX / 2000000000)
-        return FOREVER_NS;
-    return timeout->tv_sec * INT64_C(1000000000) + timeout->tv_usec * INT64_C(1000);
+    return timeout ? ns_of_parts(timeout->tv_sec, timeout->tv_usec * INT64_C(1000)) : FOREVER_NS;
 }
 
 /* select(2) itself writes there what is left; musl's does not. */
@@ -428,7 +435,7 @@ long wait_by_number(long number, const struct raw_arguments *a, int *known)
     case SYS_epoll_wait:
 #endif
     case SYS_epoll_pwait: return epoll_raw(number, a, true);
-#ifdef SYS_epoll_pwait2
+#if defined SYS_epoll_pwait2 && __SIZEOF_LONG__ == 8 /* else its time is not libc's */
     case SYS_epoll_pwait2: return epoll_raw(number, a, false);
 #endif
     default: *known = 0; return -1;

@@ -20,6 +20,12 @@
 #define ANSWER_MS 6000
 #define FILES_MAX 16
 
+/* An inode's number may need 64 bits on 32-bit machines as well. */
+#if defined __GLIBC__ && __SIZEOF_LONG__ == 4
+#define stat stat64
+#define fstatat fstatat64
+#endif
+
 static struct {
     dev_t dev;
     ino_t ino;

@@ -26,6 +26,7 @@
 #define VLISTEN_CHANGING (-1) /* refs of a record that is being made or released */
 #define VLISTEN_SEEN 64       /* records whose waiting is told; that of the others cannot be seen */
 
+/* What is exchanged is an int: riscv64 exchanges no byte without a library. */
 struct vlisten {
     _Atomic int refs; /* fds of the program in this process that refer to it; 0: free; -1: being
                          made or released */
@@ -33,12 +34,12 @@ struct vlisten {
     _Atomic int shadow_fd; /* the canonical socket, hidden; -1: it is the program's fd itself */
     _Atomic int
         own_fd; /* the socket the program made, kept until listen() in case it connects; or -1 */
-    _Atomic bool direct;    /* the program's fd is the canonical socket itself, see prefork.h */
+    _Atomic int direct;     /* the program's fd is the canonical socket itself, see prefork.h */
     _Atomic int channel_fd; /* then: the channel, hidden; or -1 */
-    _Atomic bool emulates_blocking; /* then: O_NONBLOCK is known to be on */
-    _Atomic bool retired;        /* this worker is over: nothing comes any more, see fall_back.h */
+    _Atomic int emulates_blocking; /* then: O_NONBLOCK is known to be on */
+    _Atomic int retired;         /* this worker is over: nothing comes any more, see fall_back.h */
     _Atomic int looks;           /* how often accept() may still look into the backlog in vain */
-    _Atomic bool told;           /* an event loop was told that the canonical socket is readable */
+    _Atomic int told;            /* an event loop was told that the canonical socket is readable */
     _Atomic int exclusive_epoll; /* plus 1; 0: none; else see wait_exclusive.c */
     _Atomic int
         wait_exclusive_rest; /* waits until it is tried again; while it is on, since it began */

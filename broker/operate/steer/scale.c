@@ -28,7 +28,8 @@ static bool parse(const char *text, unsigned *number)
 
     if (!option_parse_number(text + is_change, 0, CONFIG_WORKERS_MAX, &value))
         return false;
-    wanted = !is_change ? (long)value : *text == '+' ? wanted + value : wanted - value;
+    long given = (long)value;
+    wanted = !is_change ? given : *text == '+' ? wanted + given : wanted - given;
     *number = wanted < 0 ? 0 : (unsigned)wanted;
     return wanted >= 1 && wanted <= CONFIG_WORKERS_MAX;
 }

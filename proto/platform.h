@@ -1,0 +1,28 @@
+/*
+ * platform.h - what C libraries and machines differ in. The Makefile has it included before all
+ * else in each file of the broker.
+ *
+ * From glibc 2.38 on, strtol(3), sscanf(3) and their like have a second name, under which they read
+ * binary numbers as well. We read none, and a broker that was built there runs on Debian 12
+ * without.
+ */
+#ifndef SSHIM_PROTO_PLATFORM_H
+#define SSHIM_PROTO_PLATFORM_H
+
+#include <features.h>
+
+#ifdef __GLIBC__
+#undef __GLIBC_USE_C2X_STRTOL /* 2.38 to 2.40 */
+#define __GLIBC_USE_C2X_STRTOL 0
+#undef __GLIBC_USE_C23_STRTOL
+#define __GLIBC_USE_C23_STRTOL 0
+#endif
+
+/* clone(2) without a stack, for syscall(2): s390x has the flags behind it. */
+#ifdef __s390__
+#define PLATFORM_CLONE(flags) SYS_clone, 0L, (long)(flags), 0L, 0L, 0L
+#else
+#define PLATFORM_CLONE(flags) SYS_clone, (long)(flags), 0L, 0L, 0L, 0L
+#endif
+
+#endif

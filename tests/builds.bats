@@ -1,0 +1,42 @@
+#!/usr/bin/env bats
+# Builds with options of distributions, and what the binaries need.
+
+load helpers
+
+build_with() { # OPTIONS...: into $TMP/build
+    make -C "$ROOT" -s -j2 BUILD="$TMP/build" "$@" WARN="-Wall -Wextra -Werror" all
+}
+
+exported() { # LIBRARY
+    nm -D --defined-only "$1" | awk '{ print $3 }'
+}
+
+@test "broker and library need no newer glibc than that of Debian 12" {
+    local newest
+    for file in "$SSHIM" "$LIB"; do
+        newest=$(objdump -T "$file" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
+        echo "$file: $newest"
+        [[ $(printf '%s\n' GLIBC_2.36 "$newest" | sort -V | tail -n 1) == GLIBC_2.36 ]]
+    done
+}
+
+# glibc 2.38 gives them a second name where _GNU_SOURCE is defined; the compiler of Debian 12 cannot show that.
+@test "the broker reads numbers by the names that every glibc has" {
+    cat >"$TMP/number.c" <<'END'
+#include <stdlib.h>
+#if defined __GLIBC_USE_C2X_STRTOL && __GLIBC_USE_C2X_STRTOL || defined __GLIBC_USE_C23_STRTOL && __GLIBC_USE_C23_STRTOL
+#error second names
+#endif
+END
+    cc -D_GNU_SOURCE -I"$ROOT" -include proto/platform.h -c -o "$TMP/number.o" "$TMP/number.c"
+}
+
+@test "a hardened build has no warning and imports nothing else" {
+    build_with CFLAGS="-O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong"
+    "$ROOT/scripts/check-imports.sh" "$TMP/build/libsshim.so"
+}
+
+@test "a build with large files and 64-bit time exports the same calls" {
+    build_with CFLAGS="-O1" CPPFLAGS="-D_GNU_SOURCE -I. -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64"
+    diff <(exported "$LIB") <(exported "$TMP/build/libsshim.so")
+}
