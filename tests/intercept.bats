@@ -417,3 +417,139 @@ END
     wait_until all_heard 2
     stop_broker
 }
+
+# Whether this is the file that was there, and every copy answers at it.
+is_one_file() { # PATH INODE
+    [[ $(stat -c %i "$1") == "$2" ]]
+    all_answer 3 "$1"
+}
+
+@test "a socket file that every copy unlinks and binds is one, also when they all start at once, are killed and replaced" {
+    local round inode
+    for round in 1 2 3 4; do
+        start_broker -w 3 -- "$STATIC" epoll "$ADDR" "$TMP/server.sock"
+        all_answer 3 "$TMP/server.sock"
+        stop_broker
+    done
+    start_broker -w 3 -- "$STATIC" epoll "$ADDR" "$TMP/server.sock"
+    status_is ".listeners | map(.address) | index(\"unix:$TMP/server.sock\") != null"
+    inode=$(stat -c %i "$TMP/server.sock")
+    kill -KILL "$(worker_pid 1)"
+    wait_until status_is '.workers[1].restarts == 1 and .workers[1].state == "ready"'
+    is_one_file "$TMP/server.sock" "$inode"
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until "$SSHIM" status --control "$CONTROL"
+    "$SSHIM" restart --control "$CONTROL" --parallel 3
+    is_one_file "$TMP/server.sock" "$inode"
+    "$SSHIM" stop --control "$CONTROL"
+    rm "$TMP/server.sock" # the server leaves it, as natively
+}
+
+@test "a socket file in the working folder of each copy; one that copies remove at their end goes with the last" {
+    mkdir "$TMP/here"
+    cd "$TMP/here"
+    cat >"$TMP/server.py" <<'END'
+import os, signal, socket, sys
+def end(*_):
+    os.unlink(sys.argv[1])
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+while True:
+    c, _ = s.accept()
+    c.sendall(b"pid=%d\n" % os.getpid())
+    c.close()
+END
+    start_broker -w 2 --intercept seccomp -- python3 "$TMP/server.py" x.sock
+    local inode
+    inode=$(stat -c %i x.sock)
+    "$SSHIM" restart --control "$CONTROL" 3>&-
+    [[ $(stat -c %i x.sock) == "$inode" ]]
+    stop_broker
+    [[ ! -e x.sock ]]
+}
+
+both_say() { # TEXT
+    [[ $(grep -cx "$1" "$TMP/out") == 2 ]]
+}
+
+@test "another's file is not taken, and other files are removed as ever" {
+    start_other "$VICTIM" accept "$TMP/theirs.sock"
+    wait_until test -S "$TMP/theirs.sock"
+    touch "$TMP/file"
+    start_broker -w 2 --intercept seccomp --start-timeout 2 -- python3 -c "
+import os, socket, sys, time
+try:
+    os.unlink('$TMP/file')
+except FileNotFoundError:
+    pass
+s = socket.socket(socket.AF_UNIX)
+try:
+    s.bind('$TMP/theirs.sock')
+except OSError as error:
+    print('errno', error.errno, flush=True)
+time.sleep(1000)"
+    wait_until both_say 'errno 98'
+    [[ ! -e $TMP/file ]]
+    "$PROBE" -n 1 "$TMP/theirs.sock"
+    stop_broker
+    rm "$TMP/theirs.sock"
+}
+
+@test "what a copy has closed is free for an address that overlaps it" {
+    start_broker -w 1 --intercept seccomp -- python3 -c "
+import socket, sys
+def bound(host, listens):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((host, $PORT))
+    if listens:
+        s.listen()
+    return s
+for round in range(5):
+    for listens in False, True:
+        bound('$HOST', listens).close()
+        bound('0.0.0.0', listens).close()
+s = bound('$HOST', True)
+while True:
+    c, _ = s.accept()
+    c.sendall(b'pid=1\n')
+    c.close()"
+    status_is '.workers[0].restarts == 0'
+    stop_broker
+}
+
+@test "a listener that comes while a client is served is the copy's own" {
+    start_broker -w 2 --intercept seccomp -- python3 -c "
+import socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('$HOST', $PORT))
+s.listen()
+while True:
+    c, _ = s.accept()
+    data = socket.socket()
+    port = int(c.recv(100))
+    data.bind(('$HOST', port))
+    data.listen()
+    c.sendall(b'ready\n')
+    d, _ = data.accept()
+    d.sendall(b'data\n')
+    d.close()
+    c.close()"
+    local other line
+    other=$("$PROBE" --free-port)
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    echo "$other" >&7
+    read -r -t 10 line <&7
+    [[ $line == ready ]]
+    status_is '.listeners | length == 1'
+    exec 6<>"/dev/tcp/$HOST/$other"
+    read -r -t 10 line <&6
+    [[ $line == data ]]
+    exec 6<&- 6>&- 7<&- 7>&-
+    stop_broker
+}

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 
 #include "broker/base/address.h"
 #include "broker/base/turn.h"
+#include "broker/pool/closer.h"
 
 #define SOCKETS_MAX 256      /* of one process that are looked at */
 #define FDS_MAX 4096         /* of one process, among which they are */
@@ -287,6 +289,33 @@ bool procnet_has_connection(pid_t pid)
         if (has_inode(&sockets, table->entries[i].inode))
             return true;
     return table && !table->is_whole;
+}
+
+bool procnet_has_socket(pid_t pid, bool (*match)(int fd, void *context), void *context)
+{
+    char path[32];
+    char link[64];
+    struct dirent *entry;
+    bool found = false;
+    int left = SOCKETS_MAX;
+    int pid_fd = pidfd_open(pid, 0);
+
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *dir = pid_fd < 0 ? NULL : opendir(path);
+    while (dir && !found && left > 0 && (entry = readdir(dir)) != NULL) {
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
+        if (len < 8 || memcmp(link, "socket:[", 8) != 0)
+            continue;
+        int fd = pidfd_getfd(pid_fd, atoi(entry->d_name), 0);
+        found = fd >= 0 && match(fd, context);
+        closer_close(fd);
+        left--;
+    }
+    if (dir)
+        closedir(dir);
+    if (pid_fd >= 0)
+        close(pid_fd);
+    return found;
 }
 
 /* Whether a socket that is bound to one keeps another from the other. */

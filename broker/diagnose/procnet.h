@@ -24,6 +24,10 @@ bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t 
  * every address; 0: there is none in our network namespace. */
 ino_t procnet_find_inode(const struct address *address);
 
+/* Whether match says so of one of its sockets, of which it is lent a copy; at most 256 are looked
+ * at. The tables of /proc/PID/net would take as long as there are connections on the machine. */
+bool procnet_has_socket(pid_t pid, bool (*match)(int fd, void *context), void *context);
+
 /* Whether it holds a TCP connection, or an AF_UNIX one that was accepted at a name; or there are so
  * many sockets that a turn has no time to tell. */
 bool procnet_has_connection(pid_t pid);

@@ -82,6 +82,9 @@ struct channel {
         int64_t given_ms;   /* when the newest offer was sent */
     } recall;               /* written by handout/recall.c */
 
+    /* Written by share/intercept/socket_file.c: */
+    bool gave_up_file; /* the worker has removed the socket file, which stays for others */
+
     struct {
         pid_t claimant;     /* the process that asked for it; 0: not known any more */
         int64_t granted_ms; /* when it was answered */

@@ -101,6 +101,7 @@ void listener_displace(struct listener *listener)
              "copies started since; bring the others there with 'sshim restart'",
              address_format(&listener->bound, text));
     path_close(&listener->path);
+    listener->socket.view = 0;
     listener->displaced = true;
     listener_retire_if_unused(listener);
     journal_touch();
@@ -185,6 +186,13 @@ static void remove_file(struct listener *listener)
     if (!config_is_exact(&broker.config))
         path_remove(&listener->path, listener->canonical_fd);
     path_close(&listener->path);
+}
+
+void listener_set_view(struct listener *listener, uint64_t view)
+{
+    listener->socket.view = view;
+    listener->displaced = listener->displaced && view == 0;
+    journal_touch();
 }
 
 void listener_set_shut(struct listener *listener)

@@ -150,6 +150,9 @@ void listener_adopt_counts(struct listener *listener, uint32_t number);
  */
 int listener_set_canonical(struct listener *listener, int canonical_fd);
 
+/* It is of a path that the broker does not look up, but knows by from where it was named. */
+void listener_set_view(struct listener *listener, uint64_t view);
+
 /* Closes, unlinks and frees it. It must have no channels left. */
 void listener_destroy(struct listener *listener);
 

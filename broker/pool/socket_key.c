@@ -83,8 +83,8 @@ void socket_key_read(struct socket_key *key, const struct address *address, int 
 
 bool socket_key_equal(const struct socket_key *a, const struct socket_key *b)
 {
-    return a->netns == b->netns && a->device == b->device && a->protocol == b->protocol &&
-           a->v6only == b->v6only;
+    return a->netns == b->netns && a->view == b->view && a->device == b->device &&
+           a->protocol == b->protocol && a->v6only == b->v6only;
 }
 
 const char *socket_key_format(const struct socket_key *key, const struct address *address,

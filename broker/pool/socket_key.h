@@ -15,6 +15,7 @@ struct socket_key {
     uint64_t netns;      /* SO_NETNS_COOKIE; 0: the broker's own, a file, or the kernel is older */
     int device;          /* SO_BINDTOIFINDEX; 0: any */
     int protocol;        /* IPPROTO_MPTCP, else 0 */
+    uint64_t view;       /* of a path that the broker does not look up: from where; 0: it is none */
     bool v6only;         /* IPV6_V6ONLY, where the address is [::] */
     char zone[IFNAMSIZ]; /* name of the device, or of the address's scope; "": none */
 };

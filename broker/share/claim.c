@@ -54,19 +54,39 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
     return false;
 }
 
-/* Whether it has begun to serve clients. What a worker with a filter accepts is not seen: it has
- * listened and has a client now, as an FTP server with a data port. */
-static bool is_late(const struct worker *worker)
+/* A connection that came to one of the worker's listeners. */
+static bool is_client(int fd, void *context)
+{
+    const struct worker *worker = context;
+    const struct channel *channel;
+    struct address name = {.len = sizeof name.storage};
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0 ||
+        getsockname(fd, (struct sockaddr *)&name.storage, &name.len) < 0)
+        return false;
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->listening && (address_overlaps(&channel->listener->bound, &name) ||
+                                   address_equal(&channel->listener->bound, &name)))
+            return true;
+    return false;
+}
+
+/* Whether it has begun to serve clients. What a worker with a filter accepts is not seen: it has a
+ * client now, as an FTP server with a data port. */
+static bool is_late(const struct worker *worker, pid_t asker)
 {
     if (worker_is_notified(worker))
-        return worker->has_listened && procnet_has_connection(worker->pid);
+        return worker->has_listened &&
+               procnet_has_socket(asker, is_client, (void *)(uintptr_t)worker);
     return worker_accepted(worker) > 0;
 }
 
 /* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says
  * otherwise or it is an address that is shared already, or was. A worker that has closed all that
  * it had begins anew. */
-static bool is_shared(const struct worker *worker, const struct address *address,
+static bool is_shared(const struct worker *worker, pid_t asker, const struct address *address,
                       const struct socket_key *key)
 {
     if (matches_any(&broker.config.unshared, address, key))
@@ -75,7 +95,7 @@ static bool is_shared(const struct worker *worker, const struct address *address
         return true;
     if (address_has_port_zero(address))
         return false;
-    return !is_late(worker) || worker_has_left(worker) || listener_find(address, key, 0) ||
+    return !is_late(worker, asker) || worker_has_left(worker) || listener_find(address, key, 0) ||
            retire_was_shared(address);
 }
 
@@ -203,14 +223,29 @@ static bool is_given_up(struct listener *listener)
     return true;
 }
 
+/* What a worker with a filter has closed nobody tells. */
+static void close_unheld(struct worker *worker)
+{
+    struct channel *channel = worker_is_notified(worker) ? LIST_FIRST(&worker->channels) : NULL;
+
+    while (channel) {
+        if (channel->closed || is_held(channel)) {
+            channel = LIST_NEXT(channel, of_worker);
+            continue;
+        }
+        worker_close_channel(channel); /* frees any that are closed */
+        channel = LIST_FIRST(&worker->channels);
+    }
+}
+
 /* A listener that no worker has any more, and that a new one's address overlaps: natively it would
  * be gone since its last close. */
-static void give_up_unused(struct worker *worker, const struct address *address)
+void claim_give_up_unused(struct worker *worker, const struct address *address)
 {
-    struct listener *listener = TAILQ_FIRST(&listeners);
-
     channel_messages_read_waiting(worker);
+    close_unheld(worker);
     listener_retire_now();
+    struct listener *listener = TAILQ_FIRST(&listeners); /* not before: those may end it */
     while (listener) {
         struct listener *next = TAILQ_NEXT(listener, all);
         if (address_overlaps(&listener->bound, address) && is_given_up(listener))
@@ -228,7 +263,7 @@ static int bind_canonical(int fd, struct worker *worker, const struct address *a
         return 0;
     if (errno != EADDRINUSE)
         return errno;
-    give_up_unused(worker, address);
+    claim_give_up_unused(worker, address);
     return bind(fd, name, address->len) == 0 ? 0 : errno;
 }
 
@@ -264,7 +299,7 @@ struct claim_verdict claim_bind_name(struct worker *worker, pid_t asker,
 
     socket_key_read(&key, address, fd);
     channel_messages_read_waiting(worker); /* whether it has closed all that it had */
-    if (!is_shared(worker, address, &key)) {
+    if (!is_shared(worker, asker, address, &key)) {
         closer_close(fd);
         return (struct claim_verdict){.verdict = WIRE_PRIVATE};
     }
@@ -276,6 +311,44 @@ struct claim_verdict claim_bind_name(struct worker *worker, pid_t asker,
     if (collides(asker, worker, listener, reuseport))
         return fail(EADDRINUSE);
     return (struct claim_verdict){.verdict = WIRE_SHARED, .listener = listener};
+}
+
+struct claim_verdict claim_bind_file(struct worker *worker, pid_t asker,
+                                     const struct address *address, uint64_t view)
+{
+    const struct socket_key key = {.view = view};
+    struct listener *listener = listener_find(address, &key, 0);
+
+    if (!is_shared(worker, asker, address, &key))
+        return (struct claim_verdict){.verdict = WIRE_PRIVATE};
+    if (!listener)
+        return (struct claim_verdict){.verdict = WIRE_VACANT};
+    if (collides(asker, worker, listener, false))
+        return fail(EADDRINUSE);
+    worker->bind_error = 0;
+    return (struct claim_verdict){.verdict = WIRE_SHARED, .listener = listener};
+}
+
+struct listener *claim_listen_file(struct worker *worker, pid_t asker,
+                                   const struct address *address, uint64_t view, int fd)
+{
+    const struct socket_key key = {.view = view};
+
+    if (!is_shared(worker, asker, address, &key))
+        return NULL;
+    struct listener *bound = listener_find(address, &key, 0);
+    if (bound)
+        listener_displace(bound);
+    struct listener *listener = listener_create(address, 0, NULL);
+    int canonical_fd = listener ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (!listener)
+        return NULL;
+    if (canonical_fd < 0 || listener_set_canonical(listener, canonical_fd) < 0) {
+        listener_destroy(listener);
+        return NULL;
+    }
+    listener_set_view(listener, view);
+    return listener;
 }
 
 static bool claim_name(struct session *session, struct worker *worker,
@@ -343,7 +416,7 @@ static bool claim_folder(struct session *session, struct worker *worker,
         session_park(session, claim, fd);
         return true;
     }
-    bool private = worker && !bound && !is_shared(worker, &address, &no_key);
+    bool private = worker && !bound && !is_shared(worker, session->peer.pid, &address, &no_key);
     bool stays = !worker && bound && !config_is_exact(&broker.config) &&
                  !retire_is_own(bound, worker_find_by_token(&claim->auth));
     struct listener *listener =

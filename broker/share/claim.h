@@ -26,6 +26,17 @@ struct claim_verdict {
 struct claim_verdict claim_bind_name(struct worker *worker, pid_t asker,
                                      const struct address *address, bool reuseport, int fd);
 
+/* The same of a path that the broker does not look up: view says from where it was named, see
+ * socket_key.h. VACANT: nobody has it, the worker is to bind it. Later, when it listens on that
+ * socket (borrows), it gets a listener; NULL: it stays its own, or memory is out. */
+struct claim_verdict claim_bind_file(struct worker *worker, pid_t asker,
+                                     const struct address *address, uint64_t view);
+struct listener *claim_listen_file(struct worker *worker, pid_t asker,
+                                   const struct address *address, uint64_t view, int fd);
+
+/* Ends the listeners that no worker has any more and whose address overlaps this one. */
+void claim_give_up_unused(struct worker *worker, const struct address *address);
+
 /* The worker that a peer belongs to; one that may join becomes a new one. NULL: it is none of ours.
  */
 struct worker *claim_identify(const struct session *session, const struct wire_auth *auth);

@@ -78,8 +78,9 @@ struct state_listener {
     uint32_t ordinal, listening, backlog, counts;
     int32_t canonical_fd;
     uint32_t reserved;
+    uint64_t view; /* see socket_key.h */
 };
-static_assert(sizeof(struct state_listener) == 448, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_listener) == 456, SNAPSHOT_SIZE);
 
 struct state_channel {
     uint64_t id;

@@ -98,6 +98,7 @@ static void put_listeners(struct writer *writer, uint32_t *count)
             .backlog = (uint32_t)listener->backlog,
             .counts = listener->counts_number,
             .canonical_fd = listener->canonical_fd,
+            .view = listener->socket.view,
         };
         listener->number = (*count)++;
         put(writer, &record, sizeof record);
@@ -254,6 +255,8 @@ static struct listener *load_listener(const struct state_listener *record, state
     listener_adopt_counts(listener, record->counts);
     if (listener_set_canonical(listener, map(record->canonical_fd)) < 0)
         log_error("cannot watch a listener again: %s; restart the server", strerror(errno));
+    if (record->view)
+        listener_set_view(listener, record->view);
     return listener;
 }
 

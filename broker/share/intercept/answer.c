@@ -12,6 +12,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/share/intercept/filter.h"
+#include "broker/share/intercept/socket_file.h"
 #include "broker/life/stop.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
@@ -83,7 +84,7 @@ static bool read_address(struct address *address, const struct notify *notify, i
         return false;
     wire.len_bytes = (uint32_t)len;
     memcpy(wire.bytes, &storage, len);
-    return address_from_wire(address, &wire) && !address_is_path(address);
+    return address_from_wire(address, &wire);
 }
 
 /* A second bind of one socket is the kernel's to refuse, and so is one of a socket that is
@@ -139,8 +140,17 @@ static void bind_address(struct notify *notify, const struct address *address, i
         notify_continue(notify);
         return;
     }
-    bool reuseport = get_option(fd, SO_REUSEPORT) == 1;
-    struct claim_verdict verdict = claim_bind_name(worker, asker, address, reuseport, fd);
+    struct claim_verdict verdict;
+    if (!address_is_path(address)) {
+        bool reuseport = get_option(fd, SO_REUSEPORT) == 1;
+        verdict = claim_bind_name(worker, asker, address, reuseport, fd);
+    } else {
+        closer_close(fd);
+        if (!socket_file_bind(notify, worker, asker, address, &verdict)) {
+            notify_retry(notify);
+            return;
+        }
+    }
     switch (verdict.verdict) {
     case WIRE_SHARED:
         share(notify, worker, asker, verdict.listener, verdict.listener->canonical_fd == fd);
@@ -191,30 +201,56 @@ static void begin_bind(struct notify *notify)
 
 /* --- listen --- */
 
-static void listen_on(struct notify *notify, struct channel *channel)
+/* Who listens on a socket file is its clients' SO_PEERCRED: the worker does it itself. */
+static void listen_on(struct notify *notify, struct channel *channel, int fd)
 {
+    struct worker *worker = channel->worker;
+    struct address bound = channel->listener->bound;
     int asked = (int)notify->args[ARG_BACKLOG];
     int backlog = broker.config.backlog ? broker.config.backlog : asked;
 
-    if (listen(channel->listener->canonical_fd, backlog) < 0) {
-        notify_answer(notify, errno);
+    if (bound.storage.ss_family == AF_UNIX) {
+        notify_continue(notify);
+        channel_messages_on_listen(channel, asked);
         return;
     }
-    notify_answer(notify, 0);
-    channel_messages_on_listen(channel, asked);
+    bool listens = listen(fd, backlog) == 0;
+    if (!listens && errno == EADDRINUSE) {
+        claim_give_up_unused(worker, &bound); /* may free the channel */
+        listens = listen(fd, backlog) == 0;
+    }
+    notify_answer(notify, listens ? 0 : errno);
+    channel = listens ? find_channel(worker, fd) : NULL;
+    if (channel)
+        channel_messages_on_listen(channel, asked);
+}
+
+/* The channel of a socket that the worker has bound to a path by itself. */
+static struct channel *open_file(const struct notify *notify, struct worker *worker, int fd)
+{
+    pid_t asker = notify_process(notify);
+    struct listener *listener = asker ? socket_file_listen(notify, worker, asker, fd) : NULL;
+    int worker_fd;
+    struct channel *channel = listener ? grant_open(listener, worker, asker, &worker_fd) : NULL;
+
+    if (channel)
+        close(worker_fd);
+    return channel;
 }
 
 static void begin_listen(struct notify *notify)
 {
     int fd = fetch_socket(notify);
-    const struct worker *worker = fd < 0 ? NULL : notify_worker(notify);
+    struct worker *worker = fd < 0 || stop_is_under_way() ? NULL : notify_worker(notify);
     struct channel *channel = worker ? find_channel(worker, fd) : NULL;
 
-    closer_close(fd);
-    if (channel && !stop_is_under_way())
-        listen_on(notify, channel);
+    if (worker && !channel)
+        channel = open_file(notify, worker, fd);
+    if (channel)
+        listen_on(notify, channel, fd);
     else
         notify_continue(notify);
+    closer_close(fd);
 }
 
 /* --- which call --- */
@@ -224,6 +260,8 @@ static void begin_call(struct notify *notify, enum filter_call call)
     switch (call) {
     case FILTER_BIND: begin_bind(notify); break;
     case FILTER_LISTEN: begin_listen(notify); break;
+    case FILTER_UNLINK:
+    case FILTER_UNLINKAT: socket_file_unlink(notify, call); break;
     default: notify_continue(notify); break;
     }
 }
