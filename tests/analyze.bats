@@ -1,6 +1,6 @@
 # analyze.bats - the judge of make analyze lets no finding through that is not explained.
 
-ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+load places
 
 setup() {
     TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)

@@ -1,10 +1,7 @@
 # Half a change fails by name: an option, a command, a message or a hooked call that was added in one place only.
 # CONTRIBUTING.md walks through each of the four.
 
-ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
-BUILD=${BUILD:-build}
-[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
-SSHIM=$BUILD/sshim
+load places
 
 setup() {
     TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)

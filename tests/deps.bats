@@ -1,6 +1,6 @@
 # deps.bats - what a machine lacks is installed, once and in words of one line, or named.
 
-ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+load places
 
 # A table of two things: one is there, the other comes with the package that the fake apt-get installs.
 setup() {

@@ -1,9 +1,6 @@
 # The documents say what the program does: options, exit codes, the JSON of status, and the names they mention.
 
-ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
-BUILD=${BUILD:-build}
-[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
-SSHIM=$BUILD/sshim
+load places
 
 setup() {
     TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)

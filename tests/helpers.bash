@@ -3,14 +3,9 @@
 # Each test gets a folder of its own ($TMP), a control socket path ($CONTROL), a loopback address that
 # no other test uses ($HOST) and a free port ($PORT). teardown stops what still runs and fails the test
 # if anything of it is left: a process, a socket file, an abstract name, a report of a sanitizer.
-#
-# BUILD=build/asan runs the same tests with that build.
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-BUILD=${BUILD:-build}
-[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
-SSHIM=$BUILD/sshim
-LIB=$BUILD/libsshim.so
+# shellcheck source=tests/places.bash
+. "$(dirname "${BASH_SOURCE[0]}")/places.bash"
 VICTIM=$BUILD/tests/victim
 PROBE=$BUILD/tests/probe
 DEADLINE_S=${DEADLINE_S:-30}

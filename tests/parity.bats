@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Nothing that a server does to its shared address goes past the library; `make parity` looks at many more servers.
 
-ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+load places
 
 parity() {
     run python3 "$ROOT/tests/parity/parity.py" "$@" 3>&-

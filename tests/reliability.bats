@@ -1,9 +1,7 @@
 # The short form of `make reliability`: every kind of damage under load, and a count of every client.
 # tests/reliability/ does it; a test here is a row of its table.
 
-ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
-BUILD=${BUILD:-build}
-[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
+load places
 
 setup_file() {
     [[ -x $BUILD/bench/load ]] || make -C "$ROOT" BUILD="$BUILD" bench-tools

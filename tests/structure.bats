@@ -1,8 +1,6 @@
 # The structure that ARCHITECTURE.md describes: few rooms on each level, and everything points downward.
 
-ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
-BUILD=${BUILD:-build}
-[[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
+load places
 
 setup() {
     TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)

@@ -163,6 +163,28 @@ int link_ask(int link_fd, const void *request, size_t len_bytes, int fd, struct 
     return result;
 }
 
+int link_ask_once(int deadline_ms, const void *request, size_t len_bytes, int fd,
+                  struct link_grant *grant)
+{
+    int link_fd = link_open_within(deadline_ms);
+
+    if (link_fd < 0)
+        return -1;
+    int result = link_ask(link_fd, request, len_bytes, fd, grant);
+    int saved = errno;
+    NEXT(close)(link_fd);
+    errno = saved;
+    return result;
+}
+
+int link_attach(uint64_t channel, uint32_t flags, int fd, struct link_grant *grant)
+{
+    struct wire_attach request = {
+        .head = WIRE_HEAD(WIRE_ATTACH), .auth = env.auth, .channel = channel, .flags = flags};
+
+    return link_ask_once(LINK_DEADLINE_S * 1000, &request, sizeof request, fd, grant);
+}
+
 static void close_kept(int *fd)
 {
     if (*fd >= 0)

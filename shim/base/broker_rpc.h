@@ -42,6 +42,14 @@ int link_open_within(int deadline_ms);
  */
 int link_ask(int link_fd, const void *request, size_t len_bytes, int fd, struct link_grant *grant);
 
+/* Both for a single request: opens the link and closes it again. */
+int link_ask_once(int deadline_ms, const void *request, size_t len_bytes, int fd,
+                  struct link_grant *grant);
+
+/* ATTACH with these flags: who holds the channel (0: not known), or the socket fd (borrows, -1 for
+ * none), asks for its record. As link_ask(). */
+int link_attach(uint64_t channel, uint32_t flags, int fd, struct link_grant *grant);
+
 /*
  * A WIRE_SHARED of which no record could be made: this process is none of those who hold the
  * listener. The broker, which has counted it, is told on channel_fd (borrows; -1 tells nobody) when

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "shim/base/env.h"
 #include "shim/base/next.h"
 #include "shim/listen/claim.h"
 #include "shim/listen/close.h"
@@ -15,19 +14,11 @@
  * again if it ended with that. */
 static int renew_channel(struct vlisten *listener, int fd)
 {
-    struct wire_attach request = {.head = WIRE_HEAD(WIRE_ATTACH),
-                                  .auth = env.auth,
-                                  .channel = listener->channel,
-                                  .flags = WIRE_ATTACH_RENEW};
     struct link_grant grant;
     int status_flags = NEXT(fcntl)(fd, F_GETFL);
-    int link_fd = link_open();
+    int result = link_attach(listener->channel, WIRE_ATTACH_RENEW,
+                             atomic_load(&listener->shadow_fd), &grant);
 
-    if (link_fd < 0)
-        return -1;
-    int result =
-        link_ask(link_fd, &request, sizeof request, atomic_load(&listener->shadow_fd), &grant);
-    NEXT(close)(link_fd);
     if (result < 0)
         return -1;
     if (grant.verdict != WIRE_SHARED || grant.channel_fd < 0 ||

@@ -70,15 +70,11 @@ static bool may_be_look(int fd, const struct sockaddr *addr, socklen_t len,
 static bool ask(const struct wire_claim *claim, int fd)
 {
     struct link_grant grant;
-    int link_fd = link_open_within(ANSWER_MS);
 
-    if (link_fd < 0)
+    if (link_ask_once(ANSWER_MS, claim, sizeof *claim, fd, &grant) < 0)
         return false;
-    bool refused = link_ask(link_fd, claim, sizeof *claim, fd, &grant) == 0 &&
-                   grant.verdict == WIRE_FAILED && grant.error == ECONNREFUSED;
     link_grant_finish(&grant);
-    NEXT(close)(link_fd);
-    return refused;
+    return grant.verdict == WIRE_FAILED && grant.error == ECONNREFUSED;
 }
 
 static bool ask_about_name(int fd, const struct sockaddr_storage *addr, socklen_t len)

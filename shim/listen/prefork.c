@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "shim/base/env.h"
 #include "shim/base/fdmap.h"
 #include "shim/base/next.h"
 #include "shim/listen/dress.h"
@@ -67,18 +66,13 @@ static struct vlisten *make_record(int fd, struct link_grant *grant)
 
 static struct vlisten *ask_for_record(int fd)
 {
-    struct wire_attach request = {
-        .head = WIRE_HEAD(WIRE_ATTACH), .auth = env.auth, .flags = WIRE_ATTACH_SOCKET};
     struct link_grant grant;
     struct vlisten *listener = NULL;
-    int link_fd = link_open();
 
-    if (link_fd < 0)
+    if (link_attach(0, WIRE_ATTACH_SOCKET, fd, &grant) < 0)
         return NULL;
-    if (link_ask(link_fd, &request, sizeof request, fd, &grant) == 0 &&
-        grant.verdict == WIRE_SHARED && grant.channel_fd >= 0)
+    if (grant.verdict == WIRE_SHARED && grant.channel_fd >= 0)
         listener = make_record(fd, &grant);
-    NEXT(close)(link_fd);
     link_grant_finish(&grant);
     return listener;
 }

@@ -6,7 +6,6 @@
 #include <sys/un.h>
 
 #include "proto/channel_name.h"
-#include "shim/base/env.h"
 #include "shim/base/fdmap.h"
 #include "shim/base/next.h"
 #include "shim/listen/prefork.h"
@@ -21,16 +20,9 @@ static struct vlisten *find_channel(uint64_t channel)
 
 static struct vlisten *attach(int fd, uint64_t channel)
 {
-    struct wire_attach request = {
-        .head = WIRE_HEAD(WIRE_ATTACH), .auth = env.auth, .channel = channel};
     struct link_grant grant;
-    int link_fd = link_open();
 
-    if (link_fd < 0)
-        return NULL;
-    int result = link_ask(link_fd, &request, sizeof request, fd, &grant);
-    NEXT(close)(link_fd);
-    if (result < 0)
+    if (link_attach(channel, 0, fd, &grant) < 0)
         return NULL;
     struct vlisten *listener = grant.verdict == WIRE_SHARED ? vlisten_create(&grant) : NULL;
     if (listener) {

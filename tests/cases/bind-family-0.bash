@@ -12,21 +12,11 @@ address = struct.pack("=H", 0) + struct.pack(">H", int(sys.argv[1])) + bytes(12)
 if libc.bind(listener.fileno(), address, len(address)):
     sys.exit(f"bind: errno {ctypes.get_errno()}")
 listener.listen()
-print("serves", flush=True)
-while True:
-    client, _ = listener.accept()
-    client.sendall(b"served\n")
-    client.close()
-' "$@"
+'"$answer_each" "$@"
 }
 
 try() { # WAY
-    local port
-    port=$(free_port)
-    start "$1" "$port"
-    wait_until says serves "$(copies_of "$1")"
-    expect "programs that serve" "$(grep -c serves "$work/out")" "$(copies_of "$1")"
-    expect "a client" "$(ask "$port")" served
+    each_copy_serves "$1"
 }
 
 cases native "-w 2"

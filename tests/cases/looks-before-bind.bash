@@ -10,21 +10,11 @@ with socket.socket() as look:
     if look.connect_ex(address) == 0:
         sys.exit("another one is running")
 listener = socket.create_server(address)
-print("serves", flush=True)
-while True:
-    client, _ = listener.accept()
-    client.sendall(b"served\n")
-    client.close()
-' "$@"
+'"$answer_each" "$@"
 }
 
 try() { # WAY
-    local port
-    port=$(free_port)
-    start "$1" "$port"
-    wait_until says serves "$(copies_of "$1")"
-    expect "programs that serve" "$(grep -c serves "$work/out")" "$(copies_of "$1")"
-    expect "a client" "$(ask "$port")" served
+    each_copy_serves "$1"
 }
 
 cases native "-w 3"

@@ -41,6 +41,25 @@ free_port() {
     python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# The end of a server in Python, which has made its listener; for server() in whatever process it runs.
+export answer_each='
+print("serves", flush=True)
+while True:
+    client, _ = listener.accept()
+    client.sendall(b"served\n")
+    client.close()
+'
+
+# What is to be seen of such a server, started in this way with its port.
+each_copy_serves() { # WAY
+    local port
+    port=$(free_port)
+    start "$1" "$port"
+    wait_until says serves "$(copies_of "$1")"
+    expect "programs that serve" "$(grep -c serves "$work/out")" "$(copies_of "$1")"
+    expect "a client" "$(ask "$port")" served
+}
+
 # ask PORT: the first line of the answer, or refused, closed, silent
 ask() {
     python3 - "$1" <<'END'
