@@ -58,7 +58,7 @@ part_build() {
 part_unit() {
     step unit-build make -s -j"$jobs" unit-build
     local test
-    for test in build/unit/test_*; do
+    for test in build/unit/test_* build/unit/shim/test_*; do
         [[ $test == *.d || ! -x $test ]] || tap "unit-${test##*/test_}" "$test"
     done
 }
@@ -114,7 +114,7 @@ part_sanitized() {
     local files
     step sanitized-build make -s -j"$jobs" SAN=address,undefined BUILD="$sanitized" all test-progs unit-build
     local test
-    for test in "$sanitized"/unit/test_*; do
+    for test in "$sanitized"/unit/test_* "$sanitized"/unit/shim/test_*; do
         [[ $test == *.d || ! -x $test ]] || tap "sanitized-unit-${test##*/test_}" "$test"
     done
     step sanitized-fuzz-replay make -s SAN=address,undefined BUILD="$sanitized" fuzz-replay

@@ -17,7 +17,7 @@ run_tests() { # BATS-FILE...
     rm -rf "$folder/raw" "$folder/tap"
     mkdir -p "$folder/raw" "$folder/tap"
     chmod 1777 "$folder/raw" # some tests run as another user
-    for test in "$folder"/unit/test_*; do
+    for test in "$folder"/unit/test_* "$folder"/unit/shim/test_*; do
         [[ $test == *.d || ! -x $test ]] || "$test" >"$folder/tap/${test##*/}" 2>&1
     done
     # shellcheck disable=SC2016
@@ -29,7 +29,7 @@ run_tests() { # BATS-FILE...
 objects() {
     local object
     printf '%s\n' "$folder/sshim"
-    for object in "$folder/libsshim.so.debug" "$folder"/unit/test_*; do
+    for object in "$folder/libsshim.so.debug" "$folder"/unit/test_* "$folder"/unit/shim/test_*; do
         [[ $object == *.d ]] || printf '%s\n' -object "$object"
     done
 }

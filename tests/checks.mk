@@ -1,7 +1,7 @@
 # checks.mk - the targets of the general tests. Included by Makefile; uses its variables.
 
 TEST_PROGS := $(addprefix $(BUILD)/tests/,victim probe static secure)
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c tests/unit/shim/test_*.c))
 FUZZERS    := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 
@@ -9,12 +9,19 @@ FUZZ_SECONDS ?= 60
 UNIT_SHIM    := shim/base/fdmap.c shim/base/fdroom.c shim/base/next.c shim/base/userptr.c
 UNIT_OBJECTS := $(filter-out $(BUILD)/obj/broker/main.o $(BUILD)/obj/broker/operate/run.o,$(BROKER_OBJECTS))
 
+# Those of tests/unit/shim see the library without its hooks: what they call is the C library's.
+SHIM_UNIT_OBJECTS := $(filter-out $(BUILD)/pic/shim/hooks/% $(BUILD)/pic/shim/init.o,$(SHIM_OBJECTS))
+
 test-progs: $(TEST_PROGS)
 
 # The programs stand for other people's servers: never with a sanitizer.
 $(BUILD)/tests/%: tests/progs/%.c tests/progs/netaddr.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread $(TEST_LDFLAGS) -o $@ $<
+
+$(BUILD)/unit/shim/%: tests/unit/shim/%.c tests/unit/shim/record.h tests/unit/unit.h $(SHIM_UNIT_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) -o $@ $< $(SHIM_UNIT_OBJECTS)
 
 $(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h $(UNIT_SHIM) $(UNIT_OBJECTS)
 	@mkdir -p $(@D)
