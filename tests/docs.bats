@@ -133,7 +133,7 @@ old_names() {
     local member
     for member in $(jq -r '.listeners[0] | keys[]' "$TMP/shown.json"); do
         echo "$member"
-        grep -qF "\\\"$member\\\":" "$ROOT/broker/operate/status.c"
+        grep -qF "\\\"$member\\\":" "$ROOT/broker/operate/tell/status.c"
     done
 }
 

@@ -147,11 +147,23 @@ static void set_preload(void)
     setenv("LD_PRELOAD", text, 1);
 }
 
+/* What a service manager has said to the broker is not for its workers: they would tell it that
+ * they are ready, or take descriptors that they do not have. */
+static void hide_manager(void)
+{
+    static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                        "LISTEN_FDS",    "LISTEN_PID",    "LISTEN_FDNAMES"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        unsetenv(names[i]);
+}
+
 static void set_environment(const struct spawn_identity *identity)
 {
     char text[2 * WIRE_TOKEN_SIZE + 16];
     char *end = text;
 
+    hide_manager();
     if (runtime.intercept != INTERCEPT_SECCOMP)
         set_preload();
     setenv("SSHIM_BROKER", broker.control_path, 1);

@@ -10,7 +10,7 @@
 #include "broker/base/loop.h"
 #include "broker/life/restart.h"
 #include "broker/life/stop.h"
-#include "broker/operate/status.h"
+#include "broker/operate/tell/status.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/upgrade.h"
 #include "broker/operate/steer/one_slot.h"

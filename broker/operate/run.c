@@ -35,6 +35,7 @@
 #include "broker/operate/request.h"
 #include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
+#include "broker/operate/tell/service.h"
 #include "broker/operate/upgrade.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
@@ -185,6 +186,7 @@ static void save(void)
 {
     upgrade_settle();
     state_save();
+    service_review();
 }
 
 /* Those below are told whom to call above them. */
@@ -224,6 +226,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
     }
     broker.started_ms = loop_now_ms();
     connect_layers();
+    service_begin(resumes);
     return GO_ON;
 }
 

@@ -1,5 +1,5 @@
 /* status.c - one view of slots and listeners, rendered twice. */
-#include "broker/operate/status.h"
+#include "broker/operate/tell/status.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -135,7 +135,7 @@ static bool has_failed_slot(void)
     return false;
 }
 
-static enum status_state pool_state(void)
+enum status_state status_state(void)
 {
     unsigned ready = slot_count_ready();
 
@@ -152,7 +152,7 @@ static enum status_state pool_state(void)
 
 int status_exit_code(bool strict)
 {
-    enum status_state state = pool_state();
+    enum status_state state = status_state();
 
     if (strict && state != STATUS_READY && exit_codes[state] == 0)
         return EXIT_STATUS_UNKNOWN;
@@ -181,7 +181,7 @@ char *status_render_table(size_t *len)
     if (!out)
         return NULL;
     fprintf(out, "%s (pid %d) is %s: %u of %u workers are ready", broker.name, (int)getpid(),
-            state_names[pool_state()], count_serving(), runtime.workers);
+            state_names[status_state()], count_serving(), runtime.workers);
     if (slot_count_held() > 0)
         fprintf(out, ", drained: %u", slot_count_held());
     fputs("\n\n", out);
@@ -256,7 +256,7 @@ char *status_render_json(size_t *len)
     fprintf(out, ",\"schema_version\":%d", STATUS_SCHEMA_VERSION);
     fprintf(out,
             ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"drained\":%u,\"workers\":[",
-            (int)getpid(), state_names[pool_state()], count_serving(), runtime.workers,
+            (int)getpid(), state_names[status_state()], count_serving(), runtime.workers,
             slot_count_held());
     json_comma = "";
     each_worker(print_json_worker, out);
@@ -292,7 +292,7 @@ char *status_render_row(size_t *len)
     if (!out)
         return NULL;
     fprintf(out, "%-20s %8d  %-10s %5u of %-5u %s\n", broker.name, (int)getpid(),
-            state_names[pool_state()], count_serving(), runtime.workers, first_address(address));
+            state_names[status_state()], count_serving(), runtime.workers, first_address(address));
     fclose(out);
     return text;
 }
@@ -310,7 +310,22 @@ char *status_render_item(size_t *len)
     fputs(",\"control\":", out);
     print_json_string(out, broker.control_path);
     fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u}\n", (int)getpid(),
-            state_names[pool_state()], count_serving(), runtime.workers);
+            state_names[status_state()], count_serving(), runtime.workers);
     fclose(out);
     return text;
+}
+
+void status_describe(char *text, size_t size)
+{
+    const struct listener *listener;
+    const struct worker *worker;
+    uint64_t connections = 0;
+    int queued = 0;
+
+    LIST_FOREACH(worker, &workers, all)
+        connections += worker_active(worker);
+    TAILQ_FOREACH(listener, &listeners, all)
+        queued += view_listener(listener).queued;
+    snprintf(text, size, "%s: %u of %u workers serve, %" PRIu64 " connections, %d in the queue",
+             state_names[status_state()], count_serving(), runtime.workers, connections, queued);
 }

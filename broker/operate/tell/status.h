@@ -1,7 +1,7 @@
 /* status.h - what the broker tells about itself. Both give a malloc'ed text of *len bytes, or NULL.
  */
-#ifndef SSHIM_BROKER_OPERATE_STATUS_H
-#define SSHIM_BROKER_OPERATE_STATUS_H
+#ifndef SSHIM_BROKER_OPERATE_TELL_STATUS_H
+#define SSHIM_BROKER_OPERATE_TELL_STATUS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +27,11 @@ enum status_state {
 /* Of the JSON documents: grows when a member changes its meaning or is gone, not when one is added.
  */
 #define STATUS_SCHEMA_VERSION 1
+
+enum status_state status_state(void);
+
+/* The state and the numbers in one line, for a service manager. */
+void status_describe(char *text, size_t size);
 
 /* What `sshim status` exits with now; strict (--wait ready): 0 only when it is ready. */
 int status_exit_code(bool strict);

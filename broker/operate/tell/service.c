@@ -1,0 +1,149 @@
+/* service.c - see service.h. Nothing here waits: a datagram that is not taken is not sent again. */
+#include "broker/operate/tell/service.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/base/loop.h"
+#include "broker/operate/tell/status.h"
+
+#define REFRESH_MS 10000   /* between looks at the numbers of STATUS */
+#define STOP_MARGIN_S 10   /* what ends after --stop-timeout: KILL, and what is removed then */
+#define WATCHDOGS_A_TIME 3 /* so many datagrams in the time that the manager waits for one */
+
+static struct {
+    int fd; /* -1: there is nobody to tell */
+    struct sockaddr_un addr;
+    socklen_t addr_len;
+    bool told_ready;
+    bool names_pid; /* MAINPID is still to be told */
+    enum status_state told;
+    char status[128];
+    struct loop_timer refresh;
+    struct loop_timer watchdog;
+    int64_t watchdog_ms;
+} service = {.fd = -1};
+
+static void tell(const char *text)
+{
+    if (sendto(service.fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL,
+               (const struct sockaddr *)&service.addr, service.addr_len) < 0)
+        log_debug("the service manager does not take '%s'", text);
+}
+
+/* A path, or @ and an abstract name. */
+static bool find_manager(void)
+{
+    const char *name = getenv("NOTIFY_SOCKET");
+    size_t len = name ? strlen(name) : 0;
+
+    if (len < 2 || len >= sizeof service.addr.sun_path || (name[0] != '/' && name[0] != '@'))
+        return false;
+    service.addr.sun_family = AF_UNIX;
+    memcpy(service.addr.sun_path, name, len);
+    if (name[0] == '@')
+        service.addr.sun_path[0] = '\0';
+    service.addr_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (name[0] == '/'));
+    return true;
+}
+
+/* Timers are the last thing in a turn of the loop: all that was to be done in it is done. */
+static void on_watchdog(struct loop_timer *timer)
+{
+    tell("WATCHDOG=1");
+    loop_start_timer(timer, service.watchdog_ms);
+}
+
+/* WATCHDOG_PID is that of the first broker; a later one goes on for it. */
+static void begin_watchdog(bool resumes)
+{
+    const char *usec = getenv("WATCHDOG_USEC");
+    const char *pid = getenv("WATCHDOG_PID");
+    int64_t wanted_us = usec ? strtoll(usec, NULL, 10) : 0;
+
+    if (wanted_us <= 0 || (pid && !resumes && strtol(pid, NULL, 10) != getpid()))
+        return;
+    service.watchdog_ms = wanted_us / 1000 / WATCHDOGS_A_TIME;
+    if (service.watchdog_ms < 1)
+        service.watchdog_ms = 1;
+    service.watchdog.on_time = on_watchdog;
+    loop_start_timer(&service.watchdog, 0);
+}
+
+static void on_refresh(struct loop_timer *timer)
+{
+    service_review();
+    loop_start_timer(timer, REFRESH_MS);
+}
+
+void service_begin(bool resumes)
+{
+    if (!find_manager())
+        return;
+    service.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (service.fd < 0)
+        return;
+    service.names_pid = resumes;
+    service.told = STATUS_STARTING;
+    service.refresh.on_time = on_refresh;
+    loop_start_timer(&service.refresh, REFRESH_MS);
+    begin_watchdog(resumes);
+}
+
+static int64_t monotonic_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* What the manager has to know of a new state, lines that end; "" for nothing. A reload ends with
+ * READY, however well it went: STATUS tells. */
+static void describe_change(enum status_state state, char *text, size_t size)
+{
+    bool reloaded = service.told == STATUS_RESTARTING && state != STATUS_STOPPING;
+
+    text[0] = '\0';
+    if (state == STATUS_RESTARTING)
+        snprintf(text, size, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\n", monotonic_us());
+    else if (state == STATUS_STOPPING)
+        snprintf(text, size, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64 "\n",
+                 ((int64_t)broker.config.stop_timeout_s + STOP_MARGIN_S) * 1000000);
+    else if (reloaded || (state == STATUS_READY && !service.told_ready))
+        snprintf(text, size, "READY=1\n");
+    service.told_ready |= state == STATUS_READY;
+}
+
+void service_review(void)
+{
+    char text[512] = "";
+    char change[96] = "";
+    char pid[32] = "";
+    char status[sizeof service.status];
+
+    if (service.fd < 0)
+        return;
+    enum status_state state = status_state();
+    status_describe(status, sizeof status);
+    if (state != service.told || (state == STATUS_READY && !service.told_ready))
+        describe_change(state, change, sizeof change);
+    service.told = state;
+    if (service.names_pid)
+        snprintf(pid, sizeof pid, "MAINPID=%d\n", (int)getpid());
+    service.names_pid = false;
+    if (!*change && !*pid && strcmp(status, service.status) == 0)
+        return;
+    memcpy(service.status, status, sizeof status);
+    snprintf(text, sizeof text, "%s%sSTATUS=%s", pid, change, status);
+    tell(text);
+}

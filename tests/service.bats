@@ -1,0 +1,115 @@
+# What a service manager hears (sd_notify) and gives (LISTEN_FDS), without one: by a receiver of datagrams and systemd-socket-activate.
+load helpers
+
+# A manager that writes each datagram as one line into $TMP/told.
+start_manager() { # [NAME of the socket]
+    : >"$TMP/told"
+    start_other python3 -uc 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("\0" + sys.argv[1][1:] if sys.argv[1][0] == "@" else sys.argv[1])
+print("manages", flush=True)
+with open(sys.argv[2], "a", buffering=1) as told:
+    while True:
+        told.write(s.recv(4096).decode().replace("\n", " | ") + "\n")' "${1:-$TMP/notify}" "$TMP/told"
+    wait_until grep -q manages "$TMP/out.other"
+    export NOTIFY_SOCKET=${1:-$TMP/notify}
+}
+
+eval "$(declare -f teardown | sed '1s/teardown/teardown_all/')"
+teardown() {
+    rm -f "$TMP/notify"
+    teardown_all
+}
+
+told() { # REGEX of a whole line
+    grep -qxE "$1" "$TMP/told"
+}
+
+count_told() { # REGEX
+    grep -cxE "$1" "$TMP/told"
+}
+
+STATUS_LINE='STATUS=ready: 2 of 2 workers serve, [0-9]+ connections, [0-9]+ in the queue'
+
+@test "READY is told when all workers are ready, once, with what is going on" {
+    local where
+    for where in "$TMP/notify" "@sshim-test-$BASHPID"; do
+        start_manager "$where"
+        start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+        wait_until told "READY=1 \| $STATUS_LINE"
+        [[ $(head -n 1 "$TMP/told") == "STATUS=starting: 0 of 2 "* ]]
+        [[ $(count_told '.*READY=1.*') == 1 ]]
+        stop_broker
+        wait_until told 'STOPPING=1 \| EXTEND_TIMEOUT_USEC=35000000 \| STATUS=stopping: .*'
+        kill "$OTHER"
+        rm -f "$TMP/notify" "$TMP/out.other"
+    done
+}
+
+@test "workers do not see what the manager gave the broker" {
+    start_manager
+    # shellcheck disable=SC2016
+    WATCHDOG_USEC=60000000 WATCHDOG_PID=1 LISTEN_FDS=0 LISTEN_PID=1 LISTEN_FDNAMES=x start_broker -w 1 -- \
+        sh -c 'env >"$0"; exec "$1" accept "$2"' "$TMP/env" "$VICTIM" "$ADDR"
+    run grep -E '^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_)' "$TMP/env"
+    [[ $status == 1 ]]
+    rm "$TMP/env"
+    "$SSHIM" upgrade --control "$CONTROL"
+    "$SSHIM" restart --control "$CONTROL"
+    run grep -E '^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_)' "$TMP/env"
+    [[ $status == 1 ]]
+    stop_broker
+}
+
+@test "a restart is a reload: RELOADING with the time, and READY at its end, also when it is given up" {
+    start_manager
+    start_broker -w 2 --settle 0 -- "$VICTIM" accept "$ADDR"
+    wait_until told "READY=1 \| $STATUS_LINE"
+    local before after reload
+    before=$(cut -d. -f1 /proc/uptime)
+    kill -HUP "$BROKER"
+    wait_until told 'RELOADING=1 \| MONOTONIC_USEC=[0-9]+ \| STATUS=restarting: .*'
+    after=$(cut -d. -f1 /proc/uptime)
+    reload=$(sed -nE 's/.*MONOTONIC_USEC=([0-9]+).*/\1/p' "$TMP/told")
+    ((reload / 1000000 >= before && reload / 1000000 <= after + 1))
+    ready_twice() { [[ $(count_told '.*READY=1.*') == 2 ]]; }
+    wait_until ready_twice
+    stop_broker
+}
+
+@test "the watchdog is told three times in its time, and not while the broker is stopped" {
+    start_manager
+    WATCHDOG_USEC=600000 start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    many() { (($(count_told WATCHDOG=1) >= $1)); }
+    wait_until many 5
+    kill -STOP "$BROKER"
+    local before
+    before=$(count_told WATCHDOG=1)
+    sleep 1
+    (($(count_told WATCHDOG=1) <= before + 1))
+    kill -CONT "$BROKER"
+    wait_until many $((before + 4))
+    stop_broker
+}
+
+@test "a watchdog of another process is left alone" {
+    start_manager
+    WATCHDOG_USEC=100000 WATCHDOG_PID=1 start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    wait_until told "READY=1.*"
+    sleep 0.5
+    [[ $(count_told WATCHDOG=1) == 0 ]]
+    stop_broker
+}
+
+@test "after a crash of the broker the next one tells its pid" {
+    start_manager
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    wait_until told "READY=1 \| $STATUS_LINE"
+    kill -KILL "$BROKER"
+    wait_until log_has "after a crash of the broker"
+    local pid
+    pid=$(status_of .pid)
+    wait_until told "MAINPID=$pid \| .*"
+    "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+}
