@@ -167,6 +167,7 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
     SSHIM_LIB=$LIB refuses "it uses musl" "$TMP/musl" "$PORT"
     echo 'int nothing;' >"$TMP/lib.c"
     musl-gcc -shared -fPIC -o "$TMP/libmusl.so" "$TMP/lib.c"
+    printf SSHIM_RENDEZVOUS >>"$TMP/libmusl.so" # a word by which sshim knows its library
     SSHIM_LIB=$TMP/libmusl.so refuses "made for musl" "$VICTIM" accept "$ADDR"
 }
 

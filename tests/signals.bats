@@ -80,6 +80,19 @@ ignored_by() { # PID: a set in hexadecimal
     (((16#$(ignored_by "$(worker_pid)") & 1 << 12) == 0))
 }
 
+@test "copies get the mask that the broker was started with, and SIGCHLD ignored where it was" {
+    printf '#!/usr/bin/python3\nimport os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, signal.SIGWINCH])\n' >"$TMP/sshim"
+    printf 'signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nos.execv("%s", ["%s"] + sys.argv[1:])\n' "$SSHIM" "$SSHIM" >>"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    SSHIM=$TMP/sshim start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    local blocked
+    blocked=$(sed -n 's/^SigBlk:[[:space:]]*//p' "/proc/$(worker_pid)/status")
+    (((16#$blocked & (1 << 11 | 1 << 27)) == (1 << 11 | 1 << 27)))
+    (((16#$(ignored_by "$(worker_pid)") & 1 << 16) != 0))
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
 # in_terminal COMMAND...: in a session and on a terminal of its own, which closes when $TMP/close is there.
 in_terminal() {
     python3 -c '

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "broker/base/turn.h"
@@ -356,4 +357,20 @@ bool procfs_tree_holds_socket(pid_t root, ino_t ino)
         if (procfs_find_socket(tree.at[i], ino) >= 0)
             return true;
     return !tree.is_whole || !turn_has_time();
+}
+
+bool procfs_is_secure(pid_t pid)
+{
+    char path[32];
+    unsigned long pairs[64][2];
+
+    snprintf(path, sizeof path, "/proc/%d/auxv", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, pairs, sizeof pairs);
+    if (fd >= 0)
+        close(fd);
+    for (size_t i = 0; len > 0 && i < (size_t)len / sizeof pairs[0]; i++)
+        if (pairs[i][0] == AT_SECURE)
+            return pairs[i][1] != 0;
+    return false;
 }

@@ -69,4 +69,7 @@ int procfs_find_socket(pid_t pid, ino_t ino);
  * the time that a turn has. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
 
+/* Whether the kernel has told its loader that it gained rights by its execution (AT_SECURE). */
+bool procfs_is_secure(pid_t pid);
+
 #endif

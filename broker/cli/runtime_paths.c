@@ -3,10 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -129,6 +131,29 @@ static bool is_readable_file(const char *path)
     return access(path, R_OK) == 0;
 }
 
+/* By a word that no other library has. False after one line. */
+static bool is_our_library(const char *path)
+{
+    static const char word[] = "SSHIM_RENDEZVOUS";
+    struct stat info;
+    void *bytes = MAP_FAILED;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
+        bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    bool ours =
+        bytes != MAP_FAILED && memmem(bytes, (size_t)info.st_size, word, sizeof word - 1) != NULL;
+    if (bytes != MAP_FAILED)
+        munmap(bytes, (size_t)info.st_size);
+    if (!ours)
+        log_error("cannot use SSHIM_LIB=%s: it is not the library of sshim; give the path of "
+                  "libsshim.so, or unset SSHIM_LIB",
+                  path);
+    return ours;
+}
+
 bool runtime_paths_library(char *path, size_t size)
 {
     const char *given = secure_getenv("SSHIM_LIB");
@@ -139,7 +164,7 @@ bool runtime_paths_library(char *path, size_t size)
     if (given && *given) {
         if (realpath(given, candidate) && is_readable_file(candidate)) {
             snprintf(path, size, "%s", candidate);
-            return true;
+            return is_our_library(candidate);
         }
         log_error("cannot use SSHIM_LIB=%s: %s; give the path of libsshim.so", given,
                   strerror(errno));

@@ -246,6 +246,21 @@ static bool find_program(const char *name, char path[PATH_MAX])
     return false;
 }
 
+bool check_find_file(const char *name, char path[PATH_MAX])
+{
+    return find_program(name, path);
+}
+
+bool check_find_absent_loader(const char *path, char *loader, size_t size)
+{
+    struct elf_image image;
+
+    if (!read_image(path, &image) || !image.bits || !image.interpreter[0])
+        return false;
+    snprintf(loader, size, "%s", image.interpreter);
+    return access(loader, F_OK) < 0;
+}
+
 /* --- scripts --- */
 
 /* The first word of *rest, which moves behind it; "" when there is none. */

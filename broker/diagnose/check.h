@@ -40,6 +40,13 @@ enum check_result check_program(const char *path, const char *library, struct ch
  */
 bool check_gains_rights(const char *path);
 
+/* The file that execvp(3) would run; where there is none that can be executed, false, with the last
+ * one that was looked at. */
+bool check_find_file(const char *name, char path[PATH_MAX]);
+
+/* The dynamic loader that this ELF file asks for, if it is not there. */
+bool check_find_absent_loader(const char *path, char *loader, size_t size);
+
 /* Whether a program makes its socket calls around a library that was preloaded into it. */
 bool check_bypasses_libc(const char *path);
 

@@ -18,7 +18,7 @@ struct process {
     int parent;   /* index, -1: the root */
     bool mapped;  /* the library is in it */
     bool listens; /* on a socket of its own */
-    bool cleared; /* its environment does not name the library */
+    bool cleared; /* its environment names no library to preload */
 };
 
 struct tree {
@@ -44,6 +44,16 @@ static bool has_cleared(pid_t pid)
         return false; /* not known */
     close(fd);
     return !procfs_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) || !*preload;
+}
+
+/* By an LD_PRELOAD of somebody else. */
+static bool has_replaced(pid_t pid)
+{
+    char preload[4096];
+    const char *name = strrchr(broker.library_path, '/');
+
+    return procfs_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) && *preload && name &&
+           !strstr(preload, name);
 }
 
 static int find_process(const struct tree *tree, pid_t pid)
@@ -128,6 +138,14 @@ static void explain(const struct process *process, struct preload_check_report *
         snprintf(check->reason, sizeof check->reason,
                  "its environment was cleared; let what starts it keep LD_PRELOAD and the SSHIM_ "
                  "variables (no env -i, sudo -E)");
+    else if (procfs_is_secure(process->pid))
+        snprintf(check->reason, sizeof check->reason,
+                 "it gained rights by its execution (setuid, capabilities), so that its loader "
+                 "ignored LD_PRELOAD; start sshim as root and give --user, in place of that");
+    else if (has_replaced(process->pid))
+        snprintf(check->reason, sizeof check->reason,
+                 "what starts it has put another LD_PRELOAD in the place of ours; let it write "
+                 "LD_PRELOAD=ITS-LIBRARY:$LD_PRELOAD");
     else
         snprintf(check->reason, sizeof check->reason,
                  "its loader ignored LD_PRELOAD; LD_DEBUG=files in its environment shows why");

@@ -14,7 +14,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/diagnose/holders.h"
+#include "broker/diagnose/failure.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/start.h"
@@ -235,26 +235,10 @@ static bool has_failed(void)
     return true;
 }
 
-static void report_bind_error(const struct worker *worker)
-{
-    char text[ADDRESS_TEXT_MAX];
-    struct holders holders;
-    const char *reason = strerror(worker->bind_error);
-
-    address_format(&worker->bind_address, text);
-    if (worker->bind_error == EADDRINUSE && holders_of_address(&worker->bind_address, &holders))
-        log_error("cannot bind %s: %s, by %s; end what has it with 'kill %s', or give the server "
-                  "another address",
-                  text, reason, holders.named, holders.pids);
-    else
-        log_error("cannot bind %s: %s; free the address or give the server another one", text,
-                  reason);
-}
-
 static void give_up(const struct worker *worker, const char *how)
 {
     if (worker->bind_error) {
-        report_bind_error(worker);
+        failure_tell_bind(&worker->bind_address, worker->bind_error);
         stop_begin(EXIT_ADDRESS);
         return;
     }
@@ -274,8 +258,7 @@ static bool is_exec_failure(const struct worker *worker)
         stop_begin(EXIT_NOT_EXECUTABLE);
         return true;
     }
-    log_error("cannot run '%s': %s; check the command's name and its execute permission",
-              broker.config.command[0], strerror(worker->exec_error));
+    failure_tell_exec(broker.config.command[0], worker->exec_error);
     stop_begin(worker->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
     return true;
 }
@@ -361,6 +344,8 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
     char how[96];
 
     describe_end(info, how, sizeof how);
+    if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
+        failure_tell_signal(worker->slot, info->si_status);
     take_leave(worker, &last);
     if (stop_is_under_way() || (!slot_was_ever_ready() && is_exec_failure(&last)))
         return;
@@ -379,7 +364,8 @@ void fleet_fill(struct slot *slot)
     slot->worker = slot_start_worker(slot);
     if (slot->worker)
         return;
-    log_error("cannot start worker %u: %s; trying again", slot->id, strerror(errno));
+    log_error("cannot start worker %u: %s; trying again%s", slot->id, strerror(errno),
+              errno == EMFILE ? "; raise the limit of open files (ulimit -n)" : "");
     respawn_after(slot, delay_ms(slot, false, false, false));
     slot->failures++;
 }

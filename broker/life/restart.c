@@ -375,7 +375,8 @@ bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait
     if (only)
         log_info("replacing worker %u", only->id);
     else
-        log_info("replacing %u workers, %u at a time", runtime.workers, restart.parallel);
+        log_info("replacing %u worker%s, %u at a time", runtime.workers,
+                 runtime.workers == 1 ? "" : "s", restart.parallel);
     look_soon();
     return true;
 }

@@ -6,6 +6,8 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +78,15 @@ void spawn_block_signals(const sigset_t *signals)
     sigprocmask(SIG_BLOCK, signals, NULL);
 }
 
+static bool may_change_user(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    uint32_t wanted = 1u << CAP_SETUID | 1u << CAP_SETGID;
+
+    return syscall(SYS_capget, &head, data) == 0 && (data[0].effective & wanted) == wanted;
+}
+
 int spawn_resolve_user(const char *user, const char *group)
 {
     const struct passwd *entry = user ? getpwnam(user) : NULL;
@@ -84,6 +95,11 @@ int spawn_resolve_user(const char *user, const char *group)
     if ((user && !entry) || (group && !group_entry)) {
         log_error("there is no %s '%s'; give the name of one that exists",
                   user && !entry ? "user" : "group", user && !entry ? user : group);
+        return -1;
+    }
+    if ((user || group) && !may_change_user()) {
+        log_error("only root can run workers as another %s: start sshim as root, or leave --%s out",
+                  user ? "user" : "group", user ? "user" : "group");
         return -1;
     }
     has_user = user != NULL;

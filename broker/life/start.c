@@ -5,9 +5,9 @@
 #include "broker/base/turn.h"
 #include "broker/diagnose/preload_check.h"
 
-#define FIRST_LOOK_MS 1000
-#define LOOK_MS 5000   /* between the looks after that */
-#define CONFIRM_MS 200 /* a process in the middle of exec looks as if it lacked the library */
+#define FIRST_LOOK_MS 1000 /* before that a loader may not have come to the library */
+#define LOOK_MS 5000       /* between the looks after that */
+#define CONFIRM_MS 200     /* a process in the middle of exec looks as if it lacked the library */
 
 static struct start_events events;
 
@@ -31,7 +31,7 @@ static void look(struct worker *worker)
 
     bool lacks_it = preload_check_is_missing(worker->pid, last, &report);
     if (lacks_it && !worker_is_notified(worker) && (last || runs_the_command(worker))) {
-        if (last || worker->missed_looks++ > 0) {
+        if (worker->missed_looks++ > 0) {
             events.on_unfit(worker, &report);
             return;
         }
@@ -39,10 +39,10 @@ static void look(struct worker *worker)
     } else {
         worker->missed_looks = 0;
     }
-    if (last)
+    if (last && !(lacks_it && worker->missed_looks > 0))
         events.on_time_over(worker, report.listens_on);
     else
-        loop_start_timer(&worker->start_timer, next_ms < left_ms ? next_ms : left_ms);
+        loop_start_timer(&worker->start_timer, last || next_ms < left_ms ? next_ms : left_ms);
 }
 
 /* Of many that start at once some are looked at in this turn: what they ask comes first. */
@@ -56,11 +56,9 @@ static void on_look(struct loop_timer *timer)
 
 void start_watch(struct worker *worker)
 {
-    int64_t timeout_ms = (int64_t)broker.config.start_timeout_s * 1000;
-
     worker->start_timer.on_time = on_look;
     worker->missed_looks = 0;
-    loop_start_timer(&worker->start_timer, timeout_ms < FIRST_LOOK_MS ? timeout_ms : FIRST_LOOK_MS);
+    loop_start_timer(&worker->start_timer, FIRST_LOOK_MS);
 }
 
 void start_hurry(void)

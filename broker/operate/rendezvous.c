@@ -76,8 +76,12 @@ static bool open_abstract(void)
     if (listen_on(SESSION_DOOR_NAME, &addr,
                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) >= 0)
         return true;
-    log_error("cannot open the workers' socket: %s; check the limits of this process",
-              strerror(errno));
+    bool is_forbidden = errno == EAFNOSUPPORT || errno == EPERM || errno == EACCES;
+    log_error("cannot open the workers' socket: %s; %s", strerror(errno),
+              is_forbidden ? "a filter forbids AF_UNIX sockets: let it pass them (systemd: add "
+                             "AF_UNIX to RestrictAddressFamilies)"
+              : errno == EMFILE ? "raise the limit of open files (ulimit -n)"
+                                : "check the limits of this process");
     return false;
 }
 

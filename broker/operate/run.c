@@ -166,6 +166,20 @@ static bool take_ready_fd(bool resumes)
     return true;
 }
 
+/* Where sshim cannot work at all. */
+static bool can_begin(void)
+{
+    const char *broker_above = secure_getenv("SSHIM_TOKEN") ? secure_getenv("SSHIM_BROKER") : NULL;
+
+    if (broker_above)
+        log_error("this 'sshim run' is a worker of the broker at %s: two of them cannot share one "
+                  "server; let the inner or the outer one run the server alone",
+                  broker_above);
+    else if (access("/proc/self/fd", X_OK) < 0)
+        log_error("cannot use /proc: %s; mount it (mount -t proc proc /proc)", strerror(errno));
+    return !broker_above && access("/proc/self/fd", X_OK) == 0;
+}
+
 /* The way to the loop. Each of these steps says DONE with an exit code after one line of its own.
  */
 
@@ -173,7 +187,7 @@ static bool take_ready_fd(bool resumes)
 static enum proceed settle_options(int *exit_code)
 {
     *exit_code = EXIT_USAGE;
-    if (!resolve_identity())
+    if (!can_begin() || !resolve_identity())
         return DONE;
     if (broker.config.command &&
         !runtime_paths_library(broker.library_path, sizeof broker.library_path))
@@ -219,9 +233,14 @@ static enum proceed set_up(bool resumes, int *exit_code)
     }
     raise_fd_limit();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (loop_init() < 0 || signals_watch() < 0 || turn_init() < 0 || closer_init() < 0 ||
-        (!resumes && journal_init() < 0)) {
+    if (loop_init() < 0 || signals_watch() < 0 || turn_init() < 0 || closer_init() < 0) {
         log_error("cannot start: %s; check the limits of this process", strerror(errno));
+        return DONE;
+    }
+    if (!resumes && journal_init() < 0) {
+        log_error("cannot make the journal by memfd_create: %s; check the memory limits of this "
+                  "process, and whether a filter (seccomp) forbids the call",
+                  strerror(errno));
         return DONE;
     }
     broker.started_ms = loop_now_ms();

@@ -13,7 +13,9 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
+#include "broker/diagnose/failure.h"
 #include "broker/diagnose/procnet.h"
+#include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
@@ -194,6 +196,8 @@ static struct claim_verdict note_bind_error(struct worker *worker, const struct 
 {
     worker->bind_error = error;
     worker->bind_address = *address;
+    if (!slot_was_ever_ready())
+        failure_tell_bind(address, error);
     return fail(error);
 }
 

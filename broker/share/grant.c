@@ -2,9 +2,11 @@
 #include "broker/share/grant.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/log.h"
 #include "broker/handout/rate.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
@@ -56,6 +58,22 @@ void grant_mark(struct channel *channel)
     channel_set_flags(channel, MARKS, flags);
 }
 
+/* Once: what a worker cannot have now, the next one cannot have either. */
+static void tell_shortage(const struct worker *worker)
+{
+    static bool told;
+    struct rlimit limit = {0};
+
+    if (told)
+        return;
+    told = true;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    log_error("cannot share an address with worker %u: the broker may have no more than %llu files "
+              "open; raise the limit (ulimit -n; systemd: LimitNOFILE): it needs three for each "
+              "worker and address",
+              worker->slot, (unsigned long long)limit.rlim_cur);
+}
+
 struct channel *grant_open(struct listener *listener, struct worker *worker, pid_t asker,
                            int *worker_fd)
 {
@@ -69,6 +87,8 @@ struct channel *grant_open(struct listener *listener, struct worker *worker, pid
         channel = NULL;
     }
     if (!channel) {
+        if (errno == EMFILE || errno == ENFILE)
+            tell_shortage(worker);
         listener_retire_if_unused(listener); /* it may have been made for this */
         return NULL;
     }

@@ -221,14 +221,28 @@ static const char *reason(int error)
     switch (error) {
     case ECONNREFUSED: return "no broker listens there";
     case ENOENT: return "no such socket";
-    case EACCES: return "permission denied";
-    case EPERM: return "the process that listens there is not the broker's user";
+    case EACCES: return "permission denied: this process is another user's than the broker";
+    case EPERM:
+        return "what listens there is, as this process sees it, not the broker's user (a user "
+               "namespace hides users)";
+    case EAFNOSUPPORT: return "a filter forbids this process AF_UNIX sockets";
     case ETIMEDOUT: return "it does not answer";
     case ECONNRESET: return "it refused this process";
     case ENAMETOOLONG: return "the path is too long for a socket";
     case ENOTDIR: return "a component of the path is not a folder";
     case EPROTO: return "it is of another version";
     default: return "the connection failed";
+    }
+}
+
+static const char *remedy(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM: return "; run the server as the broker's user, or unset SSHIM_BROKER";
+    case EAFNOSUPPORT:
+        return "; let the filter pass them (systemd: add AF_UNIX to RestrictAddressFamilies)";
+    default: return "; start one with 'sshim run -w 0 --control PATH' or unset SSHIM_BROKER";
     }
 }
 
@@ -250,12 +264,8 @@ void link_complain(int error, int waited_s)
 
     waited[sizeof " (waited " - 1] = (char)('0' + waited_s);
     const char *parts[] = {
-        "sshim: cannot join the broker at ",
-        env.broker,
-        ": ",
-        reason(error),
-        waited_s > 0 ? waited : "",
-        "; start one with 'sshim run -w 0 --control PATH' or unset SSHIM_BROKER\n",
+        "sshim: cannot join the broker at ", env.broker,    ": ", reason(error),
+        waited_s > 0 ? waited : "",          remedy(error), "\n",
     };
 
     say(parts, sizeof parts / sizeof parts[0]);

@@ -1,0 +1,149 @@
+# What is said where something cannot work: the cause and the remedy, in one line of ours.
+load helpers
+
+# says TEXT COMMAND...: sshim run says this, in one of its lines, and ends by itself or is ended.
+says() {
+    local text=$1
+    shift
+    # not by `run`, which takes 127 for a mistake of the test
+    status=0
+    output=$(timeout 20 "$@" 2>&1 3>&- </dev/null) || status=$?
+    echo "exit code $status, said: $output"
+    [[ $(grep '^sshim: ' <<<"$output") == *"$text"* ]]
+}
+
+# The same, and that is all that is said.
+says_only() {
+    says "$@"
+    [[ $(wc -l <<<"$output") == 1 ]]
+}
+
+serve() {
+    echo "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR"
+}
+
+DENY=(python3 "$ROOT/tests/progs/deny.py")
+
+@test "--user and --group without root" {
+    become_nobody
+    says_only "only root can run workers as another user: start sshim as root, or leave --user out" \
+        "$SSHIM" run --user root --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR"
+    [[ $status == 2 ]]
+    says_only "another group: start sshim as root, or leave --group out" \
+        "$SSHIM" run --group root --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR"
+}
+
+@test "a port below 1024 without root" {
+    [[ $(</proc/sys/net/ipv4/ip_unprivileged_port_start) -gt 99 ]] || skip "every user may bind low ports here"
+    become_nobody
+    says "cannot bind $HOST:99: Permission denied; ports below 1024 are root's: start sshim as root, with --user" \
+        "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$HOST:99"
+    [[ $status == 4 && $(grep -c "cannot bind" <<<"$output") == 1 ]]
+}
+
+@test "an address in use is told once, at the first refusal" {
+    start_other "$VICTIM" accept "$ADDR"
+    wait_until "$PROBE" -n 1 "$ADDR"
+    says "Address already in use, by pid $OTHER (victim); end what has it with 'kill $OTHER'" \
+        "$SSHIM" run --control "$CONTROL" -w 2 -- "$VICTIM" accept "$ADDR"
+    [[ $status == 4 && $(grep -c "cannot bind" <<<"$output") == 1 ]]
+    [[ $(grep '^sshim: ' <<<"$output" | head -n 1) == *"cannot bind"* ]]
+}
+
+@test "an address of another machine" {
+    says "no interface of this machine has it" "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept 192.0.2.1:8080
+    [[ $status == 4 ]]
+}
+
+@test "a script whose interpreter is not there, or whose lines end in CR LF" {
+    printf '#!/no/such/interpreter -x\n' >"$TMP/script"
+    chmod 755 "$TMP/script"
+    says_only "its interpreter /no/such/interpreter is not there" "$SSHIM" run --control "$CONTROL" -w 1 -- "$TMP/script"
+    [[ $status == 127 ]]
+    printf '#!/bin/sh\r\necho\r\n' >"$TMP/script"
+    says_only "its first line ends in CR LF" "$SSHIM" run --control "$CONTROL" -w 1 -- "$TMP/script"
+}
+
+@test "a program whose loader is not there" {
+    LC_ALL=C sed 's,/lib64/ld-linux-x86-64\.so\.2,/lib64/ld-linux-x86-65.so.9,' "$VICTIM" >"$TMP/program"
+    chmod 755 "$TMP/program"
+    cmp -s "$VICTIM" "$TMP/program" && skip "another loader on this machine"
+    says_only "its loader /lib64/ld-linux-x86-65.so.9 is not there" "$SSHIM" run --control "$CONTROL" -w 1 -- "$TMP/program"
+}
+
+@test "a name that is no command, and a folder" {
+    says_only "check the command's name and PATH" "$SSHIM" run --control "$CONTROL" -w 1 -- no-such-command
+    says_only "it is a folder" "$SSHIM" run --control "$CONTROL" -w 1 -- "$TMP"
+}
+
+@test "no /proc" {
+    unshare -m true || skip "no mount namespaces here"
+    # shellcheck disable=SC2046 # a list
+    says_only "cannot use /proc: No such file or directory; mount it" unshare -m sh -c 'umount -l /proc && exec "$@"' sh $(serve)
+}
+
+@test "a filter forbids memfd_create, or AF_UNIX sockets" {
+    [[ $(uname -m) == x86_64 ]] || skip "numbers of another machine"
+    # shellcheck disable=SC2046 # a list
+    says_only "cannot make the journal by memfd_create: Operation not permitted" "${DENY[@]}" errno 319 -- $(serve)
+    # shellcheck disable=SC2046 # a list
+    says_only "systemd: add AF_UNIX to RestrictAddressFamilies" "${DENY[@]}" errno 41=1 -- $(serve)
+}
+
+@test "a filter of the server forbids it AF_UNIX sockets, or kills it" {
+    [[ $(uname -m) == x86_64 ]] || skip "numbers of another machine"
+    says "a filter forbids this process AF_UNIX sockets; let the filter pass them" \
+        "$SSHIM" run --control "$CONTROL" --intercept preload -w 1 -- "${DENY[@]}" errno 41=1 -- "$VICTIM" accept "$ADDR"
+    says "made a call that a filter (seccomp) forbids: let the filter pass" \
+        "$SSHIM" run --control "$CONTROL" --intercept preload -w 1 -- "${DENY[@]}" kill 41=1 -- "$VICTIM" accept "$ADDR"
+    [[ $(grep -c "made a call" <<<"$output") == 1 ]]
+}
+
+@test "a limit of open files that is too low is told once" {
+    printf '#!/bin/sh\nulimit -n 19\nexec "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    says "the broker may have no more than 19 files open; raise the limit" \
+        "$TMP/sshim" run --control "$CONTROL" -w 4 -- "$VICTIM" accept "$ADDR"
+    [[ $(grep -c "no more than 19 files" <<<"$output") == 1 ]]
+}
+
+@test "--start-timeout 0 and 1 do not blame the loader" {
+    local seconds
+    for seconds in 0 1; do
+        start_broker --start-timeout "$seconds" -w 2 -- sh -c "sleep 2; exec '$VICTIM' accept '$ADDR'"
+        ! log_has "ignored LD_PRELOAD"
+        ! log_has "seccomp"
+        log_has "listens on nothing that is shared after $seconds s"
+        wait_until "$PROBE" -n 1 "$ADDR"
+        stop_broker
+        : >"$TMP/log"
+    done
+}
+
+@test "a wrapper that replaces LD_PRELOAD" {
+    says "put another LD_PRELOAD in the place of ours; let it write LD_PRELOAD=ITS-LIBRARY:\$LD_PRELOAD" \
+        "$SSHIM" run --control "$CONTROL" --intercept preload -w 1 -- env LD_PRELOAD=libm.so.6 "$VICTIM" accept "$ADDR"
+    [[ $status == 3 ]]
+}
+
+@test "SSHIM_LIB of another library" {
+    local library
+    library=$(ldd "$VICTIM" | grep -o '/[^ ]*libc\.so[^ ]*')
+    # shellcheck disable=SC2046 # a list
+    says_only "it is not the library of sshim; give the path of libsshim.so, or unset SSHIM_LIB" env SSHIM_LIB="$library" $(serve)
+    [[ $status == 2 ]]
+}
+
+@test "sshim run in a worker of sshim run" {
+    # shellcheck disable=SC2046 # a list
+    says "this 'sshim run' is a worker of the broker at $TMP/outer.sock" \
+        "$SSHIM" run --control "$TMP/outer.sock" -w 1 -- $(serve)
+    [[ $status == 3 ]]
+}
+
+@test "one worker is not many" {
+    start_broker -w 1 --settle 0 -- "$VICTIM" accept "$ADDR"
+    "$SSHIM" restart --control "$CONTROL"
+    log_has "replacing 1 worker, 1 at a time"
+    stop_broker
+}
