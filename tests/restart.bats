@@ -117,6 +117,24 @@ second_port() {
     wait_for_broker
 }
 
+@test "a version that gets a client before it binds its second port shares that port with the old copies" {
+    second_port
+    deploy name=old "$ADDR" "$HOST:$OTHER_PORT"
+    serve -w 2
+    deploy name=new "$ADDR" first=1 "$HOST:$OTHER_PORT"
+    timeout 90 "$SSHIM" restart --control "$CONTROL" >"$TMP/answer" 3>&- &
+    local asker=$!
+    while ! is_gone "$asker"; do # clients all the while, of which each is answered
+        versions 2 >/dev/null
+    done
+    wait "$asker"
+    grep "2 of 2 workers were replaced" "$TMP/answer"
+    hears new
+    hears new "$OTHER_PORT"
+    [[ $(grep -c "in use" "$TMP/log") == 0 ]]
+    stop_broker
+}
+
 @test "a version that listens on a socket file first and not on its port before --start-timeout replaces nobody" {
     deploy name=old temp="$TMP/pool" "$ADDR"
     serve -w 1 --start-timeout 8

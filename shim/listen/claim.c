@@ -174,29 +174,47 @@ static bool is_worth_another_try(int try)
     return true;
 }
 
+/* Nobody has answered. */
+static enum claim_result give_up(bool is_late, int tries)
+{
+    if (is_late) {
+        errno = EADDRINUSE; /* as the kernel said */
+        return CLAIM_FAILED;
+    }
+    link_complain(errno, joins() && tries >= JOIN_TRIES ? JOIN_WAIT_S : 0);
+    errno = EADDRNOTAVAIL;
+    return CLAIM_FAILED;
+}
+
+/*
+ * Of a server that opens its listeners one after the other, one copy may get a connection in
+ * between. What it binds then is private by the rule, but the others share it: the kernel says that
+ * it is in use, and only then the broker is asked.
+ */
 enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct sockaddr_storage copy;
     enum claim_result result;
+    bool is_late = false;
     int try = 0;
 
-    len = shareable_address(fd, addr, len, &copy);
+    len = shareable_address(fd, addr, len, &copy, &is_late);
     if (len == 0)
         return CLAIM_NATIVE;
+    if (is_late && NEXT(bind)(fd, (const struct sockaddr *)&copy, len) == 0)
+        return CLAIM_DONE;
+    if (is_late && errno != EADDRINUSE)
+        return CLAIM_FAILED;
     if (vlisten_is_full()) {
         link_complain_full();
         return CLAIM_NATIVE;
     }
     do
         result = claim_once(fd, &copy, len);
-    while (result == CLAIM_UNANSWERED && is_worth_another_try(++try));
+    while (result == CLAIM_UNANSWERED && !is_late && is_worth_another_try(++try));
     if (result == CLAIM_DONE)
         shareable_remember(vlisten_known(fd), &copy, len);
-    if (result != CLAIM_UNANSWERED)
-        return result;
-    link_complain(errno, joins() && try >= JOIN_TRIES ? JOIN_WAIT_S : 0);
-    errno = EADDRNOTAVAIL;
-    return CLAIM_FAILED;
+    return result == CLAIM_UNANSWERED ? give_up(is_late, try) : result;
 }
 
 static int bind_as_shadow(int own_fd, int shadow_fd)

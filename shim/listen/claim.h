@@ -13,9 +13,9 @@
 enum claim_result { CLAIM_NATIVE, CLAIM_DONE, CLAIM_FAILED, CLAIM_UNANSWERED };
 
 /*
- * bind(fd, addr, len). CLAIM_NATIVE: not shared, the caller binds natively. CLAIM_FAILED: errno is
- * what bind(2) gave in the broker; EADDRNOTAVAIL with a line on fd 2 when the broker cannot be
- * reached.
+ * bind(fd, addr, len). CLAIM_NATIVE: not shared, the caller binds natively. CLAIM_DONE: it is
+ * bound, shared or, after the first accept, natively. CLAIM_FAILED: errno is what bind(2) gave in
+ * the broker; EADDRNOTAVAIL with a line on fd 2 when the broker cannot be reached.
  */
 enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len);
 

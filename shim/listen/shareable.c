@@ -150,15 +150,16 @@ static void adopt_family(int fd, struct sockaddr_storage *addr, socklen_t len)
 }
 
 socklen_t shareable_address(int fd, const struct sockaddr *addr, socklen_t len,
-                            struct sockaddr_storage *copy)
+                            struct sockaddr_storage *copy, bool *is_late)
 {
     if (!copy_address(copy, addr, len))
         return 0;
     adopt_family(fd, copy, len);
     len = used_length(copy, len);
     if (!is_shareable_address(copy, len) || !is_shareable_socket(fd, copy->ss_family) ||
-        is_too_late(copy, len) || is_in_use(fd))
+        is_in_use(fd))
         return 0;
+    *is_late = is_too_late(copy, len);
     return len;
 }
 

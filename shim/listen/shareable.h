@@ -6,14 +6,15 @@
 #ifndef SSHIM_SHIM_LISTEN_SHAREABLE_H
 #define SSHIM_SHIM_LISTEN_SHAREABLE_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "shim/record/vlisten.h"
 
-/* The length of the address that bind(fd, addr, len) would share, copied to *copy; 0: none, bind
- * natively. */
+/* The length of the address that bind(fd, addr, len) may share, copied to *copy; 0: none, bind
+ * natively. *is_late: it is private, unless the others have it already. */
 socklen_t shareable_address(int fd, const struct sockaddr *addr, socklen_t len,
-                            struct sockaddr_storage *copy);
+                            struct sockaddr_storage *copy, bool *is_late);
 
 /* It is shared by this program, which may bind it again later. */
 void shareable_remember(struct vlisten *listener, const struct sockaddr_storage *addr,

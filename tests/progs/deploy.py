@@ -5,6 +5,7 @@ temp=PATH    first listens on PATH.PID, as process pools do, with a process that
 term=ignore  lives on when it gets TERM
 fork=N       so many children serve, which the first process leaves behind when it gets TERM
 wait=FILE    goes on when FILE exists
+first=1      goes on when it has answered one client
 ADDRESS      HOST:PORT or /PATH or @NAME: listens there
 die=SECONDS  exits with status 9 so long after it began to listen
 deaf=1       never waits for connections
@@ -45,6 +46,16 @@ for key, value in conf:
     elif key == "wait":
         while not os.path.exists(value):
             time.sleep(0.02)
+    elif key == "first":
+        while True:
+            select.select(listeners, [], [])
+            try:
+                c, _ = listeners[0].accept()
+                break
+            except BlockingIOError:
+                pass
+        c.sendall(f"{name} {os.getpid()}\n".encode())
+        c.close()
     elif key == "listen":
         if value[0] in "/@":
             s = socket.socket(socket.AF_UNIX)
