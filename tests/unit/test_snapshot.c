@@ -1,9 +1,102 @@
-/* test_snapshot.c - a snapshot that would lead outside, or name somebody else, is none. */
+/* test_snapshot.c - snapshots of an older version are read, of a newer one that added fields too.
+ */
+#include <stddef.h>
 #include <string.h>
 
 #include "broker/base/journal.h"
 #include "broker/survive/snapshot.h"
 #include "unit.h"
+
+/* As the first format has them. */
+struct first_head {
+    uint32_t slots, workers, listeners, channels;
+    int32_t rendezvous_fds[2];
+    uint32_t rest[6];
+};
+struct first_worker {
+    uint32_t slot, rest[5];
+    int32_t pid;
+    uint32_t generation;
+    uint8_t token[16];
+    uint64_t rest_too[4];
+};
+
+static void publish(const void *bytes, size_t len, uint16_t format)
+{
+    size_t room;
+
+    memcpy(journal_snapshot_room(&room), bytes, len);
+    journal_publish_snapshot(len, format);
+}
+
+static void reads_first_format(void)
+{
+    struct {
+        struct first_head head;
+        struct state_slot slots[2];
+        struct first_worker workers[2];
+    } old = {.head = {.slots = 2, .workers = 2, .rendezvous_fds = {5, 6}},
+             .workers = {{.pid = 10}, {.slot = 1, .pid = 11, .generation = 3}}};
+    struct snapshot snapshot;
+    struct state_worker worker;
+
+    publish(&old, sizeof old, 0);
+    CHECK(snapshot_open(&snapshot));
+    CHECK(snapshot.head.slots == 2 && snapshot.head.rendezvous_fds[1] == 6);
+    snapshot_get(&snapshot, STATE_WORKER, 1, &worker);
+    CHECK(worker.slot == 1 && worker.pid == 11 && worker.generation == 3);
+    publish(&old, sizeof old - 1, 0);
+    CHECK(!snapshot_open(&snapshot));
+}
+
+static void reads_longer_records(void)
+{
+    struct longer_worker {
+        struct state_worker worker;
+        uint64_t more;
+    };
+    struct {
+        struct state_head head;
+        uint64_t more;
+        struct state_slot slots[1];
+        struct longer_worker workers[2];
+    } newer = {.head = {.slots = 1, .workers = 2},
+               .more = 9,
+               .workers = {{{.pid = 10}, 7}, {{.pid = 11}, 8}}};
+    struct snapshot snapshot;
+    struct state_worker worker;
+
+    snapshot_note_sizes(&newer.head);
+    newer.head.sizes[STATE_HEAD] += sizeof newer.more;
+    newer.head.sizes[STATE_WORKER] = sizeof newer.workers[0];
+    publish(&newer, sizeof newer, SNAPSHOT_FORMAT);
+    CHECK(snapshot_open(&snapshot));
+    snapshot_get(&snapshot, STATE_WORKER, 1, &worker);
+    CHECK(worker.pid == 11);
+}
+
+static void refuses_what_it_does_not_know(void)
+{
+    struct {
+        struct state_head head;
+    } newer = {{0}};
+    struct snapshot snapshot;
+
+    snapshot_note_sizes(&newer.head);
+    publish(&newer, sizeof newer, SNAPSHOT_FORMAT);
+    CHECK(snapshot_open(&snapshot));
+    publish(&newer, sizeof newer, SNAPSHOT_FORMAT + 1);
+    CHECK(!snapshot_open(&snapshot));
+    newer.head.sizes[STATE_WORKER] = 8;
+    publish(&newer, sizeof newer, SNAPSHOT_FORMAT);
+    CHECK(!snapshot_open(&snapshot));
+    newer.head.sizes[STATE_WORKER] = UINT32_MAX;
+    newer.head.workers = UINT32_MAX;
+    publish(&newer, sizeof newer, SNAPSHOT_FORMAT);
+    CHECK(!snapshot_open(&snapshot));
+    publish(&newer, sizeof newer.head.slots, SNAPSHOT_FORMAT);
+    CHECK(!snapshot_open(&snapshot));
+}
 
 static struct {
     struct state_head head;
@@ -34,9 +127,8 @@ static bool is_read(void)
     return snapshot_open(&snapshot);
 }
 
-static void forged(void)
+static void refuses_numbers_that_lead_outside(void)
 {
-    CHECK(journal_init() == 0);
     make();
     CHECK(is_read());
     made.listeners[0].counts = JOURNAL_LISTENERS_MAX;
@@ -61,8 +153,17 @@ static void forged(void)
     CHECK(!is_read());
 }
 
+static void start_journal(void)
+{
+    CHECK(journal_init() == 0);
+}
+
 int main(void)
 {
-    unit_run("snapshot: numbers that lead outside make it none", forged);
+    unit_run("snapshot: there is a journal", start_journal);
+    unit_run("snapshot: the first format is read", reads_first_format);
+    unit_run("snapshot: records that have grown are read", reads_longer_records);
+    unit_run("snapshot: what it does not know it refuses", refuses_what_it_does_not_know);
+    unit_run("snapshot: numbers that lead outside make it none", refuses_numbers_that_lead_outside);
     return unit_end();
 }
