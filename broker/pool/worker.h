@@ -47,6 +47,7 @@ struct worker {
     int exec_error; /* errno of exec(2), see spawn_worker; 0: it ran */
     int bind_error; /* errno of the last bind(2) that failed, 0: none */
     struct address bind_address;
+    bool told_of_rights;       /* that it lacks one for an address, once */
     unsigned port_zero_claims; /* so far, for listener.ordinal */
     struct channel_list channels;
     uint64_t accepted;             /* by channels that are gone */

@@ -23,6 +23,7 @@
 #include "broker/share/adopt.h"
 #include "broker/share/channel_messages.h"
 #include "broker/share/grant.h"
+#include "broker/share/rights.h"
 #include "broker/share/retire.h"
 
 #define GRANT_ARRIVES_MS 2000 /* a stopped or starved process may take longer */
@@ -296,23 +297,48 @@ static struct claim_verdict bind_new_name(struct worker *worker, const struct ad
     return (struct claim_verdict){.verdict = WIRE_SHARED, .listener = listener};
 }
 
-struct claim_verdict claim_bind_name(struct worker *worker, pid_t asker,
+/* Else the worker binds it by its own rights, and the kernel gives the answer. */
+static bool may_be_new(struct worker *worker, const struct ucred *asker,
+                       const struct address *address, const struct socket_key *key)
+{
+    char text[SOCKET_KEY_TEXT_MAX];
+
+    if (rights_may_bind(asker->uid, address, matches_any(&broker.config.share, address, key)))
+        return true;
+    if (worker->told_of_rights)
+        return false;
+    worker->told_of_rights = true;
+    log_info("worker %u (uid %u) is to bind %s by its own rights: this pool has not had that port; "
+             "name it with --share to lend it those of the broker",
+             worker->slot, (unsigned)asker->uid, socket_key_format(key, address, text));
+    return false;
+}
+
+struct claim_verdict claim_bind_name(struct worker *worker, const struct ucred *asker,
                                      const struct address *address, bool reuseport, int fd)
 {
     struct socket_key key;
 
     socket_key_read(&key, address, fd);
     channel_messages_read_waiting(worker); /* whether it has closed all that it had */
-    if (!is_shared(worker, asker, address, &key)) {
+    if (!is_shared(worker, asker->pid, address, &key)) {
         closer_close(fd);
         return (struct claim_verdict){.verdict = WIRE_PRIVATE};
     }
     unsigned ordinal = address_has_port_zero(address) ? worker_count_port_zero(worker) : 0;
     struct listener *listener = listener_find(address, &key, ordinal);
+    if (!listener && !may_be_new(worker, asker, address, &key)) {
+        closer_close(fd);
+        return (struct claim_verdict){.verdict = WIRE_PRIVATE};
+    }
+    if (!listener && !rights_has_room(asker->uid, worker)) {
+        closer_close(fd);
+        return fail(ENOMEM);
+    }
     if (!listener)
         return bind_new_name(worker, address, ordinal, fd);
     closer_close(fd);
-    if (collides(asker, worker, listener, reuseport))
+    if (collides(asker->pid, worker, listener, reuseport))
         return fail(EADDRINUSE);
     return (struct claim_verdict){.verdict = WIRE_SHARED, .listener = listener};
 }
@@ -362,8 +388,8 @@ static bool claim_name(struct session *session, struct worker *worker,
 
     if (!address_from_wire(&address, &claim->address) || address_is_path(&address))
         return refuse(fd);
-    struct claim_verdict verdict = claim_bind_name(worker, session->peer.pid, &address,
-                                                   claim->flags & WIRE_CLAIM_REUSEPORT, fd);
+    struct claim_verdict verdict =
+        claim_bind_name(worker, &session->peer, &address, claim->flags & WIRE_CLAIM_REUSEPORT, fd);
     if (verdict.verdict == WIRE_SHARED)
         return grant_channel(session, verdict.listener, worker);
     return grant_answer(session, verdict.verdict, verdict.error);
@@ -414,7 +440,8 @@ static bool claim_folder(struct session *session, struct worker *worker,
         return grant_answer(session, WIRE_FAILED, error);
     }
     struct listener *bound = listener_find_path(&path, false);
-    bool many = session_count_claims(slot) >= SESSION_CLAIMS_MAX;
+    bool many = session_count_claims(slot) >= SESSION_CLAIMS_MAX ||
+                (worker && !bound && !rights_has_room(session->peer.uid, worker));
     session->claim_slot = slot;
     if (!many && listener_find_path(&path, true)) {
         session_park(session, claim, fd);

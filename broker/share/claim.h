@@ -20,10 +20,10 @@ struct claim_verdict {
 };
 
 /*
- * bind(2) of an address that is no path, by this process of the worker. fd: its socket (takes), not
- * bound yet; a later copy's is closed. reuseport: SO_REUSEPORT is set on it.
+ * bind(2) of an address that is no path, by this process of the worker, which the user has. fd: its
+ * socket (takes), not bound yet; a later copy's is closed. reuseport: SO_REUSEPORT is set on it.
  */
-struct claim_verdict claim_bind_name(struct worker *worker, pid_t asker,
+struct claim_verdict claim_bind_name(struct worker *worker, const struct ucred *asker,
                                      const struct address *address, bool reuseport, int fd);
 
 /* The same of a path that the broker does not look up: view says from where it was named, see

@@ -11,6 +11,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/life/spawn.h"
 #include "broker/share/intercept/filter.h"
 #include "broker/share/intercept/socket_file.h"
 #include "broker/life/stop.h"
@@ -143,7 +144,8 @@ static void bind_address(struct notify *notify, const struct address *address, i
     struct claim_verdict verdict;
     if (!address_is_path(address)) {
         bool reuseport = get_option(fd, SO_REUSEPORT) == 1;
-        verdict = claim_bind_name(worker, asker, address, reuseport, fd);
+        struct ucred user = {.pid = asker, .uid = spawn_uid()};
+        verdict = claim_bind_name(worker, &user, address, reuseport, fd);
     } else {
         closer_close(fd);
         if (!socket_file_bind(notify, worker, asker, address, &verdict)) {
