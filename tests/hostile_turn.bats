@@ -8,7 +8,7 @@ turns_are_short() { # [MS]
     local ms
     ms=$(status_of .longest_turn_ms)
     echo "longest turn: $ms ms"
-    ((ms < ${1:-250}))
+    ((ms < ${1:-1000}))
 }
 
 attack_is_under_way() {

@@ -319,7 +319,7 @@ END
         sleep 0.5
     done
     echo "longest turn: $(status_of .longest_turn_ms) ms"
-    [[ $(status_of .longest_turn_ms) -lt 250 ]]
+    [[ $(status_of .longest_turn_ms) -lt 1000 ]]
     stop_broker
 }
 

@@ -38,10 +38,12 @@ state_of() { # SLOT
 @test "drain gives up waiting after --timeout, exit 1; the slot stays drained" {
     start_broker -w 2 --balance first -- "$VICTIM" accept --delay 60000 "$ADDR"
     exec 7<>"/dev/tcp/$HOST/$PORT"
-    wait_until status_is '.workers[0].active == 1'
-    ask drain 0 --timeout 1
-    [[ $status == 1 && $output == "slot 0 gets no connections; open after 1 s: 1" ]]
-    [[ $(state_of 0) == draining ]]
+    wait_until status_is '[.workers[].active] | add == 1'
+    local slot
+    slot=$(status_of '.workers[] | select(.active == 1) | .slot')
+    ask drain "$slot" --timeout 1
+    [[ $status == 1 && $output == "slot $slot gets no connections; open after 1 s: 1" ]]
+    [[ $(state_of "$slot") == draining ]]
     exec 7<&-
     stop_broker || true
 }

@@ -11,6 +11,7 @@
 
 With INTRUDER_UID in the environment it is that user first.
 """
+import errno
 import os
 import random
 import socket
@@ -23,10 +24,18 @@ HEAD = struct.Struct("=IHH")
 
 
 def connect(name):
-    peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    peer.settimeout(5)
-    peer.connect(name)
-    return peer
+    """The control socket takes a stream, the workers' socket messages."""
+    for kind in (socket.SOCK_SEQPACKET, socket.SOCK_STREAM):
+        peer = socket.socket(socket.AF_UNIX, kind)
+        peer.settimeout(5)
+        try:
+            peer.connect(name)
+            return peer
+        except OSError as error:
+            peer.close()
+            if error.errno != errno.EPROTOTYPE:
+                raise
+    raise RuntimeError(name)
 
 
 def abstract(control):
@@ -75,12 +84,14 @@ def garbage(control, seed):
             peer.sendmsg([data], rights if fds else [])
             if rng.random() < 0.3:
                 peer.sendmsg([message(rng)])
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, PermissionError):  # EPERM: no descriptors there
             pass
         if rng.random() < 0.5:
             try:
+                if peer.type == socket.SOCK_STREAM:
+                    peer.shutdown(socket.SHUT_WR)  # a line without an end is waited for
                 peer.recv(4096)
-            except (ConnectionResetError, TimeoutError):
+            except (ConnectionResetError, TimeoutError, BrokenPipeError):
                 pass
         peer.close()
 
