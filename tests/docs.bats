@@ -227,3 +227,19 @@ layers_there() {
     (($(wc -l <"$TMP/source") >= 12))
     diff "$TMP/source" "$TMP/told"
 }
+
+@test "each line of SECURITY.md on what somebody can cause names tests that exist" {
+    local row file name
+    sed -n '/^## Who can cause what/,/^## What is believed/p' "$ROOT/SECURITY.md" | grep '^|' | sed 1,2d >"$TMP/rows"
+    (($(wc -l <"$TMP/rows") >= 15))
+    while read -r row; do
+        echo "$row"
+        grep -qE '`[a-z_]+: ' <<<"$row"
+    done <"$TMP/rows"
+    grep -oE '`[a-z_]+: [^`]+`' "$TMP/rows" | tr -d '`' >"$TMP/named"
+    while IFS= read -r row; do
+        file=${row%%: *} name=${row#*: }
+        echo "tests/$file.bats: $name"
+        grep -qF "@test \"$name\"" "$ROOT/tests/$file.bats"
+    done <"$TMP/named"
+}
