@@ -113,3 +113,104 @@ STATUS_LINE='STATUS=ready: 2 of 2 workers serve, [0-9]+ connections, [0-9]+ in t
     "$SSHIM" stop --control "$CONTROL"
     wait_for_broker
 }
+
+# activate ADDRESS... -- sshim run OPTIONS: by systemd-socket-activate, which executes it at the first connection.
+activate() {
+    local listen=()
+    while [[ $1 != -- ]]; do
+        listen+=(--listen="$1")
+        shift
+    done
+    shift
+    systemd-socket-activate -E SSHIM_TEST="$TMP" "${listen[@]}" "$SSHIM" run --control "$CONTROL" "$@" </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
+    BROKER=$!
+    wait_until log_has "Listening on ${listen[-1]#--listen=}"
+}
+
+inode_of_listener() { # PORT: in the kernel's table
+    awk -v port="$(printf ':%04X' "$1")" '$4 == "0A" && index($2, port) { print $10 }' /proc/net/tcp
+}
+
+@test "a socket of LISTEN_FDS is the canonical socket of its address, and who came first is served" {
+    activate "$ADDR" -- -w 2 -- "$VICTIM" accept "$ADDR"
+    local inode
+    inode=$(inode_of_listener "$PORT")
+    [[ -n $inode ]]
+    probe 20
+    [[ $(inode_of_listener "$PORT") == "$inode" ]]
+    wait_until workers_ready 2
+    all_answer 2
+    "$SSHIM" restart --control "$CONTROL"
+    all_answer 2
+    "$SSHIM" upgrade --control "$CONTROL"
+    "$SSHIM" scale 1 --control "$CONTROL"
+    all_answer 1
+    [[ $(inode_of_listener "$PORT") == "$inode" ]]
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "an inherited socket outlives the broker: clients that come meanwhile wait for the next one" {
+    python3 -c 'import os, socket, sys
+s = socket.socket(); s.bind((sys.argv[1], int(sys.argv[2]))); s.listen(64)
+print(s.fileno()); sys.stdout.flush()
+os.dup2(s.fileno(), 3); os.set_inheritable(3, True)
+def run():
+    pid = os.fork()
+    if pid == 0:
+        os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+        os.execv(sys.argv[3], sys.argv[3:])
+    return pid
+for i in range(2):
+    os.waitpid(run(), 0)
+' "$HOST" "$PORT" "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR" </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
+    local manager=$! client
+    wait_until log_has "1 of 1 workers are ready"
+    probe 3
+    "$SSHIM" stop --control "$CONTROL"
+    timeout 60 "$PROBE" -n 2 "$ADDR" >"$TMP/answers" 2>&1 3>&- &
+    client=$!
+    wait "$client"
+    wait_until workers_ready 1
+    "$SSHIM" stop --control "$CONTROL"
+    wait "$manager"
+}
+
+@test "a socket file of LISTEN_FDS stays, whatever the server removes" {
+    activate "$TMP/server.sock" -- -w 2 -- python3 "$ROOT/tests/progs/deploy.py" "$TMP/conf"
+    echo "name=unix $TMP/server.sock" >"$TMP/conf"
+    local inode
+    inode=$(stat -c %i "$TMP/server.sock")
+    [[ $(socat -t 30 - "UNIX-CONNECT:$TMP/server.sock" </dev/null) == unix* ]]
+    wait_until workers_ready 2
+    "$SSHIM" restart --control "$CONTROL"
+    [[ $(stat -c %i "$TMP/server.sock") == "$inode" ]]
+    [[ $(socat -t 30 - "UNIX-CONNECT:$TMP/server.sock" </dev/null) == unix* ]]
+    stop_broker
+    [[ $(stat -c %i "$TMP/server.sock") == "$inode" ]]
+    rm "$TMP/server.sock"
+}
+
+@test "an address that nobody asks for is told, and what is no listening socket as well" {
+    second_port=$("$PROBE" --free-port)
+    activate "$HOST:$second_port" "$ADDR" -- -w 1 -- "$VICTIM" accept "$ADDR"
+    probe 1
+    wait_until log_has "no worker listens on $HOST:$second_port, which the service manager gave"
+    [[ $(grep -c "no worker listens on" "$TMP/log") == 1 ]]
+    stop_broker
+    # shellcheck disable=SC2016
+    bash -c 'exec 3</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"' "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR" \
+        </dev/null >>"$TMP/out" 2>>"$TMP/log" &
+    BROKER=$!
+    wait_until log_has "cannot use descriptor 3 of LISTEN_FDS"
+    wait_until workers_ready 1
+    stop_broker
+}
+
+@test "descriptors for another process are left alone" {
+    LISTEN_FDS=1 LISTEN_PID=1 start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    run log_has LISTEN_FDS
+    [[ $status == 1 ]]
+    probe 2
+    stop_broker
+}

@@ -376,7 +376,8 @@ void dispatch_stop(struct listener *listener)
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_listening(listener, false);
     take_finish(listener);
-    shutdown(listener->canonical_fd, SHUT_RD);
+    if (!listener->inherited)
+        shutdown(listener->canonical_fd, SHUT_RD);
 }
 
 /* As natively: it listens until the last of the workers, which have it themselves, closes it. The
@@ -403,5 +404,6 @@ void dispatch_shut(struct listener *listener)
     dispatch_pump(listener);
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_shut(listener);
-    shutdown(listener->canonical_fd, SHUT_RDWR);
+    if (!listener->inherited) /* else who comes now waits for the next broker */
+        shutdown(listener->canonical_fd, SHUT_RDWR);
 }

@@ -36,6 +36,7 @@
 #include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/tell/service.h"
+#include "broker/operate/tell/status.h"
 #include "broker/operate/upgrade.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
@@ -43,6 +44,7 @@
 #include "broker/pool/session.h"
 #include "broker/operate/steer/scale.h"
 #include "broker/share/adopt.h"
+#include "broker/share/inherit.h"
 #include "broker/share/retire.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
@@ -201,6 +203,8 @@ static void save(void)
     upgrade_settle();
     state_save();
     service_review();
+    if (status_state() == STATUS_READY)
+        inherit_review();
 }
 
 /* Those below are told whom to call above them. */
@@ -260,6 +264,8 @@ static enum proceed begin(bool resumes, int *exit_code)
         *exit_code = EXIT_ADDRESS;
         return DONE;
     }
+    if (!resumes)
+        inherit_begin();
     keeper_start();
     if (!resumes)
         start();

@@ -183,7 +183,7 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
 
 static void remove_file(struct listener *listener)
 {
-    if (!config_is_exact(&broker.config))
+    if (!config_is_exact(&broker.config) && !listener->inherited)
         path_remove(&listener->path, listener->canonical_fd);
     path_close(&listener->path);
 }
@@ -192,6 +192,12 @@ void listener_set_view(struct listener *listener, uint64_t view)
 {
     listener->socket.view = view;
     listener->displaced = listener->displaced && view == 0;
+    journal_touch();
+}
+
+void listener_set_inherited(struct listener *listener)
+{
+    listener->inherited = true;
     journal_touch();
 }
 

@@ -34,6 +34,7 @@ struct listener {
     int canonical_fd;  /* keeps; -1: reserved, a peer is about to bind or remove a path */
     bool listening;    /* some worker called listen() */
     bool shut;         /* nothing is accepted any more */
+    bool inherited;    /* a service manager's: not ours to shut down, to give back or to remove */
     bool displaced;    /* it is shut, or its file was removed: no other copy will come for it */
     int backlog;       /* what the program asked for */
     struct channel **channels;
@@ -162,6 +163,9 @@ void listener_displace(struct listener *listener);
 
 /* Nothing is accepted from it any more. */
 void listener_set_shut(struct listener *listener);
+
+/* It has come from a service manager. */
+void listener_set_inherited(struct listener *listener);
 
 /* A channel of it was closed, or its worker drains or has ended: if no living worker has it now,
  * share/retire.c looks what becomes of it. Not at once: the caller may hold it. */

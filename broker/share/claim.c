@@ -217,6 +217,8 @@ static bool is_bound_to(int fd, const struct address *address)
 /* Whether all workers have closed it; what was sent and not taken natively ends with that. */
 static bool is_given_up(struct listener *listener)
 {
+    if (listener->inherited)
+        return false;
     for (uint32_t i = 0; i < listener->channel_count; i++)
         if (!listener->channels[i]->closed)
             return false;
@@ -448,8 +450,9 @@ static bool claim_folder(struct session *session, struct worker *worker,
         return true;
     }
     bool private = worker && !bound && !is_shared(worker, session->peer.pid, &address, &no_key);
-    bool stays = !worker && bound && !config_is_exact(&broker.config) &&
-                 !retire_is_own(bound, worker_find_by_token(&claim->auth));
+    bool stays = !worker && bound &&
+                 (bound->inherited || (!config_is_exact(&broker.config) &&
+                                       !retire_is_own(bound, worker_find_by_token(&claim->auth))));
     struct listener *listener =
         many || private || stays ? NULL : listener_create(&address, 0, &path);
     if (listener) {

@@ -132,7 +132,7 @@ void retire_on_time(struct loop_timer *retire)
 {
     struct listener *listener = loop_container(retire, struct listener, retire);
 
-    if (stop_is_under_way() || is_used(listener))
+    if (stop_is_under_way() || listener->inherited || is_used(listener))
         return;
     if (is_awaited(listener)) {
         int64_t next_ms = listener->retire_ms ? listener->retire_ms * 2 : LOOK_MS;

@@ -77,7 +77,7 @@ struct state_listener {
     struct path path;
     uint32_t ordinal, listening, backlog, counts;
     int32_t canonical_fd;
-    uint32_t reserved;
+    uint32_t inherited;
     uint64_t view; /* see socket_key.h */
 };
 static_assert(sizeof(struct state_listener) == 456, SNAPSHOT_SIZE);

@@ -98,6 +98,7 @@ static void put_listeners(struct writer *writer, uint32_t *count)
             .backlog = (uint32_t)listener->backlog,
             .counts = listener->counts_number,
             .canonical_fd = listener->canonical_fd,
+            .inherited = listener->inherited,
             .view = listener->socket.view,
         };
         listener->number = (*count)++;
@@ -253,6 +254,8 @@ static struct listener *load_listener(const struct state_listener *record, state
     listener_set_backlog(listener, (int)record->backlog);
     listener_set_listening(listener, record->listening);
     listener_adopt_counts(listener, record->counts);
+    if (record->inherited)
+        listener_set_inherited(listener);
     if (listener_set_canonical(listener, map(record->canonical_fd)) < 0)
         log_error("cannot watch a listener again: %s; restart the server", strerror(errno));
     if (record->view)

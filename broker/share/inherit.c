@@ -1,0 +1,145 @@
+/* inherit.c - see inherit.h. */
+#include "broker/share/inherit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/base/address.h"
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/base/loop.h"
+#include "broker/pool/listener.h"
+
+#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
+#define FDS_MAX 128
+#define LATE_MS 2000 /* in which a worker that is ready listens on the rest */
+
+static bool told;
+
+/* How many, 0 when they are for another process. */
+static unsigned count_given(void)
+{
+    const char *pid = getenv("LISTEN_PID");
+    const char *count = getenv("LISTEN_FDS");
+    unsigned number;
+
+    if (!pid || !count || strtol(pid, NULL, 10) != getpid() ||
+        !option_parse_number(count, 0, FDS_MAX, &number))
+        return 0;
+    return number;
+}
+
+static bool listens(int fd, struct address *address)
+{
+    int type = 0;
+    int on = 0;
+    socklen_t len = sizeof type;
+
+    address->len = sizeof address->storage;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on &&
+           getsockname(fd, (struct sockaddr *)&address->storage, &address->len) == 0 &&
+           (address->storage.ss_family == AF_INET || address->storage.ss_family == AF_INET6 ||
+            address->storage.ss_family == AF_UNIX);
+}
+
+/* The file of a socket, by which workers ask for it, and the key that they use: its name alone. */
+static bool find_file(struct address *address, struct path *path)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
+    char folder[sizeof un->sun_path + 1];
+    struct stat info;
+    char *slash = strrchr(un->sun_path, '/');
+
+    if (!slash || slash >= un->sun_path + sizeof un->sun_path - 1 || lstat(un->sun_path, &info) < 0)
+        return false;
+    snprintf(folder, sizeof folder, "%.*s/", (int)(slash - un->sun_path), un->sun_path);
+    int folder_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0)
+        return false;
+    if (path_open(path, folder_fd, slash + 1) < 0) {
+        close(folder_fd);
+        return false;
+    }
+    path->ino = info.st_ino;
+    memmove(un->sun_path, slash + 1, strlen(slash + 1) + 1);
+    address->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(un->sun_path));
+    return true;
+}
+
+/* Takes fd if it succeeds. */
+static bool make_listener(int fd, struct address *key)
+{
+    struct path path;
+    bool has_file = address_is_path(key);
+
+    if (has_file && !find_file(key, &path))
+        return false;
+    struct listener *listener = listener_create(key, 0, has_file ? &path : NULL);
+    if (!listener) {
+        if (has_file)
+            path_close(&path);
+        return false;
+    }
+    listener_set_inherited(listener);
+    return listener_set_canonical(listener, fd) == 0;
+}
+
+static void take(int fd)
+{
+    struct address address = {0};
+    char text[ADDRESS_TEXT_MAX];
+
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (!listens(fd, &address)) {
+        log_error("cannot use descriptor %d of LISTEN_FDS: it is no listening stream socket; give "
+                  "the unit ListenStream= alone",
+                  fd);
+        return;
+    }
+    address_format(&address, text);
+    if (make_listener(fd, &address))
+        log_debug("%s comes from the service manager", text);
+    else
+        log_error("cannot use %s of LISTEN_FDS: %s; let the server bind it itself", text,
+                  strerror(errno));
+}
+
+void inherit_begin(void)
+{
+    unsigned count = count_given();
+
+    for (unsigned i = 0; i < count; i++)
+        take(FIRST_FD + (int)i);
+    told = count == 0;
+}
+
+static void on_late(struct loop_timer *timer)
+{
+    char text[SOCKET_KEY_TEXT_MAX];
+    const struct listener *listener;
+
+    (void)timer;
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->inherited && !listener->listening)
+            log_info("no worker listens on %s, which the service manager gave: clients wait there; "
+                     "the server has to ask for exactly this address",
+                     socket_key_format(&listener->socket, &listener->bound, text));
+}
+
+void inherit_review(void)
+{
+    static struct loop_timer timer = {.on_time = on_late};
+
+    if (!told)
+        loop_start_timer(&timer, LATE_MS);
+    told = true;
+}
