@@ -121,8 +121,16 @@ def broker_sent(r):
             for worker in frozen:
                 worker.thaw()
             r.count(load.finish(wait=True), gap=False)
+            wait_for(lambda: all_serve(r, pool), "all workers serve again", 10)
             r.did()
         r.account(pool)
+
+
+def all_serve(r, pool):
+    """A worker that a broker finds frozen is looked at again only after a while."""
+    result = pool.load(clients=4, more=["-n", "40"]).finish(wait=True)
+    r.count(result, gap=False)
+    return len(result["workers"]) == pool.workers
 
 
 @row("broker-turns", "crash, upgrade and HUP of the broker in turn")
