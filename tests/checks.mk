@@ -72,6 +72,11 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)
 			-artifact_prefix=$(BUILD)/fuzz/$$name- $(BUILD)/fuzz/corpus-$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 
+# make fuzz-talk  workers that talk to a broker with sanitizers at random, for FUZZ_SECONDS; TALK_SEED=N again
+fuzz-talk:
+	$(MAKE) BUILD=build/asan SAN=address,undefined all test-progs
+	TALK_SECONDS=$(FUZZ_SECONDS) TALK_SEED=$${TALK_SEED:-$$(date +%s)} BUILD=build/asan bats tests/hostile_fuzz.bats
+
 check:
 	scripts/check.sh
 
@@ -80,4 +85,4 @@ BATS ?= $(sort $(wildcard tests/*.bats))
 bats: all test-progs
 	BUILD=$(BUILD) bats $(BATS)
 
-.PHONY: test-progs unit unit-build tsan fuzz-replay fuzz check bats
+.PHONY: test-progs unit unit-build tsan fuzz-replay fuzz fuzz-talk check bats
