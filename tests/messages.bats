@@ -141,6 +141,17 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
     [[ $status == 3 ]]
 }
 
+@test "while it starts it says what it waits for, and at the end that it stops" {
+    launch_broker -w 2 -- sh -c "until [ -e '$TMP/go' ]; do sleep 0.1; done; exec '$VICTIM' accept '$ADDR'"
+    wait_until log_has "does not listen yet; waiting for up to 60 s (--start-timeout)"
+    [[ $(grep -c "still starting: worker [01] (pid [0-9]*) does not listen yet" "$TMP/log") == 1 ]]
+    touch "$TMP/go"
+    wait_until log_has "2 of 2 workers are ready on $ADDR; the control socket is $CONTROL"
+    kill -TERM "$BROKER"
+    wait_for_broker
+    log_has "stopping: SIGTERM came from pid $$"
+}
+
 @test "one worker is not many" {
     start_broker -w 1 --settle 0 -- "$VICTIM" accept "$ADDR"
     "$SSHIM" restart --control "$CONTROL"

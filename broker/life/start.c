@@ -2,11 +2,13 @@
 #include "broker/life/start.h"
 
 #include "broker/base/broker.h"
+#include "broker/base/log.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/preload_check.h"
 
 #define FIRST_LOOK_MS 1000 /* before that a loader may not have come to the library */
 #define LOOK_MS 5000       /* between the looks after that */
+#define SLOW_MS 5000       /* after which it is said what is waited for */
 #define CONFIRM_MS 200     /* a process in the middle of exec looks as if it lacked the library */
 
 static struct start_events events;
@@ -19,6 +21,19 @@ void start_init(const struct start_events *what)
 static bool runs_the_command(const struct worker *worker)
 {
     return worker->exec_watch.fd < 0;
+}
+
+/* Once: the others are most likely slow for the same reason. */
+static void tell_slow(const struct worker *worker)
+{
+    static bool told;
+
+    if (told || loop_now_ms() - worker->started_ms < SLOW_MS)
+        return;
+    told = true;
+    log_info("still starting: worker %u (pid %d) does not listen yet; waiting for up to %u s "
+             "(--start-timeout)",
+             worker->slot, (int)worker->pid, broker.config.start_timeout_s);
 }
 
 static void look(struct worker *worker)
@@ -39,6 +54,8 @@ static void look(struct worker *worker)
     } else {
         worker->missed_looks = 0;
     }
+    if (!last)
+        tell_slow(worker);
     if (last && !(lacks_it && worker->missed_looks > 0))
         events.on_time_over(worker, report.listens_on);
     else

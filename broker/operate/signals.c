@@ -45,7 +45,8 @@ static bool is_hang_up(const struct signalfd_siginfo *info)
 static void stop(const struct signalfd_siginfo *info)
 {
     if (!stop_is_under_way())
-        log_debug("signal %u: stopping", info->ssi_signo);
+        log_info("stopping: SIG%s came from pid %u", sigabbrev_np((int)info->ssi_signo),
+                 info->ssi_pid);
     stop_begin(EXIT_STOPPED);
 }
 
