@@ -179,7 +179,8 @@ bool preload_check_is_missing(pid_t root, bool last, struct preload_check_report
     struct tree tree = {.count = 0};
 
     *report = (struct preload_check_report){.pid = root};
-    if (!look_at_tree(root, &tree, report))
+    report->is_cut = !look_at_tree(root, &tree, report);
+    if (report->is_cut)
         return false; /* what was not seen may be all that counts */
     if (find_deserter(&tree, last, report))
         return true;

@@ -14,6 +14,8 @@
 struct preload_check_report {
     char listens_on[256]; /* what the worker's processes listen on by themselves, "" = nothing */
 
+    bool is_cut; /* this turn of the loop had no time for all: look again soon */
+
     /* When the library is missing: */
     pid_t pid;                 /* of the process that lacks it */
     struct check_report check; /* its program's file and the reason, with what to do */

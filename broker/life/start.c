@@ -9,6 +9,7 @@
 #define FIRST_LOOK_MS 1000 /* before that a loader may not have come to the library */
 #define LOOK_MS 5000       /* between the looks after that */
 #define SLOW_MS 5000       /* after which it is said what is waited for */
+#define AGAIN_FOR_MS 5000  /* beyond the timeout, where there was no time to look at all */
 #define CONFIRM_MS 200     /* a process in the middle of exec looks as if it lacked the library */
 
 static struct start_events events;
@@ -44,7 +45,14 @@ static void look(struct worker *worker)
     int64_t next_ms = LOOK_MS;
     bool last = left_ms <= 0;
 
+    if (worker->look_was_cut)
+        turn_allow_more();
     bool lacks_it = preload_check_is_missing(worker->pid, last, &report);
+    worker->look_was_cut = report.is_cut;
+    if (report.is_cut && left_ms > -AGAIN_FOR_MS) {
+        loop_start_timer(&worker->start_timer, CONFIRM_MS);
+        return;
+    }
     if (lacks_it && !worker_is_notified(worker) && (last || runs_the_command(worker))) {
         if (worker->missed_looks++ > 0) {
             events.on_unfit(worker, &report);

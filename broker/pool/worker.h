@@ -52,6 +52,7 @@ struct worker {
     struct channel_list channels;
     uint64_t accepted;             /* by channels that are gone */
     struct loop_timer start_timer; /* until it is ready; drain.c's afterwards */
+    bool look_was_cut;             /* by the time that a turn has */
     unsigned missed_looks;         /* in a row at which it lacked the library, see start.c */
     unsigned generation;           /* the rolling restart that it was started by or after */
     bool settles;                  /* restart.c: does all that its predecessor does, since then: */
