@@ -553,3 +553,89 @@ while True:
     exec 6<&- 6>&- 7<&- 7>&-
     stop_broker
 }
+
+@test "a copy that shuts the socket down for all when it ends does not end the service" {
+    start_broker -w 2 --intercept seccomp -- python3 -c "
+import os, signal, socket, sys
+s = socket.socket()
+def end(*_):
+    s.shutdown(socket.SHUT_RDWR)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('$HOST', $PORT))
+s.listen()
+while True:
+    try:
+        c, _ = s.accept()
+    except OSError:
+        continue
+    c.sendall(b'slot=%s\n' % os.environb[b'SSHIM_WORKER_ID'])
+    c.close()"
+    "$SSHIM" restart --control "$CONTROL" 3>&-
+    log_has "has shut the socket down; it should only close it when it ends: all copies share one"
+    local line
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    read -r -t 10 line <&7
+    exec 7<&- 7>&-
+    [[ $line == slot=* ]]
+    status_is '.listeners[0].shut_downs == 2 and .workers[0].restarts == 1'
+    stop_broker
+}
+
+@test "a program that binds and then connects is a client: what it closes is closed" {
+    local other
+    other=$("$PROBE" --free-port)
+    start_broker -w 1 --intercept seccomp -- python3 -c "
+import socket
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(('$HOST', $PORT))
+server.listen()
+while True:
+    c, _ = server.accept()
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.bind(('$HOST', $other))
+    client.connect(('$HOST', $PORT))
+    far, _ = server.accept()
+    client.close()
+    far.settimeout(10)
+    c.sendall(b'end of file\n' if far.recv(1) == b'' else b'what?\n')
+    c.close()
+    far.close()"
+    local line
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    read -r -t 20 line <&7
+    exec 7<&- 7>&-
+    [[ $line == "end of file" ]]
+    status_is '.listeners | length == 1'
+    stop_broker
+}
+
+@test "status counts the connections that copies have open" {
+    start_broker -w 2 -- "$STATIC" epoll --hold "$ADDR"
+    exec 7<>"/dev/tcp/$HOST/$PORT" 6<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '[.workers[].active] | add == 2'
+    exec 7<&- 7>&- 6<&- 6>&-
+    wait_until status_is '[.workers[].active] | add == 0'
+    stop_broker
+}
+
+@test "an address in memory that does not answer stops nobody, and survives the broker that asked for it" {
+    [[ $(id -u) == 0 ]] || skip "only root may have memory that does not answer the kernel"
+    start_broker -w 2 --intercept seccomp -- sh -c "[ \$SSHIM_WORKER_ID = 1 ] && '$UNLOADED/notified' stuck 5 & exec '$VICTIM' accept '$ADDR'"
+    all_answer 2
+    wait_until grep -qx begins "$TMP/out"
+    sleep 0.2 # while the broker reads
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until "$SSHIM" status --control "$CONTROL"
+    kill -KILL "$(worker_pid 0)"
+    wait_until workers_ready 2
+    all_answer 2
+    echo "longest turn: $(status_of .longest_turn_ms) ms"
+    [[ $(status_of .longest_turn_ms) -lt 250 ]]
+    wait_until grep -qx 'ends 0' "$TMP/out"
+    "$SSHIM" stop --control "$CONTROL"
+}

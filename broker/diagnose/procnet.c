@@ -1,11 +1,13 @@
 /*
- * procnet.c - see procnet.h. The inodes behind /proc/PID/fd are looked up in the tables of
- * /proc/PID/net, which put listening TCP sockets first. These are the same for all processes of a
- * network namespace, and as long as the machine has sockets: they are read once a turn.
+ * procnet.c - see procnet.h. Sockets are copied where the kernel lets us (pidfd_getfd). Else the
+ * inodes behind /proc/PID/fd are looked up in the tables of /proc/PID/net, which put listening TCP
+ * sockets first. These are the same for all processes of a network namespace, and as long as the
+ * machine has sockets: they are read once a turn.
  */
 #include "broker/diagnose/procnet.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -259,12 +261,67 @@ static const struct table *find_table(pid_t pid, bool listens)
     return table;
 }
 
-bool procnet_find_listening(pid_t pid, char *text, size_t size)
+/* *denied: its descriptors cannot be copied. */
+static bool match_sockets(pid_t pid, bool (*match)(int fd, void *context), void *context,
+                          bool *denied)
 {
-    return procnet_find_own(pid, NULL, text, size);
+    char path[32];
+    char link[64];
+    struct dirent *entry;
+    bool found = false;
+    int left = SOCKETS_MAX;
+    int pid_fd = pidfd_open(pid, 0);
+
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *dir = pid_fd < 0 ? NULL : opendir(path);
+    while (dir && !found && left > 0 && turn_has_time() && (entry = readdir(dir)) != NULL) {
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
+        if (len < 8 || memcmp(link, "socket:[", 8) != 0)
+            continue;
+        int fd = pidfd_getfd(pid_fd, atoi(entry->d_name), 0);
+        *denied |= fd < 0 && errno == EPERM;
+        found = fd >= 0 && match(fd, context);
+        closer_close(fd);
+        left--;
+    }
+    if (dir)
+        closedir(dir);
+    if (pid_fd >= 0)
+        close(pid_fd);
+    return found;
 }
 
-bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t size)
+bool procnet_has_socket(pid_t pid, bool (*match)(int fd, void *context), void *context)
+{
+    bool denied = false;
+
+    return match_sockets(pid, match, context, &denied);
+}
+
+/* --- what it listens on --- */
+
+struct own {
+    struct list list;
+    bool (*is_ours)(ino_t ino);
+};
+
+static bool match_listening(int fd, void *context)
+{
+    struct own *own = context;
+    struct address name = {.len = sizeof name.storage};
+    struct stat info;
+    int listens = 0;
+    socklen_t len = sizeof listens;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens &&
+        getsockname(fd, (struct sockaddr *)&name.storage, &name.len) == 0 &&
+        fstat(fd, &info) == 0 && !(own->is_ours && own->is_ours(info.st_ino)))
+        append(&own->list, &name);
+    return false;
+}
+
+/* By the tables of its namespace, which takes as long as there are connections on the machine. */
+static bool find_own_in_tables(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t size)
 {
     struct sockets sockets;
     struct list list = {text, size, false};
@@ -279,6 +336,20 @@ bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t 
     return list.found;
 }
 
+bool procnet_find_listening(pid_t pid, char *text, size_t size)
+{
+    return procnet_find_own(pid, NULL, text, size);
+}
+
+bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t size)
+{
+    struct own own = {{text, size, false}, is_ours};
+    bool denied = false;
+
+    match_sockets(pid, match_listening, &own, &denied);
+    return denied ? find_own_in_tables(pid, is_ours, text, size) : own.list.found;
+}
+
 bool procnet_has_connection(pid_t pid)
 {
     struct sockets sockets;
@@ -289,33 +360,6 @@ bool procnet_has_connection(pid_t pid)
         if (has_inode(&sockets, table->entries[i].inode))
             return true;
     return table && !table->is_whole;
-}
-
-bool procnet_has_socket(pid_t pid, bool (*match)(int fd, void *context), void *context)
-{
-    char path[32];
-    char link[64];
-    struct dirent *entry;
-    bool found = false;
-    int left = SOCKETS_MAX;
-    int pid_fd = pidfd_open(pid, 0);
-
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-    DIR *dir = pid_fd < 0 ? NULL : opendir(path);
-    while (dir && !found && left > 0 && (entry = readdir(dir)) != NULL) {
-        ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
-        if (len < 8 || memcmp(link, "socket:[", 8) != 0)
-            continue;
-        int fd = pidfd_getfd(pid_fd, atoi(entry->d_name), 0);
-        found = fd >= 0 && match(fd, context);
-        closer_close(fd);
-        left--;
-    }
-    if (dir)
-        closedir(dir);
-    if (pid_fd >= 0)
-        close(pid_fd);
-    return found;
 }
 
 /* Whether a socket that is bound to one keeps another from the other. */

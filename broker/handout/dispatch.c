@@ -362,6 +362,8 @@ void dispatch_finish(struct listener *listener)
 void dispatch_start(struct listener *listener, struct channel *channel)
 {
     listener_set_listening(listener, true);
+    if (runtime.intercept == INTERCEPT_SECCOMP)
+        listener_poll_arm(listener, true);
     if (runtime.handoff == HANDOFF_DIRECT)
         return;
     if (listener->handout.queue_waits)
@@ -386,6 +388,7 @@ static void let_go(struct listener *listener)
 {
     int other_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    listener_poll_end(listener);
     listener_set_shut(listener);
     if (other_fd < 0)
         return;

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
+#include "broker/base/broker.h"
 #include "broker/handout/rate.h"
 
 #define RETRY_MS 20   /* when the kernel has no room for one more watch */
@@ -20,11 +21,24 @@ static bool add_watch(struct listener *listener)
     return loop_add(&listener->poll.watch, EPOLLIN) == 0;
 }
 
+/* Nothing but that somebody shuts it for all. One of AF_UNIX could not be made to listen again. */
+static void watch_shutdown(struct listener *listener)
+{
+    if (listener->bound.storage.ss_family != AF_UNIX && !listener->poll.watched)
+        listener->poll.watched = loop_add(&listener->poll.watch, 0) == 0;
+}
+
 /* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
  */
 void listener_poll_arm(struct listener *listener, bool on)
 {
-    if (listener->shut || loop_timer_runs(&listener->revive.timer) || listener->poll.armed == on)
+    if (listener->shut || loop_timer_runs(&listener->revive.timer))
+        return;
+    if (runtime.handoff == HANDOFF_DIRECT) {
+        watch_shutdown(listener);
+        return;
+    }
+    if (listener->poll.armed == on)
         return;
     if (listener->poll.watched && listener->poll.exclusive) {
         loop_remove(&listener->poll.watch); /* epoll_ctl(2): such a one cannot be modified */

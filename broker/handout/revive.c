@@ -120,7 +120,10 @@ bool revive_listener(struct listener *listener)
         return false;
     }
     if (!is_silent(listener))
-        tell(listener, "listening again on", "look for a program that was broken into");
+        tell(listener, "listening again on",
+             runtime.intercept == INTERCEPT_SECCOMP
+                 ? "it should only close it when it ends: all copies share one"
+                 : "look for a program that was broken into");
     if (loop_now_ms() - listener->revive.done_ms >= REVIVE_MS && listen_again(listener))
         return true;
     try_later(listener);

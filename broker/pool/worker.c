@@ -90,6 +90,12 @@ unsigned worker_count_port_zero(struct worker *worker)
     return ++worker->port_zero_claims;
 }
 
+void worker_uncount_port_zero(struct worker *worker)
+{
+    worker->port_zero_claims--;
+    journal_touch();
+}
+
 void worker_set_ready(struct worker *worker)
 {
     worker->ready_ms = loop_now_ms();

@@ -85,6 +85,7 @@ void worker_set_stopped(struct worker *worker, bool stopped);
 void worker_set_ready(struct worker *worker);
 void worker_set_held(struct worker *worker, bool held); /* slot.c: its slot is drained */
 unsigned worker_count_port_zero(struct worker *worker); /* one more; returns how many */
+void worker_uncount_port_zero(struct worker *worker);   /* the last one came to nothing */
 
 /* Watches the end of a process that is not our child. 0, or -1 with the errno of pidfd_open(2). */
 int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_fd *watch, uint32_t events));

@@ -14,7 +14,6 @@
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
 #include "broker/diagnose/failure.h"
-#include "broker/diagnose/procnet.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/pool/closer.h"
@@ -22,6 +21,7 @@
 #include "broker/pool/worker.h"
 #include "broker/share/adopt.h"
 #include "broker/share/channel_messages.h"
+#include "broker/diagnose/clients.h"
 #include "broker/share/grant.h"
 #include "broker/share/rights.h"
 #include "broker/share/retire.h"
@@ -57,32 +57,12 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
     return false;
 }
 
-/* A connection that came to one of the worker's listeners. */
-static bool is_client(int fd, void *context)
-{
-    const struct worker *worker = context;
-    const struct channel *channel;
-    struct address name = {.len = sizeof name.storage};
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
-
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0 ||
-        getsockname(fd, (struct sockaddr *)&name.storage, &name.len) < 0)
-        return false;
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (channel->listening && (address_overlaps(&channel->listener->bound, &name) ||
-                                   address_equal(&channel->listener->bound, &name)))
-            return true;
-    return false;
-}
-
 /* Whether it has begun to serve clients. What a worker with a filter accepts is not seen: it has a
  * client now, as an FTP server with a data port. */
 static bool is_late(const struct worker *worker, pid_t asker)
 {
     if (worker_is_notified(worker))
-        return worker->has_listened &&
-               procnet_has_socket(asker, is_client, (void *)(uintptr_t)worker);
+        return worker->has_listened && clients_are_there(worker, asker);
     return worker_accepted(worker) > 0;
 }
 
@@ -228,6 +208,19 @@ static bool is_given_up(struct listener *listener)
             return false; /* some process has it still, past the hooks */
     }
     return true;
+}
+
+void claim_abandon_client(struct listener *listener)
+{
+    uint32_t closed = 0;
+
+    while (closed < listener->channel_count)
+        if (listener->channels[closed]->closed)
+            closed++;
+        else
+            worker_close_channel(listener->channels[closed]);
+    if (is_given_up(listener))
+        listener_destroy(listener);
 }
 
 /* What a worker with a filter has closed nobody tells. */

@@ -34,6 +34,10 @@ struct claim_verdict claim_bind_file(struct worker *worker, pid_t asker,
 struct listener *claim_listen_file(struct worker *worker, pid_t asker,
                                    const struct address *address, uint64_t view, int fd);
 
+/* What a worker with a filter bound is the end of a connection: it is its own from now on. Ends the
+ * listener. */
+void claim_abandon_client(struct listener *listener);
+
 /* Ends the listeners that no worker has any more and whose address overlaps this one. */
 void claim_give_up_unused(struct worker *worker, const struct address *address);
 

@@ -1,11 +1,18 @@
 /*
- * notified.c - notified errors: prints what bind, listen and unlink say to senseless arguments, to
- * be compared with what they say without anybody who looks at them notified storm SECONDS:
- * processes and threads that end, execute and fork in the middle of bind, for so long
+ * notified.c - what a worker with a filter may do to the broker:
+ *
+ *   notified errors          prints what bind, listen and unlink say to senseless arguments, to be
+ *                            compared with what they say natively
+ *
+ *   notified stuck SECONDS   binds an address in memory that is not there for so long; says when it
+ *                            begins, and what bind said
+ *
+ *   notified storm SECONDS   processes and threads that end, execute and fork in the middle of bind
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -85,6 +93,47 @@ static void print_errors(void)
     SAY(rmdir("/proc"));
 }
 
+/* --- stuck --- */
+
+static int fault_fd;
+static struct sockaddr_in *late_address;
+
+/* Who touches the page waits for this, whatever process it is. */
+static void *fill_later(void *seconds)
+{
+    static char page[4096] __attribute__((aligned(4096)));
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    memcpy(page, &v4, sizeof v4);
+    sleep((unsigned)(uintptr_t)seconds);
+    struct uffdio_copy copy = {
+        .dst = (uintptr_t)late_address, .src = (uintptr_t)page, .len = sizeof page};
+    ioctl(fault_fd, UFFDIO_COPY, &copy);
+    return NULL;
+}
+
+static void bind_what_is_late(unsigned seconds)
+{
+    struct uffdio_api api = {.api = UFFD_API};
+    pthread_t thread;
+
+    late_address = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_register range = {.range = {(uintptr_t)late_address, 4096},
+                                    .mode = UFFDIO_REGISTER_MODE_MISSING};
+    fault_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    if (fault_fd < 0 || ioctl(fault_fd, UFFDIO_API, &api) < 0 ||
+        ioctl(fault_fd, UFFDIO_REGISTER, &range) < 0) {
+        perror("userfaultfd");
+        exit(1);
+    }
+    pthread_create(&thread, NULL, fill_later, (void *)(uintptr_t)seconds);
+    puts("begins");
+    printf("ends %ld\n",
+           raw_bind(socket(AF_INET, SOCK_STREAM, 0), late_address, sizeof *late_address));
+    for (;;)
+        pause();
+}
+
 /* --- storm --- */
 
 static unsigned port;
@@ -146,5 +195,7 @@ int main(int argc, char **argv)
         print_errors();
     if (argc > 2 && strcmp(argv[1], "storm") == 0)
         storm(argv);
+    if (argc > 2 && strcmp(argv[1], "stuck") == 0)
+        bind_what_is_late((unsigned)atoi(argv[2]));
     return 0;
 }

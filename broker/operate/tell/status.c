@@ -14,6 +14,7 @@
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
+#include "broker/diagnose/clients.h"
 #include "broker/share/retire.h"
 
 struct worker_view {
@@ -49,7 +50,7 @@ static struct worker_view view_worker(const struct worker *worker)
         .pid = (int)worker->pid,
         .state = state_of(worker),
         .accepted = worker_accepted(worker),
-        .active = worker_active(worker),
+        .active = worker_is_notified(worker) ? clients_count(worker) : worker_active(worker),
         .uptime_s = (loop_now_ms() - worker->started_ms) / 1000,
         .via = worker_is_notified(worker) ? "seccomp" : "preload",
     };

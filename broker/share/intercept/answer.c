@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/net.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +21,11 @@
 #include "broker/share/channel_messages.h"
 #include "broker/share/claim.h"
 #include "broker/share/grant.h"
+
+#define LOOK_MS 20 /* after a bind, doubling up to */
+#define LOOK_MAX_MS 1000
+
+static int64_t look_ms;
 
 enum { ARG_FD, ARG_ADDRESS, ARG_LEN, ARG_BACKLOG = ARG_ADDRESS };
 
@@ -88,6 +94,20 @@ static bool read_address(struct address *address, const struct notify *notify, i
     return address_from_wire(address, &wire);
 }
 
+/* Or about to be. */
+static bool is_connected(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    struct tcp_info info;
+    socklen_t info_len = sizeof info;
+
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+        return true;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_len) == 0 &&
+           info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_LISTEN;
+}
+
 /* A second bind of one socket is the kernel's to refuse, and so is one of a socket that is
  * connected. */
 static bool is_bound(int fd)
@@ -105,6 +125,36 @@ static bool is_bound(int fd)
     return ((const struct sockaddr_in *)&name)->sin_port != 0; /* in the same place for both */
 }
 
+/* A program may bind an address and connect from there: then our copy would keep that connection
+ * open when the program closes it. Nobody tells of a connect. */
+static void on_look_time(struct loop_timer *timer)
+{
+    struct listener *listener = TAILQ_FIRST(&listeners);
+    bool again = false;
+
+    while (listener) {
+        struct listener *next = TAILQ_NEXT(listener, all);
+        if (!listener->listening && listener->canonical_fd >= 0) {
+            if (is_connected(listener->canonical_fd))
+                claim_abandon_client(listener);
+            else
+                again = true;
+        }
+        listener = next;
+    }
+    look_ms = look_ms * 2 < LOOK_MAX_MS ? look_ms * 2 : LOOK_MAX_MS;
+    if (again)
+        loop_start_timer(timer, look_ms);
+}
+
+static void look_for_connect(void)
+{
+    static struct loop_timer timer = {.on_time = on_look_time};
+
+    look_ms = LOOK_MS;
+    loop_start_timer(&timer, look_ms);
+}
+
 /* is_own: the program's socket is the canonical one from now on. */
 static void share(struct notify *notify, struct worker *worker, pid_t asker,
                   struct listener *listener, bool is_own)
@@ -120,14 +170,20 @@ static void share(struct notify *notify, struct worker *worker, pid_t asker,
     int number = (int)notify->args[ARG_FD];
     if (is_own || notify_install_fd(notify, listener->canonical_fd, number) == 0) {
         notify_answer(notify, 0);
+        if (!listener->listening)
+            look_for_connect();
         return;
     }
     int error = errno;
+    unsigned ordinal = listener->ordinal;
     worker_close_channel(channel);
-    if (error == EINTR)
+    if (error == EINTR) {
+        if (ordinal)
+            worker_uncount_port_zero(worker); /* it is asked again */
         notify_retry(notify);
-    else
+    } else {
         notify_answer(notify, error); /* ENOENT: for nobody */
+    }
 }
 
 /* fd: the program's socket (takes). */

@@ -13,7 +13,7 @@
 
 #define EXIT_CANNOT 1
 #define LACKS                                                                                      \
-    "--handoff broker, --balance, --accept-timeout, --stuck-warn and counts of connections"
+    "--handoff broker, --balance, --accept-timeout, --stuck-warn and counts of what was accepted"
 
 /* Why a filter cannot be used, "" if it can. */
 static void judge_filter(const char *program, char *reason, size_t size)

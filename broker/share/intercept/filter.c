@@ -164,6 +164,11 @@ static bool has_fit_sizes(void)
 {
     struct seccomp_notif_sizes sizes;
 
+#if !defined(__x86_64__) && !defined(__i386__) && !defined(__aarch64__) && !defined(__arm__) &&    \
+    !(defined(__riscv) && __riscv_xlen == 64)
+    errno = ENOSYS; /* no row of the table is this machine's */
+    return false;
+#endif
     if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
         return false;
     errno = EOVERFLOW;

@@ -101,7 +101,7 @@ int peek_begin(struct peek *peek, pid_t thread, uint64_t address, size_t len)
     peek->watch.fd = ends[0];
     peek->write_fd = ends[1];
     /* No SIGCHLD at its end, and no second set of descriptors that would keep sockets open. */
-    peek->helper = (pid_t)syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0);
+    peek->helper = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES));
     if (peek->helper == 0)
         help(ends[1], thread, address, len < PEEK_MAX ? len : PEEK_MAX);
     if (peek->helper > 0 && loop_add(&peek->watch, EPOLLIN) == 0) {

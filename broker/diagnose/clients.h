@@ -1,0 +1,22 @@
+/*
+ * clients.h - which connections a worker has that accepts them itself, past library and broker.
+ * Looked at when somebody asks: its descriptors are copied, at most 256 sockets of a process and 64
+ * processes.
+ */
+#ifndef SSHIM_BROKER_DIAGNOSE_CLIENTS_H
+#define SSHIM_BROKER_DIAGNOSE_CLIENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct worker;
+
+/* Whether this process of the worker has a connection that came to one of the worker's listeners.
+ */
+bool clients_are_there(const struct worker *worker, pid_t pid);
+
+/* How many its processes have, each process's own: forked children may hold one twice. */
+uint64_t clients_count(const struct worker *worker);
+
+#endif
