@@ -233,6 +233,43 @@ second_port() {
     "$SSHIM" stop --control "$CONTROL"
 }
 
+restart_in_background() { # ASKER is its pid, "$TMP/answer" what it says
+    timeout 120 "$SSHIM" restart --control "$CONTROL" >"$TMP/answer" 2>&1 3>&- &
+    ASKER=$!
+    wait_until status_is '[.workers[] | select(.restarts == 1)] | length == 1'
+}
+
+is_answered_well() {
+    wait "$ASKER"
+    cat "$TMP/answer"
+    [[ $(cat "$TMP/answer") == "3 of 3 workers were replaced" ]]
+    hears new
+}
+
+@test "whoever asked for a restart is answered when it ends, though the broker is upgraded meanwhile" {
+    deploy name=old "$ADDR"
+    serve -w 3
+    deploy name=new "$ADDR"
+    restart_in_background
+    timeout 30 "$SSHIM" upgrade --control "$CONTROL"
+    is_answered_well
+    stop_broker
+}
+
+@test "whoever asked for a restart is answered when it ends, though the broker is killed meanwhile, twice" {
+    deploy name=old "$ADDR"
+    serve -w 3
+    deploy name=new "$ADDR"
+    restart_in_background
+    local broker=$BROKER
+    kill -KILL "$broker"
+    wait_for_broker
+    wait_until status_is ".pid != $broker"
+    kill -KILL "$(status_of .pid)"
+    is_answered_well
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "a copy that was killed during a restart comes back as the new version and the restart ends well" {
     deploy name=old "$ADDR"
     serve -w 3

@@ -368,6 +368,18 @@ END
     [[ ! -e $CONTROL ]]
 }
 
+@test "sshim stop returns when everything is gone, though the broker is killed meanwhile" {
+    start_broker -w 2 --stop-timeout 3 -- "$VICTIM" accept --ignore-term "$ADDR"
+    timeout 60 "$SSHIM" stop --control "$CONTROL" 3>&- &
+    local asker=$!
+    wait_until status_is '[.workers[].state] == ["draining", "draining"]'
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait "$asker"
+    no_process_is_left
+    [[ ! -e $CONTROL ]]
+}
+
 @test "workers do not inherit a file descriptor, a blocked signal or the raised fd limit of the broker" {
     (
         ulimit -Sn 777

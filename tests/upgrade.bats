@@ -197,7 +197,7 @@ takes_back() {
     serve -w 2 --on-broker-death exit
     connect_slowly
     liar "touch '$TMP/executed'; exec sleep 1000"
-    timeout 60 "$SSHIM" upgrade --control "$CONTROL" >"$TMP/answer" 3>&- &
+    timeout 60 "$SSHIM" upgrade --control "$CONTROL" >"$TMP/answer" 2>&1 3>&- &
     local asker=$!
     wait_until test -e "$TMP/executed"
     kill -KILL "$BROKER"

@@ -15,7 +15,9 @@
 #include "proto/fdpass.h"
 
 #define NO_ANSWER (-1) /* in place of an exit code */
-#define LOOK_MS 50     /* between looks whether what is waited for is there */
+#define CUT_OFF (-2)   /* the same: ask the next broker */
+#define CUTS_MAX 100
+#define LOOK_MS 50 /* between looks whether what is waited for is there */
 
 static void tell_silence(const char *command, const char *control_path)
 {
@@ -52,13 +54,31 @@ static bool answers(const char *control_path)
     return !silent;
 }
 
-/* A broker of an older version says nothing when it executes another program. */
-static int judge_upgrade(const char *control_path)
+static bool is_command(const struct config_target *target, const char *name)
 {
-    if (broker_socket_probe(control_path) == 1)
+    return strcmp(target->command, name) == 0;
+}
+
+/*
+ * The connection has ended without an answer. Where a broker lives it is the next one, after a kill
+ * or an upgrade: it goes on with a restart and a stop. A broker of an older version says nothing
+ * when it executes another program.
+ */
+static int judge_end(const struct config_target *target, const char *control_path)
+{
+    bool lives = broker_socket_probe(control_path) == 1;
+
+    if (lives && (is_command(target, "restart") || is_command(target, "stop")))
+        return CUT_OFF;
+    if (is_command(target, "stop") || (lives && is_command(target, "upgrade")))
         return EXIT_STOPPED;
-    log_error("the broker at %s ended during the upgrade; see its log, and start it anew",
-              control_path);
+    if (lives)
+        log_error("the broker at %s was killed, or upgraded, before it had answered '%s'; see "
+                  "'sshim status'",
+                  control_path, target->command);
+    else
+        log_error("the broker at %s has ended before it had answered '%s'; see its log",
+                  control_path, target->command);
     return NO_ANSWER;
 }
 
@@ -103,14 +123,8 @@ static int receive_answer(int fd, const struct config_target *target, enum wire_
             tell_silence(target->command, control_path);
             return NO_ANSWER;
         }
-        if (got <= 0) {
-            if (strcmp(target->command, "stop") == 0)
-                return EXIT_STOPPED;
-            if (strcmp(target->command, "upgrade") == 0)
-                return judge_upgrade(control_path);
-            log_error("the broker did not answer; it may belong to another user, see its log");
-            return NO_ANSWER;
-        }
+        if (got <= 0)
+            return judge_end(target, control_path);
         switch (wire_check(&message, (size_t)got, false)) {
         case WIRE_TEXT:
             if (reply->stream)
@@ -139,33 +153,32 @@ static int connect_or_tell(const char *control_path)
     return fd;
 }
 
-static bool send_question(int fd, const struct config_target *target, enum wire_command_code code)
+static bool send_question(int fd, const struct config_target *target, enum wire_command_code code,
+                          bool was_cut_off)
 {
     struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND),
                                    .code = code,
                                    .argument = target->parallel |
-                                               (target->no_wait ? WIRE_RESTART_NO_WAIT : 0)};
+                                               (target->no_wait ? WIRE_RESTART_NO_WAIT : 0) |
+                                               (was_cut_off ? WIRE_JOIN : 0)};
 
     if (code == WIRE_COMMAND_LINE)
         config_format_line(target, command.line, sizeof command.line);
     return fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0;
 }
 
-int client_ask(const char *control_path, const struct config_target *target,
-               enum wire_command_code code)
+/* One connection. */
+static int ask_once(const char *control_path, const struct config_target *target,
+                    enum wire_command_code code, bool was_cut_off)
 {
     struct reply reply = {0};
     int exit_code = NO_ANSWER;
+    int fd = was_cut_off ? broker_socket_connect(control_path) : connect_or_tell(control_path);
 
-    if (takes_long(code) && !answers(control_path)) {
-        tell_silence(target->command, control_path);
-        return NO_ANSWER;
-    }
-    int fd = connect_or_tell(control_path);
     if (fd < 0)
-        return NO_ANSWER;
+        return was_cut_off ? judge_end(target, control_path) : NO_ANSWER;
     reply.stream = open_memstream(&reply.text, &reply.len);
-    if (send_question(fd, target, code))
+    if (send_question(fd, target, code, was_cut_off))
         exit_code = receive_answer(fd, target, code, control_path, &reply);
     else
         log_error("cannot ask the broker at %s: %s; see whether it runs", control_path,
@@ -173,6 +186,25 @@ int client_ask(const char *control_path, const struct config_target *target,
     print_reply(&reply, exit_code == EXIT_STOPPED || is_status(code));
     close(fd);
     return exit_code;
+}
+
+int client_ask(const char *control_path, const struct config_target *target,
+               enum wire_command_code code)
+{
+    if (takes_long(code) && !answers(control_path)) {
+        tell_silence(target->command, control_path);
+        return NO_ANSWER;
+    }
+    int exit_code = ask_once(control_path, target, code, false);
+    for (int cuts = 0; exit_code == CUT_OFF && cuts < CUTS_MAX; cuts++) {
+        usleep(LOOK_MS * 1000); /* one that ends may still be found for a moment */
+        exit_code = ask_once(control_path, target, code, true);
+    }
+    if (exit_code != CUT_OFF)
+        return exit_code;
+    log_error("the broker at %s does not answer '%s'; it may belong to another user, see its log",
+              control_path, target->command);
+    return NO_ANSWER;
 }
 
 static int resolve_and_ask(const struct config_target *target, enum wire_command_code code)

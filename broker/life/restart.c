@@ -43,6 +43,13 @@ static struct {
     char reason[256];
 } restart;
 
+/* The one that ended last, if it was begun by the broker before us. */
+static struct {
+    bool is_resumed;
+    int exit_code;
+    char text[320];
+} ended;
+
 static struct loop_timer look_timer;
 
 static bool is_new(const struct worker *worker)
@@ -198,6 +205,8 @@ static void finish(void)
     unsigned parallel = restart.parallel;
 
     log_lines(text, restart.aborted);
+    memcpy(ended.text, text, sizeof ended.text);
+    ended.exit_code = exit_code;
     TAILQ_FOREACH(waiter, &waiters, all)
         if (!waiter->is_over) {
             memcpy(waiter->text, text, sizeof waiter->text);
@@ -400,8 +409,19 @@ void restart_resume(const struct restart_record *record)
     restart.parallel = record->parallel;
     restart.again = record->again;
     restart.only = record->only;
+    ended.is_resumed = true;
     log_info("going on with the restart that was under way");
     look_soon();
+}
+
+void restart_join(bool no_wait, struct session *waiter)
+{
+    if (restart.active && add_waiter(waiter, no_wait))
+        return;
+    if (ended.is_resumed && ended.text[0])
+        session_answer(waiter, ended.exit_code, "%s", ended.text);
+    else
+        session_answer(waiter, 1, "no restart is under way any more; see sshim status\n");
 }
 
 void restart_on_failure(const struct worker *last, const char *how)

@@ -225,12 +225,30 @@ static bool handle_line(struct session *session, const char *line)
     return true;
 }
 
+/* Whoever asked the broker before us. */
+static bool join(struct session *session, const struct wire_command *command)
+{
+    char line[WIRE_LINE_MAX] = "";
+
+    if (command->code == WIRE_COMMAND_LINE)
+        memcpy(line, command->line, sizeof line - 1);
+    if (command->code == WIRE_COMMAND_RESTART || strncmp(line, "restart", 7) == 0)
+        restart_join((command->argument & WIRE_RESTART_NO_WAIT) != 0, session);
+    else if (stop_is_under_way())
+        session_await(session, NULL);
+    else
+        session_answer(session, EXIT_STOPPED, "%s", "");
+    return true;
+}
+
 bool control_handle(struct session *session, const struct wire_command *command)
 {
     char line[WIRE_LINE_MAX] = "";
 
     if (session->peer.uid != 0 && session->peer.uid != broker.uid)
         return false;
+    if (command->argument & WIRE_JOIN && command->code != WIRE_COMMAND_TAKEOVER)
+        return join(session, command);
     switch ((enum wire_command_code)command->code) {
     case WIRE_COMMAND_STATUS: return handle_line(session, "status");
     case WIRE_COMMAND_STATUS_JSON: return handle_line(session, "status --json");
