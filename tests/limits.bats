@@ -46,7 +46,7 @@ library_kib() { # PID
 }
 
 @test "an idle broker does not wake up, before the first connection and after many" {
-    start_broker -w 4 -- "$VICTIM" epoll "$ADDR"
+    start_broker -w 4 --stuck-warn 1 -- "$VICTIM" epoll "$ADDR" # the watchdog looks every 250 ms as long as somebody is busy
     local round before
     for round in 1 2; do
         # timers that the traffic has started run out within a second
