@@ -5,6 +5,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/turn.h"
 #include "broker/diagnose/procnet.h"
 #include "broker/handout/dispatch.h"
 #include "broker/life/restart.h"
@@ -14,10 +15,9 @@
 #include "broker/pool/worker.h"
 
 #define LOOK_MS 100 /* between looks, doubling up to */
-#define LOOK_MAX_MS 400
-#define COME_BACK_MS                                                                               \
-    1000              /* in which a new worker that is ready opens the rest of its listeners       \
-                       */
+#define LOOK_MAX_MS 1000
+/* In which a new worker that is ready opens the rest of its listeners. */
+#define COME_BACK_MS 1000
 #define REMEMBERED 64 /* a power of two */
 
 static struct address remembered[REMEMBERED];
@@ -66,12 +66,27 @@ static bool is_canonical(ino_t ino)
     return false;
 }
 
-bool retire_is_about_to_end(const struct worker *worker)
+/* The kernel's tables of a machine with many connections take long, and the same is asked for each
+ * listener. */
+static bool listens_by_itself(const struct worker *worker)
 {
+    static pid_t looked_at;
+    static int64_t looked_ms;
+    static bool listens;
     char text[ADDRESS_TEXT_MAX] = "";
 
-    return worker->state == WORKER_READY && worker_has_left(worker) &&
-           !procnet_find_own(worker->pid, is_canonical, text, sizeof text);
+    if (looked_at == worker->pid && loop_now_ms() - looked_ms < LOOK_MS)
+        return listens;
+    turn_allow_more();
+    listens = procnet_find_own(worker->pid, is_canonical, text, sizeof text);
+    looked_at = worker->pid;
+    looked_ms = loop_now_ms();
+    return listens;
+}
+
+bool retire_is_about_to_end(const struct worker *worker)
+{
+    return worker->state == WORKER_READY && worker_has_left(worker) && !listens_by_itself(worker);
 }
 
 static bool is_awaited(const struct listener *listener)
