@@ -49,6 +49,13 @@ END
     stop_broker
 }
 
+@test "a worker cannot pass off sockets of its own for listeners that were shared" {
+    start_attacked again
+    grep -q "shared 0 of 60" "$TMP/out"
+    listeners_are 1
+    stop_broker
+}
+
 listeners_are() { # COUNT
     status_is ".listeners | length == $1"
 }

@@ -14,6 +14,8 @@
 #include "broker/share/channel_messages.h"
 #include "broker/share/claim.h"
 #include "broker/share/grant.h"
+#include "broker/share/retire.h"
+#include "broker/share/rights.h"
 
 /* The listener whose canonical socket this is. */
 static struct listener *find_by_socket(int fd)
@@ -37,6 +39,13 @@ static void share(struct session *session, struct channel *channel, int worker_f
         atomic_fetch_sub(&channel->board->worker.holders, 1);
 }
 
+/* Any socket of the worker's own would be one else, which no --share names and no limit counts. */
+static bool was_ours(const struct address *address)
+{
+    return !address_is_path(address) && !address_has_port_zero(address) &&
+           (config_is_exact(&broker.config) || retire_was_shared(address));
+}
+
 /* A listener that ended because nobody listened there any more; the socket (takes it) is bound
  * still. NULL: it is none, or another has the address by now. */
 static struct listener *make_again(int fd)
@@ -46,7 +55,7 @@ static struct listener *make_again(int fd)
     struct listener *listener = NULL;
 
     if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address.storage, &address.len) == 0 &&
-        !address_is_path(&address) && claim_is_fit(fd, &address)) {
+        was_ours(&address) && claim_is_fit(fd, &address)) {
         socket_key_read(&key, &address, fd);
         if (!listener_find(&address, &key, 0))
             listener = listener_create(&address, 0, NULL);
@@ -76,7 +85,7 @@ static bool renew(struct session *session, struct worker *worker, struct channel
 {
     struct listener *listener = NULL;
 
-    if (stop_is_under_way())
+    if (stop_is_under_way() || !rights_has_room(session->peer.uid, worker))
         closer_close(fd);
     else
         listener = find_or_make_again(fd);
