@@ -8,7 +8,7 @@ set -euo pipefail
 COPIES=4
 REQUESTS=400
 CLIENTS=8
-PATIENCE_S=60
+READY_TIMEOUT_S=60
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 sshim=${1:-$root/build/sshim}
@@ -75,7 +75,7 @@ broker_is_gone() {
 
 # False: it ended, or is not ready in time.
 wait_until_ready() {
-    local end=$((SECONDS + PATIENCE_S))
+    local end=$((SECONDS + READY_TIMEOUT_S))
     while ((SECONDS < end)); do
         if IFS= read -r -t 1 -u 8 _; then
             return 0
@@ -145,7 +145,9 @@ every_copy_answered() { # FILE
 # --- one copy is killed
 
 pid_of_copy() { # NUMBER
-    "$sshim" status --control "$folder/control" | awk -v slot="$1" '$1 == slot && NF == 7 { print $2; exit }'
+    "$sshim" status --json --control "$folder/control" | python3 -c '
+import json, sys
+print(next((worker["pid"] for worker in json.load(sys.stdin)["workers"] if worker["slot"] == int(sys.argv[1])), ""))' "$1"
 }
 
 copy_is_back() { # NUMBER OLD-PID
