@@ -18,7 +18,7 @@ from tools import wait_for
 
 SECONDS = 300  # of the full form
 WORKERS = 3
-MODES = ("victim", "epoll-one", "epoll-all")
+MODES = ("victim", "epoll-one", "epoll-all", "direct")
 
 # The server is started by a script, so that a copy may start slowly, or not at all.
 SCRIPT = """
@@ -222,13 +222,15 @@ def one_pair(r, pool, mode):
 
 
 def command_of(mode):
-    server = [sys.executable, VICTIM, "serve", "{host}", "{port}"] if mode == "victim" else [SERVER, mode, "{address}"]
+    server = [sys.executable, VICTIM, "serve", "{host}", "{port}"] if mode == "victim" else [
+        SERVER, "epoll-sync" if mode == "direct" else mode, "{address}"]
     return ["/bin/sh", "-c", SCRIPT, "serve", "{folder}", *server]
 
 
 def segment(r, mode, seconds):
     end = time.monotonic() + seconds
-    with Pool(command_of(mode), workers=WORKERS, options=["-q", "--settle", "0", "--stop-timeout", "5"]) as pool:
+    options = ["-q", "--settle", "0", "--stop-timeout", "5", "--handoff", "direct" if mode == "direct" else "auto"]
+    with Pool(command_of(mode), workers=WORKERS, options=options) as pool:
         while time.monotonic() < end and not r.broken:
             one_pair(r, pool, mode)
 
