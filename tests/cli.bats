@@ -192,6 +192,24 @@ refuses() {
     stop_broker
 }
 
+@test "-w auto is less where the cgroup's cpu.max permits less, and -v says which it took" {
+    [[ $(id -u) == 0 ]] || skip "only root can mount another cgroup tree"
+    mkdir "$TMP/cgroup"
+    echo "50000 100000" >"$TMP/cgroup/cpu.max"
+    printf '#!/bin/sh\nexec unshare -m sh -c "mount --bind %s /sys/fs/cgroup && exec %s \\"\\$@\\"" sh "$@"\n' "$TMP/cgroup" "$SSHIM" >"$TMP/limited"
+    chmod 755 "$TMP/limited"
+    SSHIM=$TMP/limited start_broker -v -- "$VICTIM" accept "$ADDR"
+    status_is '.workers | length == 1'
+    if (($(nproc) > 1)); then
+        log_has "-w auto: 1 workers, by cpu.max of the cgroup; $(nproc) cores are usable"
+    fi
+    stop_broker
+    : >"$TMP/log"
+    start_broker -v -- "$VICTIM" accept "$ADDR"
+    log_has "-w auto: $(nproc) workers, as many as cores are usable"
+    stop_broker
+}
+
 @test "--ready-fd gets one newline when all are ready, and no worker holds it" {
     mkfifo "$TMP/fifo"
     exec 7<>"$TMP/fifo"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "broker/base/address.h"
+#include "broker/base/procfs.h"
 
 #define DAY_S 86400
 
@@ -40,13 +41,27 @@ static unsigned usable_cores(void)
     return sched_getaffinity(0, sizeof cores, &cores) == 0 ? (unsigned)CPU_COUNT(&cores) : 1;
 }
 
+/* The affinity mask says where we may run, the cgroup for how long: whichever is less. */
+static void choose_workers(struct config *config)
+{
+    char group[PATH_MAX];
+    unsigned limit;
+
+    procfs_get_cgroup(group, sizeof group);
+    limit = procfs_cpu_limit("/sys/fs/cgroup", group);
+    config->cores = usable_cores();
+    config->workers = limit > 0 && limit < config->cores ? limit : config->cores;
+    config->workers_auto = true;
+}
+
 static bool read_workers(const struct option_row *row, void *into, const char *value)
 {
     struct config *config = into;
 
+    config->workers_auto = false;
     if (strcmp(value, "auto") != 0)
         return option_number(row, into, value);
-    config->workers = usable_cores();
+    choose_workers(config);
     return true;
 }
 
@@ -130,7 +145,8 @@ static bool read_verbose(const struct option_row *row, void *into, const char *v
 
 static const struct option_row run_rows[] = {
     {"workers", 'w', "N|auto",
-     "copies to run; auto (default) = usable cores; 0 without a command = wait for workers that "
+     "copies to run; auto (default) = usable cores, or fewer if the cgroup's cpu.max says so; 0 "
+     "without a command = wait for workers that "
      "join by SSHIM_BROKER",
      AT(workers), .initial = "auto", .read = read_workers, .max = CONFIG_WORKERS_MAX,
      .expected = "0 to 4096 or 'auto'"},

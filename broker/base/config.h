@@ -61,6 +61,8 @@ struct config_read_only {
 struct config {
     char **command; /* NULL: none */
     unsigned workers;
+    bool workers_auto; /* that is what was found here; of so many usable cores: */
+    unsigned cores;
     const char *name;    /* NULL: from the command */
     const char *control; /* NULL: from the name */
     struct config_read_only control_ro;

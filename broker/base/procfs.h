@@ -69,6 +69,16 @@ int procfs_find_socket(pid_t pid, ino_t ino);
  * the time that a turn has. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
 
+/*
+ * How many processors the cgroup (version 2) permits: the smallest cpu.max of the group at path
+ * ("/", "/system.slice/web.service") and of those above it, below the folder root
+ * ("/sys/fs/cgroup"), rounded up. 0: as many as there are.
+ */
+unsigned procfs_cpu_limit(const char *root, const char *path);
+
+/* The path of our own group, "/" where it cannot be told. */
+void procfs_get_cgroup(char *path, size_t size);
+
 /* Whether the kernel has told its loader that it gained rights by its execution (AT_SECURE). */
 bool procfs_is_secure(pid_t pid);
 

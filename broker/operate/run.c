@@ -139,7 +139,14 @@ static void resume(void)
 
 static void start(void)
 {
+    const struct config *config = &broker.config;
+
     log_debug("control socket is %s", broker.control_path);
+    if (config->workers_auto && config->workers < config->cores)
+        log_debug("-w auto: %u workers, by cpu.max of the cgroup; %u cores are usable",
+                  config->workers, config->cores);
+    else if (config->workers_auto)
+        log_debug("-w auto: %u workers, as many as cores are usable", config->workers);
     if (fleet_init() < 0) {
         log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
         stop_begin(EXIT_NEVER_READY);
