@@ -25,7 +25,7 @@
 #define RESPAWN_MAX_MS 30000
 #define RESPAWN_SERVED_MAX_MS 400 /* after a crash of a worker that had been of use */
 #define PROVEN_MS 30000           /* ready for this long: earlier failures are forgotten */
-#define OF_USE_MS 1000            /* listening for this long is believed to serve */
+#define OF_USE_MS 200             /* listening for this long is believed to serve */
 
 static bool told_ready;
 static void (*tell_leave)(const struct worker *worker);

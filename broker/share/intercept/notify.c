@@ -31,7 +31,7 @@ struct notice {
     uint32_t slot;
     int32_t fd;       /* number + 1; 0: a free place */
     uint32_t is_open; /* request was received and is not answered */
-    uint32_t reserved;
+    uint32_t used;    /* of the first one alone: how many places were ever taken */
     union {
         struct seccomp_notif request;
         uint8_t room[FILTER_REQUEST_MAX];
@@ -58,6 +58,12 @@ static struct notice *map_memory(int fd)
     void *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Looking at a place makes memory of it. */
+static unsigned count_used(const struct notice *table)
+{
+    return table->used < NOTICES_MAX ? table->used : NOTICES_MAX;
 }
 
 /* At the first worker with a filter. */
@@ -93,7 +99,7 @@ void notify_each_fd(int fd, void (*visit)(int, void *), void *context)
 {
     struct notice *table = map_memory(fd);
 
-    for (unsigned i = 0; table && i < NOTICES_MAX; i++)
+    for (unsigned i = 0; table && i < count_used(table); i++)
         if (table[i].fd > 0)
             visit(table[i].fd - 1, context);
     if (table)
@@ -284,6 +290,8 @@ static struct notify *start(struct notice *notice, int fd)
         return NULL;
     }
     notice->fd = fd + 1;
+    if (notices->used <= (uint32_t)(notice - notices))
+        notices->used = (uint32_t)(notice - notices) + 1;
     LIST_INSERT_HEAD(&all_notifies, notify, all);
     return notify;
 }
@@ -293,7 +301,7 @@ void notify_watch(const struct worker *worker, int fd)
     struct notice *notice = open_memory() ? find_free_notice() : NULL;
 
     if (notice) {
-        *notice = (struct notice){.slot = worker->slot};
+        *notice = (struct notice){.slot = worker->slot, .used = notice->used};
         memcpy(notice->token, worker->token, sizeof notice->token);
     }
     if (notice && start(notice, fd))
@@ -326,7 +334,7 @@ void notify_resume(int fd, int (*map)(int))
     if (!notices)
         abort();
     memory_fd = fd;
-    for (unsigned i = 0; i < NOTICES_MAX; i++)
+    for (unsigned i = 0; i < count_used(notices); i++)
         if (notices[i].fd > 0)
             resume_notice(&notices[i], map(notices[i].fd - 1));
     LIST_FOREACH(worker, &workers, all)
