@@ -349,15 +349,30 @@ int procfs_find_socket(pid_t pid, ino_t ino)
     return find_link(pid, link);
 }
 
+static bool find_link_in_tree(const struct procfs_list *tree, const char *wanted)
+{
+    for (unsigned i = 0; i < tree->count; i++)
+        if (find_link(tree->at[i], wanted) >= 0)
+            return true;
+    return false;
+}
+
 bool procfs_tree_holds_socket(pid_t root, ino_t ino)
+{
+    struct procfs_list tree;
+    char link[48];
+
+    procfs_list_tree(root, &tree);
+    name_link(link, sizeof link, ino);
+    return find_link_in_tree(&tree, link) || !tree.is_whole || !turn_has_time();
+}
+
+bool procfs_tree_has_ring(pid_t root)
 {
     struct procfs_list tree;
 
     procfs_list_tree(root, &tree);
-    for (unsigned i = 0; i < tree.count; i++)
-        if (procfs_find_socket(tree.at[i], ino) >= 0)
-            return true;
-    return !tree.is_whole || !turn_has_time();
+    return find_link_in_tree(&tree, "anon_inode:[io_uring]");
 }
 
 bool procfs_is_secure(pid_t pid)

@@ -68,6 +68,8 @@ int procfs_find_socket(pid_t pid, ino_t ino);
 /* Whether it, or a descendant, has an fd of the socket with this inode; or cannot be looked at in
  * the time that a turn has. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
+/* Whether it, or a descendant, was found to have an io_uring(7). */
+bool procfs_tree_has_ring(pid_t root);
 
 /*
  * How many processors the cgroup (version 2) permits: the smallest cpu.max of the group at path

@@ -189,3 +189,24 @@ bool preload_check_is_missing(pid_t root, bool last, struct preload_check_report
     explain(&tree.at[0], report);
     return true;
 }
+
+bool preload_check_is_past(pid_t root, struct preload_check_report *report)
+{
+    struct procfs_list list;
+
+    *report = (struct preload_check_report){.pid = root};
+    procfs_list_tree(root, &list);
+    for (unsigned i = 0; i < list.count && (i == 0 || turn_has_time()); i++) {
+        struct process process = {.pid = list.at[i], .mapped = maps_library(list.at[i])};
+        if (bypasses_library(&process) ||
+            !procnet_find_fixed(list.at[i], report->listens_on, sizeof report->listens_on))
+            continue;
+        report->pid = list.at[i];
+        has_unfit_file(list.at[i], &report->check);
+        snprintf(report->check.reason, sizeof report->check.reason,
+                 "it takes bind and listen from libc itself, or makes the calls by itself; give "
+                 "--intercept seccomp");
+        return true;
+    }
+    return false;
+}

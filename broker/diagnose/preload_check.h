@@ -28,4 +28,10 @@ struct preload_check_report {
  */
 bool preload_check_is_missing(pid_t root, bool last, struct preload_check_report *report);
 
+/*
+ * For a worker whose library has asked about no address: whether a process of it listens on a fixed
+ * port all the same. It has the library and calls past it.
+ */
+bool preload_check_is_past(pid_t root, struct preload_check_report *report);
+
 #endif

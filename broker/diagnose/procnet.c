@@ -303,7 +303,33 @@ bool procnet_has_socket(pid_t pid, bool (*match)(int fd, void *context), void *c
 struct own {
     struct list list;
     bool (*is_ours)(ino_t ino);
+    bool only_fixed;
 };
+
+/* Whether it is a TCP address with a port that somebody has chosen. */
+static bool has_fixed_port(const struct address *address)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address->storage;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->storage;
+    unsigned first = 32768;
+    unsigned last = 60999;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+
+    if (file) {
+        if (fscanf(file, "%u %u", &first, &last) != 2)
+            first = 0;
+        fclose(file);
+    }
+    unsigned port = v4->sin_family == AF_INET     ? ntohs(v4->sin_port)
+                    : v6->sin6_family == AF_INET6 ? ntohs(v6->sin6_port)
+                                                  : 0;
+    return port != 0 && (port < first || port > last);
+}
+
+static bool is_wanted(const struct own *own, ino_t ino, const struct address *address)
+{
+    return !(own->is_ours && own->is_ours(ino)) && (!own->only_fixed || has_fixed_port(address));
+}
 
 static bool match_listening(int fd, void *context)
 {
@@ -315,13 +341,13 @@ static bool match_listening(int fd, void *context)
 
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens &&
         getsockname(fd, (struct sockaddr *)&name.storage, &name.len) == 0 &&
-        fstat(fd, &info) == 0 && !(own->is_ours && own->is_ours(info.st_ino)))
+        fstat(fd, &info) == 0 && is_wanted(own, info.st_ino, &name))
         append(&own->list, &name);
     return false;
 }
 
 /* By the tables of its namespace, which takes as long as there are connections on the machine. */
-static bool find_own_in_tables(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t size)
+static bool find_own_in_tables(pid_t pid, const struct own *own, char *text, size_t size)
 {
     struct sockets sockets;
     struct list list = {text, size, false};
@@ -329,11 +355,20 @@ static bool find_own_in_tables(pid_t pid, bool (*is_ours)(ino_t ino), char *text
     read_inodes(pid, &sockets);
     const struct table *table = sockets.count > 0 ? find_table(pid, true) : NULL;
     for (size_t i = 0; table && i < table->count; i++) {
-        ino_t ino = table->entries[i].inode;
-        if (has_inode(&sockets, ino) && !(is_ours && is_ours(ino)))
-            append(&list, &table->entries[i].address);
+        const struct entry *entry = &table->entries[i];
+        if (has_inode(&sockets, entry->inode) && is_wanted(own, entry->inode, &entry->address))
+            append(&list, &entry->address);
     }
     return list.found;
+}
+
+static bool find_own(pid_t pid, const struct own *what, char *text, size_t size)
+{
+    struct own own = {{text, size, false}, what->is_ours, what->only_fixed};
+    bool denied = false;
+
+    match_sockets(pid, match_listening, &own, &denied);
+    return denied ? find_own_in_tables(pid, what, text, size) : own.list.found;
 }
 
 bool procnet_find_listening(pid_t pid, char *text, size_t size)
@@ -343,11 +378,21 @@ bool procnet_find_listening(pid_t pid, char *text, size_t size)
 
 bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t size)
 {
-    struct own own = {{text, size, false}, is_ours};
-    bool denied = false;
+    return find_own(pid, &(struct own){.is_ours = is_ours}, text, size);
+}
 
-    match_sockets(pid, match_listening, &own, &denied);
-    return denied ? find_own_in_tables(pid, is_ours, text, size) : own.list.found;
+/* As under inetd(8): all workers have it. */
+static bool is_standard_input(ino_t ino)
+{
+    struct stat info;
+
+    return fstat(STDIN_FILENO, &info) == 0 && info.st_ino == ino;
+}
+
+bool procnet_find_fixed(pid_t pid, char *text, size_t size)
+{
+    return find_own(pid, &(struct own){.is_ours = is_standard_input, .only_fixed = true}, text,
+                    size);
 }
 
 bool procnet_has_connection(pid_t pid)

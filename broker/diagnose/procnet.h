@@ -20,6 +20,10 @@ bool procnet_find_listening(pid_t pid, char *text, size_t size);
 /* The same without the sockets that is_ours() (NULL: none) knows by their inode. */
 bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t size);
 
+/* The same for TCP ports that the kernel does not choose itself (ip_local_port_range), without the
+ * standard input of this process. */
+bool procnet_find_fixed(pid_t pid, char *text, size_t size);
+
 /* The inode of a listening socket that has this address, or one of the same port where either is
  * every address; 0: there is none in our network namespace. */
 ino_t procnet_find_inode(const struct address *address);

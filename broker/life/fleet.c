@@ -96,6 +96,8 @@ void fleet_on_listen(struct worker *worker)
 
     if (worker->state == WORKER_STARTING && slot->successor != worker)
         slot_mark_ready(slot, worker);
+    if (worker->state == WORKER_READY && !worker->joined)
+        start_watch_ring(worker);
 }
 
 /* A launcher has started what bypasses the library: all are started again, with a filter. */
@@ -135,6 +137,20 @@ static void on_unfit(struct worker *worker, const struct preload_check_report *r
         stop_begin(EXIT_NEVER_READY);
 }
 
+static bool on_past(struct worker *worker, const struct preload_check_report *report)
+{
+    const struct check_report *check = &report->check;
+    bool switches = runtime.may_switch && !slot_was_ever_ready();
+
+    log_info("worker %u (pid %d, %s) listens on %s past the library: %.*s%s", worker->slot,
+             (int)report->pid, check->program, report->listens_on,
+             switches ? (int)strcspn(check->reason, ";") : (int)strlen(check->reason),
+             check->reason, switches ? "; starting all again by --intercept seccomp" : "");
+    if (switches)
+        switch_to_seccomp();
+    return switches;
+}
+
 /* The library is there, and yet nobody has asked to share an address. */
 static void on_time_over(struct worker *worker, const char *private_address)
 {
@@ -158,7 +174,7 @@ void fleet_set_up(void (*on_leave)(const struct worker *worker))
 {
     tell_leave = on_leave;
     slot_init(on_ready);
-    start_init(&(struct start_events){on_unfit, on_time_over});
+    start_init(&(struct start_events){on_unfit, on_past, on_time_over});
 }
 
 void fleet_resume_readiness(void)

@@ -3,6 +3,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/preload_check.h"
 
@@ -37,6 +38,14 @@ static void tell_slow(const struct worker *worker)
              worker->slot, (int)worker->pid, broker.config.start_timeout_s);
 }
 
+static bool is_past(const struct worker *worker, struct preload_check_report *report)
+{
+    if (worker->has_asked || worker_is_notified(worker) || !runs_the_command(worker))
+        return false;
+    turn_allow_more(); /* the look before may have taken it all */
+    return preload_check_is_past(worker->pid, report);
+}
+
 static void look(struct worker *worker)
 {
     struct preload_check_report report;
@@ -59,6 +68,11 @@ static void look(struct worker *worker)
             return;
         }
         next_ms = CONFIRM_MS;
+    } else if (!last && is_past(worker, &report)) {
+        if (worker->missed_looks++ == 0)
+            next_ms = CONFIRM_MS;
+        else if (worker->missed_looks == 2 && events.on_past(worker, &report))
+            return;
     } else {
         worker->missed_looks = 0;
     }
@@ -83,6 +97,36 @@ void start_watch(struct worker *worker)
 {
     worker->start_timer.on_time = on_look;
     worker->missed_looks = 0;
+    loop_start_timer(&worker->start_timer, FIRST_LOOK_MS);
+}
+
+/* Neither waits in a call that the library sees, nor ever came out of one. */
+static bool is_never_seen(const struct worker *worker)
+{
+    const struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (atomic_load(&channel->board->worker.waits) > 0)
+            return false;
+    return worker_accepted(worker) == 0;
+}
+
+static void on_ring_look(struct loop_timer *timer)
+{
+    const struct worker *worker = loop_container(timer, struct worker, start_timer);
+
+    if (is_never_seen(worker) && procfs_tree_has_ring(worker->pid))
+        log_error("worker %u (pid %d) seems to wait for connections by io_uring, which passes the "
+                  "library by; give --handoff direct, or --intercept seccomp if the program can "
+                  "do without io_uring",
+                  worker->slot, (int)worker->pid);
+}
+
+void start_watch_ring(struct worker *worker)
+{
+    if (runtime.handoff == HANDOFF_DIRECT)
+        return; /* the descriptor is the listening socket itself */
+    worker->start_timer.on_time = on_ring_look;
     loop_start_timer(&worker->start_timer, FIRST_LOOK_MS);
 }
 

@@ -15,6 +15,8 @@
  */
 struct start_events {
     void (*on_unfit)(struct worker *worker, const struct preload_check_report *report);
+    /* It has the library and listens past it, as the report says. True: the worker ends. */
+    bool (*on_past)(struct worker *worker, const struct preload_check_report *report);
     void (*on_time_over)(struct worker *worker, const char *private_address);
 };
 void start_init(const struct start_events *events);
@@ -22,6 +24,9 @@ void start_init(const struct start_events *events);
 /* Its process was just started, or adopted while it starts. Uses worker->start_timer until the
  * worker is ready. */
 void start_watch(struct worker *worker);
+
+/* It is ready: looks once, a second later, whether it waits by io_uring(7), and says so. */
+void start_watch_ring(struct worker *worker);
 
 /* A worker has failed while others start: one that bypasses the library may have its address. Looks
  * at them now. */

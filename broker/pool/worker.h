@@ -41,6 +41,7 @@ struct worker {
     bool stopped;      /* by SIGSTOP or a debugger */
     bool held;         /* the operator has drained its slot: it lives and gets nothing */
     bool has_listened; /* on something that is shared */
+    bool has_asked;    /* its library, about some address: it is in front of the calls */
     uint8_t token[WIRE_TOKEN_SIZE];
     int64_t started_ms;
     int64_t ready_ms;

@@ -45,7 +45,11 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
 {
     struct worker *worker = worker_find_by_token(auth);
 
-    return worker || !may_join(session, auth) ? worker : adopt_joiner(session->peer.pid);
+    if (!worker && may_join(session, auth))
+        worker = adopt_joiner(session->peer.pid);
+    if (worker)
+        worker->has_asked = true;
+    return worker;
 }
 
 static bool matches_any(const struct config_patterns *patterns, const struct address *address,

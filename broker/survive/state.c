@@ -230,6 +230,7 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->state = (enum worker_state)record->state;
     worker->pid = record->pid;
     worker->birth = (uint32_t)record->birth;
+    worker->has_asked = true; /* not known any more */
     worker->joined = record->joined;
     worker->generation = record->generation;
     worker->stopped = record->stopped;
