@@ -73,7 +73,7 @@ part_fuzz() {
 
 part_lint() {
     step imports scripts/check-imports.sh build/libsshim.so
-    step shellcheck shellcheck scripts/*.sh tests/servers/*.sh tests/servers/lib/*.sh tests/cases/*.bash tests/cases/lib/*.bash findings/*.sh .ci/run
+    step shellcheck shellcheck -x -P SCRIPTDIR scripts/*.sh tests/servers/*.sh tests/servers/lib/*.sh tests/cases/*.bash tests/cases/lib/*.bash findings/*.sh .ci/run
     # bats gives and takes variables that shellcheck cannot see
     step shellcheck-tests shellcheck -S warning -e SC2034,SC2119,SC2120 tests/*.bash tests/*.bats
     step format scripts/check-format.sh
