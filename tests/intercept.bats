@@ -156,9 +156,9 @@ END
     [[ $(id -u) == 0 ]] || skip "only root can start workers of another user"
     share_build
     cp "$STATIC" "$TMP/build/static"
-    PORT=$((700 + RANDOM % 200)) ADDR=$HOST:$PORT
-    start_broker -w 2 --user nobody -- "$TMP/build/static" accept "$ADDR"
-    all_answer 2
+    local low=$HOST:$((700 + RANDOM % 200))
+    start_broker -w 2 --user nobody -- "$TMP/build/static" accept "$low"
+    all_answer 2 "$low"
     stop_broker
 }
 
