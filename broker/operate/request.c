@@ -6,8 +6,8 @@
 #include "broker/base/log.h"
 #include "broker/operate/control.h"
 #include "broker/pool/closer.h"
-#include "broker/share/attach.h"
-#include "broker/share/claim.h"
+#include "broker/share/claim/attach.h"
+#include "broker/share/claim/claim.h"
 #include "broker/share/look.h"
 
 static bool answer_claim(struct session *session, const void *message, int fd)

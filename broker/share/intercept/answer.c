@@ -19,7 +19,7 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/share/channel_messages.h"
-#include "broker/share/claim.h"
+#include "broker/share/claim/bind.h"
 #include "broker/share/grant.h"
 
 #define LOOK_MS 20 /* after a bind, doubling up to */
@@ -64,7 +64,7 @@ static struct channel *find_channel(const struct worker *worker, int fd)
     struct channel *channel;
 
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (!channel->closed && claim_is_same_file(channel->listener->canonical_fd, fd))
+        if (!channel->closed && bind_is_same_file(channel->listener->canonical_fd, fd))
             return channel;
     return NULL;
 }
@@ -136,7 +136,7 @@ static void on_look_time(struct loop_timer *timer)
         struct listener *next = TAILQ_NEXT(listener, all);
         if (!listener->listening && listener->canonical_fd >= 0) {
             if (is_connected(listener->canonical_fd))
-                claim_abandon_client(listener);
+                bind_abandon(listener);
             else
                 again = true;
         }
@@ -197,11 +197,11 @@ static void bind_address(struct notify *notify, const struct address *address, i
         notify_continue(notify);
         return;
     }
-    struct claim_verdict verdict;
+    struct bind_verdict verdict;
     if (!address_is_path(address)) {
         bool reuseport = get_option(fd, SO_REUSEPORT) == 1;
         struct ucred user = {.pid = asker, .uid = spawn_uid()};
-        verdict = claim_bind_name(worker, &user, address, reuseport, fd);
+        verdict = bind_name(worker, &user, address, reuseport, fd);
     } else {
         closer_close(fd);
         if (!socket_file_bind(notify, worker, asker, address, &verdict)) {
@@ -274,7 +274,7 @@ static void listen_on(struct notify *notify, struct channel *channel, int fd)
     }
     bool listens = listen(fd, backlog) == 0;
     if (!listens && errno == EADDRINUSE) {
-        claim_give_up_unused(worker, &bound); /* may free the channel */
+        bind_give_up_unused(worker, &bound); /* may free the channel */
         listens = listen(fd, backlog) == 0;
     }
     notify_answer(notify, listens ? 0 : errno);

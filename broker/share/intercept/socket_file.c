@@ -135,17 +135,17 @@ static void reserve(const struct worker *worker, uint64_t view, const struct add
 /* --- bind and listen --- */
 
 bool socket_file_bind(const struct notify *notify, struct worker *worker, pid_t asker,
-                      const struct address *address, struct claim_verdict *verdict)
+                      const struct address *address, struct bind_verdict *verdict)
 {
     struct address path;
     uint64_t view = 0;
 
-    *verdict = (struct claim_verdict){.verdict = WIRE_PRIVATE};
+    *verdict = (struct bind_verdict){.verdict = WIRE_PRIVATE};
     if (!normalise(&path, address) || (view = view_of(notify, &path, AT_FDCWD)) == 0)
         return true;
     if (is_reserved(worker, view, &path))
         return false;
-    *verdict = claim_bind_file(worker, asker, &path, view);
+    *verdict = bind_file(worker, asker, &path, view);
     if (verdict->verdict == WIRE_VACANT)
         reserve(worker, view, &path, BINDING_MS);
     return true;
@@ -164,7 +164,7 @@ struct listener *socket_file_listen(const struct notify *notify, struct worker *
     if (!view)
         return NULL;
     release(worker, view, &path);
-    return claim_listen_file(worker, asker, &path, view, fd);
+    return bind_listening_file(worker, asker, &path, view, fd);
 }
 
 /* --- unlink --- */

@@ -7,14 +7,14 @@
 #define SSHIM_BROKER_SHARE_INTERCEPT_SOCKET_FILE_H
 
 #include "broker/base/address.h"
-#include "broker/share/claim.h"
+#include "broker/share/claim/bind.h"
 #include "broker/share/intercept/filter.h"
 #include "broker/share/intercept/notify.h"
 
-/* bind(2) of a path: as claim_bind_file(). False: another worker is about to bind or to remove it,
+/* bind(2) of a path: as bind_file(). False: another worker is about to bind or to remove it,
  * so ask again. */
 bool socket_file_bind(const struct notify *notify, struct worker *worker, pid_t asker,
-                      const struct address *address, struct claim_verdict *verdict);
+                      const struct address *address, struct bind_verdict *verdict);
 
 /* The worker listens on a socket (borrows) that it has bound to a path by itself: the listener
  * whose canonical socket a copy of it is now, or NULL: it is the worker's own. */

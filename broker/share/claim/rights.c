@@ -1,5 +1,5 @@
 /* rights.c - see rights.h. Between processes of one user there is no boundary to keep. */
-#include "broker/share/rights.h"
+#include "broker/share/claim/rights.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

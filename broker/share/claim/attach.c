@@ -1,5 +1,5 @@
 /* attach.c - see attach.h. */
-#include "broker/share/attach.h"
+#include "broker/share/claim/attach.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -12,10 +12,11 @@
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 #include "broker/share/channel_messages.h"
-#include "broker/share/claim.h"
+#include "broker/share/claim/bind.h"
+#include "broker/share/claim/claim.h"
+#include "broker/share/claim/rights.h"
 #include "broker/share/grant.h"
 #include "broker/share/retire.h"
-#include "broker/share/rights.h"
 
 /* The listener whose canonical socket this is. */
 static struct listener *find_by_socket(int fd)
@@ -25,7 +26,7 @@ static struct listener *find_by_socket(int fd)
     if (fd < 0)
         return NULL;
     TAILQ_FOREACH(listener, &listeners, all)
-        if (listener->canonical_fd >= 0 && claim_is_same_file(listener->canonical_fd, fd))
+        if (listener->canonical_fd >= 0 && bind_is_same_file(listener->canonical_fd, fd))
             break;
     return listener;
 }
@@ -55,7 +56,7 @@ static struct listener *make_again(int fd)
     struct listener *listener = NULL;
 
     if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address.storage, &address.len) == 0 &&
-        was_ours(&address) && claim_is_fit(fd, &address)) {
+        was_ours(&address) && bind_is_fit(fd, &address)) {
         socket_key_read(&key, &address, fd);
         if (!listener_find(&address, &key, 0))
             listener = listener_create(&address, 0, NULL);

@@ -1,0 +1,339 @@
+/* bind.c - see bind.h. */
+#include "broker/share/claim/bind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/base/procfs.h"
+#include "broker/diagnose/clients.h"
+#include "broker/diagnose/failure.h"
+#include "broker/life/slot.h"
+#include "broker/pool/closer.h"
+#include "broker/pool/listener.h"
+#include "broker/share/channel_messages.h"
+#include "broker/share/claim/rights.h"
+#include "broker/share/retire.h"
+
+#define GRANT_ARRIVES_MS 2000 /* a stopped or starved process may take longer */
+
+static bool matches_any(const struct config_patterns *patterns, const struct address *address,
+                        const struct socket_key *key)
+{
+    for (int i = 0; i < patterns->count; i++)
+        if (address_matches(address, key->zone, patterns->at[i]))
+            return true;
+    return false;
+}
+
+/* Whether it has begun to serve clients. What a worker with a filter accepts is not seen: it has a
+ * client now, as an FTP server with a data port. */
+static bool is_late(const struct worker *worker, pid_t asker)
+{
+    if (worker_is_notified(worker))
+        return worker->has_listened && clients_are_there(worker, asker);
+    return worker_accepted(worker) > 0;
+}
+
+/* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says
+ * otherwise or it is an address that is shared already, or was. A worker that has closed all that
+ * it had begins anew. */
+bool bind_is_shared(const struct worker *worker, pid_t asker, const struct address *address,
+                    const struct socket_key *key)
+{
+    if (matches_any(&broker.config.unshared, address, key))
+        return false;
+    if (matches_any(&broker.config.share, address, key))
+        return true;
+    if (address_has_port_zero(address))
+        return false;
+    return !is_late(worker, asker) || worker_has_left(worker) || listener_find(address, key, 0) ||
+           retire_was_shared(address);
+}
+
+/* Whether some process of the worker still has this channel; a close that no hook saw leaves it
+ * open here. */
+static bool is_held(const struct channel *channel)
+{
+    struct stat info;
+
+    /* --handoff direct: what listens is the canonical socket itself, and it is not hidden too. A
+     * worker with a filter has it since its bind. */
+    bool direct = runtime.handoff == HANDOFF_DIRECT &&
+                  (channel->listening || worker_is_notified(channel->worker));
+    int fd = direct ? channel->listener->canonical_fd : channel->their_fd;
+
+    return atomic_load(&channel->board->worker.holders) > 0 &&
+           (fstat(fd, &info) < 0 || procfs_tree_holds_socket(channel->worker->pid, info.st_ino));
+}
+
+/* Until the process that asked has taken its answer, no process has it. It asks for nothing else
+ * meanwhile; another one may. */
+static bool is_on_its_way(const struct channel *channel, pid_t asker)
+{
+    return channel->grant.claimant != asker &&
+           loop_now_ms() - channel->grant.granted_ms < GRANT_ARRIVES_MS &&
+           procfs_parent(channel->grant.claimant) > 0;
+}
+
+static bool has_reuseport(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+
+    return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, &len) == 0 && on;
+}
+
+/* bind(2) of an address that this worker has bound already; reuse: SO_REUSEPORT is set now. */
+bool bind_collides(pid_t asker, const struct worker *worker, const struct listener *listener,
+                   bool reuse)
+{
+    struct channel *channel = worker_find_channel(worker, listener);
+
+    if (!channel || (reuse && has_reuseport(listener->canonical_fd)))
+        return false;
+    if (is_held(channel) || is_on_its_way(channel, asker))
+        return true;
+    worker_close_channel(channel);
+    return false;
+}
+
+bool bind_is_fit(int fd, const struct address *address)
+{
+    int type = 0;
+    int domain = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+           domain == address->storage.ss_family;
+}
+
+/* What is no socket is asked nothing: its file system might not answer. */
+static bool is_socket(int fd)
+{
+    int type;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+}
+
+bool bind_is_same_file(int a_fd, int b_fd)
+{
+    struct stat a;
+    struct stat b;
+
+    return is_socket(b_fd) && fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static struct bind_verdict fail(int error)
+{
+    return (struct bind_verdict){.verdict = WIRE_FAILED, .error = error};
+}
+
+struct bind_verdict bind_note_error(struct worker *worker, const struct address *address, int error)
+{
+    worker->bind_error = error;
+    worker->bind_address = *address;
+    if (!slot_was_ever_ready())
+        failure_tell_bind(address, error);
+    return fail(error);
+}
+
+/* A broker that was killed before it could answer has bound it already. */
+static bool is_bound_to(int fd, const struct address *address)
+{
+    int saved = errno;
+    struct address bound = {.len = sizeof bound.storage};
+    bool same = getsockname(fd, (struct sockaddr *)&bound.storage, &bound.len) == 0 &&
+                address_equal(&bound, address);
+
+    errno = saved;
+    return same;
+}
+
+/* Whether all workers have closed it; what was sent and not taken natively ends with that. */
+static bool is_given_up(struct listener *listener)
+{
+    if (listener->inherited)
+        return false;
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        if (!listener->channels[i]->closed)
+            return false;
+    for (uint32_t count; (count = listener->channel_count) > 0;) {
+        worker_on_channel_drained(listener->channels[0]);
+        if (listener->channel_count == count)
+            return false; /* some process has it still, past the hooks */
+    }
+    return true;
+}
+
+void bind_abandon(struct listener *listener)
+{
+    uint32_t closed = 0;
+
+    while (closed < listener->channel_count)
+        if (listener->channels[closed]->closed)
+            closed++;
+        else
+            worker_close_channel(listener->channels[closed]);
+    if (is_given_up(listener))
+        listener_destroy(listener);
+}
+
+/* What a worker with a filter has closed nobody tells. */
+static void close_unheld(struct worker *worker)
+{
+    struct channel *channel = worker_is_notified(worker) ? LIST_FIRST(&worker->channels) : NULL;
+
+    while (channel) {
+        if (channel->closed || is_held(channel)) {
+            channel = LIST_NEXT(channel, of_worker);
+            continue;
+        }
+        worker_close_channel(channel); /* frees any that are closed */
+        channel = LIST_FIRST(&worker->channels);
+    }
+}
+
+/* A listener that no worker has any more, and that a new one's address overlaps: natively it would
+ * be gone since its last close. */
+void bind_give_up_unused(struct worker *worker, const struct address *address)
+{
+    channel_messages_read_waiting(worker);
+    close_unheld(worker);
+    listener_retire_now();
+    struct listener *listener = TAILQ_FIRST(&listeners); /* not before: those may end it */
+    while (listener) {
+        struct listener *next = TAILQ_NEXT(listener, all);
+        if (address_overlaps(&listener->bound, address) && is_given_up(listener))
+            listener_destroy(listener);
+        listener = next;
+    }
+}
+
+/* 0 or the errno of bind(2). */
+static int bind_canonical(int fd, struct worker *worker, const struct address *address)
+{
+    const struct sockaddr *name = (const struct sockaddr *)&address->storage;
+
+    if (bind(fd, name, address->len) == 0 || is_bound_to(fd, address))
+        return 0;
+    if (errno != EADDRINUSE)
+        return errno;
+    bind_give_up_unused(worker, address);
+    return bind(fd, name, address->len) == 0 ? 0 : errno;
+}
+
+static struct bind_verdict bind_new_name(struct worker *worker, const struct address *address,
+                                         unsigned ordinal, int fd)
+{
+    if (!bind_is_fit(fd, address)) {
+        closer_close(fd);
+        return fail(EINVAL);
+    }
+    int error = bind_canonical(fd, worker, address);
+    if (error) {
+        closer_close(fd);
+        return bind_note_error(worker, address, error);
+    }
+    struct listener *listener = listener_create(address, ordinal, NULL);
+    if (!listener) {
+        closer_close(fd);
+        return fail(ENOMEM);
+    }
+    if (listener_set_canonical(listener, fd) < 0) {
+        listener_destroy(listener);
+        return fail(ENOMEM);
+    }
+    worker->bind_error = 0;
+    return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
+}
+
+/* Else the worker binds it by its own rights, and the kernel gives the answer. */
+static bool may_be_new(struct worker *worker, const struct ucred *asker,
+                       const struct address *address, const struct socket_key *key)
+{
+    char text[SOCKET_KEY_TEXT_MAX];
+
+    if (rights_may_bind(asker->uid, address, matches_any(&broker.config.share, address, key)))
+        return true;
+    if (worker->told_of_rights)
+        return false;
+    worker->told_of_rights = true;
+    log_info("worker %u (uid %u) is to bind %s by its own rights: this pool has not had that port; "
+             "name it with --share to lend it those of the broker",
+             worker->slot, (unsigned)asker->uid, socket_key_format(key, address, text));
+    return false;
+}
+
+struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
+                              const struct address *address, bool reuseport, int fd)
+{
+    struct socket_key key;
+
+    socket_key_read(&key, address, fd);
+    channel_messages_read_waiting(worker); /* whether it has closed all that it had */
+    if (!bind_is_shared(worker, asker->pid, address, &key)) {
+        closer_close(fd);
+        return (struct bind_verdict){.verdict = WIRE_PRIVATE};
+    }
+    unsigned ordinal = address_has_port_zero(address) ? worker_count_port_zero(worker) : 0;
+    struct listener *listener = listener_find(address, &key, ordinal);
+    if (!listener && !may_be_new(worker, asker, address, &key)) {
+        closer_close(fd);
+        return (struct bind_verdict){.verdict = WIRE_PRIVATE};
+    }
+    if (!listener && !rights_has_room(asker->uid, worker)) {
+        closer_close(fd);
+        return fail(ENOMEM);
+    }
+    if (!listener)
+        return bind_new_name(worker, address, ordinal, fd);
+    closer_close(fd);
+    if (bind_collides(asker->pid, worker, listener, reuseport))
+        return fail(EADDRINUSE);
+    return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
+}
+
+struct bind_verdict bind_file(struct worker *worker, pid_t asker, const struct address *address,
+                              uint64_t view)
+{
+    const struct socket_key key = {.view = view};
+    struct listener *listener = listener_find(address, &key, 0);
+
+    if (!bind_is_shared(worker, asker, address, &key))
+        return (struct bind_verdict){.verdict = WIRE_PRIVATE};
+    if (!listener)
+        return (struct bind_verdict){.verdict = WIRE_VACANT};
+    if (bind_collides(asker, worker, listener, false))
+        return fail(EADDRINUSE);
+    worker->bind_error = 0;
+    return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
+}
+
+struct listener *bind_listening_file(struct worker *worker, pid_t asker,
+                                     const struct address *address, uint64_t view, int fd)
+{
+    const struct socket_key key = {.view = view};
+
+    if (!bind_is_shared(worker, asker, address, &key))
+        return NULL;
+    struct listener *bound = listener_find(address, &key, 0);
+    if (bound)
+        listener_displace(bound);
+    struct listener *listener = listener_create(address, 0, NULL);
+    int canonical_fd = listener ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (!listener)
+        return NULL;
+    if (canonical_fd < 0 || listener_set_canonical(listener, canonical_fd) < 0) {
+        listener_destroy(listener);
+        return NULL;
+    }
+    listener_set_view(listener, view);
+    return listener;
+}

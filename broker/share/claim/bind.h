@@ -1,0 +1,64 @@
+/* bind.h - whether an address is shared, and the binding of the canonical socket. */
+#ifndef SSHIM_BROKER_SHARE_CLAIM_BIND_H
+#define SSHIM_BROKER_SHARE_CLAIM_BIND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "broker/base/address.h"
+#include "broker/pool/socket_key.h"
+#include "broker/pool/worker.h"
+
+/* Whether this worker, by this process, shares the address with the others. Addresses with port 0
+ * and those that it binds after it has begun to serve are its own, unless --share says so. */
+bool bind_is_shared(const struct worker *worker, pid_t asker, const struct address *address,
+                    const struct socket_key *key);
+
+/* Whether this worker has bound the address already, so that its bind fails with EADDRINUSE. reuse:
+ * SO_REUSEPORT is set on the new socket. A channel that no process holds any more is closed. */
+bool bind_collides(pid_t asker, const struct worker *worker, const struct listener *listener,
+                   bool reuse);
+
+/* What becomes of a bind: FAILED with its errno, PRIVATE: as natively, or SHARED: the canonical
+ * socket of this listener takes the place of the program's, which it may be itself. */
+struct bind_verdict {
+    enum wire_verdict verdict;
+    int error;
+    struct listener *listener;
+};
+
+/*
+ * bind(2) of an address that is no path, by this process of the worker, which the user has. fd: its
+ * socket (takes), not bound yet; a later copy's is closed. reuseport: SO_REUSEPORT is set on it.
+ */
+struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
+                              const struct address *address, bool reuseport, int fd);
+
+/* The same of a path that the broker does not look up: view says from where it was named, see
+ * socket_key.h. VACANT: nobody has it, the worker is to bind it. Later, when it listens on that
+ * socket (borrows), it gets a listener; NULL: it stays its own, or memory is out. */
+struct bind_verdict bind_file(struct worker *worker, pid_t asker, const struct address *address,
+                              uint64_t view);
+struct listener *bind_listening_file(struct worker *worker, pid_t asker,
+                                     const struct address *address, uint64_t view, int fd);
+
+/* What a worker with a filter bound is the end of a connection: it is its own from now on. Ends the
+ * listener. */
+void bind_abandon(struct listener *listener);
+
+/* Ends the listeners that no worker has any more and whose address overlaps this one. */
+void bind_give_up_unused(struct worker *worker, const struct address *address);
+
+/* Whether fd (borrowed) is a stream socket of the address's family: nothing else may become
+ * canonical. */
+bool bind_is_fit(int fd, const struct address *address);
+
+/* Whether two descriptors (borrowed) are of one file. */
+bool bind_is_same_file(int a_fd, int b_fd);
+
+/* Notes for the report of a failed start that bind(2) gave this errno; the verdict is FAILED. */
+struct bind_verdict bind_note_error(struct worker *worker, const struct address *address,
+                                    int error);
+
+#endif
