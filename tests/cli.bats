@@ -49,7 +49,7 @@ refuses() {
     run "$SSHIM"
     [[ $status == 2 ]]
     ((${#lines[@]} <= 10))
-    [[ ${lines[0]} == *"several copies of a server"* ]]
+    [[ ${lines[0]} == *"several copies of an unmodified server"* ]]
     [[ $output == *"sshim run -w 4 -- "* && $output == *"sshim --help"* ]]
 }
 

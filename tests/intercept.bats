@@ -68,7 +68,7 @@ END
     all_answer 4
     all_go_by seccomp
     "$SSHIM" status --control "$CONTROL" | grep -c ' seccomp$' | grep -qx 4
-    [[ $(grep -c 'goes by --intercept seccomp: it is linked statically' "$TMP/log") == 1 ]]
+    [[ $(grep -c 'by --intercept seccomp: it is linked statically' "$TMP/log") == 1 ]]
     stop_broker
 }
 
@@ -335,14 +335,14 @@ time.sleep(1000)"
 
 @test "what only the library can do is refused by name" {
     run "$SSHIM" run --control "$CONTROL" --handoff broker -- "$STATIC" accept "$ADDR"
-    [[ $status == 126 && $output == *"by --intercept seccomp neither: --handoff broker needs the library" ]]
+    [[ $status == 126 && $output == *"nor by --intercept seccomp: --handoff broker needs the library" ]]
     run "$SSHIM" run --control "$CONTROL" --balance source --intercept seccomp -- "$VICTIM" accept "$ADDR"
     [[ $status == 126 && $output == *"cannot serve '$VICTIM' by --intercept seccomp: --balance needs the library" ]]
 }
 
 @test "inside of another one that watches calls it says so" {
     start_broker -w 1 --start-timeout 1 --intercept seccomp -- sh -c "'$SSHIM' check -- '$STATIC' >'$TMP/check' 2>&1; echo \$? >>'$TMP/check'; exec sleep 1000"
-    grep -q "by --intercept seccomp neither: an outer program watches the calls of this one by seccomp already" "$TMP/check"
+    grep -q "nor by --intercept seccomp: an outer program watches the calls of this one by seccomp already" "$TMP/check"
     [[ $(tail -n 1 "$TMP/check") == 1 ]]
     stop_broker
 }

@@ -205,7 +205,7 @@ state_of() { # SLOT
 @test "whoever changes something is logged with pid and uid, and who only looks is not" {
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     ask drain 0
-    grep -qE "^sshim: 'drain 0', asked for by pid [0-9]+ of uid $(id -u)\$" "$TMP/log"
+    grep -qE "^sshim: command 'drain 0' from pid [0-9]+, uid $(id -u)\$" "$TMP/log"
     ask status
     run log_has "'status"
     [[ $status != 0 ]]

@@ -63,7 +63,7 @@ started() { # COUNT of times
         fi
         last=$at
     done <"$TMP/starts"
-    [[ $(grep -c "keeps ending" "$TMP/log") == 1 ]]
+    [[ $(grep -c "keeps failing" "$TMP/log") == 1 ]]
     [[ $(grep -c "worker 1" "$TMP/log") -le 3 ]]
     wait_until status_is '.workers[1].state == "backoff" and .workers[1].pid == 0'
     status_is '.workers[1].restarts >= 5 and .workers[0].restarts == 0'
@@ -268,7 +268,7 @@ uptime_ms() { # of what a clock of ours says, and of what the broker says of wor
     start_broker -w 1 --stuck-warn 1 -- "$VICTIM" accept --delay 60000 "$ADDR"
     exec 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
-    wait_until log_has "has not moved"
+    wait_until log_has "has been stuck"
     local clock0 clock1 up0 up1
     read -r clock0 up0 < <(uptime_ms)
     kill -STOP "$BROKER"

@@ -111,8 +111,8 @@ PY
     printf 'list\n' | as_nobody socat -t 60 - "UNIX-CONNECT:$TMP/look.sock" >"$TMP/said" 3>&-
     [[ $(awk '{ print $3 }' "$TMP/said") == ready ]]
     printf 'exit-code stop\n' | as_nobody socat -t 60 - "UNIX-CONNECT:$TMP/look.sock" >"$TMP/said" 3>&-
-    [[ $(head -n 1 "$TMP/said") == "refused: at this socket one can only look"* && $(tail -n 1 "$TMP/said") == "exit 1" ]]
-    grep -qE "^sshim: refused 'stop', asked for by pid [0-9]+ of uid 65534\$" "$TMP/log"
+    [[ $(head -n 1 "$TMP/said") == "refused: this socket is read-only"* && $(tail -n 1 "$TMP/said") == "exit 1" ]]
+    grep -qE "^sshim: refused command 'stop' from pid [0-9]+, uid 65534\$" "$TMP/log"
     # root, too
     [[ $(say "scale 3" "$TMP/look.sock") == refused* ]]
     status_is '.wanted == 1'
@@ -128,7 +128,7 @@ PY
     chmod 666 "$CONTROL"
     printf 'status\n' | as_nobody socat -t 60 - "UNIX-CONNECT:$CONTROL" >"$TMP/said" 3>&-
     [[ $(cat "$TMP/said") == "refused: only the broker's user and root may give commands here" ]]
-    grep -qE "^sshim: refused 'status', asked for by pid [0-9]+ of uid 65534\$" "$TMP/log"
+    grep -qE "^sshim: refused command 'status' from pid [0-9]+, uid 65534\$" "$TMP/log"
     stop_broker
 }
 

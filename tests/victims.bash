@@ -87,7 +87,7 @@ stop_clean() {
     "$SSHIM" stop --control "$CONTROL"
     wait "$BROKER" || code=$?
     BROKER=
-    if [ "$code" -ne 0 ] || grep -vE 'workers are ready|asked for by pid' "$T/err" | grep -q .; then
+    if [ "$code" -ne 0 ] || grep -vE 'workers are ready|command .* from pid' "$T/err" | grep -q .; then
         echo "exit code $code"
         cat "$T/err"
         return 1

@@ -146,8 +146,7 @@ static bool read_verbose(const struct option_row *row, void *into, const char *v
 static const struct option_row run_rows[] = {
     {"workers", 'w', "N|auto",
      "copies to run; auto (default) = usable cores, or fewer if the cgroup's cpu.max says so; 0 "
-     "without a command = wait for workers that "
-     "join by SSHIM_BROKER",
+     "without a command = wait for servers that join by SSHIM_BROKER",
      AT(workers), .initial = "auto", .read = read_workers, .max = CONFIG_WORKERS_MAX,
      .expected = "0 to 4096 or 'auto'"},
     {"name", 0, "NAME",
@@ -158,58 +157,59 @@ static const struct option_row run_rows[] = {
      "/tmp/sshim-UID)",
      AT(control), .read = option_text},
     {"intercept", 0, "WAY",
-     "auto (default): preload the library where it can be loaded, else seccomp; preload; seccomp: "
-     "bind and listen are notified, and copies share the socket",
+     "how to learn what a server binds; preload: by the library; seccomp: by the kernel, copies "
+     "share the socket; auto (default): preload if the library can be loaded, else seccomp",
      AT(intercept), .read = option_choice, .names = intercepts},
     {"control-ro", 0, "PATH[,MODE[,GROUP]]",
-     "a second control socket, at which one can only look (default MODE 660)", AT(control_ro),
+     "a second, read-only control socket: status and list (default MODE 660)", AT(control_ro),
      .read = read_control_ro, .expected = "PATH, PATH,MODE in octal or PATH,MODE,GROUP"},
     {"handoff", 0, "MODE",
-     "auto (default), broker: every connection through the broker, direct: workers accept by "
-     "themselves",
+     "auto (default): workers may accept by themselves while all are busy; broker: the broker "
+     "accepts every connection; direct: workers accept every connection",
      AT(handoff), .read = option_choice, .names = handoffs},
     {"balance", 0, "POLICY",
-     "leastconn (default), roundrobin, source: by client address, first: lowest slot", AT(balance),
-     .read = option_choice, .names = balances},
+     "which idle worker: leastconn (default), roundrobin, source (by client address) or first "
+     "(lowest slot)",
+     AT(balance), .read = option_choice, .names = balances},
     {"share", 0, "ADDR",
-     "also share this address (PORT, HOST:PORT, [IPV6]:PORT, /PATH, @NAME); all = port 0 and "
-     "listeners that come late as well; may be repeated",
+     "also share this address (PORT, HOST:PORT, [IPV6]:PORT, /PATH, @NAME); all = also port 0 and "
+     "addresses bound after the first accept; may be repeated",
      AT(share), .read = read_pattern, .expected = PATTERN},
     {"unshared", 0, "ADDR", "leave this address to each copy; may be repeated", AT(unshared),
      .read = read_pattern, .expected = PATTERN, .old_name = "private"},
-    {"stop-timeout", 0, "SECONDS", "how long workers may finish when stopped (default 25)",
+    {"stop-timeout", 0, "SECONDS", "how long workers may take to end before KILL (default 25)",
      SECONDS(stop_timeout_s, "25"), .old_name = "grace"},
     {"start-timeout", 0, "SECONDS", "how long a worker may take to listen (default 60)",
      SECONDS(start_timeout_s, "60")},
     {"settle", 0, "SECONDS",
-     "in a restart a new worker must serve for so long before the old one ends (default 1)",
+     "restart: how long a new worker must serve before the old one ends (default 1)",
      SECONDS(settle_s, "1")},
     {"accept-timeout", 0, "MS",
-     "take back a connection that a worker has not accepted after this (default 5)",
+     "when to give a connection that a worker has not accepted to another (default 5)",
      AT(accept_timeout_ms), .initial = "5", .read = option_number, .min = 1, .max = 10000,
      .expected = "milliseconds from 1 to 10000", .old_name = "recall"},
     {"backlog", 0, "N|app",
-     "length of the queue: a number, or app = what the server asks for (default: "
+     "length of the kernel's queue: a number, or app = what the server asks for (default: "
      "net.core.somaxconn)",
      AT(backlog), .read = read_backlog, .min = 1, .max = INT_MAX,
      .expected = "a number from 1, or 'app'"},
     {"stuck-warn", 0, "SECONDS",
-     "report a worker that neither waits nor accepts for so long (default 30, 0 = never)",
+     "report a worker that neither waits nor accepts for this long (default 30, 0 = never)",
      SECONDS(stuck_warn_s, "30")},
-    {"stuck-kill", 0, "SECONDS", "kill and replace it after so long (default 0 = never)",
+    {"stuck-kill", 0, "SECONDS", "kill and replace such a worker after this (default 0 = never)",
      SECONDS(stuck_kill_s, "0")},
-    {"user", 0, "USER", "run the workers as this user; ports below 1024 work all the same",
-     AT(user), .read = option_text},
+    {"user", 0, "USER", "run the workers as this user; ports below 1024 still work", AT(user),
+     .read = option_text},
     {"group", 0, "GROUP", "run the workers with this group", AT(group), .read = option_text},
     {"on-broker-death", 0, "WHAT",
-     "serve (default): workers go on when the broker is killed, and the next 'sshim run' of this "
-     "name takes them over; exit: they end",
+     "serve (default): workers go on if the broker is killed, and the next 'sshim run' of this "
+     "name takes them over; exit: workers end",
      AT(on_broker_death), .read = option_choice, .names = broker_deaths},
     {"ready-fd", 0, "N", "write a newline to this file descriptor when all workers are ready",
      AT(ready_fd), .read = read_fd, .max = INT_MAX,
      .expected = "the number of an open file descriptor"},
     {"quiet", 'q', NULL, "errors only", .read = read_quiet},
-    {"verbose", 'v', NULL, "also tell what each worker does", .read = read_verbose},
+    {"verbose", 'v', NULL, "also report what each worker does", .read = read_verbose},
 };
 #undef AT
 
@@ -219,22 +219,22 @@ static const struct option_row target_rows[] = {
      .read = option_text},
     {"control", 0, "PATH", "which instance, by its control socket", AT(control),
      .read = option_text},
-    {"json", 0, NULL, "status, list, version: as JSON", AT(json), .read = option_flag},
+    {"json", 0, NULL, "status, list, version: print JSON", AT(json), .read = option_flag},
     {"wait", 0, "STATE",
-     "status: wait first until it is ready (all workers), or stopped (no broker answers)", AT(wait),
-     .read = option_choice, .names = waits, .expected = "ready or stopped"},
-    {"parallel", 0, "K", "restart K workers at a time (default 1)", AT(parallel),
+     "status: first wait until the instance is ready (all workers are), or stopped (no broker "
+     "answers)",
+     AT(wait), .read = option_choice, .names = waits, .expected = "ready or stopped"},
+    {"parallel", 0, "K", "restart: replace K workers at a time (default 1)", AT(parallel),
      .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
     {"timeout", 0, "SECONDS",
-     "drain: how long to wait until nothing is open (default: as run was told); status --wait: how "
-     "long (default: for ever)",
+     "drain: how long to wait until no connection is open (default: --stop-timeout of run); status "
+     "--wait: how long to wait (default: for ever)",
      AT(timeout_s), .read = option_number, .max = DAY_S,
      .expected = "whole seconds, at most 86400"},
     {"no-wait", 0, NULL,
      "restart: do not wait until the old workers have ended; scale, drain: do not wait at all",
      AT(no_wait), .read = option_flag},
-    {"now", 0, NULL, "stop: kill at once what does not end by itself", AT(now),
-     .read = option_flag},
+    {"now", 0, NULL, "stop: kill the workers at once", AT(now), .read = option_flag},
 };
 #undef AT
 
@@ -253,30 +253,30 @@ void config_print_help(void)
     const char *before = "usage:";
 
 #define X(name, arguments, summary)                                                                \
-    printf("%6s sshim %-38s %s\n", before, *arguments ? #name " " arguments : #name, summary);     \
+    printf("%6s sshim %-41s %s\n", before, *arguments ? #name " " arguments : #name, summary);     \
     before = "";
     CONFIG_COMMANDS(X)
 #undef X
-    puts("\nEach command takes --name or --control where more than one instance runs.\n\n"
+    puts("\nIf several instances run, give --name or --control with each command.\n\n"
          "options of run:");
     options_print(&run_table);
-    puts("\n{id} in an argument, and SSHIM_WORKER_ID in the environment, is the slot of the copy, "
-         "from 0.\n\noptions of the other commands:");
+    puts("\n{id} in an argument becomes the slot of the copy, from 0; SSHIM_WORKER_ID in its "
+         "environment is the same.\n\noptions of the other commands:");
     options_print(&target_table);
 }
 
 void config_print_hint(FILE *out)
 {
-    fputs("sshim runs several copies of a server that knows nothing of it behind one address.\n"
+    fputs("sshim runs several copies of an unmodified server behind one address.\n"
           "\n"
           "  sshim run -w 4 -- ./server --port 8080    run four copies; Ctrl-C stops them\n"
-          "  sshim status                              what runs, and how it is\n"
-          "  sshim restart                             a new version of the server, losing nobody\n"
-          "  sshim scale +2                            two copies more\n"
-          "  sshim stop                                the end\n"
-          "  sshim check -- ./server                   can it be run in this way?\n"
+          "  sshim status                              show listeners and copies\n"
+          "  sshim restart                             replace the copies one by one\n"
+          "  sshim scale +2                            run two copies more\n"
+          "  sshim stop                                stop all copies\n"
+          "  sshim check -- ./server                   say whether this server can be served\n"
           "\n"
-          "sshim --help tells all commands and options, man sshim what they mean.\n",
+          "sshim --help lists all commands and options; man sshim explains them.\n",
           out);
 }
 

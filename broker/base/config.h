@@ -100,16 +100,15 @@ static inline bool config_is_exact(const struct config *config)
     X(run, "[options] -- COMMAND [ARGUMENTS]", "run copies of a server behind its address")        \
     X(status, "[--json] [--wait STATE]", "show listeners and workers")                             \
     X(list, "[--json]", "show the instances that run")                                             \
-    X(restart, "[SLOT] [--parallel K] [--no-wait]",                                                \
-      "replace the workers one by one, losing nobody")                                             \
+    X(restart, "[SLOT] [--parallel K] [--no-wait]", "replace the workers one by one")              \
     X(scale, "N|+N|-N [--no-wait]", "run more or fewer workers from now on")                       \
     X(drain, "SLOT [--timeout S] [--no-wait]", "give this worker no more connections")             \
-    X(resume, "SLOT", "give it connections again")                                                 \
+    X(resume, "SLOT", "give this worker connections again")                                        \
     X(kill, "SLOT [SIGNAL]", "send a signal to a worker, TERM by default")                         \
-    X(reopen, "", "open log files anew, after they were moved away")                               \
+    X(reopen, "", "reopen log files after they were moved away")                                   \
     X(upgrade, "", "execute the broker's program anew, in place")                                  \
     X(stop, "[--now]", "stop an instance and wait until it is gone")                               \
-    X(check, "[--] COMMAND [ARGUMENTS]", "tell whether the library can be loaded into it")         \
+    X(check, "[--] COMMAND [ARGUMENTS]", "say how this command can be served, if at all")          \
     X(help, "", "print this text")                                                                 \
     X(version, "[--json]", "print the version")
 

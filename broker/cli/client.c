@@ -73,12 +73,12 @@ static int judge_end(const struct config_target *target, const char *control_pat
     if (is_command(target, "stop") || (lives && is_command(target, "upgrade")))
         return EXIT_STOPPED;
     if (lives)
-        log_error("the broker at %s was killed, or upgraded, before it had answered '%s'; see "
+        log_error("the broker at %s was killed or upgraded before it answered '%s'; see "
                   "'sshim status'",
                   control_path, target->command);
     else
-        log_error("the broker at %s has ended before it had answered '%s'; see its log",
-                  control_path, target->command);
+        log_error("the broker at %s ended before it answered '%s'; see its log", control_path,
+                  target->command);
     return NO_ANSWER;
 }
 
@@ -144,8 +144,8 @@ static int connect_or_tell(const char *control_path)
     int fd = broker_socket_connect(control_path);
 
     if (fd < 0 && errno == EPERM)
-        log_error("cannot believe what listens at %s: it is a process of another user; give the "
-                  "control socket of a broker of yours",
+        log_error("cannot trust the process at %s: it belongs to another user; give the control "
+                  "socket of your own broker",
                   control_path);
     else if (fd < 0)
         log_error("cannot reach a broker at %s: %s; 'sshim list' shows what runs", control_path,

@@ -141,10 +141,10 @@ static void explain(const struct process *process, struct preload_check_report *
     else if (procfs_is_secure(process->pid))
         snprintf(check->reason, sizeof check->reason,
                  "it gained rights by its execution (setuid, capabilities), so that its loader "
-                 "ignored LD_PRELOAD; start sshim as root and give --user, in place of that");
+                 "ignored LD_PRELOAD; start sshim as root with --user instead");
     else if (has_replaced(process->pid))
         snprintf(check->reason, sizeof check->reason,
-                 "what starts it has put another LD_PRELOAD in the place of ours; let it write "
+                 "its launcher has replaced LD_PRELOAD; let the launcher write "
                  "LD_PRELOAD=ITS-LIBRARY:$LD_PRELOAD");
     else
         snprintf(check->reason, sizeof check->reason,

@@ -96,7 +96,7 @@ static void pause_listener(struct listener *listener, const char *what, int erro
 
     if (!listener->handout.shortage_told_ms ||
         now_ms - listener->handout.shortage_told_ms >= SHORTAGE_SILENCE_MS) {
-        log_error("cannot %s a connection: %s; nothing is lost, but raise that limit", what,
+        log_error("cannot %s a connection: %s; no connection is lost; raise that limit", what,
                   strerror(error));
         listener->handout.shortage_told_ms = now_ms;
     }

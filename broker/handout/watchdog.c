@@ -31,14 +31,14 @@ static void judge(struct worker *worker)
     int64_t kill_ms = (int64_t)broker.config.stuck_kill_s * 1000;
 
     if (kill_ms && still_ms >= kill_ms) {
-        log_error("worker %u (pid %d) has not moved for %d s; killing it", worker->slot,
+        log_error("worker %u (pid %d) has been stuck for %d s; killing it", worker->slot,
                   (int)worker->pid, (int)(still_ms / 1000));
         worker_signal(worker, SIGKILL);
     } else if (warn_ms && still_ms >= warn_ms && !worker->stuck) {
         worker->stuck = true;
         log_error(
-            "worker %u (pid %d) has not moved for %d s: it neither waits nor accepts; look at "
-            "what it does, or let --stuck-kill replace it",
+            "worker %u (pid %d) has been stuck for %d s: it neither waits nor accepts; see what "
+            "it does (strace -p), or let --stuck-kill replace it",
             worker->slot, (int)worker->pid, (int)(still_ms / 1000));
     }
 }
@@ -50,7 +50,7 @@ static bool look_at(struct worker *worker)
 
     if (motion != worker->seen_motion || !worker_is_busy(worker)) {
         if (worker->stuck)
-            log_info("worker %u (pid %d) moves again", worker->slot, (int)worker->pid);
+            log_info("worker %u (pid %d) is not stuck any more", worker->slot, (int)worker->pid);
         worker->stuck = false;
         worker->seen_motion = motion;
         worker->moved_ms = loop_now_ms();

@@ -232,9 +232,8 @@ static void report_end(struct slot *slot, const char *how)
         return;
     slot->reported = slot->failures >= FLEET_FAILURES_MAX;
     if (slot->reported)
-        log_error("worker %u keeps ending: it %s; it is started again at growing intervals, "
-                  "further ends are not "
-                  "reported",
+        log_error("worker %u keeps failing: it %s; restarting it with back-off, further failures "
+                  "are not logged",
                   slot->id, how);
     else
         log_info("worker %u %s; starting it again", slot->id, how);

@@ -174,15 +174,14 @@ static int describe(char *text, size_t size)
     int used;
 
     if (restart.aborted)
-        used =
-            snprintf(text, size,
-                     "restart aborted: %s; %u of %u workers were replaced, the others serve on\n",
-                     restart.reason, done, count_concerned());
+        used = snprintf(text, size,
+                        "restart aborted: %s; %u of %u workers were replaced, the others go on\n",
+                        restart.reason, done, count_concerned());
     else
         used = snprintf(text, size, "%u of %u workers were replaced\n", done, count_concerned());
     if (joined > 0 && used > 0 && (size_t)used < size)
         snprintf(text + used, size - (size_t)used,
-                 "%u servers that joined were left out: start them anew where they were started\n",
+                 "%u servers that joined were left out: restart them where they were started\n",
                  joined);
     return restart.aborted || joined > 0 ? 1 : EXIT_STOPPED;
 }

@@ -125,7 +125,7 @@ static const struct {
 
 static void note_change(const struct session *session, const char *line)
 {
-    log_info("'%s', asked for by pid %d of uid %u", line, (int)session->peer.pid,
+    log_info("command '%s' from pid %d, uid %u", line, (int)session->peer.pid,
              (unsigned)session->peer.uid);
 }
 
@@ -151,8 +151,8 @@ static void note_refusal(const struct session *session, const char *line)
         untold++;
         return;
     }
-    log_info("refused '%s', asked for by pid %d of uid %u%s", line, (int)session->peer.pid,
-             (unsigned)session->peer.uid, untold ? "; others before it are not told" : "");
+    log_info("refused command '%s' from pid %d, uid %u%s", line, (int)session->peer.pid,
+             (unsigned)session->peer.uid, untold ? "; earlier refusals were not logged" : "");
     told_ms = loop_now_ms();
     untold = 0;
 }
@@ -166,7 +166,7 @@ static void refuse_line(struct session *session, const char *line)
 {
     note_refusal(session, line);
     if (session_door(session) == SESSION_DOOR_READ_ONLY)
-        refuse(session, "refused: at this socket one can only look; use the control socket");
+        refuse(session, "refused: this socket is read-only; use the control socket");
     else
         refuse(session, "refused: only the broker's user and root may give commands here");
 }

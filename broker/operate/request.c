@@ -51,7 +51,7 @@ bool request_handle(struct session *session, const void *message, int type, int 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].state == session->state && (int)rows[i].type == type)
             return rows[i].answer(session, message, fd);
-    log_debug("pid %d sent %s, which is not for it to send now", (int)session->peer.pid,
+    log_debug("pid %d sent %s, which is not permitted now", (int)session->peer.pid,
               wire_type_name(type));
     closer_close(fd);
     return false;

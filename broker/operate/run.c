@@ -113,8 +113,8 @@ static void resume(void)
     if (resume_keeps_numbers())
         keeper_start();
     if (resume_load() < 0) {
-        log_error("cannot go on from where the last broker was: %s; stop its workers by hand and "
-                  "start anew",
+        log_error("cannot go on from the state of the last broker: %s; stop its workers by hand "
+                  "and start anew",
                   strerror(errno));
         if (resume_cause() != RESUME_UPGRADE)
             journal_mark_clean(); /* another one could not either */

@@ -146,8 +146,7 @@ static void tell_success(int asker_fd)
 
 static void tell_failure(int asker_fd)
 {
-    const char *reason =
-        "it ended, or stood still, before it served; its lines in the log tell why";
+    const char *reason = "it ended, or stood still, before it served; its lines in the log say why";
 
     log_error("cannot upgrade to %s: %s; the version before goes on as pid %d", resume_program(),
               reason, (int)getpid());

@@ -61,7 +61,7 @@ static void wait_for_end_of(int broker_pidfd)
         seen = turn;
         if (seconds < KEEPER_PATIENCE_S)
             continue;
-        log_error("the broker has stood still for %d s; ending it and going on in its place",
+        log_error("the broker has stood still for %d s; the keeper kills it and takes its place",
                   KEEPER_PATIENCE_S);
         pidfd_send_signal(broker_pidfd, SIGKILL, NULL, 0);
         seconds = 0;
@@ -125,8 +125,8 @@ static void on_keeper_end(struct loop_fd *ended, uint32_t events)
         return;
     }
     if (early_ends == 2)
-        log_error("the keeper ends as soon as it is started: a crash of the broker would lose "
-                  "connections; it is tried again at growing intervals");
+        log_error("the keeper ends as soon as it is started; until it runs, a crash of the broker "
+                  "loses connections; trying again with back-off");
     int64_t pause_ms = (int64_t)RETRY_MS << (early_ends < 12 ? early_ends - 2 : 10);
     retry_after(pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS);
 }
@@ -179,8 +179,8 @@ void keeper_start(void)
         return;
     }
     if (!failed)
-        log_error("cannot start the keeper: %s; a crash of the broker would lose connections; it "
-                  "is tried again",
+        log_error("cannot start the keeper: %s; until it runs, a crash of the broker loses "
+                  "connections; trying again",
                   strerror(errno));
     failed = true;
     retry_after(RETRY_MS);

@@ -288,7 +288,7 @@ static void load_channel(const struct state_channel *record, struct listener *li
     struct channel *channel =
         channel_restore(listener, worker, record->id, our_fd, their_fd, board_fd);
     if (!channel) {
-        log_error("cannot take over a channel of worker %u: %s; it will be recalled from",
+        log_error("cannot take over a channel of worker %u: %s; its offers go to other workers",
                   worker->slot, strerror(errno));
         return;
     }

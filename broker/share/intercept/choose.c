@@ -86,12 +86,12 @@ static bool choose_seccomp(enum check_result result, const struct check_report *
     if (!reason[0]) {
         take_seccomp();
         if (broker.config.intercept == INTERCEPT_AUTO)
-            log_info("'%s' (%s) goes by --intercept seccomp: %.*s", command, report->program,
+            log_info("serving '%s' (%s) by --intercept seccomp: %.*s", command, report->program,
                      cause_length(report), report->reason);
         return true;
     }
     if (result == CHECK_REFUSED)
-        log_error("cannot serve '%s' (%s): %.*s, and by --intercept seccomp neither: %s", command,
+        log_error("cannot serve '%s' (%s): %.*s, nor by --intercept seccomp: %s", command,
                   report->program, cause_length(report), report->reason, reason);
     else
         log_error("cannot serve '%s' by --intercept seccomp: %s", command, reason);
@@ -135,7 +135,7 @@ static int tell_seccomp(const char *command, const struct check_report *report)
 
     judge_filter(report->program, reason, sizeof reason);
     if (reason[0]) {
-        log_error("cannot serve '%s' (%s): %.*s, and by --intercept seccomp neither: %s", command,
+        log_error("cannot serve '%s' (%s): %.*s, nor by --intercept seccomp: %s", command,
                   report->program, cause_length(report), report->reason, reason);
         return EXIT_CANNOT;
     }
