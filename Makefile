@@ -46,10 +46,12 @@ $(BUILD)/obj/%.o: %.c
 
 # A hook has the name that it is written with, whatever the environment says of off_t and time_t.
 SHIM_NAMES := -U_FILE_OFFSET_BITS -U_TIME_BITS
+# a hook calls the next library and does not jump into it: what asks the kernel from there is known by where it returns
+SHIM_CALLS := -fno-optimize-sibling-calls
 # -fexceptions: pthread_cancel unwinds through accept
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) $(SHIM_NAMES) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) $(SHIM_NAMES) $(SHIM_CALLS) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
 # --- other machines
 # make cross      builds for other machines, by Debian's cross compilers, without warnings
@@ -73,7 +75,7 @@ $(BUILD)/libsshim-m32.so: $(M32_OBJECTS)
 
 $(BUILD)/m32/%.o: %.c
 	@mkdir -p $(@D)
-	$(M32_CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O2 -g $(SHIM_NAMES) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+	$(M32_CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O2 -g $(SHIM_NAMES) $(SHIM_CALLS) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
 -include $(M32_OBJECTS:.o=.d)
 
@@ -135,7 +137,7 @@ $(BUILD)/libsshim-musl.so: $(MUSL_OBJECTS)
 
 $(BUILD)/musl/%.o: %.c
 	@mkdir -p $(@D)
-	musl-gcc -std=gnu11 -Wall -Wextra $(CPPFLAGS) -O2 -g -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+	musl-gcc -std=gnu11 -Wall -Wextra $(CPPFLAGS) -O2 -g $(SHIM_CALLS) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
 -include $(MUSL_OBJECTS:.o=.d)
 

@@ -11,7 +11,7 @@ mkdir -p "$folder"
 : >"$folder/graph"
 for source in shim/*.c shim/*/*.c proto/*.c; do
     object=$folder/${source//\//_}.o
-    gcc -std=gnu11 -D_GNU_SOURCE -I. -O2 -fPIC -fvisibility=hidden -fexceptions -fcallgraph-info=su -c -o "$object" "$source"
+    gcc -std=gnu11 -D_GNU_SOURCE -I. -O2 -fno-optimize-sibling-calls -fPIC -fvisibility=hidden -fexceptions -fcallgraph-info=su -c -o "$object" "$source"
     cat "${object%.o}.ci" >>"$folder/graph"
 done
 # who is called by pointer: the visitors of retarget_each_open_fd(), and those that look a listener up

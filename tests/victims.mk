@@ -9,12 +9,18 @@ $(VICTIMS): $(BUILD)/tests/progs/%: tests/progs/%.c tests/progs/victim.h
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread -Wl,-rpath,'$$ORIGIN' -o $@ $<
 
 LOADED := $(BUILD)/tests/progs/preload.so $(BUILD)/tests/progs/module.so $(BUILD)/tests/progs/by_number.so
+JUMPS := $(BUILD)/tests/progs/by_number-jump.so
 
 $(LOADED): $(BUILD)/tests/progs/%.so: tests/progs/%.c tests/progs/victim.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -shared -fPIC -o $@ $<
 
-test-progs: $(VICTIMS) $(LOADED)
+# Once more so that each function ends by a jump to syscall().
+$(JUMPS): tests/progs/by_number.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O2 -foptimize-sibling-calls -shared -fPIC -o $@ $<
+
+test-progs: $(VICTIMS) $(LOADED) $(JUMPS)
 
 # One of them once more for musl.
 $(BUILD)/tests/progs/victim_wait-musl: tests/progs/victim_wait.c tests/progs/victim.h

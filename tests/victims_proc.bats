@@ -135,9 +135,11 @@ stacked() {
 }
 
 @test "another preloaded library, which asks the kernel by syscall(), behaves behind ours and in front of it" {
-    stacked "$BUILD/libsshim.so:$PROGS/by_number.so"
-    rm -rf "${T:?}"/c.sock
-    stacked "$PROGS/by_number.so:$BUILD/libsshim.so"
+    local library
+    for library in by_number by_number-jump; do
+        stacked "$BUILD/libsshim.so:$PROGS/$library.so"
+        stacked "$PROGS/$library.so:$BUILD/libsshim.so"
+    done
 }
 
 # The listener is closed on exec and handed down by other means, with an environment that has nothing of ours.

@@ -23,17 +23,21 @@ void *next_find(const char *name)
     return found ? found : (void *)missing;
 }
 
-/* The memory of the libraries behind us: libc, and those of LD_PRELOAD. */
+/* The memory of the libraries behind us: libc, and those of LD_PRELOAD. And our own: a library that
+ * ends its function by a jump to syscall() has it return to the hook that has called it. */
 #define BEHIND_MAX 16
 static struct {
     _Atomic uintptr_t first;
     _Atomic uintptr_t end;
 } behind[BEHIND_MAX];
 
-static bool is_next_function(uintptr_t first, uintptr_t end)
+static bool has_function(uintptr_t first, uintptr_t end)
 {
+    uintptr_t own = (uintptr_t)next_find;
     void *function;
 
+    if (own >= first && own < end)
+        return true;
     for (size_t at = 0; at < sizeof next_table; at += sizeof function) {
         memcpy(&function, (const char *)&next_table + at, sizeof function);
         if (function != (void *)missing && (uintptr_t)function >= first &&
@@ -52,7 +56,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *context)
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
         uintptr_t first = info->dlpi_addr + part->p_vaddr;
         if (part->p_type != PT_LOAD || !(part->p_flags & PF_X) ||
-            !is_next_function(first, first + part->p_memsz))
+            !has_function(first, first + part->p_memsz))
             continue;
         atomic_store(&behind[*count].first, first);
         atomic_store(&behind[(*count)++].end, first + part->p_memsz);
