@@ -17,7 +17,7 @@ typedef int command_function(int argc, char **argv);
 
 static int command_run(int argc, char **argv)
 {
-    return run_broker(argc, argv, argv - 1);
+    return run_broker(argc, argv - 1);
 }
 
 static int command_check(int argc, char **argv)

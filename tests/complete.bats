@@ -36,6 +36,52 @@ same() { # FILE FILE: what is in one of them only, by name
     done <"$TMP/commands"
 }
 
+run_options() { # each option of run with its argument, if it takes one
+    "$SSHIM" --help | sed -n '/^options of run:/,/^$/p' | sed -nE 's/^ *(-[a-z], )?--([a-z-]+)( ([^ ]+))?( .*)?$/\2 \4/p' | grep -v '^help '
+}
+
+value_for() { # ARGUMENT of an option: one that it takes
+    case $1 in
+    '') echo yes ;;
+    WAY) echo preload ;;
+    MODE) echo broker ;;
+    POLICY) echo source ;;
+    WHAT) echo exit ;;
+    USER | GROUP) id -un ;;
+    *) echo 2 ;;
+    esac
+}
+
+# What `run --dry-run` prints as it comes from a source.
+shows() { # SOURCE OPTION...
+    local source=$1
+    shift
+    "$SSHIM" run --dry-run "$@" -- true | grep -F "  # $source" >/dev/null
+}
+
+@test "each option of run is a variable of the environment and a name in a file" {
+    local option argument value variable
+    run_options >"$TMP/options"
+    sed -n '/^static const struct option_row run_rows/,/^};/p' "$ROOT/broker/base/config.c" | sed -nE 's/^    \{"([a-z-]+)".*/\1/p' >"$TMP/rows"
+    sed 's/ .*//' "$TMP/options" >"$TMP/names"
+    same "$TMP/rows" "$TMP/names"
+    while read -r option argument; do
+        echo "$option"
+        value=$(value_for "$argument")
+        variable=SSHIM_$(tr a-z- A-Z_ <<<"$option")
+        ! grep -q "^| .*\`$variable\`" "$ROOT/PROTOCOL.md" || false # it has no other meaning
+        printf '%s = %s\n' "$option" "$value" >"$TMP/file.conf"
+        case $option in
+        config | dry-run) continue ;; # these are about the others
+        esac
+        env "$variable=$value" bash -c "$(declare -f shows); SSHIM=$SSHIM shows $variable"
+        shows "$TMP/file.conf:1" --config "$TMP/file.conf"
+    done <"$TMP/options"
+    printf 'workers = 2\n' >"$TMP/file.conf"
+    SSHIM_CONFIG=$TMP/file.conf shows "$TMP/file.conf:1"
+    SSHIM_DRY_RUN=yes "$SSHIM" run -- true | grep '^workers = '
+}
+
 @test "each control command is answered by the broker and asked by the client" {
     local code
     macro_names WIRE_COMMANDS "$ROOT/proto/wire.h" 1 >"$TMP/codes"

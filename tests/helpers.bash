@@ -14,7 +14,7 @@ VICTIM_OPTIONS=${VICTIM_OPTIONS:-}
 export UBSAN_OPTIONS=print_stacktrace=1
 
 setup() {
-    unset SSHIM_BROKER SSHIM_RENDEZVOUS SSHIM_LIB SSHIM_WORKER_ID SSHIM_TOKEN XDG_RUNTIME_DIR LD_PRELOAD
+    unset "${!SSHIM_@}" XDG_RUNTIME_DIR LD_PRELOAD
     TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)
     chmod 711 "$TMP"
     export SSHIM_TEST=$TMP # marks every process that this test starts

@@ -174,9 +174,9 @@ static const struct option_row run_rows[] = {
     {"share", 0, "ADDR",
      "also share this address (PORT, HOST:PORT, [IPV6]:PORT, /PATH, @NAME); all = also port 0 and "
      "addresses bound after the first accept; may be repeated",
-     AT(share), .read = read_pattern, .expected = PATTERN},
+     AT(share), .read = read_pattern, .expected = PATTERN, .repeats = true},
     {"unshared", 0, "ADDR", "leave this address to each copy; may be repeated", AT(unshared),
-     .read = read_pattern, .expected = PATTERN, .old_name = "private"},
+     .read = read_pattern, .expected = PATTERN, .old_name = "private", .repeats = true},
     {"stop-timeout", 0, "SECONDS", "how long workers may take to end before KILL (default 25)",
      SECONDS(stop_timeout_s, "25"), .old_name = "grace"},
     {"start-timeout", 0, "SECONDS", "how long a worker may take to listen (default 60)",
@@ -208,6 +208,11 @@ static const struct option_row run_rows[] = {
     {"ready-fd", 0, "N", "write a newline to this file descriptor when all workers are ready",
      AT(ready_fd), .read = read_fd, .max = INT_MAX,
      .expected = "the number of an open file descriptor"},
+    {"config", 0, "FILE",
+     "read options from this file, a line 'name = value' each, and 'command = ...'", AT(file),
+     .read = option_text, .is_not_in_files = true},
+    {"dry-run", 0, NULL, "print each option and where it comes from, and start nothing",
+     AT(dry_run), .read = option_flag, .is_not_in_files = true},
     {"quiet", 'q', NULL, "errors only", .read = read_quiet},
     {"verbose", 'v', NULL, "also report what each worker does", .read = read_verbose},
 };
@@ -247,6 +252,11 @@ static const struct option_table run_table = TABLE("run", run_rows);
 
 static_assert(sizeof run_rows / sizeof run_rows[0] <= OPTIONS_MAX, "options_parse has room");
 
+const struct option_table *config_run_options(void)
+{
+    return &run_table;
+}
+
 void config_print_help(void)
 {
     static const struct option_table target_table = TABLE("status", target_rows);
@@ -260,6 +270,9 @@ void config_print_help(void)
     puts("\nIf several instances run, give --name or --control with each command.\n\n"
          "options of run:");
     options_print(&run_table);
+    puts("\nEach option of run can also be set in the environment (SSHIM_STOP_TIMEOUT for "
+         "--stop-timeout) and in a file\n(--config). 'sshim run web' reads "
+         "~/.config/sshim/web.conf or /etc/sshim/web.conf.");
     puts("\n{id} in an argument becomes the slot of the copy, from 0; SSHIM_WORKER_ID in its "
          "environment is the same.\n\noptions of the other commands:");
     options_print(&target_table);
@@ -285,8 +298,8 @@ static enum proceed check_command(const struct config *config, int *exit_code)
 {
     *exit_code = EXIT_USAGE;
     if (!config->command && config->workers != 0) {
-        log_error("there is no command to run; write 'sshim run [options] -- COMMAND', or -w 0 to "
-                  "wait for workers that join");
+        log_error("there is no command to run; write 'sshim run [options] -- COMMAND', 'command = "
+                  "COMMAND' in a file for --config, or -w 0 to wait for workers that join");
         return DONE;
     }
     if (config->command && config->workers == 0) {

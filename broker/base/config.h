@@ -83,6 +83,8 @@ struct config {
     int backlog;                              /* 0: as the program asks */
     enum config_broker_death on_broker_death; /* what workers do when the broker was killed */
     int ready_fd;                             /* -1: none */
+    const char *file;                         /* more of them are in this one; NULL: none */
+    bool dry_run;
     enum log_level verbosity;
 };
 
@@ -117,6 +119,9 @@ static inline bool config_is_exact(const struct config *config)
  * *exit_code, which is 0 after --help and EXIT_USAGE after one line that says what is wrong.
  */
 enum proceed config_parse(struct config *config, int argc, char **argv, int *exit_code);
+
+/* The options of `sshim run`, for who gathers them from elsewhere: their fields are in a config. */
+const struct option_table *config_run_options(void);
 
 /* In the order of the names in config.c. */
 enum config_wait { CONFIG_WAIT_NOT, CONFIG_WAIT_READY, CONFIG_WAIT_STOPPED };

@@ -68,7 +68,9 @@ static void describe_expected(const struct option_row *row, char *text, size_t s
 {
     size_t used = 0;
 
-    if (row->expected) {
+    if (!row->argument) {
+        snprintf(text, size, "yes or no");
+    } else if (row->expected) {
         snprintf(text, size, "%s", row->expected);
     } else if (row->names) {
         for (int i = 0; row->names[i] && used < size; i++)
@@ -79,14 +81,14 @@ static void describe_expected(const struct option_row *row, char *text, size_t s
     }
 }
 
-static void refuse(const struct option_row *row, const char *value, struct option_fault *fault)
+void option_refuse(const struct option_row *row, const char *name, const char *value,
+                   struct option_fault *fault)
 {
     char expected[128];
 
     describe_expected(row, expected, sizeof expected);
     snprintf(fault->text, sizeof fault->text,
-             "invalid value '%s' for --%s: expected %s; see sshim --help", value, row->name,
-             expected);
+             "invalid value '%s' for %s: expected %s; see sshim --help", value, name, expected);
 }
 
 struct getopt_table {
@@ -159,6 +161,8 @@ static enum option_end read_operand(const struct option_table *table, void *into
 static enum option_end read_option(const struct option_table *table, void *into, char **argv,
                                    int code, struct option_fault *fault)
 {
+    char name[64];
+
     if (code == CODE_HELP)
         return OPTION_END_HELP;
     if (code == CODE_OPERAND)
@@ -168,9 +172,10 @@ static enum option_end read_option(const struct option_table *table, void *into,
         return OPTION_END_FAULT;
     }
     const struct option_row *row = find_row(table, code);
-    if (row->read(row, into, optarg))
+    if (table->take ? table->take(into, row, optarg) : row->read(row, into, optarg))
         return OPTION_END_WELL;
-    refuse(row, optarg, fault);
+    snprintf(name, sizeof name, "--%s", row->name);
+    option_refuse(row, name, optarg, fault);
     return OPTION_END_FAULT;
 }
 
@@ -184,7 +189,7 @@ enum option_end options_read(const struct option_table *table, void *into, int a
     snprintf(fault->text, sizeof fault->text, "sshim --help tells the options");
     fill_getopt_table(&getopt, table);
     for (size_t i = 0; i < table->count; i++)
-        if (table->rows[i].initial)
+        if (table->rows[i].initial && !table->take)
             table->rows[i].read(&table->rows[i], into, table->rows[i].initial);
     optind = 0; /* glibc: start over, re-read the flags in the option string */
     while (end == OPTION_END_WELL &&

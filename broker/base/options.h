@@ -28,6 +28,8 @@ struct option_row {
     unsigned min, max;        /* option_number */
     const char *const *names; /* option_choice; the last is NULL */
     const char *old_name;     /* works as well, and --help does not show it; NULL: none */
+    bool repeats;             /* each time adds a value; else the last one counts */
+    bool is_not_in_files;     /* it says where the others come from */
 };
 
 struct option_table {
@@ -38,6 +40,9 @@ struct option_table {
     /* Takes an argument that is no option; they may stand anywhere then. False: there is one too
      * many. NULL: the first one ends the options, and the caller looks at it. */
     bool (*operand)(void *into, const char *text);
+    /* Takes what an option says in place of row->read(); then no defaults are read. False: the
+     * value is invalid. NULL: there is none. */
+    bool (*take)(void *into, const struct option_row *row, const char *value);
 };
 
 #define OPTIONS_MAX 48
@@ -55,6 +60,10 @@ bool option_parse_number(const char *text, unsigned min, unsigned max, unsigned 
 struct option_fault {
     char text[320];
 };
+
+/* Says that this value is none for the row, which the reader knows by this name. */
+void option_refuse(const struct option_row *row, const char *name, const char *value,
+                   struct option_fault *fault);
 
 enum option_end { OPTION_END_WELL, OPTION_END_HELP, OPTION_END_FAULT };
 

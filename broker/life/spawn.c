@@ -192,9 +192,9 @@ static void set_environment(const struct spawn_identity *identity)
         end += sprintf(end, "%02x", identity->token[i]);
     setenv("SSHIM_TOKEN", text, 1);
     if (broker.config.share_all)
-        setenv("SSHIM_SHARE", "all", 1);
+        setenv("SSHIM_SHARE_ALL", "1", 1);
     else
-        unsetenv("SSHIM_SHARE");
+        unsetenv("SSHIM_SHARE_ALL");
 }
 
 /* A terminal cannot be read by several copies in the background: it would stop them (SIGTTIN). */

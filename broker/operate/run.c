@@ -17,6 +17,7 @@
 #include "broker/base/turn.h"
 #include "broker/cli/default_name.h"
 #include "broker/cli/runtime_paths.h"
+#include "broker/cli/settings.h"
 #include "broker/diagnose/check.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/rate.h"
@@ -279,17 +280,22 @@ static enum proceed begin(bool resumes, int *exit_code)
     return GO_ON;
 }
 
-int run_broker(int argc, char **argv, char **program_argv)
+int run_broker(int argc, char **program_argv)
 {
     int exit_code = EXIT_USAGE;
+    char **resolved;
 
-    if (config_parse(&broker.config, argc, argv, &exit_code) == DONE)
+    if (settings_read(&broker.config, argc, program_argv, &resolved, &exit_code) == DONE)
         return exit_code;
     log_init("sshim", broker.config.verbosity);
     if (settle_options(&exit_code) == DONE)
         return exit_code;
+    if (broker.config.dry_run) {
+        settings_print();
+        return EXIT_STOPPED;
+    }
     spawn_init();
-    resume_init(program_argv);
+    resume_init(resolved);
     bool resumes;
     if (resume_find(&resumes) == DONE || set_up(resumes, &exit_code) == DONE ||
         begin(resumes, &exit_code) == DONE)

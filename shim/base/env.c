@@ -65,7 +65,7 @@ static size_t keep(unsigned i, const char *name, size_t used)
 static void keep_all(void)
 {
     static const char *const names[] = {"SSHIM_BROKER",    "SSHIM_RENDEZVOUS", "SSHIM_TOKEN",
-                                        "SSHIM_WORKER_ID", "SSHIM_OWNER",      "SSHIM_SHARE",
+                                        "SSHIM_WORKER_ID", "SSHIM_OWNER",      "SSHIM_SHARE_ALL",
                                         "LD_PRELOAD"};
     static_assert(sizeof names / sizeof names[0] == ENV_KEPT_MAX, "each has its place");
     size_t used = 0;
@@ -95,7 +95,7 @@ void env_read(void)
         return;
     const char *broker = getenv("SSHIM_BROKER");
     const char *token = getenv("SSHIM_TOKEN");
-    const char *share = getenv("SSHIM_SHARE");
+    const char *share = getenv("SSHIM_SHARE_ALL");
 
     if (!broker || !*broker || getauxval(AT_SECURE)) {
         atomic_store_explicit(&env_state, 1, memory_order_release);
@@ -109,7 +109,7 @@ void env_read(void)
     if (token && parse_token(token, env.auth.token))
         env.auth.slot = parse_u32(getenv("SSHIM_WORKER_ID"));
     env.owner_uid = parse_u32(getenv("SSHIM_OWNER"));
-    env.share_all = share && strcmp(share, "all") == 0;
+    env.share_all = share && strcmp(share, "1") == 0;
     keep_all();
     atomic_store_explicit(&env_state, 2, memory_order_release);
 }

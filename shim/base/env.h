@@ -20,7 +20,7 @@ struct env {
     char rendezvous[ENV_BROKER_MAX]; /* $SSHIM_RENDEZVOUS: its abstract name; "": not said */
     struct wire_auth auth; /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; slot WIRE_SLOT_NONE for a joiner */
     uint32_t owner_uid;    /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
-    bool share_all;        /* $SSHIM_SHARE=all: port 0 is shared as well */
+    bool share_all;        /* $SSHIM_SHARE_ALL=1: port 0 is shared as well */
     bool broken;           /* $SSHIM_BROKER cannot be a path of a socket */
 };
 

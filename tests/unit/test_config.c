@@ -75,6 +75,16 @@ static void older_names(void)
     REFUSES("--grace", "cmd");
 }
 
+static void about_the_others(void)
+{
+    ACCEPTS("--config", "web.conf", "--dry-run", "cmd");
+    CHECK(strcmp(config.file, "web.conf") == 0 && config.dry_run);
+    ACCEPTS("cmd");
+    CHECK(!config.file && !config.dry_run);
+    REFUSES("--config");
+    REFUSES("--dry-run=1", "cmd");
+}
+
 static void the_command_is_left_alone(void)
 {
     ACCEPTS("-w", "2", "--", "cmd", "-w", "9", "--help");
@@ -204,6 +214,7 @@ int main(void)
     unit_run("arguments: the defaults are those of the manual", defaults);
     unit_run("arguments: numbers of workers", workers);
     unit_run("arguments: older names of options", older_names);
+    unit_run("arguments: --config and --dry-run", about_the_others);
     unit_run("arguments: what belongs to the command is left alone", the_command_is_left_alone);
     unit_run("arguments: --handoff and --balance", choices);
     unit_run("arguments: seconds, milliseconds, backlog", numbers);

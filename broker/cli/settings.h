@@ -1,0 +1,22 @@
+/*
+ * settings.h - what `sshim run` is told, wherever that stands: on its command line, in the
+ * environment, in a file. The option table of config.c says which names there are.
+ */
+#ifndef SSHIM_BROKER_CLI_SETTINGS_H
+#define SSHIM_BROKER_CLI_SETTINGS_H
+
+#include "broker/base/config.h"
+
+/*
+ * Fills in config as config_parse() does, from all three. program_argv is the program, "run" and
+ * what follows. *resolved says the same as one command line, for ever: a broker that executes it
+ * after a crash or an upgrade reads neither the environment nor the file again. Takes our variables
+ * out of the environment: they are not for the workers. DONE: leave with *exit_code.
+ */
+enum proceed settings_read(struct config *config, int argc, char **program_argv, char ***resolved,
+                           int *exit_code);
+
+/* --dry-run: every option, the command, and where each comes from, as a file for --config. */
+void settings_print(void);
+
+#endif
