@@ -230,7 +230,7 @@ layers_there() {
 
 @test "each line of SECURITY.md on what somebody can cause names tests that exist" {
     local row file name
-    sed -n '/^## Who can cause what/,/^## What is believed/p' "$ROOT/SECURITY.md" | grep '^|' | sed 1,2d >"$TMP/rows"
+    sed -n '/^## Who can cause what/,/^## What is trusted/p' "$ROOT/SECURITY.md" | grep '^|' | sed 1,2d >"$TMP/rows"
     (($(wc -l <"$TMP/rows") >= 15))
     while read -r row; do
         echo "$row"
