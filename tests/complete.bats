@@ -82,6 +82,15 @@ shows() { # SOURCE OPTION...
     SSHIM_DRY_RUN=yes "$SSHIM" run -- true | grep '^workers = '
 }
 
+@test "each command that is sent as a line is answered by the broker, and each answer is a command" {
+    # check, help, list, run and version need no broker; list is answered for programs all the same
+    grep -A 8 '^static int command_' "$ROOT/broker/main.c" |
+        awk '/^static int command_/ { name = $3; sub(/^command_/, "", name); sub(/\(.*/, "", name) } /return ask\(/ { print name }' >"$TMP/asked"
+    echo list >>"$TMP/asked"
+    sed -n '/^} commands\[\] = {/,/^};/p' "$ROOT/broker/operate/control.c" | grep -oE '\{"[a-z]+"' | tr -d '{"' >"$TMP/answered"
+    same "$TMP/asked" "$TMP/answered"
+}
+
 @test "each control command is answered by the broker and asked by the client" {
     local code
     macro_names WIRE_COMMANDS "$ROOT/proto/wire.h" 1 >"$TMP/codes"
@@ -155,6 +164,16 @@ hooked() {
 
 exported() {
     nm -D --defined-only "$BUILD/libsshim.so" | sed 's/.* //'
+}
+
+@test "each hooked call is in libsshim(7)" {
+    # __NAME_chk is the checked form that a hardened build calls
+    local name
+    GROFF_NO_SGR=1 groff -mandoc -Tascii "$ROOT/man/libsshim.7" | sed 's/.\x08//g' >"$TMP/manual"
+    for name in $(hooked | grep . | grep -v '^__' | sort -u); do
+        echo "$name"
+        grep -qw "$name" "$TMP/manual"
+    done
 }
 
 @test "each call of the table is exported, and each exported call is in the table" {
