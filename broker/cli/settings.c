@@ -29,10 +29,12 @@ static struct {
     size_t count;
     struct config checked; /* a source's values were read into it, to see whether they are valid */
     char file[PATH_MAX];   /* "": none */
+    char *text;            /* of the file; values are in it */
     char name[64];         /* that the file's name gives */
-    char **command;
-    enum source command_source;
-    unsigned command_line;
+    char **command;        /* NULL: none */
+    char **file_command;   /* the same, as the file says */
+    unsigned command_line; /* of the file */
+    char **resolved;
 } settings;
 
 static const struct option_table *table(void)
@@ -143,10 +145,9 @@ static bool refuse_line(unsigned line, const char *reason)
 
 static bool take_command(char *value, unsigned line)
 {
-    const char *fault = settings.command ? "'command' was given above; leave one of them out"
-                                         : config_file_split(value, &settings.command);
+    const char *fault = settings.file_command ? "'command' was given above; leave one of them out"
+                                              : config_file_split(value, &settings.file_command);
 
-    settings.command_source = FROM_FILE;
     settings.command_line = line;
     return fault ? refuse_line(line, fault) : true;
 }
@@ -182,7 +183,8 @@ static bool read_file(void)
     struct config_line line;
     struct option_fault fault;
 
-    if (!lines.rest)
+    settings.text = lines.rest;
+    if (!settings.text)
         return false;
     settings.checked = (struct config){0};
     while (config_file_next(&lines, &line)) {
@@ -237,10 +239,7 @@ static bool gather(int argc, char **argv)
     if (!read_environment() || !choose_file(&argc, argv) ||
         (*settings.file && (!read_file() || !name_after_file())))
         return false;
-    if (optind < argc) {
-        settings.command = argv + optind;
-        settings.command_source = FROM_ARGUMENTS;
-    }
+    settings.command = optind < argc ? argv + optind : settings.file_command;
     return true;
 }
 
@@ -252,14 +251,17 @@ static bool come_from_arguments_alone(void)
     return !*settings.file;
 }
 
-/* "--name=value"; "" if nothing has to be said. NULL: out of memory. */
+static bool belongs_into_arguments(const struct setting *setting, enum source source)
+{
+    return setting->source == source && wins(setting) && !is_no(setting) &&
+           setting->row != find_row("config");
+}
+
+/* "--name=value" on the heap. NULL: out of memory. */
 static char *format_argument(const struct setting *setting)
 {
     const struct option_row *row = setting->row;
     char *text;
-
-    if (!wins(setting) || is_no(setting) || row == find_row("config"))
-        return strdup("");
     int len = row->argument ? asprintf(&text, "--%s=%s", row->name, setting->value)
                             : asprintf(&text, "--%s", row->name);
     return len < 0 ? NULL : text;
@@ -287,12 +289,11 @@ static char **resolve(char **program_argv)
     memcpy(all, program_argv, 2 * sizeof *all);
     for (int source = FROM_FILE_NAME; source <= FROM_ARGUMENTS; source++) {
         for (size_t i = 0; i < settings.count; i++) {
-            if (settings.at[i].source != (enum source)source)
+            if (!belongs_into_arguments(&settings.at[i], (enum source)source))
                 continue;
             all[used] = format_argument(&settings.at[i]);
-            if (!all[used])
+            if (!all[used++])
                 return NULL;
-            used += *all[used] != '\0';
         }
     }
     all[used++] = dashes;
@@ -316,7 +317,7 @@ enum proceed settings_read(struct config *config, int argc, char **program_argv,
     if (!gather(argc, program_argv + 1))
         return DONE;
     if (!come_from_arguments_alone())
-        *resolved = resolve(program_argv);
+        *resolved = settings.resolved = resolve(program_argv);
     if (*resolved)
         return config_parse(config, (int)count_words(*resolved) - 1, *resolved + 1, exit_code);
     log_error("cannot start: out of memory; check the memory limits of this process");
@@ -394,5 +395,6 @@ void settings_print(void)
     printf("command =");
     for (char **word = settings.command; *word; word++)
         print_word(*word);
-    print_source(settings.command_source, NULL, settings.command_line);
+    print_source(settings.command == settings.file_command ? FROM_FILE : FROM_ARGUMENTS, NULL,
+                 settings.command_line);
 }
