@@ -2,9 +2,9 @@
  * dispatch.c - see dispatch.h. ARCHITECTURE.md, "The life of a connection", follows these functions
  * by name.
  *
- *   pump -> pick_idle -> take_next -> hand    somebody is idle
- *   pump -> starve                            nobody is: stop watching, ask the workers to wake us
- *   on_tick -> probe                          nobody moves either: try those that claim to be busy
+ *   pump -> pick_idle -> take_next -> hand    a worker is idle
+ *   pump -> note_queue_waits                  none is: stop watching, ask workers to wake us
+ *   on_tick -> probe                          none moves either: try workers that seem busy
  *   on_recall_check -> pump                   an offer is not taken (recall.c)
  */
 #include "broker/handout/dispatch.h"
@@ -38,7 +38,7 @@
 #define SHORTAGE_SILENCE_MS 60000 /* between two messages about that */
 #define TICK_MAX_MS 100           /* between looks at a pool that does not move */
 
-/* --- nobody is idle --- */
+/* --- no worker is idle --- */
 
 /* Workers may take from the backlog themselves only while it is all that waits. */
 static enum board_queue queue_value(const struct listener *listener)
@@ -47,8 +47,8 @@ static enum board_queue queue_value(const struct listener *listener)
     return runtime.handoff == HANDOFF_AUTO && !in_our_care ? BOARD_BACKLOG : BOARD_ASK;
 }
 
-/* Nobody is idle. Sets `queue_waits`: whoever goes idle from now on wakes us, so look once more
- * after this. */
+/* No worker is idle. Sets `queue_waits`: a worker that goes idle from now on wakes us, so look once
+ * more after this. */
 static void note_queue_waits(struct listener *listener)
 {
     enum board_queue value = queue_value(listener);
@@ -76,7 +76,7 @@ static void note_queue_waits(struct listener *listener)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* Nothing waits any more: watch the canonical socket again. */
+/* No connection waits any more: watch the canonical socket again. */
 static void note_queue_empty(struct listener *listener)
 {
     if (listener->handout.queue_waits) {
@@ -104,7 +104,7 @@ static void pause_listener(struct listener *listener, const char *what, int erro
     loop_start_timer(&listener->handout.pause, PAUSE_MS);
 }
 
-/* Whoever makes us sleep, by one listener, must not take our time away from the others. */
+/* A worker that makes us sleep on one listener must not take our time from other listeners. */
 static void rest(struct listener *listener)
 {
     unsigned doublings =
@@ -123,9 +123,9 @@ static void on_pause_over(struct loop_timer *timer)
     dispatch_pump(listener);
 }
 
-/* --- from whom to whom --- */
+/* --- to which worker --- */
 
-/* False: nothing waits, or the system is short of something. */
+/* False: no connection waits, or the system is short of something. */
 static bool get_connection(struct listener *listener, const struct channel *channel,
                            struct take_connection *connection)
 {
@@ -141,8 +141,8 @@ static bool get_connection(struct listener *listener, const struct channel *chan
 }
 
 /*
- * At once: a copy that is kept open holds back the client's FIN. Where the worker has closed the
- * connection already, this close is the last one, and with SO_LINGER it sleeps: leave it to others.
+ * Close at once: an open copy holds back the client's FIN. If the worker has closed the connection
+ * already, this close is the last one and sleeps with SO_LINGER: a helper does it then.
  */
 static void close_copy(struct listener *listener, int fd, int64_t now_ms)
 {
@@ -206,14 +206,13 @@ static struct channel *pick_or_wait(struct listener *listener, int64_t now_ms)
         return channel;
     note_queue_waits(listener);
     channel = pick_idle(listener, balance, now_ms);
-    /* Who is idle already will not wake us. */
-    if (listener->pick.waits_for_lighter &&
-        listener->handout.tick.at_ms > now_ms + PICK_PATIENCE_MS)
-        loop_start_timer(&listener->handout.tick, PICK_PATIENCE_MS);
+    /* Workers that are idle already will not wake us. */
+    if (listener->pick.waits_for_lighter && listener->handout.tick.at_ms > now_ms + PICK_LIGHTER_MS)
+        loop_start_timer(&listener->handout.tick, PICK_LIGHTER_MS);
     return channel;
 }
 
-/* Nobody is left to whom the offers could go, and no further copy will come. */
+/* No other worker can get the offers, and no further copy will come. */
 static bool is_deserted(const struct listener *listener)
 {
     bool deserted = listener->displaced;
@@ -223,7 +222,7 @@ static bool is_deserted(const struct listener *listener)
     return deserted;
 }
 
-/* Where nothing is handed out nobody comes for what was closed: it goes as soon as it is empty. */
+/* Without hand-out no worker comes for a closed channel: it goes as soon as it is empty. */
 static void drop_recallable(struct listener *listener)
 {
     struct channel *channel = TAILQ_FIRST(&listener->recallable);
@@ -299,7 +298,7 @@ static uint64_t measure_progress(const struct listener *listener)
     return sum;
 }
 
-/* One connection to each channel that claims to be busy: its waiting may be invisible to us. */
+/* One connection to each channel that seems busy: its waiting may be invisible to us. */
 static void probe(struct listener *listener)
 {
     struct take_connection connection;

@@ -1,6 +1,6 @@
 /*
  * dispatch.h - the life of a connection in the broker: from the canonical socket, or from a channel
- * whose worker does not take it, to an idle worker. Late binding: what nobody is free for stays in
+ * whose worker does not take it, to an idle worker. While no worker is idle, connections stay in
  * the kernel's backlog.
  *
  * Holds at most one connection per listener, and only while the kernel refuses to pass it on.
@@ -15,11 +15,11 @@
 void dispatch_init(struct listener *listener);
 void dispatch_finish(struct listener *listener);
 
-/* A worker listens on this channel now, or its worker takes connections again. */
+/* The worker of this channel listens now, or takes connections again. */
 void dispatch_start(struct listener *listener, struct channel *channel);
 
-/* The only worker has ended listening, as a program does that closes its listener or shuts it down:
- * the address refuses, what waits in the kernel's queue is reset. dispatch_start() goes on. */
+/* The only worker has closed its listener or shut it down: the address refuses clients, and queued
+ * connections are reset. dispatch_start() goes on. */
 void dispatch_stop(struct listener *listener);
 
 /* A worker says that it is idle while connections wait. */

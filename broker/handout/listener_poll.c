@@ -9,9 +9,9 @@
 #include "broker/handout/rate.h"
 
 #define RETRY_MS 20   /* when the kernel has no room for one more watch */
-#define LOOKOUT_MS 10 /* for what an attending worker was woken for and did not take */
+#define LOOKOUT_MS 10 /* for connections that a woken exclusive waiter did not take */
 
-/* Exclusive: the kernel wakes us only if no worker that attends is in its wait. */
+/* Exclusive: the kernel wakes us only if no exclusive waiter is in its wait. */
 static bool add_watch(struct listener *listener)
 {
     listener->poll.exclusive = listener->poll.high_rate;
@@ -21,14 +21,14 @@ static bool add_watch(struct listener *listener)
     return loop_add(&listener->poll.watch, EPOLLIN) == 0;
 }
 
-/* Nothing but that somebody shuts it for all. One of AF_UNIX could not be made to listen again. */
+/* Reports only a shutdown by a worker. An AF_UNIX socket could not be made to listen again. */
 static void watch_shutdown(struct listener *listener)
 {
     if (listener->bound.storage.ss_family != AF_UNIX && !listener->poll.watched)
         listener->poll.watched = loop_add(&listener->poll.watch, 0) == 0;
 }
 
-/* Not before somebody listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
+/* Not before a worker listens: a socket that is only bound polls EPOLLHUP, which cannot be masked.
  */
 void listener_poll_arm(struct listener *listener, bool on)
 {
@@ -41,7 +41,8 @@ void listener_poll_arm(struct listener *listener, bool on)
     if (listener->poll.armed == on)
         return;
     if (listener->poll.watched && listener->poll.exclusive) {
-        loop_remove(&listener->poll.watch); /* epoll_ctl(2): such a one cannot be modified */
+        loop_remove(
+            &listener->poll.watch); /* epoll_ctl(2): an exclusive registration cannot be modified */
         listener->poll.watched = false;
     } else if (listener->poll.watched) {
         loop_modify(&listener->poll.watch, on ? EPOLLIN : 0);
@@ -61,7 +62,7 @@ void listener_poll_end(struct listener *listener)
     listener->poll.armed = false;
 }
 
-/* Behind all that attend by now: the kernel asks in the order of registration. */
+/* Behind all exclusive waiters: the kernel wakes in the order of registration. */
 static void listener_poll_anew(struct listener *listener)
 {
     bool armed = listener->poll.armed;
@@ -70,7 +71,8 @@ static void listener_poll_anew(struct listener *listener)
     listener_poll_arm(listener, armed);
 }
 
-/* Idle event loops may attend while connections come fast. Looks again until they come slowly. */
+/* Idle event loops may wait exclusively while connections come fast. Looks again until they come
+ * slowly. */
 static void review(struct listener *listener)
 {
     bool is_high = rate_review(listener);
@@ -92,7 +94,7 @@ void listener_poll_expect(struct listener *listener)
         review(listener);
 }
 
-/* It attends since the last time that we had something for it. */
+/* It has begun an exclusive wait since the last time that we had an offer for it. */
 void listener_poll_note_attends(struct listener *listener, struct channel *channel)
 {
     uint32_t exclusive_waits =

@@ -1,7 +1,7 @@
 /*
- * listener_poll.h - whether the loop tells when a connection is there, and in which order the
- * kernel asks us and the workers that attend (shim/take/wait_exclusive.h). Who gets it is
- * dispatch.h's business.
+ * listener_poll.h - whether the loop watches the canonical socket, and in which order the kernel
+ * wakes us and the workers in an exclusive wait (shim/take/wait_exclusive.h). dispatch.h decides
+ * who gets a connection.
  */
 #ifndef SSHIM_BROKER_HANDOUT_WATCH_H
 #define SSHIM_BROKER_HANDOUT_WATCH_H
@@ -24,12 +24,12 @@ void listener_poll_end(struct listener *listener);
 /* The listener ends. */
 void listener_poll_finish(struct listener *listener);
 
-/* Connections come: looks at their rate from now on until they come slowly again. While they come
- * fast idle event loops may attend. */
+/* Connections come: reviews their rate until they come slowly again. While they come fast, idle
+ * event loops may wait exclusively. */
 void listener_poll_expect(struct listener *listener);
 
-/* This channel gets an offer while we are behind those that attend: had it begun to attend we would
- * not have been asked first. */
+/* This channel gets an offer while exclusive waits are registered before ours. If its worker has
+ * begun one since, it is registered after ours: register again behind it. */
 void listener_poll_note_attends(struct listener *listener, struct channel *channel);
 
 #endif

@@ -11,7 +11,7 @@ bool pick_is_eligible(const struct channel *channel)
 }
 
 /*
- * Whether somebody with fewer connections than this idle one is on its way back: it was given one
+ * Whether a worker with fewer connections than this idle one is about to come back: it got an offer
  * just now and only needs the processor to take it. Else the first that runs gets a whole burst.
  */
 static bool is_worth_waiting(const struct listener *listener, uint64_t active, int64_t now_ms)
@@ -20,7 +20,7 @@ static bool is_worth_waiting(const struct listener *listener, uint64_t active, i
 
     for (uint32_t i = 0; i < reach; i++) {
         const struct channel *channel = listener->channels[i];
-        if (now_ms - channel->recall.given_ms >= PICK_PATIENCE_MS || !pick_is_eligible(channel) ||
+        if (now_ms - channel->recall.given_ms >= PICK_LIGHTER_MS || !pick_is_eligible(channel) ||
             channel->belief.overdue)
             continue;
         struct channel_reading reading = channel_read(channel);
@@ -39,10 +39,10 @@ struct choice {
 struct search {
     enum config_balance balance;
     uint32_t found;
-    bool has_room;   /* somebody, if only he were idle */
+    bool has_room;   /* the lightest of all, idle or not */
     uint64_t motion; /* of all who have room */
     struct choice best;
-    struct choice fds_low; /* the best of those that are */
+    struct choice fds_low; /* the lightest of the idle ones */
 };
 
 static bool is_better(const struct search *search, const struct channel *channel, uint64_t active,
@@ -69,7 +69,8 @@ static void consider(struct search *search, struct channel *channel, int64_t now
         *best = (struct choice){channel, reading.active};
 }
 
-/* Whether nobody who has room has moved for a while; one who comes or goes is a move as well. */
+/* Whether no worker with room has moved for a while; a worker that comes or goes is a move as well.
+ */
 static bool is_at_rest(struct listener *listener, uint64_t motion, int64_t now_ms)
 {
     if (listener->pick.seen_motion != motion) {
@@ -88,7 +89,7 @@ static struct channel *channel_from_cursor(const struct listener *listener, uint
     return listener->channels[at < count ? at : at - count];
 }
 
-/* Nobody can be better than one without connections: each look at another costs a cache miss or
+/* No worker is better than one without connections: each look at another costs a cache miss or
  * two. */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms)
 {

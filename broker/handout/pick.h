@@ -1,6 +1,6 @@
 /*
- * pick.h - which channel gets the next connection. Looks at the scoreboard, changes nothing but the
- * listener's cursor and patience, and what belief_observe() notes.
+ * pick.h - which channel gets the next connection. Reads the scoreboard, changes only the
+ * listener's cursor and waits_for_lighter, and what belief_observe() notes.
  */
 #ifndef SSHIM_BROKER_HANDOUT_PICK_H
 #define SSHIM_BROKER_HANDOUT_PICK_H
@@ -13,31 +13,30 @@
 /* Of how many idle channels the least loaded is chosen: all of them in small pools, a moving window
  * in large ones. */
 #define PICK_WINDOW 32
-/* How many channels are looked at after which one that is idle is good enough. */
+/* After this many channels any idle one is good enough. */
 #define PICK_REACH 64
 
-/* How long a worker that was given a connection may take to come back before others get what it
- * should have. */
-#define PICK_PATIENCE_MS 5
+/* How long the search waits for a less loaded worker that has just got an offer. */
+#define PICK_LIGHTER_MS 5
 
-/* How long those with room may be busy before one whose fd table is nearly full gets what they
- * should have. While they do not move it goes on to get it. */
+/* If the workers with room have not moved for this long, a worker whose fd table is nearly full
+ * gets connections too, until they move. */
 #define PICK_REST_MS 25
 
 /*
- * An idle channel by the policy, or NULL when nobody is idle; or, with
- * listener->pick.waits_for_lighter set, when it is better to wait for somebody else, for
- * PICK_PATIENCE_MS at most. A crowded one only where all are crowded, or the others have not moved
- * for PICK_REST_MS.
+ * An idle channel by the policy, or NULL if none is idle. NULL with
+ * listener->pick.waits_for_lighter set: an idle worker exists, but a less loaded one is due within
+ * PICK_LIGHTER_MS. A worker whose fd table is nearly full is given only if all tables are, or the
+ * others have not moved for PICK_REST_MS.
  */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
 
-/* A channel to try although it seems busy: it listens, holds no untaken offer and is not suspect;
+/* A channel to probe although it seems busy: it listens, holds no untaken offer and is not suspect;
  * or NULL. */
 struct channel *pick_busy(struct listener *listener, int64_t now_ms);
 
-/* For BALANCE_SOURCE: the channel this peer always gets while the set of listening workers does not
- * change; or NULL. */
+/* For BALANCE_SOURCE: the channel of this peer, the same while the set of listening workers does
+ * not change; or NULL. */
 struct channel *pick_by_source(struct listener *listener, const struct sockaddr_storage *peer);
 
 /* Whether a channel takes part at all: listening, not closed, its worker neither draining nor

@@ -7,12 +7,12 @@
 
 #define NOTABLE_PER_PERIOD 10  /* fewer connections change nothing */
 #define HIGH_RATE_PER_S 1000   /* connections; below that they are spread evenly */
-#define HIGH_RATE_PER_WAIT 100 /* in a saturated pool it is cheaper to wake nobody who sleeps */
+#define HIGH_RATE_PER_WAIT 100 /* in a saturated pool it is cheaper to wake no sleeping worker */
 #define WAIT_EXCLUSIVE_MAX 16  /* workers: each makes the way to the next one longer */
 #define ACTIVE_MAX 10000       /* a worker that lies does not move the average without end */
 #define SATURATED_PER_S 500 /* connections that had to wait for a worker; an idle pool has none */
 
-static bool may_change; /* nobody else has chosen a policy for us */
+static bool may_change; /* no administrator has chosen a policy for us */
 static unsigned saturated_listeners;
 
 static void set_policy(int policy)

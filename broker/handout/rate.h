@@ -1,14 +1,14 @@
 /*
- * rate.h - whether the broker preempts who is running.
+ * rate.h - whether the broker preempts running workers.
  *
  * Normally it does (SCHED_OTHER): a connection reaches an idle worker at once. While hundreds of
  * connections a second had to wait until a worker came back for them, there is no core to spare,
  * and each interruption by the broker costs more than it gives: then it waits until a core is free
  * (SCHED_BATCH), and what has gathered is taken directly or given out in one go. Then, and only
  * then, workers without a connection look into the backlog on their own: at a low rate the broker
- * spreads evenly. While connections end as fast as they come (a churn) it matters little who has
- * one more for a moment: then workers may take with about as many open connections as all have on
- * average (the allowance), or an event loop that is slow to close would ask the broker each time.
+ * spreads evenly. While connections end as fast as they come (a churn), one connection more on a
+ * worker matters little: then workers with at most the average number of open connections (the
+ * allowance) may take too. Else an event loop that is slow to close would ask the broker each time.
  */
 #ifndef SSHIM_BROKER_HANDOUT_PACE_H
 #define SSHIM_BROKER_HANDOUT_PACE_H
@@ -25,7 +25,7 @@ void rate_init(bool resumes);
 
 /*
  * Looks at the rate of direct taking and of wake-ups, at most once in RATE_PERIOD_MS. True:
- * connections come so fast that event loops may attend the canonical socket themselves
+ * connections come so fast that event loops may wait exclusively on the canonical socket
  * (shim/take/wait_exclusive.h). listener_poll.c calls it while connections come.
  */
 bool rate_review(struct listener *listener);
@@ -33,7 +33,7 @@ bool rate_review(struct listener *listener);
 /* Whether the next reviews can be left out until connections come again. */
 bool rate_is_low(const struct listener *listener);
 
-/* Tells a worker whether it may look into the backlog itself (BOARD_LOOK), or attend
+/* Publishes whether a worker may look into the backlog itself (BOARD_LOOK) or wait exclusively
  * (BOARD_WAIT_EXCLUSIVE), and with how many connections it may take directly. */
 void rate_publish(const struct listener *listener, struct channel *channel);
 void rate_publish_all(const struct listener *listener);

@@ -38,7 +38,7 @@ static int64_t measure_age(struct channel *channel, int64_t now_ms)
     return now_ms - channel->recall.sent_at_ms;
 }
 
-/* All its offers are taken. Was it one that had seemed busy, and never waited since? */
+/* All its offers are taken. If it had seemed busy and never waited since, it waits invisibly. */
 static void on_taken(struct channel *channel)
 {
     if (belief_end_probe(channel))
@@ -56,7 +56,7 @@ static void on_overdue(struct channel *channel, int64_t now_ms, int64_t age_ms)
         channel_set_recallable(channel, true);
 }
 
-/* False: nothing more to look after here. */
+/* False: no offer to watch any more. */
 static bool check_channel(struct channel *channel, int64_t now_ms)
 {
     if (channel_untaken(channel) == 0) {
@@ -64,7 +64,7 @@ static bool check_channel(struct channel *channel, int64_t now_ms)
         return false;
     }
     int64_t age_ms = measure_age(channel, now_ms);
-    /* A peer that sticks to its worker waits for it, however long. */
+    /* --balance source: the connection waits for its worker, however long. */
     if (age_ms >= broker.config.accept_timeout_ms && broker.config.balance != BALANCE_SOURCE &&
         !take_must_leave(channel, now_ms))
         on_overdue(channel, now_ms, age_ms);
@@ -92,7 +92,7 @@ static void on_recall_check(struct loop_timer *timer)
         listener_pump(listener);
     if (TAILQ_EMPTY(&listener->outstanding) || loop_timer_runs(timer))
         return;
-    /* The longer nobody takes them the more rarely we look: whoever goes idle tells us anyway. */
+    /* Looks more and more rarely: a worker that goes idle tells us anyway. */
     int64_t delay_ms = now_ms - oldest_ms;
     if (delay_ms < broker.config.accept_timeout_ms)
         delay_ms = broker.config.accept_timeout_ms;

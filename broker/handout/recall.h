@@ -1,6 +1,6 @@
 /*
- * recall.h - looks after offers until they are taken. What a worker does not take in time is
- * stranded: take.h receives it back as soon as somebody else is idle.
+ * recall.h - watches offers until they are taken. An offer that is not taken in time becomes
+ * recallable: take.h receives it back as soon as another worker is idle.
  */
 #ifndef SSHIM_BROKER_HANDOUT_RECALL_H
 #define SSHIM_BROKER_HANDOUT_RECALL_H
@@ -10,11 +10,11 @@
 
 struct worker;
 
-/* An offer was sent on this channel: look after it. */
+/* An offer was sent on this channel: watch it. */
 void recall_expect(struct channel *channel, int64_t now_ms);
 
-/* What this worker has not taken should go to others, though it may come back (a stopped or stuck
- * worker). */
+/* The untaken offers of this worker (stopped or stuck) should go to others; the worker may come
+ * back. */
 void recall_all_of(struct worker *worker);
 
 /* The listener begins; it ends. */

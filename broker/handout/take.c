@@ -1,4 +1,4 @@
-/* take.c - see take.h. The order is that of age: held, stranded, backlog. */
+/* take.c - see take.h. The order is that of age: held, recallable, backlog. */
 #include "broker/handout/take.h"
 
 #include <errno.h>
@@ -33,8 +33,8 @@ static void set_nonblock(int fd)
         fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-/* accept4(2) sleeps where a worker has cleared O_NONBLOCK, which is the socket's and not ours
- * alone, and takes the connection away that we were told of. */
+/* If a worker has cleared O_NONBLOCK, which all copies share, and takes the reported connection
+ * first, accept4(2) sleeps. */
 static int accept_awake(int fd, struct sockaddr_storage *peer, socklen_t *len, int flags)
 {
     struct pollfd state = {.fd = fd, .events = POLLIN};
@@ -108,7 +108,8 @@ bool take_must_leave(const struct channel *channel, int64_t now_ms)
            now_ms - channel->recall.sent_at_ms < patience_ms && channel_is_announced(channel);
 }
 
-/* Each side says what it does before it looks at the other, as announce_confirm() in the worker. */
+/* Each side writes its own flag before it reads the other's, as announce_confirm() in the worker.
+ */
 static int recall(struct channel *channel, struct wire_offer *offer)
 {
     channel_set_recalling(channel, true);
@@ -117,8 +118,8 @@ static int recall(struct channel *channel, struct wire_offer *offer)
     return fd;
 }
 
-/* The oldest offer that its worker does not take. What is left to it recall.c strands again in
- * time. */
+/* The oldest offer that its worker does not take. recall.c makes announced offers recallable again
+ * in time. */
 static enum take take_recallable(struct listener *listener, struct take_connection *connection)
 {
     struct channel *channel;

@@ -1,6 +1,6 @@
 /*
- * take.h - where the next connection to hand out comes from: the one that could not be sent, offers
- * whose worker does not take them, the backlog.
+ * take.h - takes the next connection to hand out: the one that could not be sent, then offers whose
+ * worker does not take them, then the backlog.
  */
 #ifndef SSHIM_BROKER_HANDOUT_TAKE_H
 #define SSHIM_BROKER_HANDOUT_TAKE_H
@@ -13,8 +13,8 @@
 enum take {
     TAKE_NONE,  /* nothing waits */
     TAKE_DONE,  /* one connection was taken */
-    TAKE_SHORT, /* the system is short of something, told by errno; nothing is lost */
-    TAKE_SLEPT, /* accept4 slept until it was interrupted, see turn.h; nothing is lost */
+    TAKE_SHORT, /* the system is short of something, see errno; no connection is lost */
+    TAKE_SLEPT, /* accept4 slept until it was interrupted, see turn.h; no connection is lost */
 };
 
 struct take_connection {
@@ -23,7 +23,7 @@ struct take_connection {
 };
 
 /* Whether the worker has announced its offer to the program, see BOARD_ANNOUNCED, and may still
- * accept it: for fifty times --accept-timeout nobody else gets it. */
+ * accept it: for fifty times --accept-timeout no other worker gets it. */
 bool take_must_leave(const struct channel *channel, int64_t now_ms);
 
 /* Takes the oldest waiting connection, as the channel's worker wants it; gives connection->fd with
@@ -38,8 +38,7 @@ void take_hold(struct listener *listener, const struct take_connection *connecti
 /* The caller has passed on what is held (takes its fd). */
 void take_end_hold(struct listener *listener);
 
-/* Nobody will come for what is held: its client is told so at once, as if the kernel's queue had
- * held it. */
+/* No worker will come for the held connection: resets it, as the kernel does with queued ones. */
 void take_finish(struct listener *listener);
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef SSHIM_BROKER_HANDOUT_WATCHDOG_H
 #define SSHIM_BROKER_HANDOUT_WATCHDOG_H
 
-/* Something was handed out, or waits: begin to look, if not yet done. */
+/* A connection was handed out, or waits: begins to look, unless it looks already. */
 void watchdog_poke(void);
 
 #endif

@@ -128,12 +128,12 @@ static void on_child_end(const siginfo_t *info)
         return;
     }
     bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
-    pid_t heir = ended_well && !stop_is_under_way() && worker->state != WORKER_DRAINING
-                     ? descendants_find(worker)
-                     : 0;
-    if (heir) { /* it went into the background */
-        log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
-        worker_set_pid(worker, heir);
+    pid_t child = ended_well && !stop_is_under_way() && worker->state != WORKER_DRAINING
+                      ? descendants_find(worker)
+                      : 0;
+    if (child) { /* it went into the background */
+        log_debug("worker %u goes on as pid %d", worker->slot, (int)child);
+        worker_set_pid(worker, child);
         return;
     }
     children_on_worker_end(worker, info);

@@ -59,7 +59,7 @@ bool descendants_is_known(pid_t pid)
            path_is_removal(pid) || worker_find_by_pid(pid);
 }
 
-/* The newest first: an heir has just been given to us, however many there are. */
+/* The newest first: an orphan has just become our child, however many there are. */
 static pid_t find_heir(const struct worker *worker)
 {
     struct procfs_list children;

@@ -35,7 +35,7 @@ static void set_wait_invisible(struct channel *channel, bool wait_invisible)
     journal_touch();
 }
 
-/* No wait of this worker was ever seen, or those that were seen told nothing. */
+/* No wait of this worker was ever seen, or the waits that were seen mean nothing. */
 static bool is_wait_invisible(const struct channel *channel, const struct channel_reading *reading)
 {
     return channel->belief.wait_invisible || reading->waits == 0;
@@ -52,7 +52,8 @@ bool belief_is_unresponsive(const struct channel *channel)
     return channel->belief.overdue && channel->belief.ignored_offers >= UNRESPONSIVE_AFTER;
 }
 
-/* The suspect moved. One that was only busy has accepted; one that only waited again is deaf. */
+/* The suspect moved. If it accepted, it was only busy; if it only waited again, it ignores offers.
+ */
 static void review_overdue(struct channel *channel, const struct channel_reading *reading)
 {
     struct belief *belief = &channel->belief;

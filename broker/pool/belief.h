@@ -1,7 +1,7 @@
 /*
- * belief.h - how far a worker is believed when its scoreboard says that it waits, and what its
- * silence means. Only belief_observe() and the functions that report an event change anything; a
- * question (belief_is_...) never does, so that `sshim status` may ask at any time.
+ * belief.h - whether the broker believes a worker's scoreboard, and what its silence means. Only
+ * belief_observe() and the functions that report an event change anything; a question
+ * (belief_is_...) never does, so that `sshim status` may ask at any time.
  */
 #ifndef SSHIM_BROKER_POOL_BELIEF_H
 #define SSHIM_BROKER_POOL_BELIEF_H
@@ -12,31 +12,28 @@
 #include "broker/pool/channel.h"
 
 /* Reads the worker's counters once: clears a suspicion that they disprove, and publishes whether
- * the worker's waiting counts as invisible. To be called before the worker is considered for a
- * connection. */
+ * the worker waits invisibly. Call it before the worker is considered for a connection. */
 struct channel_reading belief_observe(struct channel *channel);
 
 /* Whether an offer would be accepted at once, as far as can be known from this reading. */
 bool belief_is_idle(const struct channel *channel, const struct channel_reading *reading,
                     int64_t now_ms);
 
-/* Whether it is suspected still, given what it did since the last look. */
+/* Whether it is still suspect, given what it did since the last look. */
 bool belief_is_overdue(const struct channel *channel, const struct channel_reading *reading);
 
-/* For status: a suspect that may be tried again, but does not even say that it waits, is not idle.
- */
+/* For status: a suspect that may be tried again, but does not say that it waits, is not idle. */
 bool belief_is_busy(const struct channel *channel, int64_t now_ms);
 
 /* The worker says that it waits, over and over, and accepts nothing: it gets an offer only now and
  * then. */
 bool belief_is_unresponsive(const struct channel *channel);
 
-/* An offer is sent although the worker seems busy; later, whether it was accepted without any wait
- * that could be seen. */
+/* A probe is sent although the worker seems busy; later: it was accepted without a visible wait. */
 void belief_begin_probe(struct channel *channel);
 bool belief_end_probe(struct channel *channel);
 
-/* The worker did not accept in time: believe it less, and for longer each time. */
+/* The worker did not accept in time: it becomes suspect, for longer each time. */
 void belief_note_overdue(struct channel *channel, int64_t now_ms, unsigned accept_timeout_ms);
 
 /* What another broker knew of this worker. */

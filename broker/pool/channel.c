@@ -22,7 +22,7 @@
 #endif
 
 #define DIRECT_MAX                                                                                 \
-    (UINT64_C(1) << 48) /* nobody takes more in a lifetime; larger numbers are noise */
+    (UINT64_C(1) << 48) /* no worker takes more in a lifetime; larger numbers are noise */
 #define WAITING_MAX                                                                                \
     4096 /* no server has more threads in accept than this; larger numbers are noise */
 
@@ -70,8 +70,8 @@ static bool is_their_end(const struct channel *channel, int fd)
            info.st_ino == channel->their_ino;
 }
 
-/* The worker has none to send: EPERM for who tries. Before Linux 6.16 channel_messages.c drops
- * them. */
+/* The worker has no descriptors to send: EPERM if it tries. Before Linux 6.16 channel_messages.c
+ * drops them. */
 static void refuse_descriptors(int our_fd)
 {
     int off = 0;
@@ -221,7 +221,7 @@ void channel_set_closed(struct channel *channel)
     journal_touch();
 }
 
-/* First what was taken, then whether it waits: a worker that takes lowers `waiting` before. */
+/* Reads `taken` first, then `waiting`: a worker that takes lowers `waiting` before. */
 struct channel_reading channel_read(const struct channel *channel)
 {
     const struct board_worker *line = &channel->board->worker;
@@ -295,8 +295,8 @@ uint64_t channel_count_late(struct channel *channel, uint64_t at_most)
     return late;
 }
 
-/* The worker was only slow: it has counted after all what was forgiven. Else as many later offers
- * would seem taken as soon as they are sent. */
+/* A slow worker has now counted offers that we had written off. Shrink the write-off by as many, or
+ * the same number of later offers would look accepted at once. */
 static void write_off_less(struct channel *channel)
 {
     uint64_t pending = channel->sent - channel->recalled;
@@ -312,8 +312,7 @@ int channel_send(struct channel *channel, const struct wire_offer *offer, int co
 {
     if (channel->written_off > 0)
         write_off_less(channel);
-    /* Counted before it is there: a worker that sees it missing waits for it, one that has it
-     * untold would not. */
+    /* Counted before it is sent: a worker that sees one more sent than taken waits for it. */
     channel->sent++;
     publish_sent(channel);
     journal_begin_send(&(struct journal_in_hand){

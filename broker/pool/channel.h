@@ -22,11 +22,11 @@ struct worker;
 /* By which its memory is found among what a process has mapped. */
 #define CHANNEL_BOARD_NAME "sshim-board"
 
-/* How far its scoreboard is believed. Written by belief.c alone; `wait_invisible` is restored by
- * survive/state.c. */
+/* Whether its scoreboard is believed. Written by belief.c alone; survive/state.c restores
+ * `wait_invisible`. */
 struct belief {
-    bool wait_invisible; /* its waiting cannot be seen: having no untaken offer counts as idle */
-    bool overdue;        /* it did not accept in time although it said that it waits */
+    bool wait_invisible; /* it waits invisibly: without an untaken offer it counts as idle */
+    bool overdue;        /* it said that it waits, and did not accept in time */
     bool probing;        /* an offer was sent although it seemed busy */
     unsigned misses;     /* offers in a row that it did not accept in time */
     unsigned
@@ -36,8 +36,7 @@ struct belief {
     uint64_t seen_accepted;
 };
 
-/* Each part is written by the file that is named with it, and read by whoever wants to. A test
- * holds it. */
+/* Each part is written only by the file named with it; a test checks that. Any file may read. */
 struct channel {
     /* Written by pool/channel.c: */
     uint64_t id;
@@ -60,8 +59,8 @@ struct channel {
 
     /* Written by pool/channel_queues.c: */
     bool on_outstanding, on_recallable, on_woken;
-    TAILQ_ENTRY(channel) outstanding; /* listener: has offers that are not known to be taken */
-    TAILQ_ENTRY(channel) recallable;  /* listener: has offers that should go to somebody else */
+    TAILQ_ENTRY(channel) outstanding; /* listener: has offers that may be untaken */
+    TAILQ_ENTRY(channel) recallable;  /* listener: has offers that should go to another worker */
     TAILQ_ENTRY(channel) woken;       /* listener: `queue_waits` is to be set again */
 
     /* Written by pool/listener.c: */
@@ -136,13 +135,13 @@ uint64_t channel_accepted(const struct channel *channel);
 uint64_t channel_active(const struct channel *channel);
 uint64_t channel_motion(const struct channel *channel);
 
-/* The channel is gone and empty: adds what became of its offers. What nobody counted was lost with
+/* The channel is gone and empty: adds what became of its offers. Uncounted offers were lost with
  * the worker. */
 void channel_settle(const struct channel *channel, struct journal_counts *counts);
 
 /*
- * When the broker before us was killed the worker had accepted offers and not counted them, so that
- * counting began too low. Counts those that the worker has told by now; returns how many.
+ * If the last broker was killed, the worker may have accepted offers before it counted them, so our
+ * count began too low. Adds the offers that the worker has counted by now; returns how many.
  */
 uint64_t channel_count_late(struct channel *channel, uint64_t at_most);
 
@@ -158,26 +157,25 @@ int channel_recall(struct channel *channel, struct wire_offer *offer);
  * about to announce is there. */
 void channel_set_recalling(struct channel *channel, bool on);
 
-/* The listener blocks and a wait has reported it readable: the program counts on finding an offer
- * there. Only as true as anything that the worker writes. */
+/* The listener blocks and a wait has reported it readable: the program relies on finding an offer
+ * there. A hint, as everything that the worker writes. */
 bool channel_is_announced(const struct channel *channel);
 
 /*
- * The worker closed it and it is empty: closes their_fd. True when somebody holds the worker's end
- * all the same, which may be on its way to another process (SCM_RIGHTS); end of file will tell when
- * not.
+ * The worker closed it and it is empty: closes their_fd. True: another process holds the worker's
+ * end, or it is on its way to one (SCM_RIGHTS); end of file comes when none does.
  */
 bool channel_let_go(struct channel *channel);
 
-/* Nothing will be recalled: from now on the end of the last process that holds the worker's end is
- * seen as end of file. */
+/* No offer will be recalled: from now on end of file comes when no process holds the worker's end.
+ */
 void channel_stop_recall(struct channel *channel);
 
-/* Somebody who holds the worker's end (fd) asks for it: takes fd if it is that end and their_fd was
- * closed. False: it is over. */
+/* A process that holds the worker's end (fd) asks for the channel: takes fd if it is that end and
+ * their_fd was closed. False: the channel is over. */
 bool channel_take_back(struct channel *channel, int fd);
 
-/* Whether a descriptor (-1: no) is one end of a channel, of whichever. */
+/* Whether a descriptor is one end of any channel. -1: no. */
 bool channel_is_end(int fd);
 
 /* Whether no datagram waits in it. */
@@ -197,7 +195,7 @@ void channel_set_woken(struct channel *channel, bool on);
 /* Out of all of them: it leaves the listener. */
 void channel_leave_queues(struct channel *channel);
 
-/* Nothing more goes here; what is in it is stranded. Frees nothing. */
+/* No more offers go here; the offers in it become recallable. Frees nothing. */
 void channel_disown(struct channel *channel);
 
 /* --- channel.c --- */

@@ -30,6 +30,6 @@ void channel_disown(struct channel *channel)
 {
     channel_set_closed(channel);
     channel_leave_queues(channel);
-    /* The counter of a dead worker may lag behind what it took: ask the channel itself. */
+    /* The counter of a dead worker may lag behind its accepts: ask the channel itself. */
     channel_set_recallable(channel, true);
 }

@@ -21,7 +21,7 @@
 #include "proto/platform.h"
 
 #define HELPERS_MAX 8
-#define REVIEW_MS 20  /* what nobody has begun with by then needs one more helper */
+#define REVIEW_MS 20  /* a descriptor that waits longer needs one more helper */
 #define HURRY_MS 5    /* a signal ends what a helper sleeps in, if it can be ended */
 #define END_TRIES 100 /* of 1 ms: a helper in state D cannot be waited for */
 
@@ -127,7 +127,8 @@ void closer_pass(int fd)
     int place = queue[1] >= 0 ? journal_note_closing(fd) : -1;
     uint32_t word = (uint32_t)place;
 
-    /* Too many, all held up: here then. Nothing that a signal ends lasts long, see turn.h. */
+    /* All helpers are held up: close here. A call that a signal ends does not last long, see
+     * turn.h. */
     if (place < 0 || write(queue[1], &word, sizeof word) != sizeof word) {
         if (place >= 0)
             journal_take_closing(word);

@@ -1,5 +1,5 @@
 /*
- * closer.h - closes descriptors whose end may take long, in a process where that hurts nobody.
+ * closer.h - closes descriptors whose close may sleep, in a helper process.
  *
  * The last close(2) of a TCP connection with SO_LINGER and unsent data sleeps; that of a file on a
  * user's own file system (FUSE) waits for that user's program; that of a unix socket closes every
@@ -16,8 +16,8 @@
 /* 0, or -1 with the errno of pipe2(2). */
 int closer_init(void);
 
-/* Closes fd (takes, -1 permitted): here if it is of a kind whose end cannot take long, else in a
- * helper. errno is kept. */
+/* Closes fd (takes, -1 permitted): here if its kind closes fast, else in a helper. errno is kept.
+ */
 void closer_close(int fd);
 
 /* Closes fd (takes) in a helper, whatever it is. */

@@ -1,7 +1,6 @@
 /*
  * listener.h - the broker's record of one shared address: the canonical socket, the channels of the
- * workers that share it, and the queue of what waits. Lookup and life; who gets a connection is
- * dispatch.h's business.
+ * workers that share it, and its queues. Lookup and life; dispatch.h decides who gets a connection.
  */
 #ifndef SSHIM_BROKER_POOL_LISTENER_H
 #define SSHIM_BROKER_POOL_LISTENER_H
@@ -21,14 +20,13 @@
 
 struct session;
 
-/* Each part is written by the file that is named with it, and read by whoever wants to. A test
- * holds it. */
+/* Each part is written only by the file named with it; a test checks that. Any file may read. */
 struct listener {
     /* Written by pool/listener.c: */
     struct address key;       /* as claimed */
-    struct socket_key socket; /* what else tells it from others; of the canonical socket */
+    struct socket_key socket; /* of the canonical socket: tells listeners of one address apart */
     unsigned ordinal;         /* --share all: the n-th port 0 of each worker */
-    struct address bound;     /* as getsockname(2) tells */
+    struct address bound;     /* as getsockname(2) gives it */
     struct path path;
     bool owes_removal; /* of the file: a worker was kept from it, or ended before it */
     int canonical_fd;  /* keeps; -1: reserved, a peer is about to bind or remove a path */
@@ -57,14 +55,14 @@ struct listener {
     uint32_t number; /* in the snapshot being written */
 
     struct {
-        struct loop_timer tick;  /* connections wait: somebody may be idle unseen */
+        struct loop_timer tick;  /* connections wait: a worker may be idle unseen */
         unsigned tick_ms;        /* until the next one */
         uint64_t seen_progress;  /* at the last one */
         struct loop_timer pause; /* short of something */
-        bool queue_waits;        /* connections wait and nobody is idle */
+        bool queue_waits;        /* connections wait and no worker is idle */
         enum board_queue queue_as;
         uint64_t queue_waited;    /* how often that began */
-        uint64_t wakes;           /* how often a worker told that it came back */
+        uint64_t wakes;           /* how often a worker reported that it came back */
         int64_t lingers_until_ms; /* until then a close of ours may sleep */
         int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
     } handout;                    /* written by handout/dispatch.c */
@@ -77,8 +75,9 @@ struct listener {
     } take;              /* written by handout/take.c */
 
     struct {
-        bool waits_for_lighter; /* somebody is idle; one with fewer connections is about to be */
-        uint64_t seen_motion;   /* of those who have room */
+        bool waits_for_lighter; /* an idle worker exists, but a less loaded one is due within
+                                   PICK_LIGHTER_MS */
+        uint64_t seen_motion;   /* of the workers whose fd table has room */
         int64_t moved_ms;       /* when it was seen to change */
     } pick;                     /* written by handout/pick.c */
 
@@ -90,8 +89,8 @@ struct listener {
         struct loop_fd watch;      /* canonical_fd */
         bool watched;              /* the loop knows the canonical socket */
         bool armed;                /* it tells when a connection is there */
-        bool exclusive;            /* unless somebody else is woken for it */
-        bool high_rate;            /* event loops may attend the canonical socket */
+        bool exclusive;            /* unless a worker is woken for it */
+        bool high_rate;            /* event loops may wait exclusively on the canonical socket */
         struct loop_timer lookout; /* how fast do they come; does one wait that nobody took? */
     } poll;                        /* written by handout/listener_poll.c */
 
@@ -118,8 +117,8 @@ struct listener {
 TAILQ_HEAD(listener_queue, listener);
 extern struct listener_queue listeners;
 
-/* Who hands out: is told of each listener that gets its canonical socket, and before it ends. And
- * who decides what becomes of one that no living worker has. */
+/* Sets the callbacks of the hand-out: for a listener that got its canonical socket, and before one
+ * ends. And the callback for a listener that no living worker has. */
 void listener_init(void (*on_begin)(struct listener *listener),
                    void (*on_end)(struct listener *listener),
                    void (*on_unused)(struct loop_timer *retire));
@@ -151,14 +150,14 @@ void listener_adopt_counts(struct listener *listener, uint32_t number);
  */
 int listener_set_canonical(struct listener *listener, int canonical_fd);
 
-/* It is of a path that the broker does not look up, but knows by from where it was named. */
+/* It is of a path that the broker does not look up, but knows by the place that named it. */
 void listener_set_view(struct listener *listener, uint64_t view);
 
 /* Closes, unlinks and frees it. It must have no channels left. */
 void listener_destroy(struct listener *listener);
 
-/* Its file was removed by somebody else, and another listener has bound the path: serves those that
- * have connected, until the last copy that listens on it ends. */
+/* Another program removed its file, and another listener has bound the path: serves its connected
+ * clients until the last copy that listens on it ends. */
 void listener_displace(struct listener *listener);
 
 /* Nothing is accepted from it any more. */
@@ -168,7 +167,7 @@ void listener_set_shut(struct listener *listener);
 void listener_set_inherited(struct listener *listener);
 
 /* A channel of it was closed, or its worker drains or has ended: if no living worker has it now,
- * share/retire.c looks what becomes of it. Not at once: the caller may hold it. */
+ * share/retire.c decides what becomes of it. Not at once: the caller may hold it. */
 void listener_retire_if_unused(struct listener *listener);
 
 /* The same after this time, which retire_ms tells then. */
@@ -185,8 +184,8 @@ void listener_retire_now(void);
 void listener_set_missed(struct listener *listener, unsigned slot, bool on);
 bool listener_is_missed_by(const struct listener *listener, unsigned slot);
 
-/* Nothing can listen on it any more, nor can be made to: its address, and its file if it has one,
- * are free for another listener. */
+/* The socket can never listen again: its address, and its file if it has one, are free for another
+ * listener. */
 void listener_give_up(struct listener *listener);
 
 /* A worker called listen() with this backlog; the listener is handed out from. */

@@ -17,10 +17,10 @@
 /* A worker with more supplementary groups than this is taken to have none. */
 #define PATH_GROUPS_MAX 32
 
-/* So many files are removed at a time: a worker may have that wait for a file system of its own. */
+/* At most this many files are removed at a time: a worker's own file system may block a removal. */
 #define PATH_REMOVALS_MAX 16
 
-/* Whose rights the file is removed with. */
+/* The rights with which the file is removed. */
 struct path_owner {
     uint32_t uid, gid, group_count;
     uint32_t groups[PATH_GROUPS_MAX];
@@ -31,7 +31,7 @@ struct path {
     char name[WIRE_ADDRESS_MAX]; /* in the folder: no slash, not "." or ".." */
     alignas(8) uint64_t folder_dev;
     uint64_t folder_ino;
-    uint64_t ino; /* of the file, as the worker told; 0: not bound, or not told */
+    uint64_t ino; /* of the file, as the worker said; 0: not bound, or not said */
     struct path_owner owner;
 };
 

@@ -1,4 +1,5 @@
-/* session.c - accepts peers and checks what they say; who answers it is given by session_init(). */
+/* session.c - accepts peers and checks their messages; session_init() gives the answering
+ * functions. */
 #include "broker/pool/session.h"
 
 #include <assert.h>
@@ -24,7 +25,7 @@ struct rendezvous {
     unsigned sessions;
     unsigned max;
     bool is_text;
-    bool refuses_fds; /* what peers send brings no descriptors, whoever they are */
+    bool refuses_fds; /* text carries no descriptors */
     bool paused;      /* all of its sessions are at work */
 };
 
@@ -225,9 +226,9 @@ void session_park(struct session *session, const struct wire_claim *claim, int f
 }
 
 /*
- * Whether the next message proves who sent it. It is looked at and not received: a descriptor that
- * it brings would be ours to close, see closer.h. *is_there: there is a message, or the end. One
- * look answers both, since a message may come between two.
+ * Whether the next message proves its sender. Peeks and does not receive: a received descriptor
+ * would be ours to close, see closer.h. *is_there: there is a message, or the end. One peek answers
+ * both, since a message may come between two.
  */
 static bool is_proven(const struct session *session, bool *is_there)
 {
@@ -245,8 +246,8 @@ static bool is_proven(const struct session *session, bool *is_there)
            worker_find_by_token(&start.auth);
 }
 
-/* A peer that has said its line may end its side of the stream, and hears the answer all the same:
- * so nothing is watched but the end of the other side. */
+/* A peer may shut its side of the stream down after its line and still gets the answer: so only the
+ * end of the other side is watched. */
 static void on_text_ready(struct session *session)
 {
     bool peeks = session_is_stranger(session) && !session->from->refuses_fds;
@@ -327,7 +328,7 @@ static void rest(void)
     review_rendezvous();
 }
 
-/* Nothing was read from it and nothing waits to be. */
+/* No message was read from it and none waits. */
 static bool is_silent(const struct session *session)
 {
     char byte;
@@ -336,8 +337,8 @@ static bool is_silent(const struct session *session)
 }
 
 /*
- * Whoever has a request sends it at once, and it is read as soon as the link is accepted. So the
- * silent ones make room: strangers first, the oldest first. NULL: all have spoken.
+ * A peer with a request sends it at once, and it is read as soon as the link is accepted. So silent
+ * links make room: strangers first, the oldest first. NULL: all have spoken.
  */
 static struct session *find_silent(const struct rendezvous *from)
 {

@@ -18,8 +18,8 @@
 
 /*
  * At most this many connections at a time, by where they came in: the abstract name, which every
- * local user reaches, and the file, which only the broker's own does. A further one puts out the
- * oldest that has said nothing yet; where all have, it waits in the backlog.
+ * local user reaches, and the file, which only the broker's own does. A further one closes the
+ * oldest silent one; if all have spoken, it waits in the backlog.
  */
 #define SESSION_WORKERS_MAX 448
 #define SESSION_OPERATORS_MAX 64
@@ -30,7 +30,7 @@
     X(NAME, SESSION_WORKERS_MAX, false)   /* the abstract name: workers */                         \
     X(LINK, SESSION_OPERATORS_MAX, false) /* the file PATH.link: the same, and `sshim` */          \
     X(CONTROL, SESSION_TEXTS_MAX, true)   /* the file PATH: commands as text */                    \
-    X(READ_ONLY, SESSION_TEXTS_MAX, true) /* --control-ro: those that only look */
+    X(READ_ONLY, SESSION_TEXTS_MAX, true) /* --control-ro: read-only */
 
 enum session_door {
 #define X(name, max, is_text) SESSION_DOOR_##name,
@@ -38,14 +38,14 @@ enum session_door {
 #undef X
 };
 #define SESSION_DOORS_COUNT 4
-/* Of these, so many in which one worker is in the middle of claiming a path. */
+/* Of these, so many in which one worker is claiming a path. */
 #define SESSION_CLAIMS_MAX 64
 /* A peer that says nothing for this long is dropped. */
 #define SESSION_DEADLINE_MS 10000
 
 struct rendezvous;
 
-/* What a link is in; what it may say then is the table in operate/request.c. */
+/* The state of a link; the table in operate/request.c says which messages it may send then. */
 #define SESSION_STATES(X)                                                                          \
     X(NEW)      /* nothing that it asked goes on */                                                \
     X(RESERVED) /* its peer is about to bind or to remove a path */                                \
@@ -116,7 +116,7 @@ bool session_send(struct session *session, const void *message, size_t len_bytes
  * the peer reads. NULL, where memory is out: closes it at once. */
 void session_send_text(struct session *session, char *text, size_t len, int exit_code);
 
-/* The same with a short text. Whoever waited for its end (on_close) is told no more. */
+/* The same with a short text. on_close is not called any more. */
 __attribute__((format(printf, 3, 4))) void session_answer(struct session *session, int exit_code,
                                                           const char *format, ...);
 

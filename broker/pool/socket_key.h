@@ -1,6 +1,6 @@
 /*
- * socket_key.h - what tells two listeners with one address apart: the kernel permits both, each
- * with clients of its own. Read from the socket; told to people as part of the address.
+ * socket_key.h - tells two listeners with one address apart: the kernel permits both, each
+ * with clients of its own. Read from the socket; shown to operators as part of the address.
  */
 #ifndef SSHIM_BROKER_POOL_SOCKET_KEY_H
 #define SSHIM_BROKER_POOL_SOCKET_KEY_H
@@ -20,10 +20,10 @@ struct socket_key {
     char zone[IFNAMSIZ]; /* name of the device, or of the address's scope; "": none */
 };
 
-/* All that is left of what was asked for in vain is 0. Borrows fd, of any kind. Never sleeps. */
+/* A member that the kernel does not know is 0. Borrows fd, of any kind. Never sleeps. */
 void socket_key_read(struct socket_key *key, const struct address *address, int fd);
 
-/* Whether they may be one listener. The zone is a name for what is compared elsewhere. */
+/* Whether they may be one listener. The zone is only a name of the device or scope. */
 bool socket_key_equal(const struct socket_key *a, const struct socket_key *b);
 
 /* Longest text socket_key_format() makes, NUL included. */

@@ -152,8 +152,8 @@ void worker_tell_over(struct worker *worker)
         channel_set_flag(channel, BOARD_DRAINING, true);
 }
 
-/* What its slot's next worker may come back to. One that has closed all that it had was about to
- * end: that is nobody's meanwhile. */
+/* Notes the listeners that its slot's next worker may come back to. A worker that has closed all
+ * its listeners was about to end: the next one comes for none of them. */
 static void note_missed(const struct worker *worker)
 {
     struct listener *listener;
@@ -193,7 +193,7 @@ void worker_bury(struct worker *worker)
     listener_pump_all(); /* frees the channels, and the worker with the last of them */
 }
 
-/* Nothing was sent that others could take, or nobody else will ever come for it. */
+/* No offer was sent that others could take, or no other worker will ever come for it. */
 static bool is_over(const struct channel *channel)
 {
     return !channel->listener->listening ||

@@ -1,6 +1,6 @@
 /*
  * worker.h - one copy of the server: a process tree that fills a slot, from its start to its end.
- * What happens to the slot afterwards is fleet.h's business.
+ * fleet.h decides what happens to the slot afterwards.
  */
 #ifndef SSHIM_BROKER_POOL_WORKER_H
 #define SSHIM_BROKER_POOL_WORKER_H
@@ -20,10 +20,10 @@
     X(STARTING, "starting") /* runs, listens on nothing that is shared yet */                      \
     X(READY, "ready")       /* takes connections */                                                \
     X(DRAINING, "draining") /* is to end: no new connections */                                    \
-    X(GONE, "gone") /* its process has ended; what it had not taken is still to be given out */
+    X(GONE, "gone") /* its process has ended; its untaken offers are still to be handed out */
 
 /* Of one worker: as many as a server may have listeners (shim), and as many again that it has
- * closed and somebody still holds. */
+ * closed and a process still holds. */
 #define WORKER_CHANNELS_MAX 512
 
 enum worker_state {
@@ -37,9 +37,9 @@ struct worker {
     enum worker_state state;
     pid_t pid;         /* the process that counts; moves on when a server daemonises */
     uint32_t birth;    /* procfs.h; of this process and of no later one; 0: not known */
-    bool joined;       /* started by somebody else: it has no token */
+    bool joined;       /* the broker did not start it: it has no token */
     bool stopped;      /* by SIGSTOP or a debugger */
-    bool held;         /* the operator has drained its slot: it lives and gets nothing */
+    bool held;         /* the operator has drained its slot: it lives and gets no offer */
     bool has_listened; /* on something that is shared */
     bool has_asked;    /* its library, about some address: it is in front of the calls */
     uint8_t token[WIRE_TOKEN_SIZE];
@@ -56,7 +56,7 @@ struct worker {
     bool look_was_cut;             /* by the time that a turn has */
     unsigned missed_looks;         /* in a row at which it lacked the library, see start.c */
     unsigned generation;           /* the rolling restart that it was started by or after */
-    bool settles;                  /* restart.c: does all that its predecessor does, since then: */
+    bool settles;                  /* restart.c: it serves all that the old worker serves, since: */
     int64_t settles_from_ms;
     int64_t drain_ms; /* when it began to drain */
     unsigned looks_at_rest;
@@ -78,7 +78,7 @@ const char *worker_state_name(enum worker_state state);
  */
 struct worker *worker_create(unsigned slot);
 
-/* What a crash of the broker must not forget of a worker is changed by these alone. */
+/* Fields that survive a crash of the broker are changed only by these functions. */
 void worker_set_state(struct worker *worker, enum worker_state state);
 void worker_set_slot(struct worker *worker, unsigned slot); /* of one that joined */
 void worker_set_pid(struct worker *worker, pid_t pid);
@@ -91,13 +91,13 @@ void worker_uncount_port_zero(struct worker *worker);   /* the last one came to 
 /* Watches the end of a process that is not our child. 0, or -1 with the errno of pidfd_open(2). */
 int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_fd *watch, uint32_t events));
 
-/* Whether its process still is the one that it was, and no other that has got its pid. */
+/* Whether its pid still belongs to its process, and not to a later one. */
 bool worker_is_itself(const struct worker *worker);
 
 /* Sends a signal to its process, if it has one. */
 void worker_signal(const struct worker *worker, int number);
 
-/* Tells all processes of the worker, those that it leaves included, to take nothing more: the end
+/* Tells all processes of the worker, also those that outlive it, to take nothing more: the end
  * of a channel is no death of the broker then. */
 void worker_tell_over(struct worker *worker);
 
@@ -107,12 +107,11 @@ void worker_bury(struct worker *worker);
 /* take.h: a closed channel is empty now. May free the channel and the worker. */
 void worker_on_channel_drained(struct channel *channel);
 
-/* Closes one channel for good (the server closed its listener): what it has not taken goes to
- * others. May free it, others that were closed before, and their worker once it is gone. */
+/* Closes one channel for good (the server closed its listener): its untaken offers go to other
+ * workers. May free it, others that were closed before, and their worker once it is gone. */
 void worker_close_channel(struct channel *channel);
 
-/* Whether its calls are notified, and it accepts by itself: nothing is known of what it has open.
- */
+/* Whether its calls are notified, and it accepts by itself: its open connections are not known. */
 static inline bool worker_is_notified(const struct worker *worker)
 {
     return runtime.intercept == INTERCEPT_SECCOMP && !worker->joined;
@@ -143,7 +142,7 @@ unsigned worker_count_channels(const struct worker *worker);
 uint64_t worker_accepted(const struct worker *worker);
 uint64_t worker_active(const struct worker *worker);
 
-/* Whether it has nothing open, and nothing is on its way to it. */
+/* Whether it has no open connection, and no offer is on its way to it. */
 bool worker_is_at_rest(const struct worker *worker);
 
 /* Changes whenever it waits, accepts or closes something. */

@@ -116,21 +116,21 @@ static void on_channel_ready(struct loop_fd *watch, uint32_t events)
         struct wire_listen listen;
     } message;
     struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
-    struct msghdr letter = {.msg_iov = &part, .msg_iovlen = 1};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 
     (void)events;
-    ssize_t got = recvmsg(watch->fd, &letter, MSG_DONTWAIT);
+    ssize_t got = recvmsg(watch->fd, &header, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got == 0 && !(letter.msg_flags & MSG_CTRUNC)) {
+    if (got == 0 && !(header.msg_flags & MSG_CTRUNC)) {
         on_end_of_file(channel);
         return;
     }
-    if (letter.msg_flags & MSG_CTRUNC) { /* descriptors, which nobody has a reason to send here */
+    if (header.msg_flags & MSG_CTRUNC) { /* descriptors, which nobody has a reason to send here */
         worker_close_channel(channel);
         return;
     }
-    bool is_whole = got > 0 && !(letter.msg_flags & MSG_TRUNC);
+    bool is_whole = got > 0 && !(header.msg_flags & MSG_TRUNC);
     if (is_whole)
         handle(channel, &message, wire_check(&message, (size_t)got, false));
 }
@@ -147,7 +147,7 @@ static struct channel *find_with_mail(struct worker *worker)
     return NULL;
 }
 
-/* From the start each time: what a letter says may free any of them. */
+/* From the start each time: what a message says may free any of them. */
 void channel_messages_read_waiting(struct worker *worker)
 {
     struct channel *channel;

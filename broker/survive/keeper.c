@@ -59,10 +59,10 @@ static void wait_for_end_of(int broker_pidfd)
         bool stands = (turn & 1) && turn == seen && !procfs_is_stopped(broker_pid);
         seconds = stands ? seconds + 1 : 0;
         seen = turn;
-        if (seconds < KEEPER_PATIENCE_S)
+        if (seconds < KEEPER_TURN_MAX_S)
             continue;
         log_error("the broker has stood still for %d s; the keeper kills it and takes its place",
-                  KEEPER_PATIENCE_S);
+                  KEEPER_TURN_MAX_S);
         pidfd_send_signal(broker_pidfd, SIGKILL, NULL, 0);
         seconds = 0;
     }

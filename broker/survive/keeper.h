@@ -6,14 +6,14 @@
  * sockets, channels, offers in them, and the connection that it had just accepted. The keeper then
  * executes the broker's program, which resumes.
  *
- * A broker whose loop does not end its turn for KEEPER_PATIENCE_S seconds, in a call that no signal
+ * A broker whose loop does not end its turn for KEEPER_TURN_MAX_S seconds, in a call that no signal
  * interrupts or in a circle of its own, is killed by the keeper, which then goes on as after a
  * crash. A broker that was stopped by a signal, or by a debugger, is left alone.
  */
 #ifndef SSHIM_BROKER_SURVIVE_KEEPER_H
 #define SSHIM_BROKER_SURVIVE_KEEPER_H
 
-#define KEEPER_PATIENCE_S 5
+#define KEEPER_TURN_MAX_S 5
 
 /* What the keeper does when the broker has died: in its process, with the broker's descriptors. */
 void keeper_init(void (*on_death)(void));

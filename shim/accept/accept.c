@@ -52,8 +52,8 @@ static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flag
     (conn_fd, F_SETFL, (NEXT(fcntl)(conn_fd, F_GETFL) & ~O_NONBLOCK) | (want ? O_NONBLOCK : 0));
 }
 
-/* The canonical socket never blocks here. The broker shuts it for all when the pool stops: to this
- * program nobody connects any more. */
+/* The canonical socket never blocks here. The broker shuts it for all when the pool stops: no
+ * client connects to this program any more. */
 static int try_directly(const struct call *call)
 {
     int conn_fd = direct_take(call->listener, call->fd, call->addr, call->len, call->flags);
@@ -63,8 +63,8 @@ static int try_directly(const struct call *call)
     return conn_fd;
 }
 
-/* An event loop was told that one is there. The kernel, unlike wait_take_turn, wakes whoever
- * attends: also one that has connections by now. */
+/* The event loop was told that a connection is there. The kernel, unlike wait_take_turn, also wakes
+ * exclusive waiters that have connections by now; those must decline. */
 static bool is_still_free(struct vlisten *listener)
 {
     if (!vlisten_attends(listener))
@@ -77,7 +77,8 @@ static bool is_still_free(struct vlisten *listener)
     return false;
 }
 
-/* accept() is about to block, or was told: whether it should try the canonical socket first. */
+/* accept() is about to block, or the loop was told of a connection: whether to try the canonical
+ * socket first. */
 static bool should_take_directly(const struct call *call)
 {
     struct vlisten *listener = call->listener;
@@ -130,7 +131,7 @@ static ssize_t receive_carefully(const struct call *call, struct wire_offer *off
     }
 }
 
-/* Waits on the channel as recvmsg does, and says so meanwhile when this may block. */
+/* Waits on the channel as recvmsg does; raises `waiting` meanwhile if this may block. */
 static ssize_t receive(const struct call *call, struct wire_offer *offer, int *conn_fd)
 {
     int flags =
@@ -221,7 +222,7 @@ static int take_offer(const struct call *call)
         }
         ssize_t got = receive(call, &offer, &conn_fd);
         if (got < 0 && errno == ECONNRESET)
-            continue; /* the broker died with mail unread; what it sent is still to come */
+            continue; /* the broker died with messages unread; its own are still to come */
         if (got < 0 && errno == EAGAIN && call->at_once && is_being_recalled(listener, &looks))
             continue;
         if (got < 0)

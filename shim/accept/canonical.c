@@ -35,7 +35,7 @@ int canonical_timeout_ms(int fd)
 
 /*
  * Blocking in accept4 itself is best: one thread is woken for a connection, and a signal restarts
- * it. But only an accept that was played can be ended by shutdown() in another thread, and only a
+ * it. But only an emulated accept can be ended by shutdown() in another thread, and only a
  * non-blocking socket gives EAGAIN.
  */
 static bool must_emulate_blocking(struct vlisten *listener)

@@ -204,13 +204,13 @@ void link_grant_finish(struct link_grant *grant)
 void link_grant_refuse(const struct link_grant *grant, int channel_fd)
 {
     int saved = errno;
-    struct wire_head goodbye = WIRE_HEAD(WIRE_CLOSE);
+    struct wire_head close_message = WIRE_HEAD(WIRE_CLOSE);
     struct board *board =
         mmap(NULL, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, grant->board_fd, 0);
 
     if (board != MAP_FAILED) {
         if (atomic_fetch_sub(&board->worker.holders, 1) == 1 && channel_fd >= 0)
-            fdpass_send(channel_fd, &goodbye, sizeof goodbye, -1, MSG_DONTWAIT);
+            fdpass_send(channel_fd, &close_message, sizeof close_message, -1, MSG_DONTWAIT);
         munmap(board, BOARD_SIZE);
     }
     errno = saved;

@@ -41,7 +41,7 @@ void fdroom_end_turn(void);
 /* pthread_atfork child: the turn of another thread is over. */
 void fdroom_on_fork(void);
 
-/* Of a limit: from which number on the table counts as scarce, and as crowded. Pure. */
+/* Of a limit: from which number on the table counts as scarce, and as nearly full. Pure. */
 int fdroom_scarce_from(int limit);
 int fdroom_crowded_from(int limit);
 

@@ -358,7 +358,7 @@ static bool is_about_descriptor(IOCTL_REQUEST request)
     }
 }
 
-/* FIONBIO on a canonical socket: O_NONBLOCK is played. */
+/* FIONBIO on a canonical socket: O_NONBLOCK is emulated. */
 static int pretend_nonblock(struct vlisten *listener, int fd, const int *on)
 {
     if (!userptr_is_readable(on, sizeof *on, USERPTR_OTHER)) {

@@ -11,7 +11,7 @@
 void close_listener_fd(struct vlisten *listener, int fd);
 
 /* No fd of the program refers to it any more: frees the record, now or when a thread that begins to
- * attend has noticed. */
+ * wait exclusively has noticed. */
 void close_release(struct vlisten *listener);
 
 /* Whether the fd that is about to be closed wants close_settle() afterwards. */

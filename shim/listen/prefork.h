@@ -3,7 +3,7 @@
  * classic pre-forking: --handoff direct, and what is left when the broker has died.
  *
  * O_NONBLOCK belongs to the open socket, which all copies share. It is off until one of them asks
- * for it, and then stays on: who still wants to block has that played by poll(2). The channel is
+ * for it, and then stays on: blocking is emulated by poll(2). The channel is
  * kept hidden meanwhile. Lock-free, errno and thread-safety as in vlisten.h.
  */
 #ifndef SSHIM_SHIM_LISTEN_PREFORK_H

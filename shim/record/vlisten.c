@@ -188,7 +188,7 @@ void vlisten_tell_listening(struct vlisten *listener, int backlog)
 
 void vlisten_tell_closed(struct vlisten *listener)
 {
-    struct wire_head goodbye = WIRE_HEAD(WIRE_CLOSE);
+    struct wire_head close_message = WIRE_HEAD(WIRE_CLOSE);
 
-    vlisten_tell(listener, &goodbye, sizeof goodbye);
+    vlisten_tell(listener, &close_message, sizeof close_message);
 }

@@ -56,8 +56,8 @@ extern struct vlisten vlisten_table[VLISTEN_MAX];
  * is private. */
 extern _Atomic bool vlisten_has_accepted;
 
-/* Whether it, too, has a listener that another program has bound: before exec, or in a process that
- * sent it. */
+/* Whether this process has a listener that another program bound: before exec, or in a process
+ * that sent it. */
 extern _Atomic bool vlisten_has_recognised;
 
 /* Whether this process ever had a shared listener. Until then the hooks on waiting calls do
@@ -149,7 +149,7 @@ void vlisten_finish_release(struct vlisten *listener);
 void vlisten_tell(struct vlisten *listener, const void *message, size_t len_bytes);
 void vlisten_wake_broker(struct vlisten *listener);
 
-/* The program listens, whether it said so or was given a socket that does; it listens no more. */
+/* The program listens (by listen(), or with a socket that it received); it listens no more. */
 void vlisten_tell_listening(struct vlisten *listener, int backlog);
 void vlisten_tell_closed(struct vlisten *listener);
 

@@ -41,7 +41,7 @@ static bool has_backlog(struct vlisten *listener, int fd)
     return NEXT(poll)(&canonical, 1, 0) == 1 && !(canonical.revents & POLLHUP);
 }
 
-/* A look into the channel that leaves the offer there. What is strange is left to accept. */
+/* Peeks into the channel and leaves the offer there. accept handles anything unexpected. */
 static bool has_connection(struct vlisten *listener, int fd)
 {
     char byte;
@@ -49,7 +49,7 @@ static bool has_connection(struct vlisten *listener, int fd)
 
     if (atomic_load(&listener->direct))
         return has_backlog(listener, fd);
-    do /* ECONNRESET: the broker died with mail unread; what it sent is still to come */
+    do /* ECONNRESET: the broker died with messages unread; its own are still to come */
         got = NEXT(recv)(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
     while (got < 0 && errno == ECONNRESET);
     if (got != 0 || vlisten_is_shut_down(listener) || !vlisten_has_fd(listener, fd))
@@ -94,7 +94,7 @@ void announce_withdraw_all(uint64_t listeners)
         announce_withdraw(&vlisten_table[__builtin_ctzll(rest)]);
 }
 
-/* First it is being accepted, and only then not announced any more: the broker sees one of them. */
+/* Sets BOARD_ACCEPTING before it clears BOARD_ANNOUNCED: the broker always sees one of them. */
 bool announce_consume(struct vlisten *listener)
 {
     if (!board_has_worker_flag(listener->board, BOARD_ANNOUNCED))

@@ -1,16 +1,16 @@
 /*
- * announce.h - what poll, select or epoll_wait reported about a listener that blocks is still true
- * when the program comes to accept.
+ * announce.h - if poll, select or epoll_wait reported a blocking listener, the connection is still
+ * there when the program calls accept.
  *
  * Natively a listener that was reported readable never makes accept wait, and programs rely on it:
  * they wait for many descriptors and leave the listener blocking. Here the broker may take the
  * offer back in between, and another copy may be faster at a canonical socket. So a wait announces
  * the connection in the scoreboard (BOARD_ANNOUNCED), which the broker respects for a while, and
- * looks whether it is there; a wait whose connection is gone goes on waiting. The accept that
- * follows does not block: if the connection is gone all the same it fails with ECONNABORTED.
+ * checks that it is there; if it is gone, the wait goes on. The accept that follows does not block:
+ * if the connection is gone by then, it fails with ECONNABORTED.
  *
- * The announcement is in the scoreboard, so that it holds after fork and exec, and for the thread
- * that accepts as for the one that waited. Listeners that do not block need nothing of this.
+ * The announcement is in the scoreboard, so that it holds after fork and exec, and in every thread.
+ * Listeners that do not block need no announcement.
  *
  * All functions keep errno; thread-safe, lock-free.
  */
@@ -43,12 +43,12 @@ void announce_withdraw_all(uint64_t listeners);
 int announce_check_poll(struct pollfd *fds, nfds_t count, int ready);
 int announce_check_select(int count, const fd_set *asked, fd_set *readable, int ready);
 
-/* accept: whether it must not block; ends the announcement. True: announce_end() follows when it
- * has received, and until then the broker leaves the offer there. */
+/* For accept: whether it must not block; ends the announcement. True: announce_end() follows when
+ * accept has received, and until then the broker leaves the offer there. */
 bool announce_consume(struct vlisten *listener);
 void announce_end(struct vlisten *listener);
 
-/* It may have been reported, and whether it is there is not known: accept must not block. */
+/* A wait may have reported it, and the connection may be gone: accept must not block. */
 void announce_insist(struct vlisten *listener);
 
 /* Waits until the broker has taken back what it is about to, 20 ms at most. True: it had begun. */

@@ -5,7 +5,7 @@
 
 #include "shim/base/next.h"
 
-/* How often to look in vain, after a success, before the broker is left to it again. */
+/* How many vain looks, after a success, until only the broker looks again. */
 #define LOOKS 8
 
 static bool has_flag(struct vlisten *listener, uint32_t flag)
@@ -23,7 +23,7 @@ static bool is_oldest(struct vlisten *listener)
                atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
 }
 
-/* A crowded worker leaves it to the others, if the broker finds any. */
+/* A worker whose fd table is nearly full leaves it to the others, if the broker finds any. */
 bool direct_is_permitted(struct vlisten *listener)
 {
     return !board_has_worker_flag(listener->board, BOARD_FDS_LOW) && is_oldest(listener);
@@ -46,8 +46,8 @@ static bool has_few_connections(struct vlisten *listener)
 }
 
 /*
- * Under load the next connection is often there before the broker has run. A worker that has none
- * open is what the broker would pick, so it may look for itself; only while that pays.
+ * Under load the next connection is often there before the broker has run. The broker would pick a
+ * worker without open connections, so such a worker may look itself, while that pays.
  */
 bool direct_may_look(struct vlisten *listener)
 {

@@ -18,18 +18,17 @@ bool direct_is_permitted(struct vlisten *listener);
  * offers are not on their way, and it does not drain. No system call. */
 bool direct_is_free(struct vlisten *listener);
 
-/* Whether it is worth while to find out what direct_is_ready says. No system call. */
+/* Whether a call of direct_is_ready is worth its cost. No system call. */
 bool direct_is_possible(struct vlisten *listener);
 
 /* An event loop is about to wait with nothing else to do: whether a connection is there for it. */
 bool direct_is_ready(struct vlisten *listener);
 
-/* Whether this worker may look into the backlog though nobody said that connections wait: it has
- * none open, and looking has paid of late. No system call. */
+/* Whether this worker may look into the backlog without BOARD_BACKLOG: it has no open connection,
+ * and looking has paid of late. No system call. */
 bool direct_may_look(struct vlisten *listener);
 
-/* Looks whether a connection is there. One system call; in vain it counts against the next looks.
- */
+/* Whether a connection is there. One system call; a vain look counts against the next looks. */
 bool direct_look(struct vlisten *listener);
 
 /* accept4(2) on the canonical socket, and the only one. EINVAL: it was shut down, for this program

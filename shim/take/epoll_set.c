@@ -32,8 +32,8 @@ static struct registration *find(struct epoll_set *set, const struct vlisten *li
     return NULL;
 }
 
-/* Without room the listener is in the set all the same: its waiting is seen, nothing is reported.
- */
+/* Without room the listener is in the set too: its waiting is seen, and the library reports no
+ * event by itself. */
 static void put(struct epoll_set *set, const struct vlisten *listener, int fd, uint64_t data)
 {
     for (int i = 0; i < EPOLL_SET_ROOM; i++) {
@@ -221,7 +221,7 @@ static void clear(struct epoll_set *set)
         atomic_store(&set->registrations[i].listener, 0);
 }
 
-/* What attends does so by a number that may be this one. */
+/* An exclusive wait is registered by a number that may be this one. */
 void epoll_set_drop_fd(int set, int fd)
 {
     int used = fd;

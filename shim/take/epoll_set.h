@@ -1,6 +1,6 @@
 /*
- * epoll_set.h - which listeners are registered in which epoll fd of the program, and how: what an
- * event must look like that the library reports by itself.
+ * epoll_set.h - which listeners are registered in which epoll fd of the program, and with which
+ * event: for events that the library reports by itself.
  *
  * A set belongs to its epoll fd from the first registration of a listener until the last descriptor
  * of that epoll fd is closed. It is filled by epoll_ctl(2) as the hooks see it. Processes that

@@ -1,7 +1,7 @@
 /*
  * fall_back.h - the canonical socket takes the channel's place behind the program's fd: under
- * --handoff direct from listen() on, and everywhere when the broker has died. When the worker is
- * over, a silent socket takes that place. Lock-free, errno and thread-safety as in vlisten.h.
+ * --handoff direct from listen() on, and always after the broker's death. If the worker is drained,
+ * a silent socket takes that place. Lock-free, errno and thread-safety as in vlisten.h.
  */
 #ifndef SSHIM_SHIM_TAKE_FALL_BACK_H
 #define SSHIM_SHIM_TAKE_FALL_BACK_H
@@ -13,13 +13,13 @@
 /* Puts it there. False: it could not be put there, or another thread does it. */
 bool fall_back_show_canonical(struct vlisten *listener, int fd);
 
-/* The broker has died: the channel is of no more use. listener->direct tells whether it worked. */
+/* The broker has died: the channel is useless. listener->direct says whether the swap worked. */
 void fall_back_to_canonical(struct vlisten *listener, int fd);
 
 /*
- * The broker has said that this worker is over (BOARD_DRAINING), and nothing more will come: puts a
- * socket that is never readable behind the program's fd, since the end of the channel, or the
- * connections of other workers, would be told for ever. False: there is no socket for it.
+ * The broker has drained this worker (BOARD_DRAINING), and no offer will come: puts a
+ * socket that is never readable behind the program's fd. Else the fd would report the end of the
+ * channel, or connections of other workers, for ever. False: no socket could be made.
  */
 bool fall_back_to_silence(struct vlisten *listener, int fd);
 

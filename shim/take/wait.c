@@ -1,6 +1,6 @@
 /*
- * wait.c - hints of waiting. An epoll fd is known from epoll_ctl (epoll_set.h), or where that was
- * not seen (a raw system call) learnt from the accept that follows the wait.
+ * wait.c - hints of waiting. An epoll fd is known from epoll_ctl (epoll_set.h). If that was not
+ * seen (a raw system call), it is learnt from the accept that follows the wait.
  */
 #include "shim/take/wait.h"
 
@@ -106,7 +106,7 @@ static bool is_wanted(uint64_t listeners)
     return false;
 }
 
-/* It came to wait, even if it will not: its waiting can be seen. */
+/* It came to wait, even if it returns at once: its waiting is visible. */
 static void note_visit(uint64_t listeners)
 {
     for (uint64_t rest = listeners; rest; rest &= rest - 1)
@@ -114,7 +114,7 @@ static void note_visit(uint64_t listeners)
                                   memory_order_relaxed);
 }
 
-/* Only where the epoll_ctl was seen is it known what the event must look like. */
+/* The event to report is known only if epoll_ctl was seen. */
 static void consider_attending(int epoll_fd, uint64_t listeners)
 {
     int set = epoll_set_of(epoll_fd);
@@ -127,8 +127,8 @@ static void consider_attending(int epoll_fd, uint64_t listeners)
     }
 }
 
-/* An event of ours. False: the program knows of no such listener in this epoll fd any more; or
- * another process that shares it attends, and this one may not take. */
+/* An event of ours. False: the program has removed this listener from the epoll fd; or another
+ * process that shares the epoll fd waits exclusively, and this one may not take. */
 static bool translate(int epoll_fd, struct epoll_event *event, struct vlisten *listener,
                       unsigned set)
 {
@@ -196,7 +196,8 @@ int wait_translate(int epoll_fd, struct epoll_event *events, int count)
     last_epoll_fd = epoll_fd;
     last_epoll_listeners = 0;
     last_epoll_reported = true;
-    /* Whoever has a listener: processes may share one epoll fd, of which one attends. */
+    /* For each process with a listener: processes may share one epoll fd, in which one waits
+     * exclusively. */
     if (!atomic_load_explicit(&vlisten_any, memory_order_relaxed))
         return count;
     for (int i = 0; i < count; i++)
@@ -224,11 +225,11 @@ static bool find_connection(int set, uint64_t listeners, struct epoll_event *eve
 }
 
 /*
- * First, a loop that has something to do is not waiting: it must not be given a connection that
- * others could serve sooner. Second, one that has nothing to do, while connections wait in the
- * backlog, would ask the broker, and the broker would send one. Instead it is told that its
- * listener is readable, and its accept() takes from the canonical socket; somebody else may be
- * faster, as between any two processes that share a listener.
+ * First, a loop that has something to do is not waiting: other workers could serve a connection
+ * sooner. Second, if a loop has nothing to do while connections wait in the backlog, it would ask
+ * the broker for one. Instead the library reports its listener readable, and its accept() takes
+ * from the canonical socket; another process may be faster, as between any two processes that share
+ * a listener.
  */
 int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max)
 {

@@ -1,6 +1,6 @@
 /*
- * wait.h - says in the scoreboard that a thread waits for a listener, while it is in poll, select,
- * epoll_wait or a blocking accept. A hint: nothing but the broker's choice depends on it.
+ * wait.h - notes in the scoreboard that a thread waits for a listener, while it is in poll, select,
+ * epoll_wait or a blocking accept. A hint: only the broker's choice depends on it.
  *
  * Thread-safe. A thread that leaves a wait by siglongjmp(3) or from a nested signal handler is put
  * right at its next wait.

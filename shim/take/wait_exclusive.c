@@ -11,15 +11,15 @@
 #define MARK UINT64_C(0xa77e4d5e00000000)
 #define MARK_MASK UINT64_C(0xffffffff00000000)
 
-/* After it was in vain: so many waits without, twice as many each time. */
+/* After a vain wake-up: so many waits without it, twice as many each time. */
 #define REST_MIN 4
 #define REST_MAX 256
 #define ASSURE_EVERY 64 /* waits */
 
 /*
- * exclusive_epoll: 0, an epoll fd plus 1, or one of these. A registration whose number is closed
- * before it is deleted can never be deleted, so whoever ends it while it begins leaves that to the
- * thread that begins, and the closing as well.
+ * exclusive_epoll: 0, an epoll fd plus 1, or one of these. Closing an fd before EPOLL_CTL_DEL makes
+ * its registration undeletable. If one thread stops while another still registers, the registering
+ * thread deletes and closes.
  */
 #define BEGINNING (-1)
 #define ENDED (-2)    /* while it began */
@@ -121,7 +121,7 @@ void wait_exclusive_yield_for(struct vlisten *listener, int epoll_fd)
     vlisten_wake_broker(listener);
 }
 
-/* Another process that shares the epoll fd may have ended it for us. */
+/* Another process that shares the epoll fd may have ended our exclusive wait. */
 static void assure(struct vlisten *listener, int epoll_fd, unsigned set)
 {
     int waits = atomic_fetch_add_explicit(&listener->wait_exclusive_rest, 1, memory_order_relaxed);

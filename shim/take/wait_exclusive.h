@@ -1,11 +1,11 @@
 /*
- * wait_exclusive.h - an event loop that has no connection waits at the canonical socket as well as
- * at its channel, while the broker says that connections come fast (BOARD_WAIT_EXCLUSIVE).
+ * wait_exclusive.h - the exclusive wait: an event loop without a connection waits on the canonical
+ * socket as well as on its channel, while connections come fast (BOARD_WAIT_EXCLUSIVE).
  *
- * The shadow is registered in the program's epoll fd with EPOLLEXCLUSIVE, and so is the canonical
- * socket in the broker's, behind it: the kernel wakes one attending loop, or, when none of them is
- * in its wait, the broker. The event carries a mark instead of the program's data and is
- * translated before the program sees it (wait_translate). Lock-free, thread-safe.
+ * The shadow is registered in the program's epoll fd with EPOLLEXCLUSIVE, and the canonical socket
+ * in the broker's, after it: the kernel wakes one loop that is in its wait, or else the broker. The
+ * event carries a tag instead of the program's data and is translated before the program sees it
+ * (wait_translate). Lock-free, thread-safe.
  */
 #ifndef SSHIM_SHIM_TAKE_ATTEND_H
 #define SSHIM_SHIM_TAKE_ATTEND_H
@@ -26,10 +26,11 @@ void wait_exclusive_end(struct vlisten *listener);
  * instead of the caller, by vlisten_finish_release(). */
 bool wait_exclusive_release(struct vlisten *listener);
 
-/* A connection was taken: it pays. */
+/* A connection was taken: exclusive waits pay. */
 void wait_exclusive_note_success(struct vlisten *listener);
 
-/* It was woken for a connection that it should not take: ends, and lets the broker have it. */
+/* The loop was woken for a connection that it should not take: ends the exclusive wait, and wakes
+ * the broker. */
 void wait_exclusive_yield(struct vlisten *listener);
 
 /* The same for the process whose registration in this epoll fd it is. */
