@@ -62,7 +62,7 @@ fuzz-replay: $(FUZZERS:%=$(BUILD)/fuzz/replay-%)
 # libFuzzer builds everything once more with coverage.
 $(BUILD)/fuzz/fuzz-%: tests/fuzz/fuzz_%.c $(BROKER) $(PROTO)
 	@mkdir -p $(@D)
-	clang -std=gnu11 $(CPPFLAGS) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(FUZZ_LDFLAGS) -o $@ \
+	clang -std=gnu11 $(CPPFLAGS) -include proto/platform.h -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(FUZZ_LDFLAGS) -o $@ \
 		$< $(filter-out broker/main.c broker/operate/run.c,$(BROKER)) $(PROTO)
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)
