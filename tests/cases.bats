@@ -13,6 +13,8 @@ case_passes() { # NAME
 @test "a server that looks by connect before it binds starts in each copy" { case_passes looks-before-bind; }
 @test "the only copy ends its listener as natively" { case_passes ends-its-listener; }
 @test "a second port that opens after the first connection is served" { case_passes second-listener-late; }
+@test "a thread that waits where the listener was says nothing about it" { case_passes epoll-left-again; }
+@test "select and then accept on a listener that blocks, by Tcl" { case_passes select-then-accept; }
 
 # The judge: a broker that does nothing is no success.
 @test "a case fails where the program does not come up under sshim" {
