@@ -98,6 +98,108 @@ while True:
     [[ $status == 1 ]]
 }
 
+# Listens by packets of AF_UNIX on each name, and by streams on those that begin with "stream:". Answers with the type and the slot.
+packet_server() {
+    cat >"$TMP/server.py" <<'PY'
+import os, select, socket, sys
+listeners = []
+for name in sys.argv[1:]:
+    is_stream = name.startswith("stream:")
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM if is_stream else socket.SOCK_SEQPACKET)
+    name = name.removeprefix("stream:").replace("@", "\0")
+    if os.path.exists(name.strip("\0")):
+        os.unlink(name)
+    s.bind(name)
+    s.listen(64)
+    s.setblocking(False)
+    assert s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == s.type, s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
+    listeners.append(s)
+print("listening", flush=True)
+while True:
+    for s in select.select(listeners, [], [])[0]:
+        try:
+            c, _ = s.accept()
+        except BlockingIOError:
+            continue
+        c.sendall(b"%s %s" % (c.type.name.encode(), os.environb[b"SSHIM_WORKER_ID"]))
+        c.close()
+PY
+}
+
+# Until COPIES have answered.
+ask_by_packets() { # NAME COPIES [TYPE]
+    python3 - "$@" <<'PY'
+import socket, sys, time
+name, copies, type = sys.argv[1].replace("@", "\0"), int(sys.argv[2]), (sys.argv[3:] or ["SOCK_SEQPACKET"])[0]
+seen, end = set(), time.monotonic() + 30
+while len(seen) < copies:
+    assert time.monotonic() < end, seen
+    with socket.socket(socket.AF_UNIX, getattr(socket, type)) as client:
+        client.settimeout(30)
+        client.connect(name)
+        kind, slot = client.recv(100).decode().split()
+        assert kind == type, kind
+        seen.add(slot)
+PY
+}
+
+@test "packets of AF_UNIX: a path and an abstract name, whatever the way of handing out" {
+    packet_server
+    local options
+    for options in "" "--handoff broker" "--handoff direct" "--intercept seccomp"; do
+        echo "with ${options:-no options}"
+        # shellcheck disable=SC2086 # options
+        start_broker -w 3 $options -- python3 "$TMP/server.py" "$TMP/server.sock" "@${TMP##*/}"
+        wait_until victims_listen 3
+        ask_by_packets "$TMP/server.sock" 3
+        ask_by_packets "@${TMP##*/}" 3
+        status_is "[.listeners[].address] | sort == [\"unix:$TMP/server.sock\", \"unix:@${TMP##*/}/seqpacket\"]"
+        stop_broker
+        # a server with a filter leaves its file as natively
+        [[ $options != *seccomp ]] || rm "$TMP/server.sock"
+        [[ -z $(find "$TMP" -type s) ]]
+        : >"$TMP/out"
+    done
+}
+
+@test "packets of AF_UNIX survive a restart, an upgrade and a killed broker" {
+    packet_server
+    start_broker -w 2 -- python3 "$TMP/server.py" "$TMP/server.sock" "@${TMP##*/}"
+    "$SSHIM" restart --control "$CONTROL"
+    ask_by_packets "$TMP/server.sock" 2
+    "$SSHIM" upgrade --control "$CONTROL"
+    ask_by_packets "@${TMP##*/}" 2
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until workers_ready 2
+    ask_by_packets "$TMP/server.sock" 2
+    ask_by_packets "@${TMP##*/}" 2
+    "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "streams and packets of one abstract name are two listeners" {
+    packet_server
+    start_broker -w 2 -- python3 "$TMP/server.py" "@${TMP##*/}" "stream:@${TMP##*/}"
+    wait_until victims_listen 2
+    ask_by_packets "@${TMP##*/}" 2
+    ask_by_packets "@${TMP##*/}" 2 SOCK_STREAM
+    stop_broker
+}
+
+@test "a copy is told that listeners of AF_VSOCK are not shared" {
+    python3 -c 'import socket; socket.socket(socket.AF_VSOCK).bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))' ||
+        skip "this machine has no AF_VSOCK"
+    launch_broker -w 2 -- python3 -c '
+import socket, sys, time
+s = socket.socket(socket.AF_VSOCK)
+s.bind((socket.VMADDR_CID_ANY, int(sys.argv[1])))
+s.listen()
+time.sleep(600)' "$((BASHPID + 1000000))"
+    wait_until log_has "copies share listeners of TCP and AF_UNIX, not of AF_VSOCK"
+    stop_broker
+    [[ $(grep -c AF_VSOCK "$TMP/log") -le $(grep -c Traceback "$TMP/log") ]]
+}
+
 @test "several listeners of one server" {
     local other unix=$TMP/also.sock
     other=$HOST:$("$PROBE" --free-port)

@@ -67,6 +67,10 @@ void socket_key_read(struct socket_key *key, const struct address *address, int 
 
     memset(key, 0, sizeof *key);
     key->netns = netns == own_netns() ? 0 : netns;
+    /* of one abstract name, streams and packets are two sockets; a file is one */
+    if (family == AF_UNIX && !address_is_path(address) &&
+        read_int(fd, SOL_SOCKET, SO_TYPE) == SOCK_SEQPACKET)
+        key->protocol = SOCK_SEQPACKET;
     /* an ioctl on what is no socket could do anything */
     if ((family != AF_INET && family != AF_INET6) || read_int(fd, SOL_SOCKET, SO_DOMAIN) != family)
         return;
@@ -79,6 +83,14 @@ void socket_key_read(struct socket_key *key, const struct address *address, int 
     if (is_v6 && key->device == 0 && IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
         key->device = (int)in6->sin6_scope_id; /* bind(2) makes it so */
     name_zone(key, fd, key->device);
+}
+
+bool socket_key_is_fit(int fd, int family)
+{
+    int type = read_int(fd, SOL_SOCKET, SO_TYPE);
+
+    return read_int(fd, SOL_SOCKET, SO_DOMAIN) == family &&
+           (type == SOCK_STREAM || (type == SOCK_SEQPACKET && family == AF_UNIX));
 }
 
 bool socket_key_equal(const struct socket_key *a, const struct socket_key *b)
@@ -103,6 +115,9 @@ const char *socket_key_format(const struct socket_key *key, const struct address
         snprintf(netns, sizeof netns, "@netns:%llu", (unsigned long long)key->netns);
     snprintf(text, SOCKET_KEY_TEXT_MAX, "%.*s%s%s%s%s%s", (int)host_len, plain,
              key->zone[0] ? "%" : "", key->zone, plain + host_len,
-             key->protocol == IPPROTO_MPTCP ? "/mptcp" : "", netns);
+             key->protocol == IPPROTO_MPTCP    ? "/mptcp"
+             : key->protocol == SOCK_SEQPACKET ? "/seqpacket"
+                                               : "",
+             netns);
     return text;
 }

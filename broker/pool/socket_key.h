@@ -14,7 +14,7 @@
 struct socket_key {
     uint64_t netns;      /* SO_NETNS_COOKIE; 0: the broker's own, a file, or the kernel is older */
     int device;          /* SO_BINDTOIFINDEX; 0: any */
-    int protocol;        /* IPPROTO_MPTCP, else 0 */
+    int protocol;        /* IPPROTO_MPTCP; of an abstract name SOCK_SEQPACKET; else 0 */
     uint64_t view;       /* of a path that the broker does not look up: from where; 0: it is none */
     bool v6only;         /* IPV6_V6ONLY, where the address is [::] */
     char zone[IFNAMSIZ]; /* name of the device, or of the address's scope; "": none */
@@ -23,14 +23,18 @@ struct socket_key {
 /* A member that the kernel does not know is 0. Borrows fd, of any kind. Never sleeps. */
 void socket_key_read(struct socket_key *key, const struct address *address, int fd);
 
+/* Whether fd (borrows, of any kind) is a socket of this family whose listener can be shared by its
+ * type: streams, and packets of AF_UNIX. */
+bool socket_key_is_fit(int fd, int family);
+
 /* Whether they may be one listener. The zone is only a name of the device or scope. */
 bool socket_key_equal(const struct socket_key *a, const struct socket_key *b);
 
 /* Longest text socket_key_format() makes, NUL included. */
 #define SOCKET_KEY_TEXT_MAX (ADDRESS_TEXT_MAX + IFNAMSIZ + 40)
 
-/* As address_format(), with "%zone" behind the host, "/mptcp" behind the port, and "@netns:COOKIE"
- * where it is not the broker's. Returns text. */
+/* As address_format(), with "%zone" behind the host, "/mptcp" or "/seqpacket" behind the address,
+ * and "@netns:COOKIE" where it is not the broker's. Returns text. */
 const char *socket_key_format(const struct socket_key *key, const struct address *address,
                               char text[SOCKET_KEY_TEXT_MAX]);
 

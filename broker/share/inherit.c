@@ -39,14 +39,13 @@ static unsigned count_given(void)
 
 static bool listens(int fd, struct address *address)
 {
-    int type = 0;
     int on = 0;
-    socklen_t len = sizeof type;
+    socklen_t len = sizeof on;
 
     address->len = sizeof address->storage;
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
-           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on &&
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on &&
            getsockname(fd, (struct sockaddr *)&address->storage, &address->len) == 0 &&
+           socket_key_is_fit(fd, address->storage.ss_family) &&
            (address->storage.ss_family == AF_INET || address->storage.ss_family == AF_INET6 ||
             address->storage.ss_family == AF_UNIX);
 }

@@ -93,6 +93,12 @@ static bool is_connection(int fd)
     return getpeername(fd, (struct sockaddr *)&peer, &len) == 0 || fd == journal_in_hand().fd;
 }
 
+/* Our channels and links are sockets of packets as well. */
+static bool is_packet_in_hand(int fd, int type)
+{
+    return type == SOCK_SEQPACKET && fd == journal_in_hand().fd;
+}
+
 /* A connection that was accepted and got no further, whatever the snapshot says that this number
  * was. */
 static bool is_stray(int fd)
@@ -101,8 +107,9 @@ static bool is_stray(int fd)
     socklen_t len = sizeof type;
 
     return fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) &&
-           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
-           is_connection(fd) && !journal_is_closing(fd);
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+           (type == SOCK_STREAM || is_packet_in_hand(fd, type)) && is_connection(fd) &&
+           !journal_is_closing(fd);
 }
 
 /* One that was being sent and has been taken back out of its channel is here twice. */
@@ -205,14 +212,14 @@ static enum resume_cause cause_of(const char *name)
 }
 
 /* Closed on exec from now on, so that the next keeper finds it, and that nobody is named twice. */
-static bool is_inherited_stream(int fd)
+static bool is_inherited_connection(int fd)
 {
     int type = 0;
     socklen_t len = sizeof type;
 
     return fd > STDERR_FILENO && fcntl(fd, F_GETFD) == 0 &&
-           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
-           fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+           (type == SOCK_STREAM || type == SOCK_SEQPACKET) && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
 static bool parse(char *text)
@@ -233,7 +240,7 @@ static bool parse(char *text)
         int stray = (int)strtol(rest, &next, 10);
         if (next == rest)
             break;
-        if (is_inherited_stream(stray))
+        if (is_inherited_connection(stray))
             strays[stray_count++] = stray;
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);

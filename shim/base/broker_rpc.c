@@ -281,3 +281,17 @@ void link_complain_full(void)
     if (!atomic_exchange(&said, true))
         say(&text, 1);
 }
+
+void link_complain_kind(const char *kind)
+{
+    static _Atomic int said;
+    const char *parts[] = {
+        "sshim: cannot bind: the address is in use, and copies share listeners of TCP and AF_UNIX, "
+        "not of ",
+        kind,
+        "; run one copy of this server (sshim run -w 1)\n",
+    };
+
+    if (!atomic_exchange(&said, true))
+        say(parts, sizeof parts / sizeof parts[0]);
+}

@@ -61,10 +61,14 @@ void link_grant_refuse(const struct link_grant *grant, int channel_fd);
 void link_grant_finish(struct link_grant *grant);
 
 /* Says on fd 2, in one line, why the broker cannot be reached, and how long it was waited for (at
- * most 9 s; 0: not at all). This and the next are all that the shim ever says; errno is kept. */
+ * most 9 s; 0: not at all). This and the next two are all that the shim ever says; errno is kept.
+ */
 void link_complain(int error, int waited_s);
 
 /* Says, once, that no more listeners can be shared. */
 void link_complain_full(void);
+
+/* Says, once, that an address is in use, and that copies do not share listeners of this kind. */
+void link_complain_kind(const char *kind);
 
 #endif

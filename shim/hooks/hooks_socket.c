@@ -13,6 +13,7 @@
 #include "shim/listen/listen.h"
 #include "shim/listen/look.h"
 #include "shim/listen/recognise.h"
+#include "shim/listen/shareable.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
 
@@ -45,6 +46,17 @@ SSHIM_EXPORT int socket(int domain, int type, int protocol)
     return note_native(fd);
 }
 
+/* What no copy shares another copy may have. */
+static int bind_natively(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    int result = NEXT(bind)(fd, addr, len);
+    const char *kind = result < 0 && errno == EADDRINUSE ? shareable_foreign_kind(fd) : NULL;
+
+    if (kind)
+        link_complain_kind(kind);
+    return result;
+}
+
 SSHIM_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     if (!env_managed())
@@ -60,7 +72,7 @@ SSHIM_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
         if (result == CLAIM_DONE)
             return 0;
     }
-    return NEXT(bind)(target_fd, addr, len);
+    return bind_natively(target_fd, addr, len);
 }
 
 SSHIM_EXPORT int listen(int fd, int backlog)

@@ -63,8 +63,7 @@ static bool may_be_look(int fd, const struct sockaddr *addr, socklen_t len,
         return false;
     memset(copy, 0, sizeof *copy);
     memcpy(copy, addr, len);
-    return is_local(copy, len) && shareable_option(fd, SO_TYPE) == SOCK_STREAM &&
-           shareable_option(fd, SO_DOMAIN) == copy->ss_family;
+    return is_local(copy, len) && shareable_is_connected_type(fd, copy->ss_family);
 }
 
 static bool ask(const struct wire_claim *claim, int fd)

@@ -103,7 +103,8 @@ static struct vlisten *find_same(int fd)
 
 struct vlisten *prefork_recognise(int fd)
 {
-    if (shareable_option(fd, SO_ACCEPTCONN) != 1 || shareable_option(fd, SO_TYPE) != SOCK_STREAM)
+    if (shareable_option(fd, SO_ACCEPTCONN) != 1 ||
+        !shareable_is_connected_type(fd, (sa_family_t)shareable_option(fd, SO_DOMAIN)))
         return NULL;
     struct vlisten *known = find_same(fd);
     if (!known)

@@ -71,12 +71,37 @@ static bool is_shareable_address(const struct sockaddr_storage *addr, socklen_t 
     }
 }
 
+bool shareable_is_connected_type(int fd, sa_family_t family)
+{
+    int type = shareable_option(fd, SO_TYPE);
+
+    return (type == SOCK_STREAM || (type == SOCK_SEQPACKET && family == AF_UNIX)) &&
+           shareable_option(fd, SO_DOMAIN) == family;
+}
+
 static bool is_shareable_socket(int fd, sa_family_t family)
 {
-    if (shareable_option(fd, SO_TYPE) != SOCK_STREAM || shareable_option(fd, SO_DOMAIN) != family)
+    if (!shareable_is_connected_type(fd, family))
         return false;
     int protocol = shareable_option(fd, SO_PROTOCOL);
     return family == AF_UNIX || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
+}
+
+const char *shareable_foreign_kind(int fd)
+{
+    int type = shareable_option(fd, SO_TYPE);
+    int family = shareable_option(fd, SO_DOMAIN);
+
+    if ((type != SOCK_STREAM && type != SOCK_SEQPACKET) || family < 0 ||
+        is_shareable_socket(fd, (sa_family_t)family))
+        return NULL;
+    switch (family) {
+    case AF_VSOCK: return "AF_VSOCK";
+    case AF_TIPC: return "AF_TIPC";
+    case AF_INET:
+    case AF_INET6: return shareable_option(fd, SO_PROTOCOL) == IPPROTO_SCTP ? "SCTP" : "this kind";
+    default: return "this kind";
+    }
 }
 
 /* FNV-1a; never 0. */

@@ -20,6 +20,14 @@ socklen_t shareable_address(int fd, const struct sockaddr *addr, socklen_t len,
 void shareable_remember(struct vlisten *listener, const struct sockaddr_storage *addr,
                         socklen_t len);
 
+/* Whether it is a socket of this family whose listeners can be shared by their type: streams, and
+ * sequenced packets of AF_UNIX. */
+bool shareable_is_connected_type(int fd, sa_family_t family);
+
+/* The name of what this socket is, if it may listen and is never shared, as those of AF_VSOCK; else
+ * NULL. */
+const char *shareable_foreign_kind(int fd);
+
 /* An int of SOL_SOCKET, or -1. */
 int shareable_option(int fd, int option);
 

@@ -56,7 +56,7 @@ static struct listener *make_again(int fd)
     struct listener *listener = NULL;
 
     if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address.storage, &address.len) == 0 &&
-        was_ours(&address) && bind_is_fit(fd, &address)) {
+        was_ours(&address) && socket_key_is_fit(fd, address.storage.ss_family)) {
         socket_key_read(&key, &address, fd);
         if (!listener_find(&address, &key, 0))
             listener = listener_create(&address, 0, NULL);

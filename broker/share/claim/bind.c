@@ -101,17 +101,6 @@ bool bind_collides(pid_t asker, const struct worker *worker, const struct listen
     return false;
 }
 
-bool bind_is_fit(int fd, const struct address *address)
-{
-    int type = 0;
-    int domain = 0;
-    socklen_t len = sizeof type;
-
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
-           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-           domain == address->storage.ss_family;
-}
-
 /* What is no socket is asked nothing: its file system might not answer. */
 static bool is_socket(int fd)
 {
@@ -232,7 +221,7 @@ static int bind_canonical(int fd, struct worker *worker, const struct address *a
 static struct bind_verdict bind_new_name(struct worker *worker, const struct address *address,
                                          unsigned ordinal, int fd)
 {
-    if (!bind_is_fit(fd, address)) {
+    if (!socket_key_is_fit(fd, address->storage.ss_family)) {
         closer_close(fd);
         return fail(EINVAL);
     }

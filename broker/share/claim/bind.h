@@ -50,10 +50,6 @@ void bind_abandon(struct listener *listener);
 /* Ends the listeners that no worker has any more and whose address overlaps this one. */
 void bind_give_up_unused(struct worker *worker, const struct address *address);
 
-/* Whether fd (borrowed) is a stream socket of the address's family: nothing else may become
- * canonical. */
-bool bind_is_fit(int fd, const struct address *address);
-
 /* Whether two descriptors (borrowed) are of one file. */
 bool bind_is_same_file(int a_fd, int b_fd);
 

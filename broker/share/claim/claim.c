@@ -172,7 +172,7 @@ static bool claim_bound(struct session *session, struct worker *worker,
 {
     struct listener *listener = session->reserved;
 
-    if (!listener || !bind_is_fit(fd, &listener->key))
+    if (!listener || !socket_key_is_fit(fd, listener->key.storage.ss_family))
         return refuse(fd);
     struct listener *bound = listener_find_path(&listener->path, false);
     if (!is_bound_to_path(fd, &listener->path) ||

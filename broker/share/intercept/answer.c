@@ -37,7 +37,7 @@ static int get_option(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
 }
 
-/* The caller's socket, if it is a stream socket that may come to listen; else -1. */
+/* The caller's socket, if it is one that may come to listen; else -1. */
 static int fetch_socket(const struct notify *notify)
 {
     static bool told;
@@ -52,7 +52,7 @@ static int fetch_socket(const struct notify *notify)
     }
     int domain = fd < 0 ? -1 : get_option(fd, SO_DOMAIN);
     if ((domain == AF_INET || domain == AF_INET6 || domain == AF_UNIX) &&
-        get_option(fd, SO_TYPE) == SOCK_STREAM)
+        socket_key_is_fit(fd, domain))
         return fd;
     closer_close(fd);
     return -1;

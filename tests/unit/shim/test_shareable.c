@@ -67,18 +67,19 @@ static void a_name_of_af_unix_is_and_no_name_is_not(void)
     size_t head = offsetof(struct sockaddr_un, sun_path);
 
     CHECK(judge_new(AF_UNIX, SOCK_STREAM, &addr, head + 7) == head + 7);
+    CHECK(judge_new(AF_UNIX, SOCK_SEQPACKET, &addr, head + 7) == head + 7);
     CHECK(judge_new(AF_UNIX, SOCK_STREAM, &addr, head) == 0); /* autobind */
     memcpy(addr.sun_path, "\0name", 5);
     CHECK(judge_new(AF_UNIX, SOCK_STREAM, &addr, head + 5) == head + 5);
 }
 
-static void what_is_no_stream_is_not(void)
+static void what_is_of_another_kind_is_not(void)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(80)};
     struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/run/x"};
 
     CHECK(judge_new(AF_INET, SOCK_DGRAM, &addr, sizeof addr) == 0);
-    CHECK(judge_new(AF_UNIX, SOCK_SEQPACKET, &un, sizeof un) == 0);
+    CHECK(judge_new(AF_UNIX, SOCK_DGRAM, &un, sizeof un) == 0);
     CHECK(judge_new(AF_UNIX, SOCK_STREAM, &addr, sizeof addr) == 0); /* another family */
     CHECK(judge(-1, &addr, sizeof addr) == 0);
     CHECK(judge_new(AF_INET, SOCK_STREAM, (void *)16, sizeof addr) == 0); /* the kernel's EFAULT */
@@ -131,7 +132,7 @@ int main(void)
              no_family_means_ipv4_to_such_a_socket);
     unit_run("shareable: a name of AF_UNIX is, and no name is not",
              a_name_of_af_unix_is_and_no_name_is_not);
-    unit_run("shareable: what is no stream is not", what_is_no_stream_is_not);
+    unit_run("shareable: what is of another kind is not", what_is_of_another_kind_is_not);
     unit_run("shareable: a socket that has a name or a peer is not",
              a_socket_that_has_a_name_or_a_peer_is_not);
     unit_run("shareable: after the first accept it is late, but for what was had before",
