@@ -15,6 +15,7 @@ case_passes() { # NAME
 @test "a second port that opens after the first connection is served" { case_passes second-listener-late; }
 @test "a thread that waits where the listener was says nothing about it" { case_passes epoll-left-again; }
 @test "select and then accept on a listener that blocks, by Tcl" { case_passes select-then-accept; }
+@test "the only copy is killed with clients that it has not accepted" { case_passes killed-with-clients; }
 
 # The judge: a broker that does nothing is no success.
 @test "a case fails where the program does not come up under sshim" {

@@ -91,17 +91,17 @@ bool retire_is_about_to_end(const struct worker *worker)
 
 static bool is_awaited(const struct listener *listener)
 {
-    bool ends_count = listener->listening && !config_is_exact(&broker.config);
-
     if (listener->displaced)
         return false;
     if (restart_is_under_way() && listener->channel_count > 0)
         return true;
+    if (config_is_exact(&broker.config))
+        return false; /* also if the copy was killed: the kernel has just reset what it was sent */
     for (unsigned i = 0; i < runtime.workers && i < slot_count(); i++) {
         const struct slot *slot = slot_at(i);
         if (listener_is_missed_by(listener, i) && may_come_back(slot))
             return true;
-        if (ends_count && slot->worker && retire_is_about_to_end(slot->worker))
+        if (listener->listening && slot->worker && retire_is_about_to_end(slot->worker))
             return true;
     }
     return false;
