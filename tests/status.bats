@@ -102,10 +102,11 @@ sums_agree() {
     local round pid
     pid=$(worker_pid 0)
     for round in 1 2 3 4 5 6; do
-        # Stopped by a signal the broker learns late: it may have offered meanwhile.
+        # Stopped by a signal the broker learns late: it may have offered meanwhile, and the worker taken it.
         kill -STOP "$pid"
+        { sleep 1; kill -CONT "$pid"; } 3>&- &
         probe 3
-        kill -CONT "$pid"
+        wait $!
         probe 3
     done
     wait_until status_is '[.workers[].accepted] | add == 36'

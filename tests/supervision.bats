@@ -306,6 +306,28 @@ uptime_ms() { # of what a clock of ours says, and of what the broker says of wor
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "an offer in the channel of a worker that was killed with the broker goes to another" {
+    start_broker -w 2 --handoff broker --accept-timeout 10000 -- "$VICTIM" accept "$ADDR"
+    kill -KILL "$BROKER" # no signal tells the next one that a worker was stopped
+    wait_for_broker
+    wait_until workers_ready 2
+    local broker worker client
+    broker=$(status_of .pid)
+    worker=$(worker_pid 0)
+    kill -STOP "$worker"
+    timeout 60 "$PROBE" -n 4 "$ADDR" >"$TMP/answers" 3>&- &
+    client=$!
+    wait_until status_is '.listeners[0].untaken == 1'
+    kill -STOP "$broker" # it does not see the worker end
+    kill -KILL "$worker"
+    wait_until eval "[[ ! -e /proc/$worker ]]"
+    kill -KILL "$broker"
+    wait "$client"
+    wait_until workers_ready 2
+    probe 10
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "a keeper that cannot be started is told once and tried again until it runs" {
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     prlimit --pid "$BROKER" --nofile=3:

@@ -420,6 +420,7 @@ static void load_all(const struct snapshot *snapshot, struct listener **loaded_l
             slot_note_ever_ready();
     }
     load_channels(snapshot, loaded_listeners, loaded_workers, map);
+    recount_finish(); /* before a worker that has ended takes its channels along */
     for (uint32_t i = 0; i < snapshot->head.workers; i++) {
         snapshot_get(snapshot, STATE_WORKER, i, &worker);
         resume_worker(loaded_workers[i], worker.role);
@@ -460,7 +461,6 @@ int state_load(state_fd_map *map)
         &(struct restart_record){head->restart_parallel, head->restart_again, head->restart_only});
     free(loaded_workers);
     free(loaded_listeners);
-    recount_finish();
     retire_resume();
     return 0;
 }
