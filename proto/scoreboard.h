@@ -3,9 +3,9 @@
  * by the broker.
  *
  * Everything here is a hint. The worker's line may hold anything (a broken or hostile server), so
- * the broker bounds what it reads and stays correct whatever it says; the broker's line is mapped
+ * the broker bounds what it reads and stays correct with any value; the broker's line is mapped
  * writable by the worker too, so the broker never reads its own line back. Plain C11 atomics, no
- * locks; the orders that matter are told at each function.
+ * locks; each function states the memory order that it needs.
  */
 #ifndef SSHIM_PROTO_SCOREBOARD_H
 #define SSHIM_PROTO_SCOREBOARD_H
@@ -23,8 +23,7 @@
 /* Written by the worker, all of its threads and forked children. */
 struct board_worker {
     _Atomic uint32_t waiting; /* threads that wait for this listener right now */
-    _Atomic uint32_t
-        waits; /* how often waiting was raised; 0: this server's waiting cannot be seen */
+    _Atomic uint32_t waits;   /* how often waiting was raised; 0: this server waits invisibly */
     _Atomic uint32_t holders; /* processes that hold the listener; 0: it was closed */
     _Atomic uint32_t flags;   /* BOARD_WANTS_NONBLOCK, ... */
     _Atomic uint64_t taken;   /* offers accepted */
@@ -70,9 +69,9 @@ struct board_broker {
 
 enum board_queue {
     BOARD_QUEUE_EMPTY = 0, /* no connection waits */
-    BOARD_BACKLOG =
-        1, /* connections wait in the backlog; whoever blocks in accept may take one directly */
-    BOARD_ASK = 2, /* connections wait and the broker must be asked: some of them are in its care */
+    BOARD_BACKLOG = 1, /* connections wait in the backlog; a thread that blocks in accept may take
+                          one directly */
+    BOARD_ASK = 2,     /* connections wait and the broker holds some of them: send WAKE */
 };
 
 struct board {

@@ -3,8 +3,8 @@
  *
  * Every message is one SOCK_SEQPACKET datagram that carries at most one file descriptor. Both ends
  * run on the same machine and kernel, so integers are in host order; a version that does not match
- * is refused. PROTOCOL.md tells which message is permitted when; wire_check() is the only judge of
- * whether a datagram is one of these at all.
+ * is refused. PROTOCOL.md says which message is permitted when; wire_check() is the only judge of
+ * whether a datagram is a message at all.
  */
 #ifndef SSHIM_PROTO_WIRE_H
 #define SSHIM_PROTO_WIRE_H
@@ -32,7 +32,7 @@
 #define WIRE_SLOT_NONE UINT32_MAX
 
 /*
- * Every message, whether an fd must ride along, and its size.
+ * Every message, whether it carries an fd, and its size.
  *
  * link: a connection to the broker's rendezvous socket, made for one request and closed after the
  * answer. channel: the SEQPACKET pair of one worker and one listener.
@@ -94,7 +94,7 @@ struct wire_address {
 static_assert(sizeof(struct wire_address) == 116, "wire_address is 116 bytes");
 
 /*
- * Worker: may I share this address?
+ * Worker: asks to share this address.
  *
  * Answer: WIRE_GRANT; with WIRE_SHARED it carries the worker's end of the channel, and WIRE_SHADOW
  * (the canonical socket) and WIRE_BOARD (the scoreboard's memory) follow.
@@ -121,7 +121,7 @@ struct wire_claim {
            with FOLDER */
 static_assert(sizeof(struct wire_claim) == 160, "wire_claim is 160 bytes");
 
-/* Worker: I hold the worker's end of this channel (after exec, or passed to me) and want its shadow
+/* Worker: holds the worker's end of this channel (after exec, or received) and asks for its shadow
  * and scoreboard. */
 struct wire_attach {
     struct wire_head head;
@@ -131,11 +131,11 @@ struct wire_attach {
     uint32_t reserved;
 };
 /*
- * The worker's end of the channel rides along: if the broker has let go of it, it takes it back.
- * With RENEW the channel was shut down: give a new one, its fd comes with the grant; then the
- * canonical socket rides along, by which the listener is found when the channel is forgotten
- * already. With SOCKET it rides along because it is all that the program has: the channel comes
- * with the grant (--handoff direct).
+ * The message carries the worker's end of the channel: if the broker has closed its dup, it keeps
+ * this one. With RENEW the channel was shut down, and the grant brings a new one; the message
+ * carries the canonical socket, by which the listener is found even if the channel is forgotten.
+ * With SOCKET it carries the canonical socket, which is all that the program has, and the grant
+ * brings the channel (--handoff direct).
  */
 #define WIRE_ATTACH_RENEW 1u
 #define WIRE_ATTACH_SOCKET 2u

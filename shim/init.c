@@ -19,7 +19,7 @@ static void on_fork_child(void)
     fdroom_on_fork();
 }
 
-/* By its name the broker knows whose this process is, and whose its children are. */
+/* The name of this file tells the broker which worker this process and its children belong to. */
 static void map_token_file(void)
 {
     static const char digits[] = "0123456789abcdef";

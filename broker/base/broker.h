@@ -1,6 +1,6 @@
 /*
- * broker.h - what every part of the broker may look at: the configuration and the instance's
- * identity in `broker`, and what changes while it runs in `runtime`. One broker a process.
+ * broker.h - data that every part of the broker may read: the configuration and the instance's
+ * identity in `broker`, and values that change at run time in `runtime`. One broker a process.
  */
 #ifndef SSHIM_BROKER_BASE_BROKER_H
 #define SSHIM_BROKER_BASE_BROKER_H

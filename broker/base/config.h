@@ -51,7 +51,7 @@ struct config_patterns {
     int count;
 };
 
-/* PATH[,MODE[,GROUP]] of a socket for those who only look. */
+/* PATH[,MODE[,GROUP]] of a read-only control socket. */
 struct config_read_only {
     char path[108]; /* "": none */
     unsigned mode;
@@ -88,7 +88,8 @@ struct config {
     enum log_level verbosity;
 };
 
-/* --share all for at most one copy: what it closes is closed, no other copy will come for it. */
+/* --share all for at most one copy: a closed listener ends, since no other copy will come for it.
+ */
 static inline bool config_is_exact(const struct config *config)
 {
     return config->share_all && config->workers <= 1;
@@ -153,7 +154,7 @@ void config_format_line(const struct config_target *target, char *line, size_t s
 /* `sshim check [--] COMMAND`: gives the command, which is never empty. The same contract. */
 enum proceed config_parse_check(int argc, char **argv, char ***command, int *exit_code);
 
-/* The text of `sshim --help`, and ten lines for who types `sshim` alone. */
+/* The text of `sshim --help`, and the ten lines of `sshim` alone. */
 void config_print_help(void);
 void config_print_hint(FILE *out);
 

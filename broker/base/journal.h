@@ -1,10 +1,10 @@
 /*
- * journal.h - what of the broker must outlive it: shared memory that the keeper (keeper.h) maps as
+ * journal.h - the state that survives the broker: shared memory that the keeper (keeper.h) maps as
  * well. Counters and the connection in hand are written in place; everything else is a snapshot
  * that state.h makes when something changed.
  *
- * A broker may be killed between any two instructions. Snapshots are written beside the valid one
- * and switched over by one store; the in-hand record tells which connection may be both held and
+ * A broker may be killed between any two instructions. So a snapshot is written beside the valid
+ * one, and one store makes it valid; the in-hand record says which connection may be both held and
  * sent.
  */
 #ifndef SSHIM_BROKER_BASE_JOURNAL_H
@@ -19,7 +19,7 @@
 struct journal_counts {
     uint64_t handed;   /* offers sent */
     uint64_t recalled; /* of which taken back */
-    uint64_t taken;    /* of which accepted, by channels that are gone */
+    uint64_t taken;    /* of these, accepted by channels that are gone */
     uint64_t lost;     /* of which destroyed with or by their worker, by channels that are gone */
     uint64_t direct;   /* taken from the canonical socket by channels that are gone */
 };
@@ -45,7 +45,7 @@ int journal_look(int fd);
 /* The memory's fd, to pass it on (keeps). */
 int journal_fd(void);
 
-/* So many listeners there can be. */
+/* The most listeners that there can be. */
 #define JOURNAL_LISTENERS_MAX 256
 
 /* A place for the counts of a new listener, zeroed, and its number; NULL when all are in use. */
@@ -58,7 +58,7 @@ void journal_begin_send(const struct journal_in_hand *in_hand);
 void journal_end_send(void);
 struct journal_in_hand journal_in_hand(void);
 
-/* Something that the snapshot tells has changed: make a new one before the loop waits. Cheap. */
+/* A field of the snapshot has changed: make a new one before the loop waits. Cheap. */
 void journal_touch(void);
 /* Whether that was said since the last call. */
 bool journal_take_touch(void);
@@ -100,7 +100,7 @@ void journal_begin_upgrade(const struct journal_upgrade *upgrade);
 bool journal_find_upgrade(struct journal_upgrade *upgrade); /* whether one is under way */
 void journal_end_upgrade(void);
 
-/* The broker ends in order: nobody need take over. */
+/* The broker ends in order: no keeper need take over. */
 void journal_mark_clean(void);
 bool journal_is_clean(void);
 

@@ -1,6 +1,6 @@
 /*
- * log.h - the broker's voice: lines "sshim: ..." on stderr. Never blocks: a line that a full pipe
- * would not take is dropped and counted, and the next one that fits says how many were.
+ * log.h - messages: lines "sshim: ..." on stderr. Never blocks: a line that a full pipe does not
+ * take is dropped and counted, and the next line says how many were lost.
  */
 #ifndef SSHIM_BROKER_BASE_LOG_H
 #define SSHIM_BROKER_BASE_LOG_H
@@ -13,10 +13,10 @@ void log_init(const char *name, enum log_level level);
 /* Something failed: cannot <verb> <object>: <reason>; <what the reader can do>. Always shown. */
 __attribute__((format(printf, 1, 2))) void log_error(const char *format, ...);
 
-/* What an operator wants to know: shown unless -q. */
+/* News for an operator: shown unless -q. */
 __attribute__((format(printf, 1, 2))) void log_info(const char *format, ...);
 
-/* What somebody who looks for a fault wants to know: shown with -v. */
+/* Details for finding a fault: shown with -v. */
 __attribute__((format(printf, 1, 2))) void log_debug(const char *format, ...);
 
 #endif

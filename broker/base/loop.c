@@ -126,7 +126,7 @@ int64_t loop_suspended_ms(void)
     return suspended_ms;
 }
 
-/* As many as there are: one that starts itself again for now has to let I/O pass first. */
+/* As many as are due now: a timer that restarts itself for now must let I/O pass first. */
 static void run_timers(void)
 {
     for (size_t left = heap_used; left > 0 && heap_used && heap[1]->at_ms <= now_ms; left--) {
@@ -156,8 +156,8 @@ void loop_set_save(void (*save_state)(void))
 }
 
 /*
- * Stopped, or on a machine that slept: time stands still for us as well. Else all would be late at
- * once, and workers, which stood still as we did, would be taken for stuck. The times in the last
+ * If we were stopped, or the machine slept, our clock stands still too. Else all timers would be
+ * due at once, and workers that stood still with us would count as stuck. The times in the last
  * snapshot are true until then.
  */
 static void skip_suspension(int64_t due_ms)

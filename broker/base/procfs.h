@@ -1,7 +1,7 @@
 /*
- * procfs.h - what /proc tells about processes that are not ours to trust. Snapshots: a process may
- * be gone, or another one, when the call returns. Answers false or 0 when /proc cannot be read, or
- * when the turn has no more time, see turn_has_time(): any process may be as large as it likes.
+ * procfs.h - reads /proc about untrusted processes. Snapshots: a process may be gone, or another
+ * one, when the call returns. Gives false or 0 if /proc cannot be read, or if the turn has no more
+ * time, see turn_has_time(): the size of a process is not bounded.
  */
 #ifndef SSHIM_BROKER_BASE_PROCFS_H
 #define SSHIM_BROKER_BASE_PROCFS_H
@@ -45,8 +45,8 @@ void procfs_list_tree(pid_t root, struct procfs_list *list);
 /* Calls visit for every process. */
 void procfs_each(void (*visit)(pid_t pid, void *context), void *context);
 
-/* Its uid, real and effective; false where these are two. The owner of its files in /proc would not
- * do: that is root for whoever is not dumpable. */
+/* Its uid, real and effective; false if these differ. The owner of its files in /proc would not do:
+ * that is root for a process that is not dumpable. */
 bool procfs_get_uid(pid_t pid, uid_t *uid);
 
 /* The name of its program, 15 bytes at the most; "?" when it is gone. */
@@ -65,8 +65,8 @@ bool procfs_get_mapped_name(pid_t pid, const char *prefix, char *rest, size_t si
 
 /* The number of one of its descriptors of the socket with this inode, or -1. */
 int procfs_find_socket(pid_t pid, ino_t ino);
-/* Whether it, or a descendant, has an fd of the socket with this inode; or cannot be looked at in
- * the time that a turn has. */
+/* Whether it, or a descendant, has an fd of the socket with this inode; also true if the turn has
+ * no time to look. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
 /* Whether it, or a descendant, was found to have an io_uring(7). */
 bool procfs_tree_has_ring(pid_t root);

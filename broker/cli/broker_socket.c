@@ -32,8 +32,8 @@ static bool owns_folder(uid_t uid, const char *control_path)
     return stat(folder, &info) == 0 && info.st_uid == uid;
 }
 
-/* Whoever may write to the folder could have put a socket there. Root, which is the operator of
- * everybody's brokers, asks one in the folder of its user; in a folder as /tmp only its own. */
+/* A user who may write to the folder could have put a socket there. Root, the operator of all
+ * users' brokers, trusts the owner of the folder; in a folder like /tmp only itself. */
 static bool is_believed(int fd, const char *control_path)
 {
     struct ucred peer;

@@ -1,4 +1,4 @@
-/* default_name.h - what an instance is called when nobody has named it. */
+/* default_name.h - the name of an instance without --name. */
 #ifndef SSHIM_BROKER_CLI_DEFAULT_NAME_H
 #define SSHIM_BROKER_CLI_DEFAULT_NAME_H
 

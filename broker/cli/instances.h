@@ -1,4 +1,4 @@
-/* instances.h - which broker an operator means. */
+/* instances.h - finds the broker that an operator means. */
 #ifndef SSHIM_BROKER_CLI_INSTANCES_H
 #define SSHIM_BROKER_CLI_INSTANCES_H
 

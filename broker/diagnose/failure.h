@@ -1,6 +1,6 @@
 /*
- * failure.h - what a call that failed means to the operator: cause and remedy, in words. Looks at
- * files and /proc, for nothing but a failure.
+ * failure.h - explains a failed call to the operator: cause and remedy, in words. Reads files and
+ * /proc only after a failure.
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_FAILURE_H
 #define SSHIM_BROKER_DIAGNOSE_FAILURE_H

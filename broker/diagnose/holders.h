@@ -1,6 +1,6 @@
 /*
- * holders.h - which processes hold an address that is wanted: for the message of a broker that
- * cannot start. Reads /proc, of every process; for nothing but a failure.
+ * holders.h - finds the processes that hold a wanted address: for the message of a broker that
+ * cannot start. Reads /proc of every process, only after a failure.
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_HOLDERS_H
 #define SSHIM_BROKER_DIAGNOSE_HOLDERS_H

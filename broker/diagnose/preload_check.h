@@ -1,6 +1,6 @@
 /*
- * preload_check.h - whether the library is in the processes of a worker that runs already: what
- * check.h cannot know from a file. A snapshot of /proc; says what it saw, decides nothing.
+ * preload_check.h - whether the library is loaded in the processes of a running worker: check.h
+ * cannot know that from a file. A snapshot of /proc; reports, decides nothing.
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_ABOARD_H
 #define SSHIM_BROKER_DIAGNOSE_ABOARD_H

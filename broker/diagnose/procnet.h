@@ -1,5 +1,5 @@
 /*
- * procnet.h - what a process listens on by itself, as proc(5) tells; the library is not asked.
+ * procnet.h - which addresses a process listens on, by proc(5), without the library.
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_SOCKETS_H
 #define SSHIM_BROKER_DIAGNOSE_SOCKETS_H

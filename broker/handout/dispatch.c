@@ -259,7 +259,7 @@ void dispatch_pump(struct listener *listener)
             !get_connection(listener, channel, &connection))
             return;
         if (listener->poll.exclusive)
-            listener_poll_note_attends(listener, channel);
+            listener_poll_note_exclusive(listener, channel);
         hand(listener, channel, &connection, now_ms);
         /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
         if (listener->poll.armed && TAILQ_EMPTY(&listener->recallable))

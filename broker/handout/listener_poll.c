@@ -95,7 +95,7 @@ void listener_poll_expect(struct listener *listener)
 }
 
 /* It has begun an exclusive wait since the last time that we had an offer for it. */
-void listener_poll_note_attends(struct listener *listener, struct channel *channel)
+void listener_poll_note_exclusive(struct listener *listener, struct channel *channel)
 {
     uint32_t exclusive_waits =
         atomic_load_explicit(&channel->board->worker.exclusive_waits, memory_order_relaxed);

@@ -28,8 +28,8 @@ void listener_poll_finish(struct listener *listener);
  * event loops may wait exclusively. */
 void listener_poll_expect(struct listener *listener);
 
-/* This channel gets an offer while exclusive waits are registered before ours. If its worker has
- * begun one since, it is registered after ours: register again behind it. */
-void listener_poll_note_attends(struct listener *listener, struct channel *channel);
+/* This channel gets an offer from us. If its worker has begun an exclusive wait since the last one,
+ * that wait is registered behind ours: registers ours again, behind it. */
+void listener_poll_note_exclusive(struct listener *listener, struct channel *channel);
 
 #endif

@@ -28,16 +28,16 @@
 static bool (*on_other_child)(const siginfo_t *info);
 
 /*
- * Leftovers: processes that outlived their worker. Those of a drained worker may serve what they
- * have until their deadline, and get TERM when they have nothing; all others get it at once. KILL
- * follows. During a stop all are told at once, and what does not end is killed by stop.c.
+ * Leftovers: processes that outlived their worker. Those of a drained worker may serve their
+ * connections until their deadline, and get TERM when they have none; all others get TERM at once.
+ * KILL follows. During a stop all get TERM at once, and stop.c kills what does not end.
  */
 static struct loop_timer leftover_timer;
 
 static bool once_more; /* one may have come since the look began */
 static unsigned look = 1;
 
-/* That got TERM. Where there are more at a time, the others are told when some have ended. */
+/* Those that got TERM. If there are more at a time, the others get it when some have ended. */
 static struct told {
     pid_t pid;
     uint32_t birth;

@@ -1,5 +1,5 @@
-/* children.h - what SIGCHLD tells: ended, stopped and continued processes, and orphans that were
- * given to us. */
+/* children.h - handles SIGCHLD: ended, stopped and continued processes, and orphans that have
+ * become our children. */
 #ifndef SSHIM_BROKER_LIFE_CHILDREN_H
 #define SSHIM_BROKER_LIFE_CHILDREN_H
 
@@ -14,8 +14,8 @@ void children_init(bool (*on_other)(const siginfo_t *info));
 /* Reaps and tells fleet.h. Call on SIGCHLD. */
 void children_on_signal(void);
 
-/* The process of a worker has ended, as waitid(2) tells, or with si_code 0: nobody can tell how.
- * Frees the worker; what it has left is ended. */
+/* The process of a worker has ended, as waitid(2) says; si_code 0: how is not known. Frees the
+ * worker; processes that it left are ended. */
 void children_on_worker_end(struct worker *worker, const siginfo_t *info);
 
 /* The process of a worker was stopped by a signal, or goes on after that. */

@@ -29,7 +29,7 @@ static void format_token(const uint8_t token[WIRE_TOKEN_SIZE], char text[TOKEN_T
         sprintf(text + 2 * i, "%02x", token[i]);
 }
 
-/* The environment is cheaper to read; a title may have been written over it, or over its end. */
+/* The environment is cheaper to read, but a process title may have overwritten it or its end. */
 static bool get_token(pid_t pid, char text[TOKEN_TEXT_SIZE])
 {
     return (procfs_get_environment(pid, "SSHIM_TOKEN", text, TOKEN_TEXT_SIZE) &&
@@ -92,7 +92,7 @@ static int find_in(const struct procfs_list *list, unsigned count, pid_t pid)
     return -1;
 }
 
-/* The first servers on each way down from a process that is none. */
+/* The first servers on each path down from a process that is no server. */
 static void signal_servers_below(pid_t root, int number)
 {
     struct procfs_list tree;
@@ -116,14 +116,14 @@ void descendants_signal_servers(const struct worker *worker, int number)
     worker_signal(worker, number);
 }
 
-/* --- what workers that are no more have left --- */
+/* --- processes that ended workers have left --- */
 
-/* A worker that has ended. Whoever carries its token is left of it. */
+/* A worker that has ended. Every process with its token is left of it. */
 struct departed {
     struct descendants_record record;
-    bool is_elsewhere; /* its processes are not given to us */
+    bool is_elsewhere; /* its orphans do not become our children */
     bool found;
-    unsigned misses; /* looks in a row that found nobody */
+    unsigned misses; /* looks in a row that found no process */
     LIST_ENTRY(departed) all;
 };
 
@@ -211,8 +211,8 @@ static void forget_those_done(void)
     }
 }
 
-/* A look at all that may be left, which takes as many turns as it needs: there may be any number of
- * processes. */
+/* A look at all processes that may be left. It takes as many turns as it needs: their number is not
+ * bounded. */
 static struct {
     bool is_under_way;
     bool found;
@@ -238,7 +238,7 @@ static void note_found(struct departed *departed)
         departed->found = true;
 }
 
-/* One without a record: it was believed that nobody was left. */
+/* A process without a record: we believed that none was left. */
 static void look_at_child(pid_t pid, void (*visit)(pid_t pid, int64_t finish_by_ms))
 {
     struct departed *departed = NULL;

@@ -1,10 +1,11 @@
 /*
- * descendants.h - whose are the processes that were given to us when their parent ended
+ * descendants.h - finds the worker of a process that became our child when its parent ended
  * (PR_SET_CHILD_SUBREAPER).
  *
- * The token in the environment tells. A program that writes a title over its environment, as
- * setproctitle does, still has the file mapped that the library has named after the token. After a
- * crash of the broker its processes are not given to us any more, and are looked for everywhere.
+ * The token in the environment names the worker. A program that writes a title over its
+ * environment, as setproctitle does, still has the file mapped that the library has named after the
+ * token. After a crash of the broker orphans do not become our children: they are searched among
+ * all processes.
  */
 #ifndef SSHIM_BROKER_LIFE_DESCENDANTS_H
 #define SSHIM_BROKER_LIFE_DESCENDANTS_H
@@ -22,20 +23,21 @@ bool descendants_is_known(pid_t pid);
 pid_t descendants_find(const struct worker *worker);
 
 /*
- * Sends it to the worker's process and, where that is no server but has started one (a shell that
- * does not exec, bwrap), to the first processes below it that are. Children of a server hear of it
- * by their parent, as natively.
+ * Sends the signal to the worker's process. If that is no server but has started one (a shell that
+ * does not exec, bwrap), also to the first servers below it. A server passes the signal on to its
+ * children, as natively.
  */
 void descendants_signal_servers(const struct worker *worker, int number);
 
-/* What a crash of the broker must not forget of a worker that has ended. */
+/* What must survive a crash of the broker, of a worker that has ended. */
 struct descendants_record {
     uint8_t token[WIRE_TOKEN_SIZE];
-    int64_t finish_by_ms; /* what it has left may serve what it has until then, see loop.h */
+    int64_t finish_by_ms; /* its remaining processes may serve their connections until then, see
+                             loop.h */
 };
 
-/* The worker has ended: what carries its token is left of it. Where it was no child of ours,
- * neither are those, and they are looked for among all processes. */
+/* The worker has ended: processes with its token are left of it. If it was no child of ours, its
+ * orphans are none either, and are searched among all processes. */
 void descendants_note_end(const struct worker *worker, int64_t finish_by_ms);
 void descendants_add_record(const struct descendants_record *record, bool is_elsewhere);
 void descendants_each_record(void (*visit)(const struct descendants_record *record, void *context),
@@ -47,13 +49,13 @@ enum descendants_look {
     DESCENDANTS_NONE,
 };
 
-/* Calls visit for each process that is left of a worker that is no more. */
+/* Calls visit for each process that is left of an ended worker. */
 enum descendants_look descendants_each_leftover(void (*visit)(pid_t pid, int64_t finish_by_ms));
 
 /* Whether there may be such processes that are no children of ours. */
 bool descendants_are_elsewhere(void);
 
-/* Sends it to a process that each_leftover has found, and to no other that has got its pid. */
+/* Sends a signal to a process that each_leftover has found, and not to a later one with its pid. */
 void descendants_signal(pid_t pid, int number);
 
 #endif

@@ -12,7 +12,7 @@
 
 #define LOOK_MS 10 /* between looks at the scoreboard */
 #define LOOKS_AT_REST                                                                              \
-    3 /* as often nothing may be open before we believe it: counters lag behind the calls */
+    3 /* looks in a row that must find no open connection: counters lag behind the calls */
 #define KILL_AFTER_MS 5000 /* what does not end on TERM */
 
 static void on_kill_time(struct loop_timer *timer)
@@ -24,7 +24,7 @@ static void terminate(struct worker *worker)
 {
     descendants_signal_servers(worker, SIGTERM);
     worker->start_timer.on_time = on_kill_time;
-    /* what a worker with a filter has open is not known: it finishes by itself */
+    /* open connections of a worker with a filter are not known: it finishes by itself */
     loop_start_timer(&worker->start_timer, worker_is_notified(worker)
                                                ? (int64_t)broker.config.stop_timeout_s * 1000
                                                : KILL_AFTER_MS);

@@ -23,9 +23,9 @@
 
 #define RESPAWN_FIRST_MS 100
 #define RESPAWN_MAX_MS 30000
-#define RESPAWN_SERVED_MAX_MS 400 /* after a crash of a worker that had been of use */
+#define RESPAWN_SERVED_MAX_MS 400 /* after a crash of a worker that had served */
 #define PROVEN_MS 30000           /* ready for this long: earlier failures are forgotten */
-#define OF_USE_MS 200             /* listening for this long is believed to serve */
+#define OF_USE_MS 200             /* a worker that listens for this long counts as serving */
 
 static bool told_ready;
 static void (*tell_leave)(const struct worker *worker);
@@ -100,7 +100,8 @@ void fleet_on_listen(struct worker *worker)
         start_watch_ring(worker);
 }
 
-/* A launcher has started what bypasses the library: all are started again, with a filter. */
+/* A launcher has started a program that bypasses the library: all workers start again, with a
+ * filter. */
 static void switch_to_seccomp(void)
 {
     runtime.may_switch = false;
@@ -151,7 +152,7 @@ static bool on_past(struct worker *worker, const struct preload_check_report *re
     return switches;
 }
 
-/* The library is there, and yet nobody has asked to share an address. */
+/* The library is loaded, but has asked to share no address. */
 static void on_time_over(struct worker *worker, const char *private_address)
 {
     struct slot *slot = slot_at(worker->slot);
@@ -181,14 +182,14 @@ void fleet_resume_readiness(void)
 {
     if (slot_count_ready() > 0)
         slot_note_ever_ready();
-    told_ready = all_ready(); /* the broker before us has said so, but not to who started us */
+    told_ready = all_ready(); /* the last broker has said so, but not to our own parent */
     if (told_ready)
         write_ready_fd();
 }
 
 /* --- the end of a worker --- */
 
-/* What a worker with a filter accepts is not seen. */
+/* The accepts of a worker with a filter are not seen. */
 static bool was_of_use(const struct worker *worker)
 {
     if (worker_is_notified(worker))
@@ -239,7 +240,7 @@ static void report_end(struct slot *slot, const char *how)
         log_info("worker %u %s; starting it again", slot->id, how);
 }
 
-/* Nothing was ever ready and every slot has failed often enough to believe that it never will. */
+/* No worker was ever ready, and every slot has failed FLEET_FAILURES_MAX times. */
 static bool has_failed(void)
 {
     if (slot_was_ever_ready())
@@ -304,7 +305,7 @@ static void respawn_after(struct slot *slot, int64_t delay)
     loop_start_timer(&slot->respawn, delay);
 }
 
-/* The slot is empty now: fill it again, unless there is no hope. */
+/* The slot is empty now: fill it again, unless we give up. */
 static void refill(struct slot *slot, const struct worker *last, const char *how, bool ended_well)
 {
     bool of_use = was_of_use(last);

@@ -1,6 +1,6 @@
 /*
  * fleet.h - keeps every slot filled: starts the workers, decides when a worker that ended is
- * started again, and when there is no hope.
+ * started again, and when to give up.
  */
 #ifndef SSHIM_BROKER_LIFE_FLEET_H
 #define SSHIM_BROKER_LIFE_FLEET_H
@@ -19,19 +19,19 @@ int fleet_init(void);
  * when a worker has ended and is about to leave its slot. */
 void fleet_set_up(void (*on_leave)(const struct worker *worker));
 
-/* A worker listens on something now. */
+/* A worker listens on a shared address now. */
 void fleet_on_listen(struct worker *worker);
 
 /* The process of a worker has ended, as waitid(2) tells; frees the worker. */
 void fleet_on_end(struct worker *worker, const siginfo_t *info);
 
-/* Failures in a row after which a slot is taken to be broken: what fills it is told no more. */
+/* Failures in a row after which a slot counts as broken: further failures are not logged. */
 #define FLEET_FAILURES_MAX 3
 
 /* Starts a worker in it; when that fails, tries again later. */
 void fleet_fill(struct slot *slot);
 
-/* The workers are those of a broker before us: what it has said need not be said again. */
+/* The workers are those of the last broker: do not repeat its messages. */
 void fleet_resume_readiness(void);
 
 #endif

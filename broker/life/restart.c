@@ -1,6 +1,6 @@
 /*
- * restart.c - see restart.h. Nothing is counted that can be looked up: which slots are done is told
- * by the generation of their workers, so that the next broker can go on.
+ * restart.c - see restart.h. The generation of a slot's worker says whether the slot is done, so
+ * that the next broker can go on.
  */
 #include "broker/life/restart.h"
 
@@ -20,7 +20,7 @@
 
 #define LOOK_MS 20 /* between looks at the successors, and at the old ones */
 
-/* Whoever asked for a restart and is to be answered. */
+/* The operator's command that asked for the restart and is to be answered. */
 struct waiter {
     struct session *session; /* NULL: is gone */
     bool no_wait;
@@ -228,7 +228,7 @@ static void keep(struct slot *slot, struct worker *successor)
         start_watch(successor);
 }
 
-/* Those that are on their way go again; where a slot has nobody else they are to serve. */
+/* Each successor drains; if its slot has no other worker, it serves. */
 static void give_up_successors(void)
 {
     for (unsigned i = 0; i < runtime.workers; i++) {

@@ -1,8 +1,7 @@
 /*
  * restart.h - the rolling restart: for each slot a successor is started, and the old worker drains
  * when the successor does all that the old one did (succession.h) and has lived --settle seconds
- * after that. The end of any new copy ends the restart; what is left of the old generation serves
- * on.
+ * after that. If a new copy ends, the restart ends, and the remaining old workers go on serving.
  */
 #ifndef SSHIM_BROKER_LIFE_RESTART_H
 #define SSHIM_BROKER_LIFE_RESTART_H
@@ -14,10 +13,10 @@
 #include "broker/pool/session.h"
 
 /*
- * Begins with at most parallel slots at a time. waiter (NULL: nobody) is answered when the old
+ * Begins with at most parallel slots at a time. waiter (NULL: none) is answered when the old
  * workers have ended, or, with no_wait, when the last one has begun to drain; it belongs to the
- * restart from then on. Without a waiter a restart that is asked for during another one follows it.
- * False: a restart is under way already, or the broker stops.
+ * restart from then on. Without a waiter, a restart that is asked for during another one follows
+ * it. False: a restart is under way already, or the broker stops.
  */
 bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter);
 
@@ -48,7 +47,7 @@ void restart_resume(const struct restart_record *record);
 void restart_on_failure(const struct worker *last, const char *how);
 void restart_on_served(struct slot *slot, const struct worker *last);
 
-/* fleet: a worker is about to leave; if it drained, what it has open is cut. */
+/* fleet: a worker is about to leave; if it drained, its open connections are cut. */
 void restart_on_old_end(const struct worker *worker);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * slot.h - the places for copies, numbered from 0 and stable over restarts: which worker fills a
- * slot, which one is to take over, and the start of a worker for it. What happens when a worker
- * ends is decided in fleet.c, what replaces what in restart.c.
+ * slot, which one is to take over, and the start of a worker for it. fleet.c decides what happens
+ * when a worker ends, restart.c which worker replaces which.
  */
 #ifndef SSHIM_BROKER_LIFE_SLOT_H
 #define SSHIM_BROKER_LIFE_SLOT_H
@@ -16,9 +16,9 @@ struct slot {
     struct worker *worker;    /* NULL: waits to be started again, or to be joined */
     struct worker *successor; /* started by restart.c, takes over when it is ready */
     unsigned restarts;
-    unsigned failures; /* in a row: ended without having been of use */
+    unsigned failures; /* in a row: workers that ended without having served */
     bool reported;     /* that its workers keep failing */
-    bool held;         /* drained by the operator: who fills it gets no connections */
+    bool held;         /* drained by the operator: its worker gets no connections */
     uint64_t accepted; /* by workers that are gone */
     struct loop_timer respawn;
 };
@@ -53,7 +53,7 @@ void slot_mark_ready(struct slot *slot, struct worker *worker);
 bool slot_was_ever_ready(void);
 void slot_note_ever_ready(void);
 
-/* Whether those who fill this slot get no connections from now on. */
+/* Whether the workers of this slot get no connections from now on. */
 void slot_set_held(struct slot *slot, bool held);
 
 /* How many slots are to be filled from now on: those below this number. */

@@ -163,8 +163,8 @@ static void set_preload(void)
     setenv("LD_PRELOAD", text, 1);
 }
 
-/* What a service manager has said to the broker is not for its workers: they would tell it that
- * they are ready, or take descriptors that they do not have. */
+/* Removes the variables of a service manager: a worker would report its own readiness, or take
+ * descriptors that it does not have. */
 static void hide_manager(void)
 {
     static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
@@ -242,8 +242,8 @@ static void filter_calls(int error_fd)
 }
 
 /*
- * A session of its own: where the broker is killed, the kernel would else send SIGHUP to a worker
- * that is stopped, since its process group lost the last parent in the session, see setpgid(2).
+ * A session of its own. Else, if the broker is killed, the kernel sends SIGHUP to a stopped worker,
+ * since its process group has lost its last parent in the session, see setpgid(2).
  */
 static void run_child(char **command, const struct spawn_identity *identity, int error_fd)
 {

@@ -37,12 +37,12 @@ bool spawn_was_ignored(int number);
 /* Blocks these signals and no others than the original ones. */
 void spawn_block_signals(const sigset_t *signals);
 
-/* Who the workers are to be. resolve: 0, or -1 after one line when there is no such user or group.
- */
+/* The user and group of the workers. resolve: 0, or -1 after one line if there is no such user or
+ * group. */
 int spawn_resolve_user(const char *user, const char *group);
 
-/* How a worker gets its filter where runtime.intercept says so: gives the notification descriptor,
- * or -1 with errno. Called in the child. */
+/* Sets the function that installs a filter, if runtime.intercept says so: gives the notification
+ * descriptor, or -1 with errno. Called in the child. */
 void spawn_set_filter(int (*install)(void));
 
 /* Whom it found; call it first. */

@@ -10,7 +10,7 @@
 #define FIRST_LOOK_MS 1000 /* before that a loader may not have come to the library */
 #define LOOK_MS 5000       /* between the looks after that */
 #define SLOW_MS 5000       /* after which it is said what is waited for */
-#define AGAIN_FOR_MS 5000  /* beyond the timeout, where there was no time to look at all */
+#define AGAIN_FOR_MS 5000  /* beyond the timeout, if there was no time to look at all */
 #define CONFIRM_MS 200     /* a process in the middle of exec looks as if it lacked the library */
 
 static struct start_events events;
@@ -42,7 +42,7 @@ static bool is_past(const struct worker *worker, struct preload_check_report *re
 {
     if (worker->has_asked || worker_is_notified(worker) || !runs_the_command(worker))
         return false;
-    turn_allow_more(); /* the look before may have taken it all */
+    turn_allow_more(); /* the last look may have used up the turn's time */
     return preload_check_is_past(worker->pid, report);
 }
 
@@ -84,7 +84,7 @@ static void look(struct worker *worker)
         loop_start_timer(&worker->start_timer, last || next_ms < left_ms ? next_ms : left_ms);
 }
 
-/* Of many that start at once some are looked at in this turn: what they ask comes first. */
+/* If many start at once, this turn looks at some of them: their requests come first. */
 static void on_look(struct loop_timer *timer)
 {
     if (turn_has_time())
@@ -100,7 +100,7 @@ void start_watch(struct worker *worker)
     loop_start_timer(&worker->start_timer, FIRST_LOOK_MS);
 }
 
-/* Neither waits in a call that the library sees, nor ever came out of one. */
+/* It neither waits in a call that the library sees, nor ever returned from one. */
 static bool is_never_seen(const struct worker *worker)
 {
     const struct channel *channel;

@@ -1,6 +1,6 @@
 /*
- * start.h - the time between a worker's start and its readiness: looks at what it does meanwhile,
- * so that a server without the library is found soon, and ends the waiting at --start-timeout.
+ * start.h - the time between a worker's start and its readiness: looks at its processes, so that a
+ * server without the library is found soon, and ends the waiting at --start-timeout.
  */
 #ifndef SSHIM_BROKER_LIFE_START_H
 #define SSHIM_BROKER_LIFE_START_H
@@ -9,9 +9,9 @@
 #include "broker/pool/worker.h"
 
 /*
- * What the looking may end in. on_unfit: the worker runs without the library, as the report says.
- * on_time_over: it has the library and listens on nothing that is shared; private_address is what
- * it listens on by itself, "" for nothing.
+ * How the looking may end. on_unfit: the worker runs without the library, as the report says.
+ * on_time_over: it has the library and listens on no shared address; private_address is the one
+ * that it listens on by itself, "" for none.
  */
 struct start_events {
     void (*on_unfit)(struct worker *worker, const struct preload_check_report *report);

@@ -23,8 +23,8 @@ static int exit_code;
 static struct loop_timer grace_timer;
 static struct loop_timer shut_timer;
 
-/* --handoff direct: the workers hear of TERM first. A thread that the shutting wakes out of its
- * wait just when TERM comes would go back to waiting and never act on it. */
+/* --handoff direct: the workers get TERM first. If the shutdown woke a thread just when TERM came,
+ * the thread would go back to waiting and never act on TERM. */
 #define SHUT_AFTER_MS 100
 
 bool stop_is_under_way(void)
@@ -37,7 +37,7 @@ int stop_exit_code(void)
     return exit_code;
 }
 
-/* The children first: those of a process that is not our child go to somebody else when it ends. */
+/* The children first: if a process that is not our child ends, its children do not come to us. */
 static void signal_tree(pid_t root, int number)
 {
     struct procfs_list tree;
@@ -47,7 +47,7 @@ static void signal_tree(pid_t root, int number)
         kill(tree.at[--tree.count], number);
 }
 
-/* Orphans that were given to us. What is too much for one round, the next one finds. */
+/* Orphans that became our children. The next round finds those that are too many for this one. */
 static void signal_orphans(int number)
 {
     struct procfs_list children;

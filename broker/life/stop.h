@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /*
- * TERM to all workers, KILL after --stop-timeout; the loop ends when nothing is left. Called again
- * it kills at once. exit_code is what the process will return; the first call decides.
+ * TERM to all workers, KILL after --stop-timeout; the loop ends when no process is left. A second
+ * call kills at once. exit_code is that of the process; the first call decides.
  */
 void stop_begin(int exit_code);
 

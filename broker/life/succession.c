@@ -31,8 +31,8 @@ static const struct channel *find_open(const struct worker *worker, const struct
     return channel && is_open(channel) ? channel : NULL;
 }
 
-/* Some servers wait in ways that the library cannot see: they are compared with themselves. Under
- * --handoff direct nobody tells. */
+/* A server that waits invisibly is never seen to wait; then the old copy is not either, and both
+ * are alike. Under --handoff direct no wait is reported. */
 static bool has_come_to_wait(const struct channel *channel)
 {
     return runtime.handoff == HANDOFF_DIRECT || channel_accepted(channel) > 0 ||
@@ -61,14 +61,14 @@ static const struct worker *find_model(const struct slot *slot)
 
 struct tally {
     int all;
-    int waited; /* where somebody has come to wait */
+    int waited; /* where a thread has come to wait */
 };
 
 struct comparison {
     struct tally absent[KINDS];           /* addresses of the model that the successor lacks */
     struct tally other[KINDS];            /* addresses of the successor that the model lacks */
     const struct channel *missing[KINDS]; /* one of the absent ones, of the model */
-    const struct channel *asleep;         /* of the successor, where nobody has come to wait yet */
+    const struct channel *asleep; /* of the successor, where no thread has come to wait yet */
 };
 
 static void count(struct tally *tally, const struct channel *channel)

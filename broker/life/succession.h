@@ -11,9 +11,9 @@
 #include "broker/life/slot.h"
 
 /*
- * Whether the successor of this slot does what the slot's worker does. In place of an address of
- * the old copy another one of the same kind (IP or AF_UNIX) is as good: the configuration may have
- * changed. If not, text says what is missing, to be read after "the new copy".
+ * Whether the successor of this slot serves all that the slot's worker serves. Another address of
+ * the same kind (IP or AF_UNIX) may stand for an old one: the configuration may have changed. If
+ * not, text says what is missing, to be read after "the new copy".
  */
 bool succession_is_complete(const struct slot *slot, char *text, size_t size);
 

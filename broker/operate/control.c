@@ -34,8 +34,8 @@ static void refuse(struct session *session, const char *reason)
     session_answer(session, 1, "%s\n", reason);
 }
 
-/* --- the commands: each has answered, or the session belongs to what it has begun. False: the
- * session is over, without an answer --- */
+/* --- the commands: each has answered, or the session belongs to the work that it has begun. False:
+ * the session is over, without an answer --- */
 
 static bool on_status(struct session *session, const struct config_target *asked)
 {
@@ -115,7 +115,7 @@ static bool on_upgrade(struct session *session, const struct config_target *aske
 static const struct {
     const char *name;
     bool (*handle)(struct session *session, const struct config_target *asked);
-    bool changes; /* something: it is logged who asked */
+    bool changes; /* something: the asking process is logged */
 } commands[] = {
     {"status", on_status, false},  {"list", on_list, false},  {"stop", on_stop, true},
     {"restart", on_restart, true}, {"scale", on_scale, true}, {"drain", on_drain, true},
@@ -141,7 +141,7 @@ static int split(char *line, char **words)
     return count;
 }
 
-/* Once a second: whoever may ask could fill the log. */
+/* Once a second: a peer could fill the log. */
 static void note_refusal(const struct session *session, const char *line)
 {
     static int64_t told_ms;

@@ -1,4 +1,4 @@
-/* control.h - what an operator asks: status, stop. Only the broker's user and root may. */
+/* control.h - an operator's commands. Only the broker's user and root may give them. */
 #ifndef SSHIM_BROKER_OPERATE_CONTROL_H
 #define SSHIM_BROKER_OPERATE_CONTROL_H
 

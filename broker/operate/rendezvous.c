@@ -45,8 +45,8 @@ static int listen_on(enum session_door door, const struct sockaddr_un *addr, soc
     return -1;
 }
 
-/* Anybody can have an abstract name that looks so, but only with the broker's user behind it is it
- * one. A path that was cut could be another one's. */
+/* Any user can take an abstract name of this form, but only one of the broker's user counts. A path
+ * that was cut could be that of another instance. */
 static bool lives_without_file(const char *path)
 {
     int fd = broker_socket_connect_abstract(path);
@@ -216,7 +216,7 @@ static bool make_way(const struct sockaddr_un *addr)
     return false;
 }
 
-/* The group before the rights: nobody is let in whom the group would keep out. */
+/* The group before the rights: else a process outside the group could get in. */
 static bool open_read_only(void)
 {
     const struct config_read_only *wanted = &broker.config.control_ro;

@@ -1,7 +1,7 @@
 /*
- * rendezvous.h - the sockets at which a new broker is found: an abstract name for workers; beside
- * the control socket a file for servers that join and for `sshim`; the control socket itself, for
- * text; and that of --control-ro. One that goes on from another has them already.
+ * rendezvous.h - the sockets at which a new broker is found: an abstract name for workers; the file
+ * PATH.link for joiners and for `sshim`; the control socket, for text; and that of --control-ro. A
+ * broker that resumes has them already.
  */
 #ifndef SSHIM_BROKER_OPERATE_RENDEZVOUS_H
 #define SSHIM_BROKER_OPERATE_RENDEZVOUS_H
@@ -14,7 +14,7 @@
  */
 bool rendezvous_open(void);
 
-/* One that goes on from another: opens what that one did not have. */
+/* A broker that resumes: opens the sockets that the last broker did not have. */
 void rendezvous_complete(void);
 
 /* Removes the files. */

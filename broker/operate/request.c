@@ -29,7 +29,8 @@ static bool answer_command(struct session *session, const void *message, int fd)
     return control_handle(session, message);
 }
 
-/* What may be said on a link in which state, and who answers. PROTOCOL.md has the same table. */
+/* The messages permitted on a link in each state, and the functions that answer. PROTOCOL.md has
+ * the same table. */
 #define REQUESTS(X)                                                                                \
     X(NEW, CLAIM, answer_claim)                                                                    \
     X(NEW, ATTACH, answer_attach)                                                                  \

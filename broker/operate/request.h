@@ -1,4 +1,4 @@
-/* request.h - what workers and operators may ask, and who answers. */
+/* request.h - the requests of workers and operators, and the functions that answer. */
 #ifndef SSHIM_BROKER_OPERATE_REQUEST_H
 #define SSHIM_BROKER_OPERATE_REQUEST_H
 

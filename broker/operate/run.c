@@ -110,7 +110,7 @@ static void resume(void)
 {
     bool was_stopping = state_was_stopping();
 
-    /* What is about to be taken out of the channels must survive us as well. */
+    /* The offers that we are about to take out of the channels must survive us as well. */
     if (resume_keeps_numbers())
         keeper_start();
     if (resume_load() < 0) {
@@ -118,7 +118,7 @@ static void resume(void)
                   "and start anew",
                   strerror(errno));
         if (resume_cause() != RESUME_UPGRADE)
-            journal_mark_clean(); /* another one could not either */
+            journal_mark_clean(); /* the keeper could not either */
         exit(EXIT_ADDRESS);
     }
     rendezvous_complete();
@@ -176,7 +176,7 @@ static bool take_ready_fd(bool resumes)
     return true;
 }
 
-/* Where sshim cannot work at all. */
+/* Conditions under which sshim cannot work at all. */
 static bool can_begin(void)
 {
     const char *broker_above = secure_getenv("SSHIM_TOKEN") ? secure_getenv("SSHIM_BROKER") : NULL;
@@ -215,7 +215,7 @@ static void save(void)
         inherit_review();
 }
 
-/* Those below are told whom to call above them. */
+/* Gives lower files the functions of higher ones that they call. */
 static void connect_layers(void)
 {
     loop_set_save(save);
@@ -229,7 +229,7 @@ static void connect_layers(void)
     keeper_init(resume_rescue);
 }
 
-/* This process becomes a broker, of which nobody hears yet. */
+/* This process becomes a broker that no peer can reach yet. */
 static enum proceed set_up(bool resumes, int *exit_code)
 {
     runtime.handoff = broker.config.handoff;

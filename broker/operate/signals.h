@@ -1,7 +1,6 @@
 /*
  * signals.h - what a signal to `sshim run` does: TERM, INT, QUIT and a hang-up of the terminal
- * stop, HUP restarts, USR2 upgrades, and those that ask for what there is not are ignored with a
- * line.
+ * stop, HUP restarts, USR2 upgrades, TTIN and TTOU scale, USR1 is logged.
  */
 #ifndef SSHIM_BROKER_OPERATE_SIGNALS_H
 #define SSHIM_BROKER_OPERATE_SIGNALS_H

@@ -1,6 +1,6 @@
 /*
- * takeover.h - from one broker process to another: a broker that came to life by a crash (resume.h)
- * gives everything it has to the next `sshim run` of the same name, and ends.
+ * takeover.h - from one broker process to another: a broker that was resumed after a crash
+ * (resume.h) gives everything it has to the next `sshim run` of the same name, and ends.
  */
 #ifndef SSHIM_BROKER_OPERATE_TAKEOVER_H
 #define SSHIM_BROKER_OPERATE_TAKEOVER_H
@@ -16,7 +16,7 @@ bool takeover_give(struct session *session, uint32_t format);
 
 /*
  * The new one: asks the broker at this control path. True: everything is here, resume_load() builds
- * it up. False: it refused, since it was started by somebody who watches it.
+ * it up. False: it refused, since its parent watches it.
  */
 bool takeover_receive(const char *control_path);
 

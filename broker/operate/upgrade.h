@@ -2,10 +2,10 @@
  * upgrade.h - the broker executes its program anew, which may have been replaced on disk: same pid,
  * same workers.
  *
- * A program that could not go on is found out before (rehearsal.h). After exec the keeper of the
- * old program stays until the new one serves, that is, until its loop waits for the first time.
- * Should the new one end before, or stand still, then the keeper executes the old program again
- * (RESUME_TAKE_BACK); the journal tells that one who asked for the upgrade.
+ * A rehearsal (rehearsal.h) first finds out whether the new program can go on. After exec the
+ * keeper of the old program stays until the new one serves, that is, until its loop waits for the
+ * first time. If the new program ends before, or stands still, the keeper executes the old program
+ * again (RESUME_TAKE_BACK); the journal has the connection of the command to answer.
  */
 #ifndef SSHIM_BROKER_OPERATE_UPGRADE_H
 #define SSHIM_BROKER_OPERATE_UPGRADE_H
@@ -15,8 +15,8 @@
 #include "broker/pool/session.h"
 
 /*
- * Asks the program, then executes it. waiter (NULL: nobody) is told how that ended, by whichever
- * program goes on. False: an upgrade is under way, or the broker stops.
+ * Rehearses the program, then executes it. The program that goes on answers waiter (NULL: none).
+ * False: an upgrade is under way, or the broker stops.
  */
 bool upgrade_begin(struct session *waiter);
 

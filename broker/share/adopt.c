@@ -1,5 +1,5 @@
-/* adopt.c - see adopt.h. None of these processes is our child: a pidfd tells their end, nobody
- * tells how. */
+/* adopt.c - see adopt.h. These processes are not our children: a pidfd reports their end, but not
+ * how they ended. */
 #include "broker/share/adopt.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 
 /* --- workers that join --- */
 
-/* A process that is not our child has ended; nobody can tell us how. */
+/* A process that is not our child has ended; how is not known. */
 static void on_pidfd_ready(struct loop_fd *watch, uint32_t events)
 {
     struct worker *worker = loop_container(watch, struct worker, pidfd_watch);
@@ -73,8 +73,8 @@ void adopt_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t acce
     slot_at(id)->accepted = accepted;
 }
 
-/* No signal tells us when one that is no child of ours goes on. Those that are stopped later are
- * found by what they do not take. */
+/* No signal reports that a process continues which is not our child. Workers that are stopped later
+ * are found by their untaken offers. */
 static void look_at_stopped(struct loop_timer *timer)
 {
     struct worker *worker;

@@ -1,6 +1,6 @@
 /*
- * adopt.h - workers that this broker has not started: those that join by SSHIM_BROKER, and those of
- * a broker before it.
+ * adopt.h - workers that this broker has not started: joiners (SSHIM_BROKER), and workers of the
+ * last broker.
  */
 #ifndef SSHIM_BROKER_SHARE_ADOPT_H
 #define SSHIM_BROKER_SHARE_ADOPT_H
@@ -12,8 +12,8 @@
 #include "broker/pool/worker.h"
 
 /*
- * A process that we did not start wants to be a worker: a new one in a slot of its own, or the one
- * that its parents belong to. NULL when it cannot be watched, or when all is about to end.
+ * A process that we did not start wants to be a worker: makes a new one in a slot of its own, or
+ * gives the worker of its parents. NULL if it cannot be watched, or if the broker stops.
  */
 struct worker *adopt_joiner(pid_t pid);
 
@@ -22,7 +22,7 @@ struct worker *adopt_joiner(pid_t pid);
 void adopt_slot(unsigned id, unsigned restarts, unsigned failures, uint64_t accepted);
 bool adopt_worker(struct worker *worker);
 
-/* After all of that: starts what is missing and drains what is too much. */
+/* After all of that: starts missing workers and drains surplus ones. */
 void adopt_finish(void);
 
 #endif

@@ -65,8 +65,8 @@ static void on_wake(struct channel *channel, const void *bytes)
 
 enum state { GRANTED, LISTENING, CLOSED };
 
-/* What a worker may say in which state of the channel; all else is noise, and a flood of it costs
- * the flooder's own time on one core. PROTOCOL.md has the same table. */
+/* The messages that a worker may send in each state of the channel; all else is noise, and a flood
+ * of it costs the flooder's own time on one core. PROTOCOL.md has the same table. */
 #define MESSAGES(X)                                                                                \
     X(GRANTED, LISTEN, on_listen)                                                                  \
     X(GRANTED, CLOSE, on_close)                                                                    \
@@ -97,7 +97,7 @@ static void handle(struct channel *channel, const void *bytes, int type)
     }
 }
 
-/* Shut down by the worker, in which case what it holds goes to others, or closed by all at last. */
+/* The worker shut it down, so its offers go to others; or all processes have closed it. */
 static void on_end_of_file(struct channel *channel)
 {
     loop_remove(&channel->watch); /* or its hang-up would be reported for ever */
@@ -126,7 +126,7 @@ static void on_channel_ready(struct loop_fd *watch, uint32_t events)
         on_end_of_file(channel);
         return;
     }
-    if (header.msg_flags & MSG_CTRUNC) { /* descriptors, which nobody has a reason to send here */
+    if (header.msg_flags & MSG_CTRUNC) { /* descriptors: no worker has a reason to send one here */
         worker_close_channel(channel);
         return;
     }
@@ -147,7 +147,7 @@ static struct channel *find_with_mail(struct worker *worker)
     return NULL;
 }
 
-/* From the start each time: what a message says may free any of them. */
+/* From the start each time: a message may free any of them. */
 void channel_messages_read_waiting(struct worker *worker)
 {
     struct channel *channel;

@@ -43,8 +43,8 @@ bool grant_send(struct session *session, const struct channel *channel, int work
            send_with_fd(session, WIRE_BOARD, channel->board_fd);
 }
 
-/* At once: a worker that takes by itself goes to look for a new broker as soon as BOARD_DIRECT is
- * not there, though it be for an instant only, in which we resume. */
+/* All flags in one store: if BOARD_DIRECT is missing for an instant while we resume, a worker that
+ * accepts by itself looks for a new broker. */
 void grant_mark(struct channel *channel)
 {
     const struct config *config = &broker.config;
@@ -58,7 +58,7 @@ void grant_mark(struct channel *channel)
     channel_set_flags(channel, MARKS, flags);
 }
 
-/* Once: what a worker cannot have now, the next one cannot have either. */
+/* Logged once: the next worker would fail in the same way. */
 static void tell_shortage(const struct worker *worker)
 {
     static bool told;

@@ -7,10 +7,10 @@
 #define SSHIM_BROKER_SHARE_INHERIT_H
 
 /* At the start of a new broker: takes descriptors 3 and up, if they are meant for this process.
- * What is no listening stream socket is told and left alone. */
+ * Logs other descriptors than listening stream sockets and leaves them alone. */
 void inherit_begin(void);
 
-/* All workers are ready: tells, once, of addresses for which none of them has asked. */
+/* All workers are ready: logs, once, addresses for which no worker has asked. */
 void inherit_review(void);
 
 #endif

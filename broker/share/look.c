@@ -25,7 +25,7 @@ static const struct listener *find_reached(const struct address *address, int fd
     return listener;
 }
 
-/* fd (takes) is the folder of the path. A file with another inode is somebody else's. */
+/* fd (takes) is the folder of the path. A file with another inode belongs to another program. */
 static const struct listener *find_file(const struct wire_claim *claim,
                                         const struct address *address, int fd)
 {

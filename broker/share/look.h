@@ -7,9 +7,9 @@
 #include "broker/pool/session.h"
 
 /*
- * WIRE_CLAIM_LOOK. Answers with ECONNREFUSED where the address is shared and the worker has neither
- * bound it nor accepted a connection yet, else with WIRE_PRIVATE: the kernel decides. Nobody joins
- * by it. Takes fd. Returns false: the session is over.
+ * WIRE_CLAIM_LOOK. If the address is shared and the worker has neither bound it nor accepted a
+ * connection yet, answers with ECONNREFUSED, else with WIRE_PRIVATE: the kernel decides. No process
+ * joins by it. Takes fd. Returns false: the session is over.
  */
 bool look_handle(struct session *session, const struct wire_claim *claim, int fd);
 

@@ -1,7 +1,7 @@
 /*
- * retire.h - listeners that no living worker has. Such a listener is kept while a worker may come
- * back to it: then its clients wait. When none may, it is closed: then they are refused, as they
- * are where a server has closed its port. pool/listener.c says when there is something to look at.
+ * retire.h - listeners that no living worker has. While a worker may come back to it, such a
+ * listener is kept, and its clients wait. Else it is closed, and clients are refused, as natively.
+ * pool/listener.c says when to look.
  */
 #ifndef SSHIM_BROKER_SHARE_RETIRE_H
 #define SSHIM_BROKER_SHARE_RETIRE_H
@@ -21,14 +21,14 @@ void retire_on_time(struct loop_timer *retire);
  * next worker will be there soon. */
 bool retire_is_about_to_end(const struct worker *worker);
 
-/* Whether it is this worker's alone (NULL: nobody's), as a socket in a temporary folder is: other
- * workers have opened all that they have, and not this. */
+/* Whether it is this worker's alone (NULL: no worker's), as a socket in a temporary folder: other
+ * workers have opened all their listeners, and not this one. */
 bool retire_is_own(const struct listener *listener, const struct worker *owner);
 
 /* Whether a listener of this address was closed here: one of the last 64. */
 bool retire_was_shared(const struct address *address);
 
-/* Another broker was here before: which worker ended with what is not known. */
+/* After another broker: it is not known which listeners an ended worker had. */
 void retire_resume(void);
 
 #endif

@@ -112,7 +112,8 @@ static void retry_after(int64_t pause_ms)
     loop_start_timer(&retry, pause_ms);
 }
 
-/* One that was killed is replaced at once. One that cannot live must not make us fork all the time.
+/* A killed keeper is replaced at once. A keeper that ends at once must not make us fork all the
+ * time.
  */
 static void on_keeper_end(struct loop_fd *ended, uint32_t events)
 {

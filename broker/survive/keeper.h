@@ -2,9 +2,9 @@
  * keeper.h - a process that does nothing but share the broker's fd table (clone(2), CLONE_FILES)
  * and wait for its death.
  *
- * Because of it, nothing that the broker held is closed when the broker is killed: listening
- * sockets, channels, offers in them, and the connection that it had just accepted. The keeper then
- * executes the broker's program, which resumes.
+ * So the kernel closes nothing when the broker is killed: listening sockets, channels, offers in
+ * them, and the connection just accepted stay open. The keeper then executes the broker's program,
+ * which resumes.
  *
  * A broker whose loop does not end its turn for KEEPER_TURN_MAX_S seconds, in a call that no signal
  * interrupts or in a circle of its own, is killed by the keeper, which then goes on as after a
@@ -15,22 +15,24 @@
 
 #define KEEPER_TURN_MAX_S 5
 
-/* What the keeper does when the broker has died: in its process, with the broker's descriptors. */
+/* Sets what the keeper calls when the broker has died: in its process, with the broker's
+ * descriptors. */
 void keeper_init(void (*on_death)(void));
 
 /*
- * Starts it unless it runs (runtime.keeper_pid; no wait for SIGCHLD's children sees it), and
- * another one whenever it is killed: at once, or after a pause that grows where it does not live
- * for a second. When it cannot be started one line says so, and it is tried again until it works.
- * From then on it is the one in charge (journal_set_keeper()). During an upgrade the keeper of the
- * old program stays until keeper_end_old().
+ * Starts the keeper unless it runs (runtime.keeper_pid; no wait for SIGCHLD's children sees it).
+ * If the keeper is killed, another one starts: at once, or after a growing pause if it does not
+ * live for a second. If it cannot be started, one line says so, and the start is tried again. From
+ * then on this keeper is in charge (journal_set_keeper()). During an upgrade the keeper of the old
+ * program stays until keeper_end_old().
  */
 void keeper_start(void);
 
 /* The new program serves: the old one's keeper is not needed any more. */
 void keeper_end_old(void);
 
-/* Ends it, or the trying: the broker is about to end in order, or to execute another program. */
+/* Ends the keeper, or the attempts to start it: the broker is about to end in order, or to execute
+ * another program. */
 void keeper_stop(void);
 
 #endif

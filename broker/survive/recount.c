@@ -54,8 +54,8 @@ static bool has_received(const struct channel *channel, int fd)
     return fstat(fd, &info) == 0 && procfs_tree_holds_socket(channel->worker->pid, info.st_ino);
 }
 
-/* Closed and forgotten at once: were we killed, the next one would take it for one to be sent, or
- * the number for that of another connection. */
+/* Closes and forgets at once. Else, if we are killed, the next broker would send this connection
+ * again, or take the number for another connection. */
 static void judge_in_hand(struct channel *channel, const struct journal_in_hand *in_hand,
                           bool was_sent)
 {
@@ -156,7 +156,7 @@ static struct listener *find_origin(int fd)
     return same_port;
 }
 
-/* Nobody is idle: it waits in a channel, from which it is recalled as soon as somebody is. */
+/* No worker is idle: it waits in a channel, and is recalled as soon as a worker is idle. */
 static bool put_anywhere(struct listener *listener, const struct take_connection *connection)
 {
     for (uint32_t i = 0; i < listener->channel_count; i++) {

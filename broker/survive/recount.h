@@ -1,6 +1,6 @@
 /*
- * recount.h - after a broker was killed: which offers are in which channel, and what became of the
- * connection it had in hand. The channels themselves are the truth: they are emptied, counted and
+ * recount.h - after a crash of the broker: counts the offers in each channel, and finds out what
+ * became of the connection in hand. The channels are the truth: they are emptied, counted and
  * filled again.
  */
 #ifndef SSHIM_BROKER_SURVIVE_RECOUNT_H

@@ -68,7 +68,7 @@ static void set_flags(int fd, void *context)
     fcntl(fd, F_SETFD, *(const int *)context);
 }
 
-/* All that the next program needs, and nobody else. */
+/* All that the next program needs, and no other program. */
 static void set_flags_of_all(int flags)
 {
     struct journal_upgrade upgrade;
@@ -112,7 +112,7 @@ static bool is_stray(int fd)
            !journal_is_closing(fd);
 }
 
-/* One that was being sent and has been taken back out of its channel is here twice. */
+/* A connection that was being sent and was then taken out of its channel is here twice. */
 static bool is_known(int fd)
 {
     struct stat info;

@@ -1,7 +1,6 @@
 /*
- * resume.h - the broker's program is executed again and goes on where another left off: after an
- * upgrade in the same process, or in the keeper when the broker was killed. What it needs travels
- * as open fds and in $SSHIM_RESUME.
+ * resume.h - the broker's program is executed again and goes on from the journal: after an upgrade
+ * in the same process, after a crash in the keeper. Open fds and $SSHIM_RESUME carry what it needs.
  */
 #ifndef SSHIM_BROKER_SURVIVE_RESUME_H
 #define SSHIM_BROKER_SURVIVE_RESUME_H
@@ -59,7 +58,8 @@ int resume_load(void);
 /* Why this process goes on from another broker. */
 enum resume_cause resume_cause(void);
 
-/* Whether nobody watches this process: it was the keeper. Another `sshim run` may take over. */
+/* Whether this process was the keeper, so that no parent watches it. Another `sshim run` may take
+ * over. */
 bool resume_was_keeper(void);
 
 /* Whether the descriptors have the numbers that the journal tells, so that a keeper could go on

@@ -2,10 +2,10 @@
  * snapshot.h - the records of the snapshot in the journal, in the order in which they are there:
  * one head, then so many of each. Another program may have written them.
  *
- * The head tells how long each record is, so a version may add fields at the end of a record: who
- * reads an older snapshot finds 0 there, and 0 has to be right. Whoever changes what there is, or
- * what it means, changes SNAPSHOT_FORMAT and reads the one before as well. Format 0 is that of
- * brokers whose head tells no sizes.
+ * The head says how long each record is, so a version may add fields at the end of a record: a
+ * reader of an older snapshot finds 0 there, and 0 has to be right. Any other change needs a new
+ * SNAPSHOT_FORMAT, and the program must read the format before as well. Format 0 has no sizes in
+ * the head.
  */
 #ifndef SSHIM_BROKER_SURVIVE_SNAPSHOT_H
 #define SSHIM_BROKER_SURVIVE_SNAPSHOT_H
@@ -31,7 +31,7 @@ enum state_kind {
     STATE_DEPARTED
 };
 #define STATE_KINDS 6
-#define STATE_KINDS_MAX 8 /* of which there will ever be one in the head */
+#define STATE_KINDS_MAX 8 /* how many of them the head may ever have */
 
 struct state_head {
     uint32_t slots, workers, listeners, channels;
@@ -90,7 +90,7 @@ struct state_channel {
 };
 static_assert(sizeof(struct state_channel) == 40, SNAPSHOT_SIZE);
 
-/* A worker that has ended, of which processes may be left. */
+/* A worker that has ended; processes of it may be left. */
 struct state_departed {
     uint8_t token[WIRE_TOKEN_SIZE];
     int64_t finish_by_ms;

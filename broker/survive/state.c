@@ -303,7 +303,7 @@ static void load_channel(const struct state_channel *record, struct listener *li
     recount_channel(channel);
 }
 
-/* What goes on from here: watch the process, or go through the motions of its end. */
+/* The worker lives: watch its process. It has ended: treat it as any worker that ends. */
 static void resume_worker(struct worker *worker, uint32_t role)
 {
     struct slot *slot = slot_at(worker->slot);
@@ -320,7 +320,8 @@ static void resume_worker(struct worker *worker, uint32_t role)
         drain_begin(worker);
 }
 
-/* Workers that take by themselves read no channel, the others nothing else: as it was it stays. */
+/* Workers that accept by themselves read no channel, the others only the channel: so the mode
+ * stays. */
 static void settle_handoff(const struct state_head *head)
 {
     bool direct = runtime.handoff == HANDOFF_DIRECT;
@@ -373,7 +374,7 @@ static void load_slots(const struct snapshot *snapshot)
     }
 }
 
-/* They may have been given to somebody else. */
+/* Other processes may have these numbers by now. */
 static void load_departed(const struct snapshot *snapshot)
 {
     struct state_departed departed;

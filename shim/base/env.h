@@ -1,5 +1,5 @@
 /*
- * env.h - what the environment told this process. The only caller of getenv in the shim.
+ * env.h - the variables of this process. The only caller of getenv in the shim.
  *
  * Copied once: setproctitle(3) overwrites the memory that getenv(3) points into, and servers clear
  * their environment.
@@ -34,8 +34,8 @@ void env_read(void);
 #define ENV_KEPT_MAX 7
 #define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
 
-/* What made this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX; NULL: it was not
- * set. */
+/* The variables that make this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX;
+ * NULL: not set. */
 const char *env_get_kept(unsigned i);
 
 /* Whether a broker was named. Hooks ask this first: where it is false they do nothing but call the

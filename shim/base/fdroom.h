@@ -1,6 +1,6 @@
 /*
- * fdroom.h - is there a free descriptor number for a connection? recvmsg(2) destroys what it has no
- * number for, so accept() must know before it receives.
+ * fdroom.h - whether a descriptor number is free for a connection: without one recvmsg(2) destroys
+ * the connection, so accept() must know before it receives.
  *
  * The kernel gives the lowest free number. Such a number tells how many are taken below it, but not
  * whether those above it are free: a number that was closed comes back first. So the highest one

@@ -1,6 +1,6 @@
 /*
- * next.h - the functions that ours stand in front of: libc's, or those of another preloaded
- * library. The only caller of dlsym.
+ * next.h - the functions that our hooks replace: libc's, or those of another preloaded library. The
+ * only caller of dlsym.
  *
  * NEXT(bind)(fd, addr, len) calls the next bind. Resolved eagerly by the constructor, and lazily
  * where a hook runs before it; a race resolves twice and stores the same pointer. A function that
@@ -88,8 +88,8 @@
        char *const *, char *const *))
 
 /*
- * Calls that an older libc lacks. dlsym(3) allocates when it does not find a name, and an allocator
- * that is being set up may be who called us: so these are looked up when the program calls them.
+ * Calls that an older libc lacks. dlsym(3) allocates if it does not find a name, and our caller may
+ * be an allocator that is being set up: so these are looked up when the program calls them.
  */
 #define NEXT_NEW_CALLS(X)                                                                          \
     X(int, pidfd_spawn,                                                                            \

@@ -1,6 +1,6 @@
 /*
  * retarget.h - puts another file behind fd numbers that the program already uses. Finds them and
- * their epoll registrations; who moves them is epoll_set.h's business.
+ * their epoll registrations; epoll_set.h moves the registrations.
  */
 #ifndef SSHIM_SHIM_BASE_RETARGET_H
 #define SSHIM_SHIM_BASE_RETARGET_H

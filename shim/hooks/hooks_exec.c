@@ -1,8 +1,8 @@
 /*
  * hooks_exec.c - the exported calls that run another program, or load a module. A listener that
- * survives exec is a channel, which only the shim can accept from; masters that clean the
- * environment of what they execute would leave the shim behind. So what made this process a worker
- * is put back, into that environment alone, and only when a shared listener is handed down.
+ * survives exec is a channel, which only the shim can accept from. If a master cleans the
+ * environment of a program that inherits a shared listener, the shim's variables are put back, into
+ * that environment alone.
  */
 #include <alloca.h>
 #include <dlfcn.h>

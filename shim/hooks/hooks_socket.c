@@ -29,7 +29,7 @@ static int real_fd(int fd)
     return listener ? vlisten_real_fd(listener, fd) : fdmap_shown(fd);
 }
 
-/* A socket made natively in a managed process is known to be nobody's business. */
+/* A socket made natively in a managed process is noted as not shared. */
 static int note_native(int fd)
 {
     if (fd >= 0 && env_managed()) {

@@ -2,7 +2,7 @@
  * claim.c - from bind() to listen(): asks the broker for an address and puts the channel over the
  * program's socket.
  *
- * The swap is made at bind(), not at listen(): from then on the kernel object behind the fd tells
+ * The swap is made at bind(), not at listen(): from then on the kernel object behind the fd says
  * what it is, so a server that execs, forks or passes the fd on between the two calls keeps
  * working.
  */
@@ -161,8 +161,8 @@ static bool joins(void)
     return env.auth.slot == WIRE_SLOT_NONE;
 }
 
-/* The broker that started this worker may be changing places with its successor: give it a moment.
- * The one that this process is to join may have been started beside it. */
+/* The broker that started this worker may be in an upgrade or a take-over, and the one to join may
+ * just be starting: give it a moment. */
 static bool is_worth_another_try(int try)
 {
     bool is_absent = errno == ECONNREFUSED || errno == ENOENT;
@@ -187,9 +187,9 @@ static enum claim_result give_up(bool is_late, int tries)
 }
 
 /*
- * Of a server that opens its listeners one after the other, one copy may get a connection in
- * between. What it binds then is private by the rule, but the others share it: the kernel says that
- * it is in use, and only then the broker is asked.
+ * If a server opens its listeners one after the other, a copy may get a connection in between. Its
+ * later listeners are private by the rule, but the other copies share them: the kernel says that
+ * the address is in use, and only then the library asks the broker.
  */
 enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {

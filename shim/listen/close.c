@@ -21,8 +21,8 @@ void close_release(struct vlisten *listener)
         vlisten_finish_release(listener);
 }
 
-/* accept(2) will not come for it: its client sees what the kernel does to a connection in the queue
- * of a listener that is closed. */
+/* No accept(2) will come for it: resets it, as the kernel does with queued connections of a closed
+ * listener. */
 static void reset_connection(int conn_fd)
 {
     struct linger no_time = {.l_onoff = 1};

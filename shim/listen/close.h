@@ -1,4 +1,4 @@
-/* close.h - what the end of a descriptor means for a shared listener. Keeps errno; thread-safe. */
+/* close.h - handles the close of a shared listener's descriptor. Keeps errno; thread-safe. */
 #ifndef SSHIM_SHIM_LISTEN_CLOSE_H
 #define SSHIM_SHIM_LISTEN_CLOSE_H
 
@@ -6,8 +6,8 @@
 
 #include "shim/record/vlisten.h"
 
-/* The program is about to close fd, which is this listener. Before its last one is closed the
- * broker is told; where nobody else comes for them, the connections that it has sent are reset. */
+/* The program is about to close fd, which is this listener. Before the last one is closed, the
+ * broker is told. If no other copy comes for them, the connections that it has sent are reset. */
 void close_listener_fd(struct vlisten *listener, int fd);
 
 /* No fd of the program refers to it any more: frees the record, now or when a thread that begins to
@@ -17,8 +17,8 @@ void close_release(struct vlisten *listener);
 /* Whether the fd that is about to be closed wants close_settle() afterwards. */
 bool close_must_settle(struct vlisten *listener);
 
-/* Where the broker promises that what is closed is gone: waits until it has seen what was told or
- * closed before, for 200 ms at most, or three times that if it does not even accept. */
+/* If the broker promises that a closed listener is gone (BOARD_EXACT): waits until it has seen the
+ * close, for 200 ms at most, or three times that if it does not even accept. */
 void close_settle(void);
 
 /* shutdown(2) of fd, under the same promise: the broker was told; waits until it sends nothing

@@ -15,8 +15,8 @@
 #include "shim/base/next.h"
 #include "shim/record/vlisten.h"
 
-/* Without an answer the file goes, as natively. A broker may stand still for 5 s before its keeper
- * ends it. */
+/* Without an answer the file is removed, as natively. A broker may stand still for 5 s before its
+ * keeper kills it. */
 #define ANSWER_MS 6000
 #define FILES_MAX 16
 

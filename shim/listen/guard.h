@@ -4,7 +4,7 @@
  * one of these succeeds and does nothing, unless no other copy has it (temporary folders). The
  * broker removes the file in the end.
  *
- * A program that starts may be held up for a second, should the broker hang.
+ * If the broker hangs, a starting program may wait for a second.
  * Thread-safe and async-signal-safe; errno is kept where nothing fails.
  */
 #ifndef SSHIM_SHIM_LISTEN_GUARD_H

@@ -8,8 +8,8 @@
 /* listen(fd, backlog); 0, or -1 with the errno of listen(2). */
 int listen_begin(struct vlisten *listener, int fd, int backlog);
 
-/* shutdown(2) with a valid how: this worker stops listening, the others do not notice. Where there
- * are no others the broker stops as well. */
+/* shutdown(2) with a valid how: this worker stops listening, the others do not notice. If there
+ * are no others, the broker stops as well. */
 int listen_shutdown(struct vlisten *listener, int fd, int how);
 
 #endif

@@ -1,4 +1,4 @@
-/* look.c - see look.h. Which connect() may be such a look; the broker decides. */
+/* look.c - see look.h. Finds connect() calls that may test an address; the broker decides. */
 #include "shim/listen/look.h"
 
 #include <errno.h>

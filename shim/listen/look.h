@@ -1,11 +1,11 @@
 /*
- * look.h - a server that looks by connect() whether its address is free before it binds it.
- * Natively nobody listens there yet; here the other copies do, and the server would refuse to
- * start. So a process that has not listened yet is refused at an address that its own broker
+ * look.h - servers that test by connect() whether their address is free before they bind it.
+ * Natively the connection is refused; here other copies would accept it, and the server would not
+ * start. So a process that has not listened yet gets ECONNREFUSED at an address that its own broker
  * shares.
  *
- * Only for workers that the broker started: a program that joins is as often a client. Thread-safe
- * and async-signal-safe; keeps errno.
+ * Only for workers that the broker started: a joiner is as often a client. Thread-safe and
+ * async-signal-safe; keeps errno.
  */
 #ifndef SSHIM_SHIM_LISTEN_LOOK_H
 #define SSHIM_SHIM_LISTEN_LOOK_H

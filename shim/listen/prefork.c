@@ -28,7 +28,7 @@ void prefork_begin(struct vlisten *listener, int fd)
 
     vlisten_set_nonblock(listener, wanted & O_NONBLOCK);
     if (wanted & O_ASYNC)
-        dress_copy_async(fd, shadow_fd); /* of the copies that ask for it the last one hears */
+        dress_copy_async(fd, shadow_fd); /* only the last copy that asks for SIGIO gets it */
     if (wanted)
         NEXT(fcntl)(shadow_fd, F_SETFL, status_flags(shadow_fd) | wanted);
     atomic_store(&listener->channel_fd, vlisten_hide_fd(fd, vlisten_index(listener)));

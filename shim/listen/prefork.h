@@ -1,6 +1,6 @@
 /*
  * prefork.h - a listener whose fd is the canonical socket itself, shared by all copies as in
- * classic pre-forking: --handoff direct, and what is left when the broker has died.
+ * classic pre-forking: under --handoff direct, and after the death of broker and keeper.
  *
  * O_NONBLOCK belongs to the open socket, which all copies share. It is off until one of them asks
  * for it, and then stays on: blocking is emulated by poll(2). The channel is

@@ -116,9 +116,9 @@ static uint64_t hash_address(const void *addr, size_t len)
 }
 
 /*
- * What is bound after the first accept is private (FTP's data listeners), unless --share says
- * otherwise, this program has had the address before, or all its processes have closed all that
- * they had: then it begins anew. Asks nobody: it may be in a sandbox by now.
+ * A listener that is bound after the first accept is private (FTP's data ports), unless --share
+ * says otherwise, this program has had the address before, or all its processes have closed all
+ * their listeners: then it begins anew. Asks no other process: it may be in a sandbox by now.
  */
 static bool is_too_late(const struct sockaddr_storage *addr, socklen_t len)
 {

@@ -1,6 +1,6 @@
 /*
- * await.h - an operator's command that is answered when it is done: who waits, and a look every
- * 20 ms at whether it is. What is looked at belongs to the command.
+ * await.h - an operator's command that is answered when it is done: looks every 20 ms whether it
+ * is. The command says at what.
  */
 #ifndef SSHIM_BROKER_OPERATE_STEER_AWAIT_H
 #define SSHIM_BROKER_OPERATE_STEER_AWAIT_H
@@ -12,7 +12,7 @@
 
 #include "broker/pool/session.h"
 
-/* As often in a row nothing may be open before that is believed: counters lag behind the calls. */
+/* Looks in a row that must find no open connection: counters lag behind the calls. */
 #define AWAIT_LOOKS_AT_REST 3
 
 struct await {

@@ -31,7 +31,7 @@ static bool is_at_rest(const struct slot *slot)
     return !slot->worker || worker_is_at_rest(slot->worker);
 }
 
-/* Whether anybody would take a connection that comes now. */
+/* Whether any worker would take a connection that comes now. */
 static bool is_anybody_left(void)
 {
     for (unsigned i = 0; i < slot_count(); i++)

@@ -1,7 +1,6 @@
 /*
- * one_slot.h - what the operator does with one slot: takes it out of service and puts it back,
- * sends a signal to its worker. A slot that is drained stays so whoever fills it, also over the
- * broker's death, until it is resumed.
+ * one_slot.h - the operator's commands for one slot: drain, resume, kill. A drained slot stays so
+ * until it is resumed, with any worker in it, also over the broker's death.
  */
 #ifndef SSHIM_BROKER_OPERATE_STEER_ONE_SLOT_H
 #define SSHIM_BROKER_OPERATE_STEER_ONE_SLOT_H

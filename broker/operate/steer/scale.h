@@ -17,7 +17,7 @@
  */
 void scale_begin(const char *text, bool no_wait, struct session *waiter);
 
-/* fleet: a worker is about to leave; if it drained, what it has open is cut. */
+/* fleet: a worker is about to leave; if it drained, its open connections are cut. */
 void scale_on_leave(const struct worker *worker);
 
 #endif

@@ -21,7 +21,7 @@
 #define WATCHDOGS_A_TIME 3 /* so many datagrams in the time that the manager waits for one */
 
 static struct {
-    int fd; /* -1: there is nobody to tell */
+    int fd; /* -1: there is no service manager */
     struct sockaddr_un addr;
     socklen_t addr_len;
     bool told_ready;
@@ -56,7 +56,7 @@ static bool find_manager(void)
     return true;
 }
 
-/* Timers are the last thing in a turn of the loop: all that was to be done in it is done. */
+/* Timers are the last thing in a turn of the loop: all other work of the turn is done. */
 static void on_watchdog(struct loop_timer *timer)
 {
     tell("WATCHDOG=1");

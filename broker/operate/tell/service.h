@@ -1,7 +1,6 @@
 /*
- * service.h - what a service manager hears that started us with NOTIFY_SOCKET (sd_notify(3), by
- * datagrams, without its library), and the watchdog that it asked for with WATCHDOG_USEC. Without
- * these variables it does nothing.
+ * service.h - messages to a service manager that set NOTIFY_SOCKET (sd_notify(3), by datagrams,
+ * without its library), and the watchdog of WATCHDOG_USEC. Does nothing without these variables.
  */
 #ifndef SSHIM_BROKER_OPERATE_TELL_SERVICE_H
 #define SSHIM_BROKER_OPERATE_TELL_SERVICE_H
@@ -11,7 +10,7 @@
 /* The loop is there. resumes: this process, or another one, was the broker before. */
 void service_begin(bool resumes);
 
-/* Something has changed: tells what is new of it. Cheap. */
+/* Something has changed: sends what is new. Cheap. */
 void service_review(void);
 
 #endif

@@ -1,5 +1,4 @@
-/* status.h - what the broker tells about itself. Both give a malloc'ed text of *len bytes, or NULL.
- */
+/* status.h - renders the broker's status. Both give a malloc'ed text of *len bytes, or NULL. */
 #ifndef SSHIM_BROKER_OPERATE_TELL_STATUS_H
 #define SSHIM_BROKER_OPERATE_TELL_STATUS_H
 

@@ -31,8 +31,8 @@ static struct listener *find_by_socket(int fd)
     return listener;
 }
 
-/* One more process has it. Counted here and not by that process: the one that gave it away may
- * close it before the answer is there, and must not be the last. */
+/* One more process has it. The broker counts it: the sender may close it before the answer arrives,
+ * and must not be the last one. */
 static void share(struct session *session, struct channel *channel, int worker_fd)
 {
     atomic_fetch_add(&channel->board->worker.holders, 1);
@@ -47,8 +47,8 @@ static bool was_ours(const struct address *address)
            (config_is_exact(&broker.config) || retire_was_shared(address));
 }
 
-/* A listener that ended because nobody listened there any more; the socket (takes it) is bound
- * still. NULL: it is none, or another has the address by now. */
+/* A listener that ended because no worker listened there; the socket (takes it) is still bound.
+ * NULL: it is none, or another listener has the address by now. */
 static struct listener *make_again(int fd)
 {
     struct address address = {.len = sizeof address.storage};
@@ -108,7 +108,7 @@ static struct channel *find_channel(const struct worker *worker, uint64_t id)
     return channel;
 }
 
-/* The worker has closed it, and yet somebody had it still. */
+/* The worker has closed it, but another process still had it. */
 static bool reopen(struct channel *channel, int fd)
 {
     if (fd < 0 || !channel_take_back(channel, fd))
@@ -140,8 +140,8 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
     return false;
 }
 
-/* What was closed before the question is gone with the answer. epoll tells of links and channels in
- * any order. */
+/* A channel that was closed before the request must be gone with the answer. epoll reports links
+ * and channels in any order. */
 static void settle(struct worker *worker)
 {
     channel_messages_read_waiting(worker);
@@ -150,7 +150,7 @@ static void settle(struct worker *worker)
 
 bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
 {
-    if (!claim_may_ask(session, &attach->auth)) { /* a stranger learns nothing */
+    if (!claim_may_ask(session, &attach->auth)) { /* a stranger gets no answer */
         closer_close(fd);
         return false;
     }

@@ -29,8 +29,8 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
     return false;
 }
 
-/* Whether it has begun to serve clients. What a worker with a filter accepts is not seen: it has a
- * client now, as an FTP server with a data port. */
+/* Whether it has begun to serve clients. The accepts of a worker with a filter are not seen: it
+ * must have a client now, as an FTP server with a data port. */
 static bool is_late(const struct worker *worker, pid_t asker)
 {
     if (worker_is_notified(worker))
@@ -38,9 +38,8 @@ static bool is_late(const struct worker *worker, pid_t asker)
     return worker_accepted(worker) > 0;
 }
 
-/* What listens late (FTP's data ports) or on port 0 is a worker's own, unless --share says
- * otherwise or it is an address that is shared already, or was. A worker that has closed all that
- * it had begins anew. */
+/* Late listeners (FTP's data ports) and port 0 are a worker's own, unless --share says otherwise or
+ * the address is or was shared. A worker that has closed all its listeners begins anew. */
 bool bind_is_shared(const struct worker *worker, pid_t asker, const struct address *address,
                     const struct socket_key *key)
 {
@@ -70,8 +69,8 @@ static bool is_held(const struct channel *channel)
            (fstat(fd, &info) < 0 || procfs_tree_holds_socket(channel->worker->pid, info.st_ino));
 }
 
-/* Until the process that asked has taken its answer, no process has it. It asks for nothing else
- * meanwhile; another one may. */
+/* No process has it until the asking process has received the answer. That process sends no other
+ * request meanwhile; another process may. */
 static bool is_on_its_way(const struct channel *channel, pid_t asker)
 {
     return channel->grant.claimant != asker &&
@@ -101,7 +100,7 @@ bool bind_collides(pid_t asker, const struct worker *worker, const struct listen
     return false;
 }
 
-/* What is no socket is asked nothing: its file system might not answer. */
+/* Asks nothing of a file that is no socket: its file system might not answer. */
 static bool is_socket(int fd)
 {
     int type;
@@ -145,7 +144,7 @@ static bool is_bound_to(int fd, const struct address *address)
     return same;
 }
 
-/* Whether all workers have closed it; what was sent and not taken natively ends with that. */
+/* Whether all workers have closed it; untaken connections end with that, as natively. */
 static bool is_given_up(struct listener *listener)
 {
     if (listener->inherited)
@@ -174,7 +173,7 @@ void bind_abandon(struct listener *listener)
         listener_destroy(listener);
 }
 
-/* What a worker with a filter has closed nobody tells. */
+/* A close by a worker with a filter is not reported. */
 static void close_unheld(struct worker *worker)
 {
     struct channel *channel = worker_is_notified(worker) ? LIST_FIRST(&worker->channels) : NULL;

@@ -20,8 +20,8 @@ bool bind_is_shared(const struct worker *worker, pid_t asker, const struct addre
 bool bind_collides(pid_t asker, const struct worker *worker, const struct listener *listener,
                    bool reuse);
 
-/* What becomes of a bind: FAILED with its errno, PRIVATE: as natively, or SHARED: the canonical
- * socket of this listener takes the place of the program's, which it may be itself. */
+/* The result of a bind: FAILED with its errno; PRIVATE: as natively; SHARED: the canonical socket
+ * of this listener takes the place of the program's socket, which may be that socket itself. */
 struct bind_verdict {
     enum wire_verdict verdict;
     int error;
@@ -35,16 +35,16 @@ struct bind_verdict {
 struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
                               const struct address *address, bool reuseport, int fd);
 
-/* The same of a path that the broker does not look up: view says from where it was named, see
- * socket_key.h. VACANT: nobody has it, the worker is to bind it. Later, when it listens on that
- * socket (borrows), it gets a listener; NULL: it stays its own, or memory is out. */
+/* The same for a path that the broker does not look up: view says from where it was named, see
+ * socket_key.h. VACANT: no worker has it, this one is to bind it. When the worker later listens on
+ * that socket (borrows), it gets a listener; NULL: the socket stays its own, or memory is out. */
 struct bind_verdict bind_file(struct worker *worker, pid_t asker, const struct address *address,
                               uint64_t view);
 struct listener *bind_listening_file(struct worker *worker, pid_t asker,
                                      const struct address *address, uint64_t view, int fd);
 
-/* What a worker with a filter bound is the end of a connection: it is its own from now on. Ends the
- * listener. */
+/* A worker with a filter has connected the socket that it bound: the socket is its own from now on.
+ * Ends the listener. */
 void bind_abandon(struct listener *listener);
 
 /* Ends the listeners that no worker has any more and whose address overlaps this one. */

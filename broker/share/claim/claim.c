@@ -41,7 +41,7 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
     return worker;
 }
 
-/* A peer that does not keep to the protocol, or is nobody to us. */
+/* A peer that violates the protocol, or is no worker. */
 static bool refuse(int fd)
 {
     closer_close(fd);
@@ -147,13 +147,13 @@ static bool is_bound_to_path(int fd, const struct path *path)
     return strcmp(slash ? slash + 1 : name, path->name) == 0;
 }
 
-/* Whoever has bound a path may bind it again, and root, but no other worker in its place. */
+/* The worker that bound a path may bind it again, and root may, but no other worker. */
 static bool may_displace(const struct session *session, const struct listener *bound)
 {
     return session->peer.uid == 0 || session->peer.uid == bound->path.owner.uid;
 }
 
-/* The path was there already: shared with the copy that has bound it, or not ours at all. */
+/* The path existed already: shared with the copy that has bound it, or not ours at all. */
 static bool share_path(struct session *session, struct worker *worker, struct listener *bound)
 {
     if (!bound)
@@ -165,8 +165,8 @@ static bool share_path(struct session *session, struct worker *worker, struct li
     return grant_channel(session, bound, worker);
 }
 
-/* Second step: the worker has bound the path, or found that it is there. The kernel lets one bind
- * it only, so a socket that is bound says that nobody else's is to be found there any more. */
+/* Second step: the worker has bound the path, or found that it exists. The kernel lets only one
+ * socket bind a path, so a bound socket proves that no other one is there. */
 static bool claim_bound(struct session *session, struct worker *worker,
                         const struct wire_claim *claim, int fd)
 {

@@ -10,11 +10,11 @@
 /* Takes fd. False: the session is over (answered, or the peer misbehaved). */
 bool claim_handle(struct session *session, const struct wire_claim *claim, int fd);
 
-/* The worker that a peer belongs to; one that may join becomes a new one. NULL: it is none of ours.
- */
+/* The worker that a peer belongs to; a peer that may join becomes a new worker. NULL: it is none of
+ * ours. */
 struct worker *claim_identify(const struct session *session, const struct wire_auth *auth);
 
-/* Whether the peer is a worker or might become one, which it does not by this. */
+/* Whether the peer is a worker or may become one. It does not join by this. */
 bool claim_may_ask(const struct session *session, const struct wire_auth *auth);
 
 #endif

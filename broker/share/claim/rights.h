@@ -1,6 +1,6 @@
 /*
- * rights.h - what a worker of another user may have by the broker: a broker of root would bind any
- * port for it, and one worker could take every name there is room for.
+ * rights.h - limits what the broker binds for a worker of another user: a broker of root could bind
+ * any port for it, and one worker could take all names.
  */
 #ifndef SSHIM_BROKER_SHARE_RIGHTS_H
 #define SSHIM_BROKER_SHARE_RIGHTS_H

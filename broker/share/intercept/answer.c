@@ -108,8 +108,7 @@ static bool is_connected(int fd)
            info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_LISTEN;
 }
 
-/* A second bind of one socket is the kernel's to refuse, and so is one of a socket that is
- * connected. */
+/* The kernel refuses a second bind of one socket, and the bind of a connected socket. */
 static bool is_bound(int fd)
 {
     struct sockaddr_storage name = {0};
@@ -126,7 +125,7 @@ static bool is_bound(int fd)
 }
 
 /* A program may bind an address and connect from there: then our copy would keep that connection
- * open when the program closes it. Nobody tells of a connect. */
+ * open when the program closes it. A connect is not notified. */
 static void on_look_time(struct loop_timer *timer)
 {
     struct listener *listener = TAILQ_FIRST(&listeners);

@@ -39,7 +39,7 @@ static void judge_filter(const char *program, char *reason, size_t size)
             "it; run sshim as root");
 }
 
-/* What of the options only the library can do, or NULL. */
+/* The option that only the library can fulfil, or NULL. */
 static const char *option_for_library(const struct config *config)
 {
     if (config->handoff == HANDOFF_BROKER)
@@ -69,7 +69,7 @@ static void take_seccomp(void)
 {
     runtime.intercept = INTERCEPT_SECCOMP;
     runtime.handoff =
-        HANDOFF_DIRECT; /* who takes connections by itself needs nobody who deals them out */
+        HANDOFF_DIRECT; /* a worker that accepts by itself gets no connections from the broker */
 }
 
 /* By the filter, which was asked for or is all that is left. result: of the library's. */

@@ -1,6 +1,6 @@
 /*
- * choose.h - how the calls of a command are to be seen: by the library, preloaded into it, or by a
- * seccomp filter, which reaches what cannot be preloaded.
+ * choose.h - chooses how to see the calls of a command: by the preloaded library, or by a seccomp
+ * filter, for programs that cannot be preloaded.
  */
 #ifndef SSHIM_BROKER_SHARE_INTERCEPT_CHOOSE_H
 #define SSHIM_BROKER_SHARE_INTERCEPT_CHOOSE_H
@@ -9,8 +9,8 @@
 
 /*
  * Decides for broker.config.command and sets runtime.intercept and what follows from it, and
- * broker.library_path where the build for another libc fits. Says in one line if it takes the
- * filter though nobody asked for it. False: neither works, which one line has said.
+ * broker.library_path if the build for another libc fits. Logs one line if it takes the filter
+ * without --intercept seccomp. False: neither works, which one line has said.
  * check_set_user() comes first.
  */
 bool choose_way(void);

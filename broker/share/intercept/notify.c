@@ -257,7 +257,7 @@ static void on_ready(struct loop_fd *watch, uint32_t events)
     struct notify *notify = loop_container(watch, struct notify, watch);
     struct notice *notice = notify->notice;
 
-    if (!(events & EPOLLIN)) { /* nobody has this filter any more */
+    if (!(events & EPOLLIN)) { /* no process has this filter any more */
         forget(notify);
         return;
     }

@@ -1,8 +1,8 @@
 /*
  * notify.h - the notification descriptors of filtered workers: receives one call at a time from
- * each and answers it. What was received and not answered is in memory that outlives the broker,
- * since the kernel tells it once: the next broker answers. A worker that dies meanwhile, or a call
- * that was interrupted, is found by notify_is_valid() and by the answer's being for nobody.
+ * each and answers it. The kernel delivers a notification once, so unanswered calls are in memory
+ * that survives the broker: the next broker answers. notify_is_valid(), or an answer that the
+ * kernel refuses, shows that the worker died or the call was interrupted.
  */
 #ifndef SSHIM_BROKER_SHARE_INTERCEPT_NOTIFY_H
 #define SSHIM_BROKER_SHARE_INTERCEPT_NOTIFY_H
@@ -30,7 +30,7 @@ struct notify {
     LIST_ENTRY(notify) all;
 };
 
-/* Who answers calls: from now on, each by one of the functions below, sooner or later. */
+/* Sets the function that answers calls: each by one of the functions below, sooner or later. */
 void notify_init(void (*on_call)(struct notify *notify));
 
 /* A worker has a filter, and this is its notification descriptor (takes). Where memory is out the

@@ -78,8 +78,8 @@ static bool normalise(struct address *path, const struct address *address)
 
 /* --- who is about to bind or to remove it --- */
 
-/* Between an unlink and the bind and the listen that follow no other copy does the same. Not
- * longer: a worker that ends, or that only wanted to remove a file, holds nobody up. */
+/* From an unlink to the bind and the listen that follow, no other copy may do the same. Not longer:
+ * a worker that ends, or that only removed a file, must not delay the others. */
 static struct reservation {
     uint64_t view; /* 0: a free place */
     struct address address;
