@@ -62,7 +62,7 @@ struct board_broker {
 #define BOARD_DRAINING                                                                             \
     8u /* this worker is over: nothing new, not even directly; the end of its channel is no death  \
           of the broker */
-#define BOARD_LOOK 16u /* much is taken directly: who has no more than the allowance may look */
+#define BOARD_LOOK 16u /* much is taken directly: a worker within its allowance may look */
 #define BOARD_WAIT_EXCLUSIVE                                                                       \
     64u /* connections come fast: an event loop without any may wait at the canonical socket */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */

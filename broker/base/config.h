@@ -121,7 +121,7 @@ static inline bool config_is_exact(const struct config *config)
  */
 enum proceed config_parse(struct config *config, int argc, char **argv, int *exit_code);
 
-/* The options of `sshim run`, for who gathers them from elsewhere: their fields are in a config. */
+/* The options of `sshim run`, for settings.c, which gathers them: their fields are in a config. */
 const struct option_table *config_run_options(void);
 
 /* In the order of the names in config.c. */
@@ -144,7 +144,8 @@ struct config_target {
 enum proceed config_parse_target(struct config_target *target, int argc, char **argv,
                                  int *exit_code);
 
-/* The same for who reports faults himself; argv[0] is the command. Keeps pointers into argv. */
+/* The same without a message: the caller reports the fault; argv[0] is the command. Keeps pointers
+ * into argv. */
 enum option_end config_read_target(struct config_target *target, int argc, char **argv,
                                    struct option_fault *fault);
 

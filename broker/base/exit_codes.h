@@ -1,4 +1,5 @@
-/* exit_codes.h - what `sshim run` and the other commands exit with; README.md and sshim(1) tell. */
+/* exit_codes.h - what `sshim run` and the other commands exit with; README.md and sshim(1) list
+ * them. */
 #ifndef SSHIM_BROKER_BASE_EXIT_CODES_H
 #define SSHIM_BROKER_BASE_EXIT_CODES_H
 

@@ -24,7 +24,7 @@ struct option_row {
     const char *initial; /* read before the command line; NULL: the field stays zero */
     option_reader *read;
     size_t offset;            /* of the field */
-    const char *expected;     /* for the error message; NULL: told by min and max, or names */
+    const char *expected;     /* for the error message; NULL: made of min and max, or names */
     unsigned min, max;        /* option_number */
     const char *const *names; /* option_choice; the last is NULL */
     const char *old_name;     /* works as well, and --help does not show it; NULL: none */
@@ -67,7 +67,7 @@ void option_refuse(const struct option_row *row, const char *name, const char *v
 
 enum option_end { OPTION_END_WELL, OPTION_END_HELP, OPTION_END_FAULT };
 
-/* The same as options_parse(), but says nothing: not to who asks for help, and a fault is given. */
+/* As options_parse(), but prints nothing, neither help nor a fault: gives the fault. */
 enum option_end options_read(const struct option_table *table, void *into, int argc, char **argv,
                              struct option_fault *fault);
 

@@ -26,8 +26,8 @@ int turn_init(void);
 void turn_begin(int64_t now_us);
 void turn_end(int64_t now_us);
 
-/* Closes fd (takes). True: the call slept, as far as the ticks tell that come when a turn is 5 ms
- * old or older. */
+/* Closes fd (takes). True: the call slept, as far as the ticks show; they begin when a turn is 5 ms
+ * old. */
 bool turn_close(int fd);
 
 /*

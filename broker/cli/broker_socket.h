@@ -11,9 +11,9 @@
 #define BROKER_SOCKET_PREFIX "sshim:"
 #define BROKER_SOCKET_DEADLINE_S 10 /* a broker that lives answers within milliseconds */
 
-/* Connects; the caller closes. What is sent and received then has 10 s (EAGAIN after that). -1 with
- * the errno of connect(2), or EPERM: what listens there is neither root's, nor ours, nor (for root)
- * of the user who has the folder. */
+/* Connects; the caller closes. Each send and receive then has 10 s (EAGAIN after that). -1 with the
+ * errno of connect(2), or EPERM: the listening process is neither root's, nor ours, nor (for root)
+ * that of the folder's owner. */
 int broker_socket_connect(const char *control_path);
 
 /* The same by the abstract name alone. -1: no broker of this path can be reached so. */

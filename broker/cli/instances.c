@@ -46,7 +46,7 @@ static bool is_in_folder(const char *path, const char *folder)
     return strncmp(path, folder, len) == 0 && path[len] == '/' && !strchr(path + len + 1, '/');
 }
 
-/* Asks it. The name is the first thing that the JSON document tells. */
+/* Asks it. The name is the first member of the JSON document. */
 static bool has_name(int fd, const char *name)
 {
     struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND),
@@ -77,7 +77,7 @@ static bool visit_abstract(int fd, const char *path, void *context)
     return false;
 }
 
-/* Every socket in a folder behind which somebody lives. */
+/* Every socket in a folder behind which a broker lives. */
 static void search_folder(struct instances *found, const char *folder)
 {
     char path[PATH_MAX + 300];

@@ -264,7 +264,7 @@ bool runtime_paths_other_library(const char *library, const char *name, char *pa
     return is_readable_file(path);
 }
 
-/* Whoever can write there can put another socket in the place of ours. */
+/* A user who can write there can put another socket in the place of ours. */
 static bool is_own_folder(const char *folder)
 {
     struct stat info;

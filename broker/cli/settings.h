@@ -1,6 +1,6 @@
 /*
- * settings.h - what `sshim run` is told, wherever that stands: on its command line, in the
- * environment, in a file. The option table of config.c says which names there are.
+ * settings.h - the options of `sshim run` from all sources: command line, environment, file. The
+ * option table of config.c has their names.
  */
 #ifndef SSHIM_BROKER_CLI_SETTINGS_H
 #define SSHIM_BROKER_CLI_SETTINGS_H

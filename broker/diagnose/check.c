@@ -83,7 +83,7 @@ static bool is_static(const char *path, const struct elf_image *image, char *rea
     return true;
 }
 
-/* C programs may hold Go code; then it is they who call listen. */
+/* C programs may hold Go code; then the C part calls listen. */
 static bool bypasses_libc(const struct elf_image *image, char *reason, size_t size)
 {
     if (!image->has_go || image->names_listen)
@@ -138,7 +138,7 @@ static bool gives_no_rights(const char *path)
 }
 
 /* The cases in which the kernel sets AT_SECURE, see ld.so(8): a change of uid or gid, or
- * capabilities for somebody who is not root. */
+ * capabilities for a user who is not root. */
 static bool gains_rights(const char *path, char *reason, size_t size)
 {
     uid_t uid = has_user ? user_uid : getuid();

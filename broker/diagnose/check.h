@@ -1,7 +1,7 @@
 /*
- * check.h - whether the library can be preloaded into a program, told from its file before it runs.
- * What only shows when it runs (a script that starts something else, a cleared environment) is
- * preload_check.h's business.
+ * check.h - whether the library can be preloaded into a program, judged by its file before it runs.
+ * preload_check.h finds what only shows at run time (a script that starts another program, a
+ * cleared environment).
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_CHECK_H
 #define SSHIM_BROKER_DIAGNOSE_CHECK_H

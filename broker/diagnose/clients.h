@@ -1,7 +1,6 @@
 /*
- * clients.h - which connections a worker has that accepts them itself, past library and broker.
- * Looked at when somebody asks: its descriptors are copied, at most 256 sockets of a process and 64
- * processes.
+ * clients.h - the connections of a worker that accepts them itself, past library and broker. Looks
+ * on demand: copies its descriptors, at most 256 sockets of a process and 64 processes.
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_CLIENTS_H
 #define SSHIM_BROKER_DIAGNOSE_CLIENTS_H

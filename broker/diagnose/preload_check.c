@@ -46,7 +46,7 @@ static bool has_cleared(pid_t pid)
     return !procfs_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) || !*preload;
 }
 
-/* By an LD_PRELOAD of somebody else. */
+/* By an LD_PRELOAD of another program. */
 static bool has_replaced(pid_t pid)
 {
     char preload[4096];

@@ -23,8 +23,7 @@ struct preload_check_report {
 
 /*
  * Looks at a process and its descendants. True: one of them serves without the library, or none
- * will ever have it. With `last` also where a process may still come that has it, and where nobody
- * has.
+ * will ever have it. With `last` also true if none has it yet and one may still come.
  */
 bool preload_check_is_missing(pid_t root, bool last, struct preload_check_report *report);
 

@@ -306,7 +306,7 @@ struct own {
     bool only_fixed;
 };
 
-/* Whether it is a TCP address with a port that somebody has chosen. */
+/* Whether it is a TCP address with a port that the kernel has not chosen. */
 static bool has_fixed_port(const struct address *address)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address->storage;

@@ -32,8 +32,8 @@ ino_t procnet_find_inode(const struct address *address);
  * at. The tables of /proc/PID/net would take as long as there are connections on the machine. */
 bool procnet_has_socket(pid_t pid, bool (*match)(int fd, void *context), void *context);
 
-/* Whether it holds a TCP connection, or an AF_UNIX one that was accepted at a name; or there are so
- * many sockets that a turn has no time to tell. */
+/* Whether it holds a TCP connection, or an AF_UNIX one that was accepted at a name; also true if
+ * there are too many sockets for the time of a turn. */
 bool procnet_has_connection(pid_t pid);
 
 #endif

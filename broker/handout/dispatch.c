@@ -287,7 +287,7 @@ void dispatch_wake(struct channel *channel)
     dispatch_pump(channel->listener);
 }
 
-/* --- nobody moves --- */
+/* --- no worker moves --- */
 
 static uint64_t measure_progress(const struct listener *listener)
 {
@@ -406,6 +406,6 @@ void dispatch_shut(struct listener *listener)
     dispatch_pump(listener);
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_shut(listener);
-    if (!listener->inherited) /* else who comes now waits for the next broker */
+    if (!listener->inherited) /* else a new client waits for the next broker */
         shutdown(listener->canonical_fd, SHUT_RDWR);
 }

@@ -40,7 +40,7 @@ struct search {
     enum config_balance balance;
     uint32_t found;
     bool has_room;   /* the lightest of all, idle or not */
-    uint64_t motion; /* of all who have room */
+    uint64_t motion; /* of all workers whose fd table has room */
     struct choice best;
     struct choice fds_low; /* the lightest of the idle ones */
 };

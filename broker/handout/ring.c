@@ -93,7 +93,7 @@ static int ask(int fd, struct sockaddr *peer, socklen_t *len, int flags)
     return submit();
 }
 
-/* What is no socket tells whether the flag is known: ENOTSOCK if so, else EINVAL. */
+/* Tries a file that is no socket: ENOTSOCK if the kernel knows the flag, else EINVAL. */
 static bool is_ready(void)
 {
     if (!ring.tried && (!set_up() || ask(ring.fd, NULL, NULL, 0) != -ENOTSOCK))

@@ -308,7 +308,7 @@ void descendants_signal(pid_t pid, int number)
 {
     char token[TOKEN_TEXT_SIZE];
 
-    if (procfs_parent(pid) == getpid()) { /* nobody else gets the number before we have waited */
+    if (procfs_parent(pid) == getpid()) { /* no other process gets the pid before we have waited */
         kill(pid, number);
         return;
     }

@@ -1,6 +1,5 @@
 /*
- * fleet.c - see fleet.h. Back-off and the reasons for giving up are told at delay_ms() and
- * has_failed().
+ * fleet.c - see fleet.h. delay_ms() has the back-off, has_failed() the reasons for giving up.
  */
 #include "broker/life/fleet.h"
 

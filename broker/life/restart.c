@@ -57,7 +57,7 @@ static bool is_new(const struct worker *worker)
     return worker->generation == slot_generation();
 }
 
-/* --- who waits for the answer --- */
+/* --- commands that wait for the answer --- */
 
 static void on_waiter_gone(struct session *session)
 {
@@ -166,7 +166,7 @@ static unsigned count_joined(void)
     return joined;
 }
 
-/* One line for each thing to be told. */
+/* One log line for each line of the text. */
 static int describe(char *text, size_t size)
 {
     unsigned done = count_replaced();

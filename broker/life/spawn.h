@@ -45,7 +45,7 @@ int spawn_resolve_user(const char *user, const char *group);
  * descriptor, or -1 with errno. Called in the child. */
 void spawn_set_filter(int (*install)(void));
 
-/* Whom it found; call it first. */
+/* The user and group that it found; call it first. */
 uid_t spawn_uid(void);
 gid_t spawn_gid(void);
 

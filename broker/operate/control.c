@@ -225,7 +225,7 @@ static bool handle_line(struct session *session, const char *line)
     return true;
 }
 
-/* Whoever asked the broker before us. */
+/* A client that had asked the last broker. */
 static bool join(struct session *session, const struct wire_command *command)
 {
     char line[WIRE_LINE_MAX] = "";

@@ -9,8 +9,8 @@
 /* False: the session is over. */
 bool control_handle(struct session *session, const struct wire_command *command);
 
-/* For session_init(): the same as a line of text. Others than the broker's user and root are told
- * that they may not, or may look only (--control-ro). */
+/* For session_init(): the same as a line of text. Peers other than the broker's user and root are
+ * refused, or may only read (--control-ro). */
 bool control_handle_text(struct session *session, const char *line);
 
 #endif

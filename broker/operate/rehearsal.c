@@ -80,7 +80,7 @@ bool rehearsal_is_under_way(void)
     return rehearsal.pid != 0;
 }
 
-/* What it said last, without the prefix of our own lines; it is told to a terminal. */
+/* Its last line, without the prefix of our own lines; it may go to a terminal. */
 static const char *last_line(char *output)
 {
     static const char prefix[] = "sshim: ";

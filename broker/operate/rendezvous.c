@@ -28,7 +28,7 @@
 #define LOCK_MS 2000
 #define LOCK_LOOK_MS 20
 
-/* Listens on one name. -1 with errno; the caller tells. */
+/* Listens on one name. -1 with errno; the caller logs it. */
 static int listen_on(enum session_door door, const struct sockaddr_un *addr, socklen_t len)
 {
     int type = door < SESSION_DOOR_CONTROL ? SOCK_SEQPACKET : SOCK_STREAM;
@@ -57,7 +57,7 @@ static bool lives_without_file(const char *path)
 }
 
 /* For workers: reachable after chroot and for any uid, guarded by the token and SO_PEERCRED. They
- * are told the name, see spawn.c; the path in it, which may be cut, is for whoever reads ss(8). */
+ * get the name from spawn.c; the path in it, which may be cut, is for readers of ss(8). */
 static bool open_abstract(void)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -244,9 +244,9 @@ static bool open_read_only(void)
 }
 
 /*
- * Of two that start at once, each finds a left-over file: the second would remove what the first
- * has just bound. So one after the other, by a lock on the folder (gives, -1: none). Whoever else
- * can open the folder could hold that lock, and delays us by LOCK_MS and no more.
+ * If two brokers start at once, each finds a left-over file, and the second would remove the socket
+ * that the first has just bound. So they take turns, by a lock on the folder (gives, -1: none).
+ * Another process that can open the folder could hold that lock; it delays us by at most LOCK_MS.
  */
 static int lock_folder(const char *path)
 {

@@ -73,7 +73,7 @@ bool takeover_give(struct session *session, uint32_t format)
 
 /* --- the new broker --- */
 
-/* Whoever could open the path may listen there: nobody else's descriptors are believed. */
+/* Another user may listen at the path: only descriptors of root or our own user are trusted. */
 static bool is_trusted(int socket_fd)
 {
     struct ucred peer;

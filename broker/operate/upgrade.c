@@ -79,7 +79,7 @@ static void fail(const char *reason)
         session_answer(waiter, 1, "cannot upgrade to %s: %s\n", resume_program(), reason);
 }
 
-/* From here on the journal tells who asked. */
+/* From here on the journal has the connection to answer. */
 static void execute(void)
 {
     int old_program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);

@@ -145,8 +145,8 @@ void channel_settle(const struct channel *channel, struct journal_counts *counts
  */
 uint64_t channel_count_late(struct channel *channel, uint64_t at_most);
 
-/* Sends an offer with conn_fd (borrowed); the journal is told that the listener has handed out so
- * many once this is sent. 0, or -1 with the errno of fdpass_send(). */
+/* Sends an offer with conn_fd (borrowed); notes in the journal the listener's count once this is
+ * sent. 0, or -1 with the errno of fdpass_send(). */
 int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd,
                  uint64_t handed);
 

@@ -169,7 +169,8 @@ int listener_set_canonical(struct listener *listener, int canonical_fd)
 {
     listener->canonical_fd = canonical_fd;
     begin(listener);
-    /* Accepted from without waiting, by whoever shares it. Not where we never do: the copies'. */
+    /* Non-blocking, since broker and copies accept from it without waiting. Not under --handoff
+     * direct, where only the copies accept. */
     if (runtime.handoff != HANDOFF_DIRECT &&
         fcntl(canonical_fd, F_SETFL, fcntl(canonical_fd, F_GETFL) | O_NONBLOCK) < 0)
         return -1;

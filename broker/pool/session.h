@@ -76,7 +76,7 @@ struct session {
     char *text;                /* TELLING: what is still to be sent, in pieces */
     size_t text_len, text_sent;
     int exit_code;
-    void (*on_close)(struct session *session); /* AWAITING; NULL: nobody else knows it */
+    void (*on_close)(struct session *session); /* AWAITING; NULL: no other part keeps it */
     TAILQ_ENTRY(session) all;
 };
 
@@ -89,7 +89,7 @@ typedef bool session_handler(struct session *session, const void *message, int t
 /* The same as text; the line has ended. */
 typedef bool session_text_handler(struct session *session, const char *line);
 
-/* Who answers, from now on. */
+/* Sets the functions that answer. */
 void session_init(session_handler *handler, session_text_handler *text_handler);
 
 /* Watches a listening socket (takes): SOCK_SEQPACKET for messages, SOCK_STREAM for text. 0, or -1
@@ -120,8 +120,8 @@ void session_send_text(struct session *session, char *text, size_t len, int exit
 __attribute__((format(printf, 3, 4))) void session_answer(struct session *session, int exit_code,
                                                           const char *format, ...);
 
-/* The answer comes later, or with the end of the broker: no deadline. on_close (NULL: nobody) is
- * told if the session ends before. */
+/* The answer comes later, or with the end of the broker: no deadline. on_close (NULL: none) is
+ * called if the session ends before. */
 void session_await(struct session *session, void (*on_close)(struct session *session));
 
 /* This listener, which has no socket yet, ends with the session unless it is taken back. */

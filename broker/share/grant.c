@@ -109,7 +109,7 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
     if (!grant_send(session, channel, worker_fd))
         worker_close_channel(channel);
     else if (config_is_exact(&broker.config))
-        channel_stop_recall(channel); /* nobody else could take what is recalled */
+        channel_stop_recall(channel); /* no other worker could take a recalled offer */
     close(worker_fd);
     listener_retire_now(); /* the worker lives on here: what it has closed is not missed */
     return false;

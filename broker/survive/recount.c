@@ -36,8 +36,7 @@ void recount_begin(const int *fds, int count)
     stray_count = count;
 }
 
-/* What the journal names may be closed already, and the number somebody else's by now: an offer's.
- */
+/* A descriptor that the journal names may be closed already, and an offer may have its number. */
 static bool is_stray(int fd)
 {
     for (int i = 0; i < stray_count; i++)

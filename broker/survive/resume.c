@@ -143,7 +143,7 @@ void resume_exec(const char *program, enum resume_cause why)
 {
     char text[96 + STRAYS_MAX * 12];
 
-    if (getauxval(AT_SECURE)) { /* it would not believe what we tell it, see secure_getenv(3) */
+    if (getauxval(AT_SECURE)) { /* it would ignore our variables, see secure_getenv(3) */
         errno = EPERM;
         return;
     }
@@ -211,7 +211,7 @@ static enum resume_cause cause_of(const char *name)
     return RESUME_CRASH;
 }
 
-/* Closed on exec from now on, so that the next keeper finds it, and that nobody is named twice. */
+/* Closed on exec from now on, so that the next keeper finds it, and that none is named twice. */
 static bool is_inherited_connection(int fd)
 {
     int type = 0;

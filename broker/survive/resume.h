@@ -27,9 +27,9 @@ enum resume_cause {
 };
 
 /*
- * Executes program with our arguments. Keeps open what the valid snapshot names, and connections
- * nobody has a record of (not for an upgrade, which begins when there are none). Returns only on
- * failure, with the errno of execv(2).
+ * Executes program with our arguments. Keeps open the descriptors of the valid snapshot, and
+ * connections without a record (not for an upgrade, which begins when there are none). Returns only
+ * on failure, with the errno of execv(2).
  */
 void resume_exec(const char *program, enum resume_cause why);
 

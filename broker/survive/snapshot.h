@@ -66,7 +66,7 @@ struct state_worker {
     uint32_t generation; /* the rolling restart that it was started by or after */
     uint8_t token[WIRE_TOKEN_SIZE];
     uint64_t accepted;
-    int64_t started_ms, ready_ms; /* as if nobody had been suspended until it was written */
+    int64_t started_ms, ready_ms; /* as if no process had been suspended until it was written */
     uint64_t birth;               /* procfs_birth() of pid */
     int64_t drain_ms;             /* 0: it does not drain; from format 1 on */
 };

@@ -86,7 +86,7 @@ static int connect_by_file(int deadline_ms)
     return connect_once(&addr, sizeof addr, deadline_ms);
 }
 
-/* The abstract name is random: only those are told it whom the broker started. */
+/* The abstract name is random: only workers that the broker started know it. */
 int link_open_within(int deadline_ms)
 {
     int old_state;
@@ -254,7 +254,7 @@ static void say(const char *const *parts, int count)
     for (int i = 0; i < count; i++)
         lines[i] = (struct iovec){(void *)(uintptr_t)parts[i], strlen(parts[i])};
     if (writev(STDERR_FILENO, lines, count) < 0)
-        errno = saved; /* nobody to tell */
+        errno = saved; /* no broker to tell */
     errno = saved;
 }
 

@@ -46,14 +46,14 @@ int link_ask(int link_fd, const void *request, size_t len_bytes, int fd, struct 
 int link_ask_once(int deadline_ms, const void *request, size_t len_bytes, int fd,
                   struct link_grant *grant);
 
-/* ATTACH with these flags: who holds the channel (0: not known), or the socket fd (borrows, -1 for
- * none), asks for its record. As link_ask(). */
+/* ATTACH with these flags: asks for the record of this channel (0: not known), or of the socket fd
+ * (borrows, -1 for none). As link_ask(). */
 int link_attach(uint64_t channel, uint32_t flags, int fd, struct link_grant *grant);
 
 /*
- * A WIRE_SHARED of which no record could be made: this process is none of those who hold the
- * listener. The broker, which has counted it, is told on channel_fd (borrows; -1 tells nobody) when
- * there is no other. Keeps the grant.
+ * No record could be made of a WIRE_SHARED: this process does not hold the listener, but the broker
+ * has counted it. If no other process holds it, tells the broker on channel_fd (borrows; -1: does
+ * not). Keeps the grant.
  */
 void link_grant_refuse(const struct link_grant *grant, int channel_fd);
 

@@ -245,8 +245,8 @@ SSHIM_EXPORT int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
 #define RTLD_DEEPBIND 0
 #endif
 
-/* The call must stay the last thing done, and become a jump whatever the flags of the build: libc
- * looks at its return address for the object whose search path and namespace count. */
+/* The call must stay the last one, and become a jump with any flags of the build: libc reads its
+ * return address to find the object whose search path and namespace count. */
 #ifdef __clang__
 #define RETURN_BY_JUMP __attribute__((musttail)) return
 #else

@@ -1,5 +1,5 @@
-/* hooks_fork.c - a child is counted among those that hold each listener. fork(2) is hooked for the
- * one thing that pthread_atfork(3) does not tell: that it failed. */
+/* hooks_fork.c - counts a child among the holders of each listener. fork(2) is hooked because
+ * pthread_atfork(3) does not report that it failed. */
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>

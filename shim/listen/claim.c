@@ -174,7 +174,7 @@ static bool is_worth_another_try(int try)
     return true;
 }
 
-/* Nobody has answered. */
+/* No broker has answered. */
 static enum claim_result give_up(bool is_late, int tries)
 {
     if (is_late) {

@@ -18,8 +18,8 @@ static int status_flags(int fd)
     return flags < 0 ? 0 : flags;
 }
 
-/* The hidden canonical socket goes: whether this program still listens is told by whether some fd
- * of it is that socket. Nobody accepts yet. */
+/* The hidden canonical socket is closed: this program listens as long as one of its fds is that
+ * socket. No thread accepts yet. */
 void prefork_begin(struct vlisten *listener, int fd)
 {
     int saved = errno;

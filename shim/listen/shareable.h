@@ -1,7 +1,7 @@
 /*
  * shareable.h - which bind() may be shared: a stream socket with a TCP port or a name of AF_UNIX,
- * set up before the first accept, or an address that this program has had before. Asks nobody,
- * keeps errno.
+ * set up before the first accept, or an address that this program has had before. Asks no other
+ * process, keeps errno.
  */
 #ifndef SSHIM_SHIM_LISTEN_SHAREABLE_H
 #define SSHIM_SHIM_LISTEN_SHAREABLE_H

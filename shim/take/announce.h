@@ -28,8 +28,9 @@
 bool announce_concerns(uint64_t listeners);
 
 /*
- * A wait reported fd readable. True: so it is, and announced. False: accept would find nothing; the
- * program must not be told. If the broker has died, fd is the canonical socket from now on.
+ * A wait reported fd readable. True: it is, and the connection is announced. False: accept would
+ * find none, so the wait must not report it. If the broker has died, fd is the canonical socket
+ * from now on.
  */
 bool announce_confirm(struct vlisten *listener, int fd);
 

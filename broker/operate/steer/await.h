@@ -16,7 +16,7 @@
 #define AWAIT_LOOKS_AT_REST 3
 
 struct await {
-    struct session *session; /* NULL: is gone, or nobody asked but a signal */
+    struct session *session; /* NULL: it is gone, or a signal asked */
     bool no_wait;            /* is answered at the first look */
     int64_t begun_ms;
     char text[320]; /* the answer, a line or more */
@@ -35,8 +35,8 @@ TAILQ_HEAD(await_queue, await);
 extern struct await_queue awaits;
 
 /*
- * Answers session (borrowed until then; NULL: only the log is told) as soon as like->is_over() says
- * so; copies *like. Logs the answer. False with errno ENOMEM: nobody waits.
+ * Answers session (borrowed until then; NULL: only logs) as soon as like->is_over() says so; copies
+ * *like. Logs the answer. False with errno ENOMEM: it does not wait.
  */
 bool await_begin(const struct await *like);
 

@@ -11,7 +11,7 @@
 #include "broker/pool/worker.h"
 
 /*
- * text is N, +N or -N. waiter (NULL: nobody) is answered when the new workers are ready, or the old
+ * text is N, +N or -N. waiter (NULL: none) is answered when the new workers are ready, or the old
  * ones have ended; with no_wait, and if it cannot be done, at once. It is over or belongs to the
  * command from then on.
  */

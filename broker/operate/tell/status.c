@@ -67,7 +67,7 @@ static struct worker_view view_slot(const struct slot *slot)
     return view;
 }
 
-/* A slot beyond those of -w that nobody fills any more is no news. */
+/* An empty slot beyond those of -w is not shown. */
 static bool is_shown(unsigned id)
 {
     return id < runtime.workers || slot_at(id)->worker;

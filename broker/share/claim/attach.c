@@ -119,8 +119,8 @@ static bool reopen(struct channel *channel, int fd)
     return true;
 }
 
-/* A program that was given the canonical socket, over exec or by SCM_RIGHTS: it shares the channel
- * of its worker, or gets one where those who had it before have closed it. */
+/* A program that received the canonical socket, over exec or by SCM_RIGHTS: it shares the channel
+ * of its worker, or gets a new one if that is closed. */
 static bool attach_by_socket(struct session *session, const struct wire_attach *attach, int fd)
 {
     struct listener *listener = find_by_socket(fd);

@@ -1,4 +1,5 @@
-/* claim.c - who asks, and the steps of a claim: one for a name, two for a socket file. */
+/* claim.c - identifies the asking process, and takes the steps of a claim: one for a name, two for
+ * a socket file. */
 #include "broker/share/claim/claim.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 #include "broker/share/grant.h"
 #include "broker/share/retire.h"
 
-/* --- who asks, and for what --- */
+/* --- the asking process, and its request --- */
 
 static bool may_join(const struct session *session, const struct wire_auth *auth)
 {
@@ -198,7 +199,7 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
 {
     if (session->state == SESSION_RESERVED && !(claim->flags & WIRE_CLAIM_BOUND))
         return refuse(fd);
-    if (claim->flags & WIRE_CLAIM_REMOVE) /* nobody joins by this */
+    if (claim->flags & WIRE_CLAIM_REMOVE) /* no process joins by this */
         return claim_may_ask(session, &claim->auth) ? claim_folder(session, NULL, claim, fd)
                                                     : refuse(fd);
     struct worker *worker = claim_identify(session, &claim->auth);

@@ -1,5 +1,5 @@
-/* answer.c - see answer.h. Whatever is not ours, or cannot be read, is left to the kernel, which
- * gives the errno that it always gave. */
+/* answer.c - see answer.h. A call that does not concern us, or cannot be read, is left to the
+ * kernel, which gives its usual errno. */
 #include "broker/share/intercept/answer.h"
 
 #include <errno.h>
@@ -181,7 +181,7 @@ static void share(struct notify *notify, struct worker *worker, pid_t asker,
             worker_uncount_port_zero(worker); /* it is asked again */
         notify_retry(notify);
     } else {
-        notify_answer(notify, error); /* ENOENT: for nobody */
+        notify_answer(notify, error); /* ENOENT: the caller is gone */
     }
 }
 
@@ -258,7 +258,8 @@ static void begin_bind(struct notify *notify)
 
 /* --- listen --- */
 
-/* Who listens on a socket file is its clients' SO_PEERCRED: the worker does it itself. */
+/* Clients of a socket file see the listening process by SO_PEERCRED: so the worker listens itself.
+ */
 static void listen_on(struct notify *notify, struct channel *channel, int fd)
 {
     struct worker *worker = channel->worker;

@@ -1,7 +1,7 @@
 /*
  * filter.h - the seccomp filter of workers that cannot be preloaded: which of their system calls
  * are notified, on each architecture that one machine runs. See seccomp_unotify(2). It is no
- * sandbox: nothing is kept from a worker by it but io_uring, whose operations no filter sees.
+ * sandbox: it forbids only io_uring, whose operations no filter sees.
  */
 #ifndef SSHIM_BROKER_SHARE_INTERCEPT_FILTER_H
 #define SSHIM_BROKER_SHARE_INTERCEPT_FILTER_H

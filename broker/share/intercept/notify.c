@@ -106,7 +106,7 @@ void notify_each_fd(int fd, void (*visit)(int, void *), void *context)
         munmap(table, MEMORY_SIZE);
 }
 
-/* --- who --- */
+/* --- the calling process --- */
 
 static struct wire_auth auth_of(const struct notify *notify)
 {
@@ -214,7 +214,7 @@ static void send_answer(struct notify *notify, int error, uint32_t flags)
     u.response.id = notify->request->id;
     u.response.error = -error;
     u.response.flags = flags;
-    /* ENOENT: nobody waits for it any more */
+    /* ENOENT: the caller does not wait any more */
     ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_SEND, &u.response);
     notify->notice->is_open = 0;
     notify->request = NULL;

@@ -76,7 +76,7 @@ static bool normalise(struct address *path, const struct address *address)
     return path_address(path, name->sun_path, address->len - PATH_OFFSET);
 }
 
-/* --- who is about to bind or to remove it --- */
+/* --- the worker that is about to bind or to remove it --- */
 
 /* From an unlink to the bind and the listen that follow, no other copy may do the same. Not longer:
  * a worker that ends, or that only removed a file, must not delay the others. */
