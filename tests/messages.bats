@@ -12,10 +12,10 @@ says() {
     [[ $(grep '^sshim: ' <<<"$output") == *"$text"* ]]
 }
 
-# The same, and that is all that is said.
+# The same, and that is all that is said, but for what a sanitizer misses.
 says_only() {
     says "$@"
-    [[ $(wc -l <<<"$output") == 1 ]]
+    [[ $(grep -vc '^==' <<<"$output") == 1 ]]
 }
 
 serve() {
@@ -121,7 +121,7 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
 }
 
 @test "a wrapper that replaces LD_PRELOAD" {
-    says "put another LD_PRELOAD in the place of ours; let it write LD_PRELOAD=ITS-LIBRARY:\$LD_PRELOAD" \
+    says "write LD_PRELOAD=ITS-LIBRARY:\$LD_PRELOAD" \
         "$SSHIM" run --control "$CONTROL" --intercept preload -w 1 -- env LD_PRELOAD=libm.so.6 "$VICTIM" accept "$ADDR"
     [[ $status == 3 ]]
 }
@@ -136,7 +136,7 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
 
 @test "sshim run in a worker of sshim run" {
     # shellcheck disable=SC2046 # a list
-    says "this 'sshim run' is a worker of the broker at $TMP/outer.sock" \
+    ASAN_OPTIONS=verify_asan_link_order=0 says "this 'sshim run' is a worker of the broker at $TMP/outer.sock" \
         "$SSHIM" run --control "$TMP/outer.sock" -w 1 -- $(serve)
     [[ $status == 3 ]]
 }

@@ -160,6 +160,12 @@ def command_of(pid):
         return "-"
 
 
+def is_sanitized(pid):
+    """AddressSanitizer keeps what is freed, so that its memory says nothing of ours."""
+    with open(f"/proc/{pid}/maps", encoding="latin-1") as file:
+        return "libasan" in file.read()
+
+
 def pids_with(entry):
     """Processes that were started with this NAME=VALUE in their environment."""
     wanted, found = entry.encode(), []
