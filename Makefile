@@ -1,13 +1,13 @@
 # make            builds build/sshim and build/libsshim.so
 # make demo       runs four copies of a real server and shows that each served
-# make check      everything that must pass before a landing
-# make deps       installs what make demo and make check need (Debian; both call it where something is missing)
-# make bats       the behaviour tests; BATS=tests/cli.bats runs one file
-# make unit       the unit tests; make fuzz-replay and make fuzz: hostile input, again and anew
-# make servers    runs real servers, each by its recipe, and tells which work
-# make install    into PREFIX (/usr/local), below DESTDIR where that is given; make uninstall takes it away
+# make check      runs every test that must pass
+# make deps       installs the packages that make demo and make check need (Debian; both call it if one is missing)
+# make bats       runs the behaviour tests; BATS=tests/cli.bats runs one file
+# make unit       runs the unit tests; make fuzz-replay repeats known hostile input, make fuzz looks for new
+# make servers    runs real servers, each by its recipe, and says which work
+# make install    installs into PREFIX (/usr/local), below DESTDIR if that is set; make uninstall removes it
 # make clean      removes build/
-# make help       these lines, and those of the other makefiles
+# make help       prints these lines
 
 CC      ?= cc
 STRIP   ?= strip
@@ -54,7 +54,7 @@ $(BUILD)/pic/%.o: %.c
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) $(SHIM_NAMES) $(SHIM_CALLS) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
 # --- other machines
-# make cross      builds for other machines, by Debian's cross compilers, without warnings
+# make cross      builds for other machines with Debian's cross compilers, without warnings
 CROSS ?= aarch64-linux-gnu arm-linux-gnueabihf riscv64-linux-gnu s390x-linux-gnu powerpc64le-linux-gnu i686-linux-gnu
 
 cross:
@@ -63,7 +63,7 @@ cross:
 		$(MAKE) -s BUILD=$(BUILD)/cross/$$machine CC=$$machine-gcc STRIP=$$machine-strip WARN='$(WARN) -Werror' all && echo "built for $$machine" || exit 1; \
 	done
 
-# make m32        build/libsshim-m32.so, the library for 32-bit programs; sshim takes it where it fits
+# make m32        builds build/libsshim-m32.so, the library for 32-bit programs; sshim uses it where it fits
 M32_CC ?= i686-linux-gnu-gcc
 M32_OBJECTS := $(patsubst %.c,$(BUILD)/m32/%.o,$(SHIM) $(PROTO))
 
@@ -124,7 +124,7 @@ servers: all
 .PHONY: servers
 # --- end of real servers
 
-# make musl       build/libsshim-musl.so, the library for programs of musl
+# make musl       builds build/libsshim-musl.so, the library for programs of musl
 #
 # musl-gcc of Debian's musl-tools. The same sources; sshim takes it where it fits.
 MUSL_OBJECTS := $(patsubst %.c,$(BUILD)/musl/%.o,$(SHIM) $(PROTO))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cases.sh [NAME...] - runs what users' programs met, tests/cases/*.bash or those named, one after the other.
+# cases.sh [NAME...] - runs programs that failed for users (tests/cases/*.bash, or those named), one after the other.
 #
 # Each runs natively first and then under sshim: exit code 0 as natively, 1 not, 77 this machine cannot tell. One line a
 # case, below it what was wrong; the last line is "N passed, N failed, N skipped". Exit code 0: none failed.

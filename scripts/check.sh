@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check.sh - everything that must pass before a landing. The last line is "N passed, N failed, N skipped".
+# check.sh - runs every test that must pass. The last line is "N passed, N failed, N skipped".
 #
 # Output of each part is kept in build/check/PART.tap; what failed is shown. JOBS (2) parts run at a time.
 # check.sh PART...: only these of: build unit tsan fuzz lint bats sanitized

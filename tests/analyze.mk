@@ -1,6 +1,6 @@
 # analyze.mk - what compilers' analysers and cppcheck find in the sources. Included by Makefile; uses its variables.
 
-# make analyze    analysers of gcc and clang, and cppcheck; a finding that tests/analyze/known.txt does not explain fails
+# make analyze    runs the analysers of gcc and clang, and cppcheck; fails if tests/analyze/known.txt does not explain a finding
 ANALYZED         := $(BROKER) $(SHIM) $(PROTO)
 ANALYZED_HEADERS := $(wildcard $(addsuffix /*.h,$(sort $(dir $(ANALYZED)))))
 ANALYZE_FLAGS    := -std=gnu11 $(CPPFLAGS) -O1 -g -fPIC

@@ -1,8 +1,8 @@
 # bench.mk - the load program, the reference servers and the measurements. Included by Makefile; uses its variables.
 #
-# make bench        measures this beside its alternatives (about 20 minutes); results in build/bench
-# make bench-quick  the same in under three minutes, coarser
-# make bench BASE=REV   beside an earlier commit, which is built in build/base: how each side of ours has changed
+# make bench        measures sshim beside its alternatives (about 20 minutes); results in build/bench
+# make bench-quick  measures the same in under three minutes, coarser
+# make bench BASE=REV   measures beside an earlier commit, built in build/base
 # BENCH=... passes options on, see tests/bench/bench.py --help
 
 BENCH_TOOLS   := $(BUILD)/bench/load $(BUILD)/bench/server $(BUILD)/bench/reuseport.so

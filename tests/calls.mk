@@ -6,7 +6,7 @@ $(BUILD)/tests/calls: $(wildcard tests/calls/*.c) tests/calls/calls.h
 
 test-progs: $(BUILD)/tests/calls
 
-# make stack      how much of the program's stack each call takes, and whether libsshim(7) says so
+# make stack      measures the stack that each hooked call takes, and compares libsshim(7)
 stack: all
 	@LIBRARY=$(BUILD)/libsshim.so scripts/stack.sh $(BUILD)/stack
 

@@ -34,7 +34,7 @@ unit-build: $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do $$test || exit 1; done
 
-# make tsan       the unit tests that start threads, under ThreadSanitizer
+# make tsan       runs the unit tests that start threads, under ThreadSanitizer
 TSAN_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tsan/%,$(shell grep -l pthread_create tests/unit/*.c))
 
 # What they include is all that they need: no object of the broker has threads.
@@ -72,7 +72,7 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)
 			-artifact_prefix=$(BUILD)/fuzz/$$name- $(BUILD)/fuzz/corpus-$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 
-# make fuzz-talk  workers that talk to a broker with sanitizers at random, for FUZZ_SECONDS; TALK_SEED=N again
+# make fuzz-talk  sends random messages of workers to a broker with sanitizers, for FUZZ_SECONDS; TALK_SEED=N repeats
 fuzz-talk:
 	$(MAKE) BUILD=build/asan SAN=address,undefined all test-progs
 	TALK_SECONDS=$(FUZZ_SECONDS) TALK_SEED=$${TALK_SEED:-$$(date +%s)} BUILD=build/asan bats tests/hostile_fuzz.bats

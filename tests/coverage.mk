@@ -1,6 +1,6 @@
 # coverage.mk - which lines and branches of broker and library the tests run. Included by Makefile.
 
-# make coverage   lines and branches of broker and library that unit tests and bats files run; BATS= chooses files
+# make coverage   measures which lines and branches unit tests and bats files run; BATS= chooses files
 #
 # Processes under test are killed, replace themselves and lose their environment: each counts in a file that it maps
 # (%c), one for each program (%m), whose name is compiled in. Who may not open it counts nothing and says so on stderr.

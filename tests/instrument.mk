@@ -1,6 +1,6 @@
 # instrument.mk - a build that notes each of its calls. Included by Makefile; uses its variables.
 
-# make count-calls  calls and files that one idle connection needs in broker and worker; COUNT=-v lists the calls
+# make count-calls  counts the calls and files that one idle connection needs; COUNT=-v lists the calls
 INSTRUMENT := $(BUILD)/instrument
 
 $(INSTRUMENT)/recorder-%.o: tests/instrument/recorder.c

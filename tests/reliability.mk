@@ -1,4 +1,4 @@
-# make reliability  does every kind of damage under load and counts what each client saw (half an hour)
+# make reliability  causes every kind of fault under load and counts what clients saw (half an hour)
 #
 # ROWS="kill-* chaos" chooses, ROWS=pairs takes two events at once, SEED=N repeats, CHAOS=SECONDS sets the length of the chaos.
 

@@ -1,5 +1,5 @@
 # victims.mk - the strange servers of tests/victims_*.bats. Included by Makefile; uses its variables.
-# make direct     runs all victims under --handoff direct
+# make direct     runs all test servers under --handoff direct
 
 VICTIMS := $(patsubst tests/progs/%.c,$(BUILD)/tests/progs/%,$(wildcard tests/progs/victim_*.c))
 
