@@ -16,6 +16,7 @@ case_passes() { # NAME
 @test "a thread that waits where the listener was says nothing about it" { case_passes epoll-left-again; }
 @test "select and then accept on a listener that blocks, by Tcl" { case_passes select-then-accept; }
 @test "the only copy is killed with clients that it has not accepted" { case_passes killed-with-clients; }
+@test "a table that is full while clients come and go loses none of them" { case_passes full-table-with-churn; }
 
 # The judge: a broker that does nothing is no success.
 @test "a case fails where the program does not come up under sshim" {
