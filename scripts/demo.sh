@@ -151,7 +151,7 @@ print(next((worker["pid"] for worker in json.load(sys.stdin)["workers"] if worke
 }
 
 copy_is_back() { # NUMBER OLD-PID
-    local pid end=$((SECONDS + 10))
+    local pid end=$((SECONDS + READY_TIMEOUT_S))
     while ((SECONDS < end)); do
         pid=$(pid_of_copy "$1")
         if [[ -n $pid && $pid != 0 && $pid != "$2" ]]; then
