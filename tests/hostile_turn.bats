@@ -89,7 +89,7 @@ fds_are_back() { # COUNT and at most the pipe of the helper that closes
 @test "a broker that was stopped by a signal is not replaced" {
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     kill -STOP "$BROKER"
-    sleep 7 # longer than the keeper's patience: what must not happen has no end to wait for
+    sleep 7 # longer than the keeper waits: what must not happen has no end to wait for
     kill -CONT "$BROKER"
     probe 2
     run log_has "stood still"

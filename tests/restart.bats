@@ -153,7 +153,7 @@ second_port() {
 @test "a version that listens and never waits replaces nobody" {
     deploy name=old "$ADDR"
     serve -w 1 --start-timeout 8
-    deploy name=new "$ADDR" deaf=1
+    deploy name=new "$ADDR" never_waits=1
     restart
     [[ $status == 1 && $output == *"listens on $ADDR and does not wait for connections there"* ]]
     hears old

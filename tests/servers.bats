@@ -101,7 +101,7 @@ os.write(tell, b".")' 'c.sendall(b"hello")' | fake_recipe background
 }
 
 # The program that accepts is another one than the one that listens, and starts with an empty environment.
-heir='import socket, sys
+child='import socket, sys
 s = socket.socket(fileno=int(sys.argv[1]))
 while True:
     c, a = s.accept()
@@ -111,15 +111,15 @@ while True:
 @test "a listener handed down by exec with an empty environment stays shared" {
     python_server "
 os.set_inheritable(s.fileno(), True)
-os.execve(sys.executable, [sys.executable, \"-c\", \"\"\"$heir\"\"\", str(s.fileno())], {})" 'pass' | fake_recipe exec
+os.execve(sys.executable, [sys.executable, \"-c\", \"\"\"$child\"\"\", str(s.fileno())], {})" 'pass' | fake_recipe exec
     try_fake exec
     [ "$status" = 0 ]
 }
 
 @test "a listener handed to a vfork child with an empty environment stays shared" {
     python_server "
-heir = subprocess.Popen([sys.executable, \"-c\", \"\"\"$heir\"\"\", \"0\"], stdin=s, env={}, close_fds=True)
-heir.wait()" 'pass' | fake_recipe vfork
+child = subprocess.Popen([sys.executable, \"-c\", \"\"\"$child\"\"\", \"0\"], stdin=s, env={}, close_fds=True)
+child.wait()" 'pass' | fake_recipe vfork
     try_fake vfork
     [ "$status" = 0 ]
 }

@@ -7,7 +7,7 @@ SSHIM=$BUILD/sshim
 PROGS=$BUILD/tests/progs
 
 # Seconds that a loaded machine may need for anything that normally takes milliseconds.
-PATIENCE=${PATIENCE:-30}
+WAIT_MAX_S=${WAIT_MAX_S:-30}
 
 # A port that nobody uses, below those that the kernel gives to clients.
 free_port() {
@@ -27,7 +27,7 @@ PY
 
 # wait_for COMMAND...: until it succeeds.
 wait_for() {
-    local end=$((SECONDS + PATIENCE))
+    local end=$((SECONDS + WAIT_MAX_S))
     until "$@"; do
         if ((SECONDS > end)); then
             echo "gave up waiting for: $*"

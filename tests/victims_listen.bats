@@ -138,7 +138,7 @@ all_listen() { # COPIES
 
 @test "more listeners than can be shared are served by the copy alone, which says so" {
     start 1 -- "$PROGS/victim_listen" crowd "$PORT" 270
-    PATIENCE=90 wait_for all_listen 1
+    WAIT_MAX_S=90 wait_for all_listen 1
     probe "127.0.1.1:$PORT" 1
     probe "127.0.1.255:$PORT" 1
     probe "127.0.2.13:$PORT" 1

@@ -13,7 +13,7 @@ says() { # NAME [COUNT]
 # Clients, one after the other, until a connection was reported to a copy that did something else for so long that
 # another one got it: the first copy's accept came back, and each client was answered.
 overtake() { # [PORT]
-    local end=$((SECONDS + PATIENCE))
+    local end=$((SECONDS + WAIT_MAX_S))
     : >"$T/hold"
     CLIENTS=0
     until says aborted; do

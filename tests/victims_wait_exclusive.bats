@@ -28,8 +28,8 @@ all_done() {
     kill -0 "$HAMMER" && [ -e "$T/done.0" ] && [ -e "$T/done.1" ] && [ -e "$T/done.2" ]
 }
 
-# attended MODE COPIES: every copy attends, does its odd thing, and COPIES of them serve on.
-attended() {
+# exclusive MODE COPIES: every copy waits exclusively, does its odd thing, and COPIES of them go on serving.
+exclusive() {
     start 3 -- "$PROGS/victim_wait_exclusive" "$1" "$PORT" "$T"
     hammer
     wait_for all_done
@@ -38,18 +38,18 @@ attended() {
     stop_clean
 }
 
-@test "a listener taken out of epoll tells nothing more, and is served when it is back" { attended del 3; }
-@test "a listener taken out of epoll past the library tells nothing more" { attended past-del 3; }
-@test "a child that shares the epoll fd and closes the listener harms nobody" { attended fork 3; }
-@test "a listener closed while connections come fast leaves nothing in epoll" { attended close 2; }
+@test "a listener taken out of epoll tells nothing more, and is served when it is back" { exclusive del 3; }
+@test "a listener taken out of epoll past the library tells nothing more" { exclusive past-del 3; }
+@test "a child that shares the epoll fd and closes the listener harms nobody" { exclusive fork 3; }
+@test "a listener closed while connections come fast leaves nothing in epoll" { exclusive close 2; }
 
-@test "a listener closed while a connection is on its way tells nothing more" { attended close-told 2; }
+@test "a listener closed while a connection is on its way tells nothing more" { exclusive close-told 2; }
 
-@test "a listener closed by another thread just while this one begins to attend leaves nothing in epoll" {
+@test "a listener closed by another thread just while this one begins an exclusive wait leaves nothing in epoll" {
     # verify_asan_link_order: the second library comes before libasan
     export ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$PROGS/preload.so"
-    attended close-race 2
+    exclusive close-race 2
 }
 
-@test "an event that stays and is for nobody makes no wait spin or last" { attended nobodys 3; }
-@test "a child that shares the epoll fd and has no room is not told over and over" { attended crowded-child 2; }
+@test "an event that stays and is for nobody makes no wait spin or last" { exclusive nobodys 3; }
+@test "a child that shares the epoll fd and has no room is not told over and over" { exclusive full-child 2; }

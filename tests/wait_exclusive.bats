@@ -21,13 +21,13 @@ direct() {
     status_of '.listeners[0].direct'
 }
 
-# The worker that has taken the most, which is the one that attends first.
+# The worker that has taken the most, which is the first exclusive waiter.
 favourite() {
     status_of '.workers | max_by(.accepted).pid'
 }
 
 # 500 more were taken past the broker than a moment ago.
-is_attended() {
+has_exclusive_waiter() {
     local before
     before=$(direct)
     sleep 0.3
@@ -50,7 +50,7 @@ is_broker_asleep() {
 @test "where connections come fast and workers are idle, the broker is not woken for them" {
     start_broker -w 4 -- "$SERVER" epoll-one "$ADDR"
     ask_for 60
-    wait_until is_attended
+    wait_until has_exclusive_waiter
     wait_until is_broker_asleep
     kill "$ASKER"
     wait "$ASKER"
@@ -60,7 +60,7 @@ is_broker_asleep() {
 @test "once they come slowly the broker spreads them again" {
     start_broker -w 4 -- "$SERVER" epoll-all "$ADDR"
     ask_for 60
-    wait_until is_attended
+    wait_until has_exclusive_waiter
     kill "$ASKER"
     wait "$ASKER"
     start_other "$LOAD" -r 40 -d 2 "$ADDR"
@@ -71,11 +71,11 @@ is_broker_asleep() {
     ((workers == 4))
 }
 
-@test "a worker that is stopped while it attends keeps nobody waiting" {
+@test "a worker that is stopped in an exclusive wait keeps no client waiting" {
     start_broker -w 4 -- "$SERVER" epoll-one "$ADDR"
     ask_for 60
     for _ in 1 2 3; do
-        wait_until is_attended
+        wait_until has_exclusive_waiter
         local pid
         pid=$(favourite)
         kill -STOP "$pid"
@@ -87,14 +87,14 @@ is_broker_asleep() {
     [[ $(count lost)$(count refused)$(count reset)$(count timed_out)$(count wrong) == 00000 ]]
 }
 
-@test "a worker that is killed while it attends takes nothing with it but what it serves" {
+@test "a worker that is killed in an exclusive wait loses only what it serves" {
     start_broker -w 4 -- "$SERVER" epoll-one "$ADDR"
     ask_for 60
     for _ in 1 2 3; do
-        wait_until is_attended
+        wait_until has_exclusive_waiter
         kill -KILL "$(favourite)"
     done
-    wait_until is_attended
+    wait_until has_exclusive_waiter
     kill "$ASKER"
     wait "$ASKER"
     [[ $(count refused)$(count timed_out)$(count wrong) == 000 ]]

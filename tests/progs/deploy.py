@@ -8,7 +8,7 @@ wait=FILE    goes on when FILE exists
 first=1      goes on when it has answered one client
 ADDRESS      HOST:PORT or /PATH or @NAME: listens there
 die=SECONDS  exits with status 9 so long after it began to listen
-deaf=1       never waits for connections
+never_waits=1       never waits for connections
 """
 import os
 import select
@@ -73,7 +73,7 @@ for key, value in conf:
         print("listens on", value, flush=True)
     elif key == "die":
         end = time.monotonic() + float(value)
-    elif key == "deaf":
+    elif key == "never_waits":
         time.sleep(1000)
 while True:
     left = None if end is None else max(0, end - time.monotonic())

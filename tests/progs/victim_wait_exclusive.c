@@ -2,9 +2,9 @@
  * victim_wait_exclusive.c - an event loop that does odd things to its listener while the library
  * has made it wait at the canonical socket as well (shim/take/wait_exclusive.h).
  *
- *   victim_wait_exclusive MODE PORT FOLDER    serves; once it attends does what MODE says (the
- * table at the end), and leaves FOLDER/done.SLOT when all was well victim_wait_exclusive hammer
- * PORT         asks, one connection after the other, until killed
+ *   victim_wait_exclusive MODE PORT FOLDER    serves; once it waits exclusively does what MODE says
+ * (the table at the end), and leaves FOLDER/done.SLOT when all was well victim_wait_exclusive
+ * hammer PORT         asks, one connection after the other, until killed
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -115,7 +115,7 @@ static void past_del(int port, const char *folder)
     *(void **)&ctl_past = dlsym(dlopen("libc.so.6", RTLD_NOW), "epoll_ctl");
     CHECK(ctl_past != NULL);
     MUST(ctl_past(epoll_fd, EPOLL_CTL_DEL, fd, NULL));
-    /* a connection wakes the wait that attends: it must go on and leave nothing behind */
+    /* a connection wakes the exclusive wait: it must go on and leave nothing behind */
     struct epoll_event event;
     CHECK(epoll_wait(epoll_fd, &event, 1, 500) == 0);
     watch(epoll_fd, fd);
@@ -190,7 +190,7 @@ static int count_in_vain(int epoll_fd, int fd)
 }
 
 /* The child of one copy is told by the parent's registration, and may not take. */
-static void crowded_child(int port, const char *folder)
+static void full_child(int port, const char *folder)
 {
     int epoll_fd, fd = begin(port, &epoll_fd);
 
@@ -251,8 +251,9 @@ static void close_told(int port, const char *folder)
 }
 
 /*
- * The listener is closed by another thread just while this one begins to attend: whichever comes
- * first, nothing stays in the epoll fd. The second library of tests/progs/preload.c holds them up.
+ * The listener is closed by another thread just while this one begins an exclusive wait: whichever
+ * comes first, nothing stays in the epoll fd. The second library of tests/progs/preload.c holds
+ * them up.
  */
 static int closed_fd = -1;
 static sem_t begins, ended, begun;
@@ -374,7 +375,7 @@ static const struct victim_mode modes[] = {
     {"del", del},
     {"past-del", past_del},
     {"fork", fork_child},
-    {"crowded-child", crowded_child},
+    {"full-child", full_child},
     {"close", close_it},
     {"close-told", close_told},
     {"close-race", close_race},

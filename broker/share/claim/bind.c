@@ -18,7 +18,7 @@
 #include "broker/share/claim/rights.h"
 #include "broker/share/retire.h"
 
-#define GRANT_ARRIVES_MS 2000 /* a stopped or starved process may take longer */
+#define GRANT_ARRIVES_MS 2000 /* a stopped or slow process may take longer */
 
 static bool matches_any(const struct config_patterns *patterns, const struct address *address,
                         const struct socket_key *key)
