@@ -142,7 +142,7 @@ all_listen() { # COPIES
     probe "127.0.1.1:$PORT" 1
     probe "127.0.1.255:$PORT" 1
     probe "127.0.2.13:$PORT" 1
-    [ "$(grep -c "shares as many listeners as it can" "$T/err")" = 1 ]
+    [ "$(grep -c "shares 256 listeners, the most it can" "$T/err")" = 1 ]
     "$SSHIM" stop --control "$CONTROL"
     wait "$BROKER"
     wait_for nothing_of_ours

@@ -221,16 +221,16 @@ static const char *reason(int error)
     switch (error) {
     case ECONNREFUSED: return "no broker listens there";
     case ENOENT: return "no such socket";
-    case EACCES: return "permission denied: this process is another user's than the broker";
+    case EACCES: return "permission denied: this process and the broker have different users";
     case EPERM:
-        return "what listens there is, as this process sees it, not the broker's user (a user "
-               "namespace hides users)";
+        return "a process of another user listens there, or a user namespace hides the broker's "
+               "user";
     case EAFNOSUPPORT: return "a filter forbids this process AF_UNIX sockets";
-    case ETIMEDOUT: return "it does not answer";
-    case ECONNRESET: return "it refused this process";
+    case ETIMEDOUT: return "the broker does not answer";
+    case ECONNRESET: return "the broker refused this process";
     case ENAMETOOLONG: return "the path is too long for a socket";
     case ENOTDIR: return "a component of the path is not a folder";
-    case EPROTO: return "it is of another version";
+    case EPROTO: return "the broker has another version";
     default: return "the connection failed";
     }
 }
@@ -275,8 +275,8 @@ void link_complain_full(void)
 {
     static _Atomic int said;
     const char *text =
-        "sshim: this process shares as many listeners as it can; further ones are its "
-        "own, and their addresses are in use for other copies\n";
+        "sshim: this process shares 256 listeners, the most it can; further ones are private, and "
+        "their addresses are in use for other copies; give each copy its own by {id}\n";
 
     if (!atomic_exchange(&said, true))
         say(&text, 1);

@@ -6,6 +6,7 @@
  * what it is, so a server that execs, forks or passes the fd on between the two calls keeps
  * working.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -206,6 +207,7 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
     if (is_late && errno != EADDRINUSE)
         return CLAIM_FAILED;
     if (vlisten_is_full()) {
+        static_assert(VLISTEN_MAX == 256, "the message says so");
         link_complain_full();
         return CLAIM_NATIVE;
     }
