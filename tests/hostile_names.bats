@@ -61,7 +61,7 @@ needs_root() {
         run timeout 30 "$SSHIM" "$name" --control "$CONTROL"
         echo "$name: $status: $output"
         ((status == 1 || status == 3))
-        [[ $output == *"is a process of another user"* ]]
+        [[ $output == *"it belongs to another user"* ]]
     done
     run timeout 30 "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR" 3>&- </dev/null
     [[ $status == 4 && $output == *"a process of another user listens there"* ]]
