@@ -251,7 +251,7 @@ SSHIM_EXPORT int pidfd_spawnp(int *restrict pidfd, const char *restrict file,
 #define RETURN_BY_JUMP __attribute__((musttail)) return
 #else
 #define RETURN_BY_JUMP return
-__attribute__((optimize("O2")))
+__attribute__((optimize("O2", "optimize-sibling-calls")))
 #endif
 SSHIM_EXPORT void *dlopen(const char *path, int flags)
 {
