@@ -90,6 +90,21 @@ bool procfs_is_stopped(pid_t pid)
     return state == 'T' || state == 't';
 }
 
+bool procfs_is_ending(pid_t pid)
+{
+    char path[32];
+    unsigned long pages = 1;
+    int parent;
+
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool is_read = fscanf(file, "%lu", &pages) == 1;
+    fclose(file);
+    return is_read && pages == 0 && read_stat(pid, &parent) != 'Z';
+}
+
 uint32_t procfs_birth(pid_t pid)
 {
     char path[32];

@@ -26,6 +26,9 @@ uint32_t procfs_birth(pid_t pid);
 /* Whether it was stopped by a signal, or by a debugger. False when it is gone. */
 bool procfs_is_stopped(pid_t pid);
 
+/* Whether it has given up its memory and not its children yet. */
+bool procfs_is_ending(pid_t pid);
+
 /* Processes. */
 #define PROCFS_LIST_MAX 2048
 struct procfs_list {

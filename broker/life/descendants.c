@@ -23,6 +23,10 @@
 #define BOARD_FILE "/memfd:" CHANNEL_BOARD_NAME /* every process of a server has it mapped */
 #define TOKEN_TEXT_SIZE (2 * WIRE_TOKEN_SIZE + 1)
 
+#define LOOKS_MIN 2
+#define LOOKS_MAX 20
+#define ENDING_PAUSE_US 1000
+
 static void format_token(const uint8_t token[WIRE_TOKEN_SIZE], char text[TOKEN_TEXT_SIZE])
 {
     for (int i = 0; i < WIRE_TOKEN_SIZE; i++)
@@ -60,27 +64,38 @@ bool descendants_is_known(pid_t pid)
 }
 
 /* The newest first: an orphan has just become our child, however many there are. */
-static pid_t find_heir(const struct worker *worker)
+/* 0: there is none. is_hidden: a process that is just ending may have one, which is ours in a
+ * moment. */
+static pid_t find_heir(const struct worker *worker, bool *is_hidden)
 {
     struct procfs_list children;
 
+    *is_hidden = false;
     procfs_list_children(getpid(), &children);
     for (unsigned i = children.count; i-- > 0 && turn_has_time();) {
         pid_t pid = children.at[i];
-        if (!descendants_is_known(pid) && procfs_parent(pid) == getpid() &&
-            is_descendant(pid, worker))
+        if (descendants_is_known(pid) || procfs_parent(pid) != getpid())
+            continue;
+        if (is_descendant(pid, worker))
             return pid;
+        *is_hidden |= procfs_is_ending(pid);
     }
     return 0;
 }
 
 pid_t descendants_find(const struct worker *worker)
 {
+    bool is_hidden;
     pid_t found = 0;
 
-    /* A parent that ends while we look hides its child: look again. */
-    for (int looks = 0; looks < 3 && !found; looks++)
-        found = find_heir(worker);
+    /* A process that ends while we look hides its child: look again. */
+    for (int looks = 0; looks < LOOKS_MAX && !found; looks++) {
+        found = find_heir(worker, &is_hidden);
+        if (!found && is_hidden)
+            usleep(ENDING_PAUSE_US);
+        else if (looks >= LOOKS_MIN)
+            break;
+    }
     return found;
 }
 
