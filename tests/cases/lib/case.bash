@@ -10,7 +10,7 @@ sshim=${SSHIM:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)/build/sshi
 work=$(mktemp -d "${TMPDIR:-/tmp}/case.XXXXXX")
 chmod 755 "$work"
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-unset SSHIM_BROKER LD_PRELOAD
+unset SSHIM_BROKER LD_PRELOAD PYTHONUNBUFFERED # with which a line is several writes
 running=
 failed=0
 deadline_s=20
