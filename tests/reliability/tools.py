@@ -96,6 +96,23 @@ def is_connection(sock, port):
         return False
 
 
+def socket_fds(pid):
+    """Its descriptors that are sockets; it may close some of them, or end, meanwhile."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        try:
+            if os.readlink(f"{folder}/{name}").startswith("socket:"):
+                found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
 def connections_of(pid, port):
     """How many connections to this local port a process has accepted and not closed."""
     found = 0
@@ -103,10 +120,8 @@ def connections_of(pid, port):
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return 0
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
-            continue
-        sock = borrow_socket(pidfd, int(name))
+    for fd in socket_fds(pid):
+        sock = borrow_socket(pidfd, fd)
         if sock:
             with sock:
                 found += is_connection(sock, port)
