@@ -1,5 +1,6 @@
 # What a worker leaves behind: may serve what it has until its own deadline, is ended after that, whatever happens to the broker.
 load helpers
+load deploy
 
 forking() { # OPTIONS of run: a child for each connection
     start_broker --settle 0 "$@" -- python3 "$ROOT/tests/progs/forker.py" "$ADDR"
@@ -111,11 +112,6 @@ hang_up() {
     "$SSHIM" stop --control "$CONTROL"
 }
 
-deploy() { # LINES of the configuration of tests/progs/deploy.py
-    printf '%s\n' "$@" >"$TMP/conf.new"
-    mv "$TMP/conf.new" "$TMP/conf"
-}
-
 servers() {
     pgrep -f "^[^ ]*python3 $ROOT/tests/progs/deploy.py $TMP/conf\$"
 }
@@ -136,7 +132,7 @@ so_many() { # COUNT of processes of the server
 
 @test "after a crash of the broker a restart ends what the old workers leave behind" {
     deploy name=old "$ADDR" fork=2
-    start_broker -w 2 -- python3 "$ROOT/tests/progs/deploy.py" "$TMP/conf"
+    serve -w 2
     wait_until so_many 6
     kill -KILL "$BROKER"
     wait_for_broker
@@ -152,7 +148,7 @@ so_many() { # COUNT of processes of the server
 
 @test "after a crash of the broker a stop ends what was left of a worker that was killed" {
     deploy name=old term=ignore "$ADDR" fork=2
-    start_broker -w 1 --stop-timeout 1 -- python3 "$ROOT/tests/progs/deploy.py" "$TMP/conf"
+    serve -w 1 --stop-timeout 1
     wait_until so_many 3
     kill -KILL "$BROKER"
     wait_for_broker

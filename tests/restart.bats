@@ -1,14 +1,6 @@
 # A rolling restart loses nobody, replaces nobody by a copy that does not do what the old one did, and says what it did.
 load helpers
-
-deploy() { # LINES of the configuration of tests/progs/deploy.py
-    printf '%s\n' "$@" >"$TMP/conf.new"
-    mv "$TMP/conf.new" "$TMP/conf"
-}
-
-serve() { # OPTIONS of run
-    start_broker "$@" -- python3 "$ROOT/tests/progs/deploy.py" "$TMP/conf"
-}
+load deploy
 
 versions() { # COUNT [ADDRESS]: the names that so many clients hear, each once
     local i answer

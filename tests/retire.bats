@@ -1,14 +1,6 @@
 # An address that no living worker listens on is kept while a worker may come back to it, then its clients are refused.
 load helpers
-
-deploy() { # LINES of the configuration of tests/progs/deploy.py
-    printf '%s\n' "$@" >"$TMP/conf.new"
-    mv "$TMP/conf.new" "$TMP/conf"
-}
-
-serve() { # OPTIONS of run
-    start_broker "$@" -- python3 "$ROOT/tests/progs/deploy.py" "$TMP/conf"
-}
+load deploy
 
 second_port() {
     OTHER_PORT=$("$PROBE" --free-port)

@@ -63,11 +63,12 @@ def send_signal(pid, number):
 
 
 def fd_links(pid):
-    links = []
+    """(number, what it is) of its descriptors; it may close some of them, or end, meanwhile."""
+    folder, links = f"/proc/{pid}/fd", []
     try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
+        for name in os.listdir(folder):
             try:
-                links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+                links.append((int(name), os.readlink(f"{folder}/{name}")))
             except OSError:
                 pass
     except OSError:
@@ -96,23 +97,6 @@ def is_connection(sock, port):
         return False
 
 
-def socket_fds(pid):
-    """Its descriptors that are sockets; it may close some of them, or end, meanwhile."""
-    folder = f"/proc/{pid}/fd"
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    found = []
-    for name in names:
-        try:
-            if os.readlink(f"{folder}/{name}").startswith("socket:"):
-                found.append(int(name))
-        except OSError:
-            pass
-    return found
-
-
 def connections_of(pid, port):
     """How many connections to this local port a process has accepted and not closed."""
     found = 0
@@ -120,8 +104,8 @@ def connections_of(pid, port):
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return 0
-    for fd in socket_fds(pid):
-        sock = borrow_socket(pidfd, fd)
+    for fd, link in fd_links(pid):
+        sock = borrow_socket(pidfd, fd) if link.startswith("socket:") else None
         if sock:
             with sock:
                 found += is_connection(sock, port)
