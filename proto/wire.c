@@ -77,3 +77,14 @@ const char *wire_type_name(int type)
     const struct wire_rule *rule = find_rule(type);
     return rule ? rule->name : "?";
 }
+
+void wire_format_token(const uint8_t token[WIRE_TOKEN_SIZE], char text[WIRE_TOKEN_TEXT_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (int i = 0; i < WIRE_TOKEN_SIZE; i++) {
+        *text++ = digits[token[i] >> 4];
+        *text++ = digits[token[i] & 15];
+    }
+    *text = '\0';
+}

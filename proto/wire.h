@@ -28,6 +28,10 @@
 /* A worker has a file mapped whose memfd name is this and the token in hexadecimal digits: a title
  * that is written over the environment does not hide it, and fork(2) hands it down. */
 #define WIRE_TOKEN_FILE "sshim-token:"
+#define WIRE_TOKEN_TEXT_SIZE (2 * WIRE_TOKEN_SIZE + 1)
+
+/* The token in hexadecimal digits, with its end. Pure, async-signal-safe. */
+void wire_format_token(const uint8_t token[WIRE_TOKEN_SIZE], char text[WIRE_TOKEN_TEXT_SIZE]);
 /* No slot: the peer was not started by the broker and asks to join. */
 #define WIRE_SLOT_NONE UINT32_MAX
 

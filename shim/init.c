@@ -22,15 +22,10 @@ static void on_fork_child(void)
 /* The name of this file tells the broker which worker this process and its children belong to. */
 static void map_token_file(void)
 {
-    static const char digits[] = "0123456789abcdef";
-    char name[sizeof WIRE_TOKEN_FILE + 2 * WIRE_TOKEN_SIZE] = WIRE_TOKEN_FILE;
-    char *at = name + strlen(name);
+    char name[sizeof WIRE_TOKEN_FILE - 1 + WIRE_TOKEN_TEXT_SIZE] = WIRE_TOKEN_FILE;
     int saved = errno;
 
-    for (int i = 0; i < WIRE_TOKEN_SIZE; i++) {
-        *at++ = digits[env.auth.token[i] >> 4];
-        *at++ = digits[env.auth.token[i] & 15];
-    }
+    wire_format_token(env.auth.token, name + strlen(name));
     int fd = (int)NEXT(syscall)(SYS_memfd_create, name, MFD_CLOEXEC);
     if (fd >= 0) {
         mmap(NULL, 1, PROT_NONE, MAP_SHARED, fd, 0); /* until the process ends or executes */

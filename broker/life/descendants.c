@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <ctype.h>
 #include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -21,37 +20,30 @@
 #include "broker/pool/path.h"
 
 #define BOARD_FILE "/memfd:" CHANNEL_BOARD_NAME /* every process of a server has it mapped */
-#define TOKEN_TEXT_SIZE (2 * WIRE_TOKEN_SIZE + 1)
 
 #define LOOKS_MIN 2
 #define LOOKS_MAX 20
 #define ENDING_PAUSE_US 1000
 
-static void format_token(const uint8_t token[WIRE_TOKEN_SIZE], char text[TOKEN_TEXT_SIZE])
-{
-    for (int i = 0; i < WIRE_TOKEN_SIZE; i++)
-        sprintf(text + 2 * i, "%02x", token[i]);
-}
-
 /* The environment is cheaper to read, but a process title may have overwritten it or its end. */
-static bool get_token(pid_t pid, char text[TOKEN_TEXT_SIZE])
+static bool get_token(pid_t pid, char text[WIRE_TOKEN_TEXT_SIZE])
 {
-    return (procfs_get_environment(pid, "SSHIM_TOKEN", text, TOKEN_TEXT_SIZE) &&
-            strlen(text) == TOKEN_TEXT_SIZE - 1) ||
-           procfs_get_mapped_name(pid, "/memfd:" WIRE_TOKEN_FILE, text, TOKEN_TEXT_SIZE);
+    return (procfs_get_environment(pid, "SSHIM_TOKEN", text, WIRE_TOKEN_TEXT_SIZE) &&
+            strlen(text) == WIRE_TOKEN_TEXT_SIZE - 1) ||
+           procfs_get_mapped_name(pid, "/memfd:" WIRE_TOKEN_FILE, text, WIRE_TOKEN_TEXT_SIZE);
 }
 
 static bool has_token(const struct worker *worker, const char *text)
 {
-    char own[TOKEN_TEXT_SIZE];
+    char own[WIRE_TOKEN_TEXT_SIZE];
 
-    format_token(worker->token, own);
+    wire_format_token(worker->token, own);
     return strcmp(own, text) == 0;
 }
 
 static bool is_descendant(pid_t pid, const struct worker *worker)
 {
-    char token[TOKEN_TEXT_SIZE];
+    char token[WIRE_TOKEN_TEXT_SIZE];
 
     return get_token(pid, token) && has_token(worker, token);
 }
@@ -178,10 +170,10 @@ void descendants_each_record(void (*visit)(const struct descendants_record *reco
 static struct departed *find_departed(const char *text)
 {
     struct departed *departed;
-    char token[TOKEN_TEXT_SIZE];
+    char token[WIRE_TOKEN_TEXT_SIZE];
 
     LIST_FOREACH(departed, &departed_workers, all) {
-        format_token(departed->record.token, token);
+        wire_format_token(departed->record.token, token);
         if (strcmp(token, text) == 0)
             return departed;
     }
@@ -238,7 +230,7 @@ static struct {
 
 static bool is_left(pid_t pid, struct departed **departed)
 {
-    char token[TOKEN_TEXT_SIZE];
+    char token[WIRE_TOKEN_TEXT_SIZE];
 
     if (descendants_is_known(pid) || !get_token(pid, token) || is_of_living(token))
         return false;
@@ -321,7 +313,7 @@ enum descendants_look descendants_each_leftover(void (*visit)(pid_t pid, int64_t
 
 void descendants_signal(pid_t pid, int number)
 {
-    char token[TOKEN_TEXT_SIZE];
+    char token[WIRE_TOKEN_TEXT_SIZE];
 
     if (procfs_parent(pid) == getpid()) { /* no other process gets the pid before we have waited */
         kill(pid, number);

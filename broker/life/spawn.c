@@ -190,7 +190,6 @@ static void hide_manager(void)
 static void set_environment(const struct spawn_identity *identity)
 {
     char text[2 * WIRE_TOKEN_SIZE + 16];
-    char *end = text;
 
     hide_manager();
     if (runtime.intercept != INTERCEPT_SECCOMP)
@@ -201,8 +200,7 @@ static void set_environment(const struct spawn_identity *identity)
     setenv("SSHIM_WORKER_ID", text, 1);
     snprintf(text, sizeof text, "%u", (unsigned)broker.uid);
     setenv("SSHIM_OWNER", text, 1);
-    for (int i = 0; i < WIRE_TOKEN_SIZE; i++)
-        end += sprintf(end, "%02x", identity->token[i]);
+    wire_format_token(identity->token, text);
     setenv("SSHIM_TOKEN", text, 1);
     if (broker.config.share_all)
         setenv("SSHIM_SHARE_ALL", "1", 1);
