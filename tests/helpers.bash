@@ -14,7 +14,7 @@ VICTIM_OPTIONS=${VICTIM_OPTIONS:-}
 export UBSAN_OPTIONS=print_stacktrace=1
 
 setup() {
-    unset "${!SSHIM_@}" XDG_RUNTIME_DIR LD_PRELOAD
+    unset "${!SSHIM_@}" XDG_RUNTIME_DIR LD_PRELOAD PYTHONUNBUFFERED # with which a line is several writes
     TMP=$(mktemp -d /tmp/sshim-t.XXXXXX)
     chmod 711 "$TMP"
     export SSHIM_TEST=$TMP # marks every process that this test starts
@@ -190,7 +190,7 @@ workers_ready() { # COUNT
 
 # A worker is ready with its first listener; this waits until COUNT victims have opened all of theirs.
 victims_listen() { # COUNT
-    [[ $(grep -c listening "$TMP/out") -ge $1 ]]
+    [[ $(grep -o listening "$TMP/out" | wc -l) -ge $1 ]]
 }
 
 # probe COUNT [ADDRESS]: every connection must be answered rightly; $TMP/answers has the answers.
