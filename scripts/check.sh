@@ -2,6 +2,8 @@
 # check.sh - runs every test that must pass. The last line is "N passed, N failed, N skipped".
 #
 # Output of each part is kept in build/check/PART.tap; what failed is shown. JOBS (2) parts run at a time.
+# A behaviour test that fails is run three times more, alone. If it passes each time it counts as passed and is listed as
+# flaky, with its output: a fault to mend.
 # check.sh PART...: only these of: build unit tsan fuzz lint bats sanitized
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -33,6 +35,39 @@ tap() {
     shift
     "$@" >"$out/$name.tap" 2>&1 || grep -q '^not ok' "$out/$name.tap" || echo "not ok 1 $name ended early" >>"$out/$name.tap"
     show "$name"
+}
+
+# passes_alone NAME FILE LOG: the test of that name, three times.
+passes_alone() {
+    local pattern run
+    # shellcheck disable=SC2001 # a set of characters with both brackets
+    pattern=$(sed 's/[][().*+?{}|^$\\]/\\&/g' <<<"$1")
+    for run in 1 2 3; do
+        timeout 300 bats --tap -f "^$pattern\$" "$2" </dev/null >"$3.run$run" 2>&1 3>&- || return 1
+        grep -q '^ok 1' "$3.run$run" || return 1
+    done
+}
+
+# retry TAP FILE: each test of FILE that failed; what passes becomes "ok ... # flaky" in TAP.
+retry() {
+    local number name
+    while read -r number name; do
+        passes_alone "$name" "$2" "$1" || continue
+        echo "flaky: $2: $name" | tee -a "$out/flaky.txt"
+        sed -n "/^not ok $number /,/^\(not \)\?ok/ { /^#/p }" "$1"
+        sed -i "s/^not \(ok $number .*\)/\1 # flaky/" "$1"
+    done < <(sed -n 's/^not ok \([0-9]\)/\1/p' "$1")
+}
+
+# Many failures are no accident: then none is run again.
+retry_all() { # PREFIX FILE...
+    local prefix=$1 file tap
+    shift
+    (($(count '^not ok' "$out/$prefix"-*.tap) <= 5)) || return 0
+    for file in "$@"; do
+        tap=$out/$prefix-$(basename "$file" .bats).tap
+        ! grep -q '^not ok [0-9]' "$tap" || retry "$tap" "$file"
+    done
 }
 
 # What a TAP file says, in full only where it failed.
@@ -90,6 +125,7 @@ run_bats() {
         timeout 900 bats --tap "$2" >"$out/$name.tap" 2>&1 3>&- ||
             grep -q "^not ok" "$out/$name.tap" || echo "not ok 1 $name ended early" >>"$out/$name.tap"
         echo "$SECONDS" >"$out/$name.seconds"' _ "$prefix" {}
+    retry_all "$prefix" "$@"
     unset BUILD
     for file in "$@"; do
         show "$prefix-$(basename "$file" .bats)"
@@ -134,6 +170,7 @@ if ((failed)); then
     echo "failed:"
     grep -HE '^not ok' "$out"/*.tap | sed "s|^$out/||"
 fi
+[[ ! -e $out/flaky.txt ]] || { echo "failed once and passed three times alone:"; cat "$out/flaky.txt"; }
 echo "took $((SECONDS - began)) s"
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))
