@@ -48,6 +48,10 @@ value_for() { # ARGUMENT of an option: one that it takes
     POLICY) echo source ;;
     WHAT) echo exit ;;
     USER | GROUP) id -un ;;
+    NAME=VALUE) echo A=2 ;;
+    NAME=SOFT*) echo core=0 ;;
+    FOLDER) echo /tmp ;;
+    RIGHTS) echo 027 ;;
     *) echo 2 ;;
     esac
 }

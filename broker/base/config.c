@@ -109,6 +109,63 @@ static bool read_mode(const char *text, unsigned *mode)
     return *end == '\0' && value <= 0777;
 }
 
+static bool add_text(const struct option_row *row, void *into, const char *value)
+{
+    struct config_texts *texts = (void *)((char *)into + row->offset);
+
+    if (texts->count == CONFIG_TEXTS_MAX)
+        return false;
+    texts->at[texts->count++] = value;
+    return true;
+}
+
+static bool read_env(const struct option_row *row, void *into, const char *value)
+{
+    size_t name = strcspn(value, "=");
+
+    return name > 0 && value[name] == '=' && strncmp(value, "SSHIM_", 6) != 0 &&
+           add_text(row, into, value);
+}
+
+static bool read_umask(const struct option_row *row, void *into, const char *value)
+{
+    (void)row;
+    return read_mode(value, &((struct config *)into)->copy.umask);
+}
+
+static bool read_nice(const struct option_row *row, void *into, const char *value)
+{
+    bool is_negative = *value == '-';
+    unsigned number;
+
+    (void)row;
+    if (!option_parse_number(value + is_negative, 0, is_negative ? 20 : 19, &number))
+        return false;
+    ((struct config *)into)->copy.nice = is_negative ? -(int)number : (int)number;
+    return true;
+}
+
+static bool read_limit(const struct option_row *row, void *into, const char *value)
+{
+    struct rlimit limit;
+    int resource;
+
+    return option_parse_limit(value, &resource, &limit) && add_text(row, into, value);
+}
+
+static bool read_cpus(const struct option_row *row, void *into, const char *value)
+{
+    cpu_set_t cpus;
+
+    return (strcmp(value, CONFIG_CPUS_SPREAD) == 0 || option_parse_cpus(value, &cpus)) &&
+           option_text(row, into, value);
+}
+
+static bool read_folder(const struct option_row *row, void *into, const char *value)
+{
+    return *value && option_text(row, into, value);
+}
+
 static bool read_control_ro(const struct option_row *row, void *into, const char *value)
 {
     struct config_read_only *socket = (void *)((char *)into + row->offset);
@@ -201,6 +258,30 @@ static const struct option_row run_rows[] = {
     {"user", 0, "USER", "run the workers as this user; ports below 1024 still work", AT(user),
      .read = option_text},
     {"group", 0, "GROUP", "run the workers with this group", AT(group), .read = option_text},
+    {"env", 0, "NAME=VALUE",
+     "set this variable for the workers; {id} becomes the slot; may be repeated", AT(copy.env),
+     .read = read_env, .expected = "NAME=VALUE, and no name that begins with SSHIM_",
+     .repeats = true},
+    {"clean-env", 0, NULL, "give the workers nothing of the broker's environment but PATH",
+     AT(copy.clean_env), .read = option_flag},
+    {"chdir", 0, "FOLDER", "start the workers in this folder; {id} becomes the slot",
+     AT(copy.chdir), .read = read_folder, .expected = "a folder"},
+    {"umask", 0, "RIGHTS", "umask of the workers, in octal", .read = read_umask,
+     .expected = "rights in octal, as 027"},
+    {"nice", 0, "N", "niceness of the workers, from -20 to 19", .read = read_nice,
+     .expected = "a whole number from -20 to 19"},
+    {"rlimit", 0, "NAME=SOFT[:HARD]",
+     "a limit of the workers as in getrlimit(2): nofile=4096, core=0, as=2G, stack=unlimited; may "
+     "be "
+     "repeated",
+     AT(copy.limits), .read = read_limit,
+     .expected = "a name of getrlimit(2) and a size, or two, as nofile=1024:4096", .repeats = true},
+    {"cpus", 0, "LIST|spread",
+     "run the workers on these cores (0-3,6); spread: each worker on one of the usable cores",
+     AT(copy.cpus), .read = read_cpus, .expected = "a list of cores as 0-3,6, or 'spread'"},
+    {"pidfile-dir", 0, "FOLDER",
+     "write the broker's pid to FOLDER/NAME.pid and that of each slot to FOLDER/NAME-SLOT.pid",
+     AT(pidfile_dir), .read = read_folder, .expected = "a folder"},
     {"on-broker-death", 0, "WHAT",
      "serve (default): workers go on if the broker is killed, and the next 'sshim run' of this "
      "name takes them over; exit: workers end",
@@ -273,7 +354,8 @@ void config_print_help(void)
     puts("\nEach option of run can also be set in the environment (SSHIM_STOP_TIMEOUT for "
          "--stop-timeout) and in a file\n(--config). 'sshim run web' reads "
          "~/.config/sshim/web.conf or /etc/sshim/web.conf.");
-    puts("\n{id} in an argument becomes the slot of the copy, from 0; SSHIM_WORKER_ID in its "
+    puts("\n{id} in an argument, in --env and in --chdir becomes the slot of the copy, from "
+         "0;\nSSHIM_WORKER_ID in its "
          "environment is the same.\n\noptions of the other commands:");
     options_print(&target_table);
 }
@@ -313,7 +395,10 @@ static enum proceed check_command(const struct config *config, int *exit_code)
 
 enum proceed config_parse(struct config *config, int argc, char **argv, int *exit_code)
 {
-    *config = (struct config){.backlog = INT_MAX, .ready_fd = -1, .verbosity = LOG_LEVEL_NORMAL};
+    *config = (struct config){.backlog = INT_MAX,
+                              .ready_fd = -1,
+                              .verbosity = LOG_LEVEL_NORMAL,
+                              .copy = {.umask = CONFIG_NOT_GIVEN, .nice = CONFIG_NO_NICE}};
     if (options_parse(&run_table, config, argc, argv, exit_code) == DONE)
         return DONE;
     for (int i = 0; i < config->share.count; i++)

@@ -17,7 +17,10 @@
 #define CONFIG_WORKERS_MAX 4096
 #define CONFIG_PATTERNS_MAX 32
 #define CONFIG_OPERANDS_MAX 2
-#define CONFIG_NOT_GIVEN UINT_MAX /* a number of struct config_target for which 0 means 0 */
+#define CONFIG_TEXTS_MAX 64
+#define CONFIG_NOT_GIVEN UINT_MAX /* a number for which 0 means 0 */
+#define CONFIG_NO_NICE INT_MAX
+#define CONFIG_CPUS_SPREAD "spread"
 
 #define CONFIG_HANDOFFS(X) X(AUTO, "auto") X(BROKER, "broker") X(DIRECT, "direct")
 #define CONFIG_BALANCES(X)                                                                         \
@@ -51,6 +54,22 @@ struct config_patterns {
     int count;
 };
 
+struct config_texts {
+    const char *at[CONFIG_TEXTS_MAX];
+    int count;
+};
+
+/* What each copy is started with. {id} in a text is its slot. */
+struct config_copy {
+    struct config_texts env; /* NAME=VALUE */
+    bool clean_env;
+    const char *chdir;          /* NULL: the broker's */
+    unsigned umask;             /* CONFIG_NOT_GIVEN: the broker's, and so on */
+    int nice;                   /* CONFIG_NO_NICE */
+    struct config_texts limits; /* for option_parse_limit() */
+    const char *cpus;           /* CONFIG_CPUS_SPREAD or for option_parse_cpus(); NULL */
+};
+
 /* PATH[,MODE[,GROUP]] of a read-only control socket. */
 struct config_read_only {
     char path[108]; /* "": none */
@@ -80,6 +99,8 @@ struct config {
     unsigned stuck_kill_s; /* 0: never */
     const char *user;      /* of the workers; NULL: the broker's */
     const char *group;
+    struct config_copy copy;
+    const char *pidfile_dir;                  /* NULL: none are written */
     int backlog;                              /* 0: as the program asks */
     enum config_broker_death on_broker_death; /* what workers do when the broker was killed */
     int ready_fd;                             /* -1: none */

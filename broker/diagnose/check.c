@@ -26,12 +26,18 @@
 static bool has_user;
 static uid_t user_uid;
 static gid_t user_gid;
+static const char *run_folder; /* NULL: ours */
 
 void check_set_user(uid_t uid, gid_t gid)
 {
     has_user = true;
     user_uid = uid;
     user_gid = gid;
+}
+
+void check_set_folder(const char *folder)
+{
+    run_folder = folder;
 }
 
 /* --- reading --- */
@@ -228,7 +234,8 @@ static bool find_program(const char *name, char path[PATH_MAX])
     int error = ENOENT;
 
     if (strchr(name, '/')) {
-        snprintf(path, PATH_MAX, "%s", name);
+        bool is_below = run_folder && *name != '/';
+        snprintf(path, PATH_MAX, "%s%s%s", is_below ? run_folder : "", is_below ? "/" : "", name);
         return is_executable(path);
     }
     if (!folders)

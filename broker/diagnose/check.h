@@ -24,6 +24,9 @@ struct check_report {
 /* Programs are going to run as this user and group; without this call as ours. */
 void check_set_user(uid_t uid, gid_t gid);
 
+/* And in this folder (keeps the text), from which a path that is not absolute counts. */
+void check_set_folder(const char *folder);
+
 /* Judges what execvp(3) would run for this command. */
 enum check_result check_command(char *const *command, const char *library,
                                 struct check_report *report);

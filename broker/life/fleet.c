@@ -14,6 +14,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/diagnose/failure.h"
+#include "broker/life/launch/surroundings.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/start.h"
@@ -215,9 +216,15 @@ static int64_t delay_ms(const struct slot *slot, bool was_ready, bool served, bo
     return delay * 3 / 4 + random() % (delay / 2 + 1);
 }
 
-static void describe_end(const siginfo_t *info, char *text, size_t size)
+static void describe_end(const struct worker *worker, const siginfo_t *info, char *text,
+                         size_t size)
 {
-    if (info->si_code == CLD_EXITED)
+    size_t used;
+
+    if (worker->failure.error) {
+        used = (size_t)snprintf(text, size, "could not be started: ");
+        launch_describe(&worker->failure, worker->slot, text + used, size - used);
+    } else if (info->si_code == CLD_EXITED)
         snprintf(text, size, "exited with status %d", info->si_status);
     else if (info->si_code == 0)
         snprintf(text, size, "ended");
@@ -262,20 +269,28 @@ static void give_up(const struct worker *worker, const char *how)
     stop_begin(EXIT_NEVER_READY);
 }
 
-static bool is_exec_failure(const struct worker *worker)
+/* The program could not be run at all; then the next try could not either. */
+static void give_up_launch(const struct worker *worker)
 {
-    if (!worker->exec_error)
-        return false;
-    if (worker->exec_error < 0) {
+    const struct launch_failure *failure = &worker->failure;
+    char what[512];
+
+    switch ((enum launch_step)failure->step) {
+    case LAUNCH_EXEC:
+        failure_tell_exec(broker.config.command[0], failure->error);
+        stop_begin(failure->error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+        return;
+    case LAUNCH_LIBRARY:
         log_error(
             "cannot read %s as the workers' user: %s; install it where they can, or set SSHIM_LIB",
-            broker.library_path, strerror(-worker->exec_error));
+            broker.library_path, strerror(failure->error));
         stop_begin(EXIT_NOT_EXECUTABLE);
-        return true;
+        return;
+    default:
+        launch_describe(failure, worker->slot, what, sizeof what);
+        log_error("cannot start worker %u: %s; %s", worker->slot, what, launch_remedy(failure));
+        stop_begin(EXIT_USAGE);
     }
-    failure_tell_exec(broker.config.command[0], worker->exec_error);
-    stop_begin(worker->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
-    return true;
 }
 
 /* A server that serves one connection and ends well, as socat does, has not failed. */
@@ -334,7 +349,6 @@ static void take_leave(struct worker *worker, struct worker *last)
 {
     struct slot *slot = slot_at(worker->slot);
 
-    slot_read_exec_error(worker);
     slot->accepted += worker_accepted(worker);
     *last = *worker;
     last->accepted = worker_accepted(worker);
@@ -356,14 +370,19 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
     bool was_current = slot->worker == worker && !worker->joined && slot->id < runtime.workers;
     bool was_successor = slot->successor == worker;
     struct worker last;
-    char how[96];
+    char how[256];
 
-    describe_end(info, how, sizeof how);
+    slot_read_exec_error(worker);
+    describe_end(worker, info, how, sizeof how);
     if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
         failure_tell_signal(worker->slot, info->si_status);
     take_leave(worker, &last);
-    if (stop_is_under_way() || (!slot_was_ever_ready() && is_exec_failure(&last)))
+    if (stop_is_under_way())
         return;
+    if (last.failure.error && !slot_was_ever_ready()) {
+        give_up_launch(&last);
+        return;
+    }
     if (was_current || was_successor)
         tell_restart(slot, &last, how, ended_well);
     /* Where the other one of the two is still there it fills the slot. */

@@ -425,7 +425,7 @@ void restart_join(bool no_wait, struct session *waiter)
 
 void restart_on_failure(const struct worker *last, const char *how)
 {
-    char reason[160];
+    char reason[sizeof restart.reason];
 
     if (!restart.active || !is_new(last))
         return;

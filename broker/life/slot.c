@@ -10,7 +10,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
-#include "broker/life/spawn.h"
+#include "broker/life/launch/spawn.h"
 #include "broker/life/start.h"
 #include "proto/fdpass.h"
 
@@ -73,22 +73,22 @@ void slot_set_generation(unsigned number)
 void slot_read_exec_error(struct worker *worker)
 {
     struct loop_fd *watch = &worker->exec_watch;
-    int error = 0;
+    struct launch_failure failure = {0};
     int fd = -1;
     ssize_t got;
 
     if (watch->fd < 0)
         return;
     do {
-        got = fdpass_recv(watch->fd, &error, sizeof error, &fd, MSG_CMSG_CLOEXEC | MSG_DONTWAIT,
+        got = fdpass_recv(watch->fd, &failure, sizeof failure, &fd, MSG_CMSG_CLOEXEC | MSG_DONTWAIT,
                           NULL);
         if (fd >= 0)
             take_notify_fd(worker, fd);
     } while (fd >= 0);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got == sizeof error)
-        worker->exec_error = error;
+    if (got == sizeof failure)
+        worker->failure = failure;
     loop_remove(watch);
     close(watch->fd);
     watch->fd = -1;

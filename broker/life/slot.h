@@ -43,7 +43,8 @@ void slot_set_generation(unsigned generation);
  * socketpair(2). */
 struct worker *slot_start_worker(struct slot *slot);
 
-/* The process has ended, or its socket is readable: notes the errno of exec(2), if it failed. */
+/* The process has ended, or its socket is readable: notes what failed before the
+ * program ran, if anything did. */
 void slot_read_exec_error(struct worker *worker);
 
 /* The worker, which is starting, is the ready worker of its slot from now on. */

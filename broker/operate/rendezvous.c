@@ -21,7 +21,7 @@
 #include "broker/cli/broker_socket.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/holders.h"
-#include "broker/life/spawn.h"
+#include "broker/life/launch/spawn.h"
 #include "broker/pool/session.h"
 #include "proto/wire.h"
 

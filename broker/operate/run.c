@@ -28,7 +28,8 @@
 #include "broker/life/children.h"
 #include "broker/life/fleet.h"
 #include "broker/life/slot.h"
-#include "broker/life/spawn.h"
+#include "broker/life/launch/spawn.h"
+#include "broker/life/launch/surroundings.h"
 #include "broker/life/stop.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/control.h"
@@ -36,6 +37,7 @@
 #include "broker/operate/request.h"
 #include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
+#include "broker/operate/tell/pidfile.h"
 #include "broker/operate/tell/service.h"
 #include "broker/operate/tell/status.h"
 #include "broker/operate/upgrade.h"
@@ -103,6 +105,7 @@ static void clean_up(void)
     }
     await_removals(0, end_ms);
     rendezvous_close();
+    pidfile_finish();
 }
 
 /* Another broker was here before us, in this process or one that was killed. */
@@ -202,7 +205,11 @@ static enum proceed settle_options(int *exit_code)
     if (broker.config.command &&
         !runtime_paths_library(broker.library_path, sizeof broker.library_path))
         return DONE;
-    return spawn_resolve_user(broker.config.user, broker.config.group) < 0 ? DONE : GO_ON;
+    if (broker.config.copy.chdir)
+        check_set_folder(launch_expand(broker.config.copy.chdir, 0));
+    if (spawn_resolve_user(broker.config.user, broker.config.group) < 0)
+        return DONE;
+    return pidfile_init() ? GO_ON : DONE;
 }
 
 /* Before the loop waits; for the first time as soon as it runs. */
@@ -210,6 +217,7 @@ static void save(void)
 {
     upgrade_settle();
     state_save();
+    pidfile_review();
     service_review();
     if (status_state() == STATUS_READY)
         inherit_review();

@@ -13,7 +13,7 @@
 #include "broker/base/loop.h"
 #include "broker/life/children.h"
 #include "broker/life/restart.h"
-#include "broker/life/spawn.h"
+#include "broker/life/launch/spawn.h"
 #include "broker/life/stop.h"
 #include "broker/operate/upgrade.h"
 #include "broker/operate/steer/scale.h"

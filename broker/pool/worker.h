@@ -32,6 +32,13 @@ enum worker_state {
 #undef X
 };
 
+/* What kept the program of a worker from running; life/launch/surroundings.h has the steps. */
+struct launch_failure {
+    int error; /* errno; 0: it runs */
+    int step;  /* enum launch_step */
+    int item;
+};
+
 struct worker {
     unsigned slot;
     enum worker_state state;
@@ -45,7 +52,7 @@ struct worker {
     uint8_t token[WIRE_TOKEN_SIZE];
     int64_t started_ms;
     int64_t ready_ms;
-    int exec_error; /* errno of exec(2), see spawn_worker; 0: it ran */
+    struct launch_failure failure;
     int bind_error; /* errno of the last bind(2) that failed, 0: none */
     struct address bind_address;
     bool told_of_rights;       /* that it lacks one for an address, once */

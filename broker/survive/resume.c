@@ -22,7 +22,7 @@
 #include "broker/base/log.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/handout/dispatch.h"
-#include "broker/life/spawn.h"
+#include "broker/life/launch/spawn.h"
 #include "broker/pool/listener.h"
 #include "broker/survive/recount.h"
 #include "broker/survive/state.h"

@@ -158,6 +158,58 @@ static void ready_fd(void)
     REFUSES("--ready-fd", "x", "cmd");
 }
 
+static void copies(void)
+{
+    ACCEPTS("cmd");
+    CHECK(config.copy.umask == CONFIG_NOT_GIVEN && config.copy.nice == CONFIG_NO_NICE);
+    ACCEPTS("--env", "A=1", "--env=B=", "--umask", "027", "--nice", "-20", "cmd");
+    CHECK(config.copy.env.count == 2 && strcmp(config.copy.env.at[1], "B=") == 0);
+    CHECK(config.copy.umask == 027 && config.copy.nice == -20);
+    ACCEPTS("--rlimit", "nofile=1K:unlimited", "--rlimit=core=0", "--cpus", "0-3,6", "cmd");
+    CHECK(config.copy.limits.count == 2);
+    ACCEPTS("--cpus", "spread", "--chdir", "/srv/{id}", "--clean-env", "cmd");
+    CHECK(config.copy.clean_env);
+    REFUSES("--env", "A", "cmd");
+    REFUSES("--env", "=1", "cmd");
+    REFUSES("--env", "SSHIM_TOKEN=1", "cmd");
+    REFUSES("--umask", "9", "cmd");
+    REFUSES("--umask", "1777", "cmd");
+    REFUSES("--nice", "20", "cmd");
+    REFUSES("--nice", "-21", "cmd");
+    REFUSES("--nice", "--5", "cmd");
+    REFUSES("--rlimit", "nofile", "cmd");
+    REFUSES("--rlimit", "files=1", "cmd");
+    REFUSES("--rlimit", "nofile=2:1", "cmd");
+    REFUSES("--rlimit", "nofile=-1", "cmd");
+    REFUSES("--cpus", "1-", "cmd");
+    REFUSES("--cpus", "3-1", "cmd");
+    REFUSES("--cpus", "1024", "cmd");
+    REFUSES("--cpus", "0,", "cmd");
+    REFUSES("--chdir", "", "cmd");
+}
+
+static void sizes(void)
+{
+    uint64_t bytes = 0;
+
+    CHECK(option_parse_size("0", &bytes) && bytes == 0);
+    CHECK(option_parse_size("3k", &bytes) && bytes == 3072);
+    CHECK(option_parse_size("2G", &bytes) && bytes == UINT64_C(2) << 30);
+    CHECK(option_parse_size("1T", &bytes) && bytes == UINT64_C(1) << 40);
+    CHECK(!option_parse_size("", &bytes) && !option_parse_size("K", &bytes));
+    CHECK(!option_parse_size("1KB", &bytes) && !option_parse_size("-1", &bytes));
+    CHECK(!option_parse_size("18446744073709551615K", &bytes));
+}
+
+static void cores(void)
+{
+    cpu_set_t cpus;
+
+    CHECK(option_parse_cpus("0-2,5", &cpus) && CPU_COUNT(&cpus) == 4);
+    CHECK(CPU_ISSET(2, &cpus) && !CPU_ISSET(3, &cpus) && CPU_ISSET(5, &cpus));
+    CHECK(!option_parse_cpus("", &cpus) && !option_parse_cpus("-1", &cpus));
+}
+
 static void unknown_options(void)
 {
     REFUSES("--frobnicate", "cmd");
@@ -221,6 +273,9 @@ int main(void)
     unit_run("arguments: --share and --unshared", addresses);
     unit_run("arguments: more addresses than there is room for", too_many_addresses);
     unit_run("arguments: --ready-fd is a number", ready_fd);
+    unit_run("arguments: what each copy is started with", copies);
+    unit_run("arguments: sizes", sizes);
+    unit_run("arguments: lists of cores", cores);
     unit_run("arguments: unknown options", unknown_options);
     unit_run("arguments: -q and -v", verbosity);
     unit_run("arguments: those of status and stop", targets);

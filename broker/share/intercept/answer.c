@@ -12,7 +12,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/life/spawn.h"
+#include "broker/life/launch/spawn.h"
 #include "broker/share/intercept/filter.h"
 #include "broker/share/intercept/socket_file.h"
 #include "broker/life/stop.h"

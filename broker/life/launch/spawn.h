@@ -1,8 +1,8 @@
 /*
  * spawn.h - starts a process as a worker. The only caller of fork and exec.
  */
-#ifndef SSHIM_BROKER_LIFE_SPAWN_H
-#define SSHIM_BROKER_LIFE_SPAWN_H
+#ifndef SSHIM_BROKER_LIFE_LAUNCH_SPAWN_H
+#define SSHIM_BROKER_LIFE_LAUNCH_SPAWN_H
 
 #include <signal.h>
 #include <stdint.h>
@@ -52,9 +52,9 @@ gid_t spawn_gid(void);
 /*
  * Forks and executes command (found as by execvp(3)), with {id} in its arguments replaced, the
  * library preloaded, or filtered, and the identity in the environment, as leader of a process group
- * of its own. Gives *error_fd, a socket: it reads the errno of exec as an int (negative: that of
- * reading the library as the workers' user), or end of file when the program runs; before, 0 with
- * the notification descriptor of a filter. Returns the pid, or -1 with the errno of fork(2) or
+ * of its own, in the surroundings that the options say. Gives *error_fd, a socket: it reads a
+ * struct launch_failure, or end of file when the program runs; before, one of zeros with the
+ * notification descriptor of a filter. Returns the pid, or -1 with the errno of fork(2) or
  * socketpair(2).
  */
 pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd);

@@ -1,5 +1,5 @@
 /* spawn.c - see spawn.h. */
-#include "broker/life/spawn.h"
+#include "broker/life/launch/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/handout/rate.h"
+#include "broker/life/launch/surroundings.h"
 #include "broker/pool/session.h"
 #include "proto/fdpass.h"
 
@@ -140,30 +141,17 @@ gid_t spawn_gid(void)
 
 /* All of these run in the child, where leaking is fine. */
 
-static _Noreturn void fail(int error_fd, int error)
+static _Noreturn void end(int error_fd, const struct launch_failure *failure)
 {
-    ssize_t told = write(error_fd, &error, sizeof error);
-    _exit(told < 0 || error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+    ssize_t told = write(error_fd, failure, sizeof *failure);
+    _exit(told < 0 || failure->error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-static char *replace_id(const char *argument, unsigned slot)
+static _Noreturn void fail(int error_fd, enum launch_step step)
 {
-    size_t room = strlen(argument) * 4 + 16;
-    char *result = malloc(room);
-    char *end = result;
+    struct launch_failure failure = {.error = errno, .step = (int)step};
 
-    if (!result)
-        _exit(EXIT_NOT_EXECUTABLE);
-    while (*argument) {
-        if (strncmp(argument, "{id}", 4) == 0) {
-            end += sprintf(end, "%u", slot);
-            argument += 4;
-        } else {
-            *end++ = *argument++;
-        }
-    }
-    *end = '\0';
-    return result;
+    end(error_fd, &failure);
 }
 
 static void set_preload(void)
@@ -192,6 +180,7 @@ static void set_environment(const struct spawn_identity *identity)
     char text[2 * WIRE_TOKEN_SIZE + 16];
 
     hide_manager();
+    launch_set_environment(identity->slot);
     if (runtime.intercept != INTERCEPT_SECCOMP)
         set_preload();
     setenv("SSHIM_BROKER", broker.control_path, 1);
@@ -229,9 +218,9 @@ static void drop_rights(int error_fd)
         return;
     if ((has_user && initgroups(user_name, run_gid) < 0) || (!has_user && setgroups(0, NULL) < 0) ||
         setgid(run_gid) < 0 || (has_user && setuid(run_uid) < 0))
-        fail(error_fd, errno);
+        fail(error_fd, LAUNCH_USER);
     if (runtime.intercept != INTERCEPT_SECCOMP && access(broker.library_path, R_OK) < 0)
-        fail(error_fd, -errno);
+        fail(error_fd, LAUNCH_LIBRARY);
 }
 
 /* Handlers are gone after exec, but not that a signal is ignored. Fails for those of libc alone. */
@@ -245,11 +234,11 @@ static void restore_signals(void)
  * filter notifies. */
 static void filter_calls(int error_fd)
 {
-    const int none = 0;
+    const struct launch_failure none = {0};
     int notify_fd = install_filter();
 
     if (notify_fd < 0 || fdpass_send(error_fd, &none, sizeof none, notify_fd, 0) < 0)
-        fail(error_fd, errno);
+        fail(error_fd, LAUNCH_FILTER);
 }
 
 /*
@@ -260,9 +249,10 @@ static void filter_calls(int error_fd)
  */
 static void run_child(char **command, const struct spawn_identity *identity, int error_fd)
 {
+    struct launch_failure failure;
+
     for (int i = 1; command[i]; i++)
-        if (strstr(command[i], "{id}"))
-            command[i] = replace_id(command[i], identity->slot);
+        command[i] = launch_expand(command[i], identity->slot);
     if (has_own_sessions)
         setsid();
     else
@@ -271,13 +261,17 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     restore_signals();
     setrlimit(RLIMIT_NOFILE, &original_files);
     rate_restore();
+    if (!launch_set_limits(identity->slot, &failure))
+        end(error_fd, &failure);
     set_environment(identity);
     sigprocmask(SIG_SETMASK, &original_mask, NULL);
     if (runtime.intercept == INTERCEPT_SECCOMP)
         filter_calls(error_fd);
     drop_rights(error_fd);
+    if (!launch_set_place(identity->slot, &failure))
+        end(error_fd, &failure);
     execvp(command[0], command);
-    fail(error_fd, errno);
+    fail(error_fd, LAUNCH_EXEC);
 }
 
 pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd)
