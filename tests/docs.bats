@@ -96,7 +96,7 @@ old_names() {
 
 @test "the exit codes of the source are those of the README and of sshim(1)" {
     # 1 is every other command's "no", and has no name in the source
-    sed -nE 's/^#define EXIT_[A-Z_]+ ([0-9]+).*/\1/p' "$ROOT/broker/base/exit_codes.h" | grep -vx 1 | sort -u >"$TMP/source"
+    sed -nE 's/^#define EXIT_[A-Z_]+ ([0-9]+).*/\1/p' "$ROOT/broker/base/options.h" | grep -vx 1 | sort -u >"$TMP/source"
     sed -nE 's/^\| ([0-9]+) \|.*/\1/p' "$ROOT/README.md" | grep -vx 1 | sort -u >"$TMP/readme"
     sed -n '/^.Sh EXIT STATUS/,/^.Sh STATUS/p' "$ROOT/man/sshim.1" | sed -nE 's/^\.It ([0-9]+)$/\1/p' | sort -u >"$TMP/man"
     [[ -s $TMP/source ]]

@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "broker/base/exit_codes.h"
 #include "broker/base/log.h"
 #include "broker/base/options.h"
 
@@ -27,6 +26,14 @@
     X(LEASTCONN, "leastconn") X(ROUNDROBIN, "roundrobin") X(SOURCE, "source") X(FIRST, "first")
 
 #define CONFIG_INTERCEPTS(X) X(AUTO, "auto") X(PRELOAD, "preload") X(SECCOMP, "seccomp")
+
+#define CONFIG_ACCEPT_PROXY(X) X(NONE, "none") X(V1, "v1") X(V2, "v2") X(ANY, "any")
+
+enum config_accept_proxy {
+#define X(name, text) ACCEPT_PROXY_##name,
+    CONFIG_ACCEPT_PROXY(X)
+#undef X
+};
 
 enum config_intercept {
 #define X(name, text) INTERCEPT_##name,

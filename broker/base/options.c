@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/base/exit_codes.h"
 #include "broker/base/log.h"
 
 #define FIRST_CODE 256 /* getopt's code of row 0; letters are below */

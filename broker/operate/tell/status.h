@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "broker/base/exit_codes.h"
+#include "broker/base/options.h"
 
 /* X(NAME, "word", exit code of sshim status): what the pool as a whole does. */
 #define STATUS_STATES(X)                                                                           \
