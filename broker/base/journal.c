@@ -39,7 +39,19 @@ static_assert(HEAD_SIZE <= 12288, "the snapshots stay where older brokers have t
 
 static struct journal *journal;
 static int memory_fd = -1;
-static bool touched;
+
+static struct journal_in_hand no_hand;
+static _Atomic int no_fd = -1;
+static _Atomic uint64_t no_turn;
+struct journal_live journal_live = {&no_hand, &no_fd, &no_turn, false};
+
+static void set_journal(struct journal *memory)
+{
+    journal = memory;
+    journal_live.in_hand = &memory->in_hand;
+    journal_live.in_hand_fd = &memory->in_hand_fd;
+    journal_live.turn = &memory->turn;
+}
 
 /* NULL with the errno of mmap(2). */
 static struct journal *map(int fd, int protection)
@@ -55,10 +67,13 @@ int journal_init(void)
 
     if (fd < 0)
         return -1;
-    if (ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 || !(journal = map(fd, PROT_READ | PROT_WRITE))) {
+    struct journal *memory =
+        ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 ? NULL : map(fd, PROT_READ | PROT_WRITE);
+    if (!memory) {
         close(fd);
         return -1;
     }
+    set_journal(memory);
     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     memory_fd = fd;
     journal->magic = JOURNAL_MAGIC;
@@ -99,8 +114,12 @@ static struct journal *map_other(int fd, int protection)
 
 int journal_look(int fd)
 {
-    journal = map_other(fd, PROT_READ);
-    return journal ? 0 : -1;
+    struct journal *other = map_other(fd, PROT_READ);
+
+    if (!other)
+        return -1;
+    set_journal(other);
+    return 0;
 }
 
 int journal_adopt(int fd)
@@ -113,7 +132,7 @@ int journal_adopt(int fd)
         munmap(journal, JOURNAL_SIZE);
     if (memory_fd >= 0)
         close(memory_fd);
-    journal = other;
+    set_journal(other);
     memory_fd = fd;
     memset(journal->closing, 0, sizeof journal->closing); /* not ours to close */
     return 0;
@@ -148,25 +167,6 @@ void journal_release_counts(uint32_t number)
         journal->counts_used[number] = 0;
 }
 
-void journal_begin_send(const struct journal_in_hand *in_hand)
-{
-    journal->in_hand = *in_hand;
-    atomic_store_explicit(&journal->in_hand_fd, in_hand->fd, memory_order_release);
-}
-
-void journal_end_send(void)
-{
-    atomic_store_explicit(&journal->in_hand_fd, -1, memory_order_release);
-}
-
-struct journal_in_hand journal_in_hand(void)
-{
-    struct journal_in_hand in_hand = journal->in_hand;
-
-    in_hand.fd = journal->in_hand_fd;
-    return in_hand;
-}
-
 static char *half(uint64_t number)
 {
     return (char *)journal + HEAD_SIZE + number * HALF_SIZE;
@@ -174,15 +174,7 @@ static char *half(uint64_t number)
 
 void journal_touch(void)
 {
-    touched = true;
-}
-
-bool journal_take_touch(void)
-{
-    bool was = touched;
-
-    touched = false;
-    return was;
+    journal_live.touched = true;
 }
 
 void *journal_snapshot_room(size_t *size)
@@ -204,17 +196,6 @@ const void *journal_snapshot(size_t *len, uint16_t *format)
     *format = (uint16_t)(valid >> FORMAT_SHIFT);
     *len = (size_t)((valid & ((UINT64_C(1) << FORMAT_SHIFT) - 1)) >> 1);
     return *len && *len <= HALF_SIZE ? half(valid & 1) : NULL;
-}
-
-void journal_note_turn(uint64_t number)
-{
-    if (journal)
-        atomic_store_explicit(&journal->turn, number, memory_order_relaxed);
-}
-
-uint64_t journal_turn(void)
-{
-    return journal ? atomic_load_explicit(&journal->turn, memory_order_relaxed) : 0;
 }
 
 int journal_note_closing(int fd)

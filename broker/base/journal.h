@@ -10,6 +10,7 @@
 #ifndef SSHIM_BROKER_BASE_JOURNAL_H
 #define SSHIM_BROKER_BASE_JOURNAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +27,7 @@ struct journal_counts {
 
 /* A connection that is being sent. */
 struct journal_in_hand {
-    int fd; /* -1: none */
+    int reserved;
     uint64_t channel;
     uint64_t net;    /* what the channel has sent and not recalled once this is done */
     uint64_t handed; /* what the listener's count is then */
@@ -53,15 +54,24 @@ struct journal_counts *journal_reserve_counts(uint32_t *number);
 struct journal_counts *journal_counts_at(uint32_t number);
 void journal_release_counts(uint32_t number);
 
-/* Around sendmsg of an offer. */
-void journal_begin_send(const struct journal_in_hand *in_hand);
-void journal_end_send(void);
-struct journal_in_hand journal_in_hand(void);
+/*
+ * What changes with each connection and each turn of the loop, to be written without a call. The
+ * pointers are never NULL: before there is a journal they lead to memory that nobody else sees.
+ */
+struct journal_live {
+    /* A connection is in hand from the store of in_hand_fd, after *in_hand, until that of -1.
+     * channel_send() begins it, who closes the connection ends it. */
+    struct journal_in_hand *in_hand;
+    _Atomic int *in_hand_fd;
+    /* The turn of the loop, counted at its beginning and at its end: odd while the loop works. The
+     * keeper looks whether it changes. Written by base/turn.c. */
+    _Atomic uint64_t *turn;
+    bool touched; /* by journal_touch() since the loop made a snapshot */
+};
+extern struct journal_live journal_live;
 
 /* A field of the snapshot has changed: make a new one before the loop waits. Cheap. */
 void journal_touch(void);
-/* Whether that was said since the last call. */
-bool journal_take_touch(void);
 
 /*
  * Room for the next snapshot; publish makes it the valid one. NULL and 0 bytes: there is none yet.
@@ -70,11 +80,6 @@ bool journal_take_touch(void);
 void *journal_snapshot_room(size_t *size);
 void journal_publish_snapshot(size_t len, uint16_t format);
 const void *journal_snapshot(size_t *len, uint16_t *format);
-
-/* The turn of the loop, counted at its beginning and at its end: odd while the loop works. The
- * keeper looks whether it changes. */
-void journal_note_turn(uint64_t number);
-uint64_t journal_turn(void);
 
 /*
  * Descriptors that wait to be closed, see closer.h. note gives the number of a place, -1 when all

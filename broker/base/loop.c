@@ -169,8 +169,10 @@ static void skip_suspension(int64_t due_ms)
 
 static void turn(void)
 {
-    if (journal_take_touch())
+    if (journal_live.touched) {
+        journal_live.touched = false;
         save();
+    }
     int limit_ms = wait_ms();
     int64_t due_ms = now_ms + limit_ms;
     turn_end(read_clock_us());

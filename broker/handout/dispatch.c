@@ -158,13 +158,13 @@ static void hand(struct listener *listener, struct channel *channel,
     if (channel_send(channel, &connection->offer, connection->fd, listener->counts->handed + 1) ==
         0) {
         close_copy(listener, connection->fd, now_ms);
-        journal_end_send();
+        atomic_store_explicit(journal_live.in_hand_fd, -1, memory_order_release);
         listener->counts->handed++;
         recall_expect(channel, now_ms);
         return;
     }
     take_hold(listener, connection);
-    journal_end_send();
+    atomic_store_explicit(journal_live.in_hand_fd, -1, memory_order_release);
     if (errno == EPIPE || errno == ECONNRESET)
         worker_close_channel(channel);
     else
@@ -282,8 +282,7 @@ void dispatch_wake(struct channel *channel)
     channel_set_woken(channel, true);
     channel->listener->handout.wakes++;
     if (channel->listener->handout.queue_waits)
-        /* most likely the only one that is idle */
-        listener_set_cursor(channel->listener, channel->position);
+        pick_begin_at(channel);
     dispatch_pump(channel->listener);
 }
 

@@ -80,13 +80,28 @@ static bool is_at_rest(struct listener *listener, uint64_t motion, int64_t now_m
     return now_ms - listener->pick.moved_ms >= PICK_REST_MS;
 }
 
-/* The cursor may be behind the last: channels go. */
-static struct channel *channel_from_cursor(const struct listener *listener, uint32_t i)
+/* Ties rotate: the search begins behind the channel that was given last. If channels have gone
+ * since, the others moved down. */
+static uint32_t find_cursor(struct listener *listener)
 {
     uint32_t count = listener->channel_count;
-    uint32_t at = i + (listener->cursor < count ? listener->cursor : 0);
+    uint32_t at = listener->pick.cursor < count ? listener->pick.cursor : count;
 
-    return listener->channels[at < count ? at : at - count];
+    while (at > 0 && listener->channels[at - 1]->ordinal > listener->pick.given)
+        at--;
+    return at < count ? at : 0;
+}
+
+static void move_cursor(struct channel *given)
+{
+    given->listener->pick.given = given->ordinal;
+    given->listener->pick.cursor = given->position + 1;
+}
+
+void pick_begin_at(struct channel *channel)
+{
+    channel->listener->pick.given = channel->ordinal - 1;
+    channel->listener->pick.cursor = channel->position;
 }
 
 /* No worker is better than one without connections: each look at another costs a cache miss or
@@ -101,9 +116,11 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
     bool by_load = balance == BALANCE_LEASTCONN;
     struct search search = {.balance = balance};
     struct choice *best = &search.best;
+    uint32_t at = find_cursor(listener);
 
     for (uint32_t i = 0; i < count && search.found < window && (!best->channel || i < reach); i++) {
-        struct channel *channel = channel_from_cursor(listener, i);
+        struct channel *channel = listener->channels[at++];
+        at = at < count ? at : 0;
         if (pick_is_eligible(channel))
             consider(&search, channel, now_ms);
         if (by_load && best->channel && best->active == 0)
@@ -117,20 +134,22 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
         (!search.has_room || is_at_rest(listener, search.motion, now_ms)))
         best = &search.fds_low;
     if (best->channel)
-        listener_set_cursor(listener, best->channel->position + 1);
+        move_cursor(best->channel);
     return best->channel;
 }
 
 struct channel *pick_busy(struct listener *listener, int64_t now_ms)
 {
     uint32_t count = listener->channel_count;
+    uint32_t at = find_cursor(listener);
 
     for (uint32_t i = 0; i < count; i++) {
-        struct channel *channel = channel_from_cursor(listener, i);
+        struct channel *channel = listener->channels[at++];
+        at = at < count ? at : 0;
         if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 ||
             now_ms < channel->belief.probe_at_ms)
             continue;
-        listener_set_cursor(listener, channel->position + 1);
+        move_cursor(channel);
         return channel;
     }
     return NULL;

@@ -31,6 +31,9 @@
  */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
 
+/* The next search begins at this channel: most likely it is the only idle one. */
+void pick_begin_at(struct channel *channel);
+
 /* A channel to probe although it seems busy: it listens, holds no untaken offer and is not suspect;
  * or NULL. */
 struct channel *pick_busy(struct listener *listener, int64_t now_ms);

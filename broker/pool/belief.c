@@ -35,12 +35,6 @@ static void set_wait_invisible(struct channel *channel, bool wait_invisible)
     journal_touch();
 }
 
-/* No wait of this worker was ever seen, or the waits that were seen mean nothing. */
-static bool is_wait_invisible(const struct channel *channel, const struct channel_reading *reading)
-{
-    return channel->belief.wait_invisible || reading->waits == 0;
-}
-
 bool belief_is_overdue(const struct channel *channel, const struct channel_reading *reading)
 {
     return channel->belief.overdue &&
@@ -75,8 +69,9 @@ struct channel_reading belief_observe(struct channel *channel)
     struct channel_reading reading = channel_read(channel);
     if (channel->belief.overdue && has_moved(channel, &reading))
         review_overdue(channel, &reading);
-    if (!channel->belief.overdue)
-        channel_set_flag(channel, BOARD_WAIT_INVISIBLE, is_wait_invisible(channel, &reading));
+    if (!channel->belief.overdue &&
+        reading.wait_invisible != ((channel->flags & BOARD_WAIT_INVISIBLE) != 0))
+        channel_set_flag(channel, BOARD_WAIT_INVISIBLE, reading.wait_invisible);
     return reading;
 }
 
@@ -85,7 +80,7 @@ bool belief_is_idle(const struct channel *channel, const struct channel_reading 
 {
     if (belief_is_overdue(channel, reading))
         return reading->untaken == 0 && now_ms >= channel->belief.probe_at_ms;
-    if (is_wait_invisible(channel, reading))
+    if (reading->wait_invisible)
         return reading->untaken == 0;
     return reading->waiting > reading->untaken;
 }

@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -15,16 +13,10 @@
 
 #include "broker/base/journal.h"
 #include "proto/channel_name.h"
-#include "proto/fdpass.h"
 
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83 /* asm-generic/socket.h */
 #endif
-
-#define DIRECT_MAX                                                                                 \
-    (UINT64_C(1) << 48) /* no worker takes more in a lifetime; larger numbers are noise */
-#define WAITING_MAX                                                                                \
-    4096 /* no server has more threads in accept than this; larger numbers are noise */
 
 /* The name by which the worker's end is recognised, see proto/channel_name.h. */
 static int name_our_end(struct channel *channel)
@@ -118,10 +110,6 @@ static int open_board(struct channel *channel)
     fcntl(channel->board_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     return map_board(channel);
 }
-static void publish_sent(struct channel *channel)
-{
-    atomic_store(&channel->board->broker.sent, channel->sent - channel->recalled);
-}
 
 struct channel *channel_create(struct listener *listener, struct worker *worker, int *worker_fd)
 {
@@ -184,15 +172,6 @@ struct channel *channel_restore(struct listener *listener, struct worker *worker
     return NULL;
 }
 
-uint64_t channel_restart_counters(struct channel *channel)
-{
-    channel->sent = atomic_load(&channel->board->worker.taken);
-    channel->recalled = 0;
-    channel->written_off = 0;
-    publish_sent(channel);
-    return channel->sent;
-}
-
 static void close_if_open(int fd)
 {
     if (fd >= 0)
@@ -219,140 +198,6 @@ void channel_set_closed(struct channel *channel)
 {
     channel->closed = true;
     journal_touch();
-}
-
-/* Reads `taken` first, then `waiting`: a worker that takes lowers `waiting` before. */
-struct channel_reading channel_read(const struct channel *channel)
-{
-    const struct board_worker *line = &channel->board->worker;
-    uint64_t pending = channel->sent - channel->recalled;
-    uint64_t taken = atomic_load(&line->taken);
-    uint64_t direct = atomic_load(&line->direct);
-    uint64_t closed = atomic_load(&line->closed);
-    uint32_t waits = atomic_load(&line->waits);
-    uint32_t waiting = atomic_load(&line->waiting);
-    uint64_t motion = waits + taken + direct + closed;
-
-    taken += channel->written_off;
-    taken = taken < pending ? taken : pending;
-    direct = direct <= DIRECT_MAX ? direct : 0;
-    uint64_t accepted = taken + direct;
-    return (struct channel_reading){
-        .accepted = accepted,
-        .active = closed < accepted ? accepted - closed : 0,
-        .direct = direct,
-        .motion = motion,
-        .untaken = (uint32_t)(pending - taken),
-        .waits = waits,
-        .waiting = waiting <= WAITING_MAX ? waiting : 0,
-        .fds_low = (atomic_load(&line->flags) & BOARD_FDS_LOW) != 0,
-    };
-}
-
-uint32_t channel_untaken(const struct channel *channel)
-{
-    return channel_read(channel).untaken;
-}
-
-uint64_t channel_accepted(const struct channel *channel)
-{
-    return channel_read(channel).accepted;
-}
-
-uint64_t channel_active(const struct channel *channel)
-{
-    return channel_read(channel).active;
-}
-
-uint64_t channel_motion(const struct channel *channel)
-{
-    return channel_read(channel).motion;
-}
-
-void channel_settle(const struct channel *channel, struct journal_counts *counts)
-{
-    uint64_t net = channel->sent - channel->recalled;
-    uint64_t taken = atomic_load(&channel->board->worker.taken);
-    uint64_t lost = atomic_load(&channel->board->worker.lost);
-
-    taken = taken < net ? taken : net;
-    lost = lost < taken ? lost : taken;
-    counts->taken += taken - lost;
-    counts->lost += net - taken + lost;
-    counts->direct += channel_read(channel).direct;
-}
-
-uint64_t channel_count_late(struct channel *channel, uint64_t at_most)
-{
-    uint64_t net = channel->sent - channel->recalled;
-    uint64_t taken = atomic_load(&channel->board->worker.taken);
-    uint64_t late = taken > net ? taken - net : 0;
-
-    if (late > at_most)
-        late = at_most;
-    channel->sent += late;
-    publish_sent(channel);
-    return late;
-}
-
-/* A slow worker has now counted offers that we had written off. Shrink the write-off by as many, or
- * the same number of later offers would look accepted at once. */
-static void write_off_less(struct channel *channel)
-{
-    uint64_t pending = channel->sent - channel->recalled;
-    uint64_t taken = atomic_load(&channel->board->worker.taken);
-    uint64_t missing = taken < pending ? pending - taken : 0;
-
-    if (channel->written_off > missing)
-        channel->written_off = missing;
-}
-
-int channel_send(struct channel *channel, const struct wire_offer *offer, int conn_fd,
-                 uint64_t handed)
-{
-    if (channel->written_off > 0)
-        write_off_less(channel);
-    /* Counted before it is sent: a worker that sees one more sent than taken waits for it. */
-    channel->sent++;
-    publish_sent(channel);
-    journal_begin_send(&(struct journal_in_hand){
-        .fd = conn_fd,
-        .channel = channel->id,
-        .net = channel->sent - channel->recalled,
-        .handed = handed,
-    });
-    int result = fdpass_send(channel->our_fd, offer, WIRE_OFFER_MIN + offer->addr_len, conn_fd,
-                             MSG_DONTWAIT);
-    if (result < 0) {
-        channel->sent--;
-        publish_sent(channel);
-    }
-    return result;
-}
-
-int channel_recall(struct channel *channel, struct wire_offer *offer)
-{
-    int conn_fd;
-    ssize_t got = fdpass_recv(channel->their_fd, offer, sizeof *offer, &conn_fd,
-                              MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
-
-    if (got <= 0 || conn_fd < 0)
-        return -1;
-    channel->recalled++;
-    publish_sent(channel);
-    return conn_fd;
-}
-
-void channel_set_recalling(struct channel *channel, bool on)
-{
-    atomic_store(&channel->board->broker.recalling, on);
-}
-
-bool channel_is_announced(const struct channel *channel)
-{
-    uint32_t flags = atomic_load(&channel->board->worker.flags);
-    return (flags & (BOARD_ANNOUNCED | BOARD_ACCEPTING)) &&
-           !(flags & (BOARD_NONBLOCK | BOARD_SHUT));
 }
 
 static bool is_hung_up(const struct channel *channel)
@@ -383,17 +228,6 @@ bool channel_take_back(struct channel *channel, int fd)
     channel->closed = false;
     journal_touch();
     return true;
-}
-
-bool channel_is_empty(const struct channel *channel)
-{
-    int bytes = 0;
-    return ioctl(channel->their_fd, SIOCINQ, &bytes) == 0 && bytes == 0;
-}
-
-void channel_write_off(struct channel *channel)
-{
-    channel->written_off += channel_untaken(channel);
 }
 
 void channel_set_queue(struct channel *channel, enum board_queue value)

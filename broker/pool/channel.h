@@ -48,16 +48,16 @@ struct channel {
     ino_t their_ino;
     int board_fd; /* keeps: for processes that attach later */
     struct board *board;
-    bool listening;       /* the worker said so */
-    bool closed;          /* the worker closed it, or is gone: no offer goes here any more */
+    bool listening;     /* the worker said so */
+    bool closed;        /* the worker closed it, or is gone: no offer goes here any more */
+    uint32_t flags;     /* BOARD_WAIT_INVISIBLE, ... as published */
+    uint32_t allowance; /* as published */
+
+    /* Written by pool/channel_offers.c: */
     uint64_t sent;        /* offers, recalled ones included */
     uint64_t recalled;    /* offers taken back */
     uint64_t written_off; /* offers that are gone from the channel though the worker never counted
                              them */
-    uint32_t flags;       /* BOARD_WAIT_INVISIBLE, ... as published */
-    uint32_t allowance;   /* as published */
-
-    /* Written by pool/channel_queues.c: */
     bool on_outstanding, on_recallable, on_woken;
     TAILQ_ENTRY(channel) outstanding; /* listener: has offers that may be untaken */
     TAILQ_ENTRY(channel) recallable;  /* listener: has offers that should go to another worker */
@@ -65,6 +65,7 @@ struct channel {
 
     /* Written by pool/listener.c: */
     uint32_t position; /* in listener->channels */
+    uint64_t ordinal;  /* rises with the position, and stays */
 
     /* Written by share/channel_messages.c: */
     struct loop_fd watch; /* our_fd; .fd is -1 while it is not watched */
@@ -104,9 +105,6 @@ struct channel *channel_create(struct listener *listener, struct worker *worker,
 struct channel *channel_restore(struct listener *listener, struct worker *worker, uint64_t id,
                                 int our_fd, int their_fd, int board_fd);
 
-/* The channel is empty: counts from what the worker has taken. Returns that. */
-uint64_t channel_restart_counters(struct channel *channel);
-
 /* Closes and frees it; it must be in no list any more. */
 void channel_destroy(struct channel *channel);
 
@@ -116,16 +114,43 @@ void channel_set_listening(struct channel *channel);
 /* The worker closed it, or is gone. */
 void channel_set_closed(struct channel *channel);
 
+/*
+ * The worker closed it and it is empty: closes their_fd. True: another process holds the worker's
+ * end, or it is on its way to one (SCM_RIGHTS); end of file comes when none does.
+ */
+bool channel_let_go(struct channel *channel);
+
+/* No offer will be recalled: from now on end of file comes when no process holds the worker's end.
+ */
+void channel_stop_recall(struct channel *channel);
+
+/* A process that holds the worker's end (fd) asks for the channel: takes fd if it is that end and
+ * their_fd was closed. False: the channel is over. */
+bool channel_take_back(struct channel *channel, int fd);
+
+/* Whether a descriptor is one end of any channel. -1: no. */
+bool channel_is_end(int fd);
+
+/* The broker's line of the scoreboard. */
+void channel_set_queue(struct channel *channel, enum board_queue value);
+void channel_set_flag(struct channel *channel, uint32_t flag, bool on);
+/* Those in the mask, in one store. */
+void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags);
+void channel_set_allowance(struct channel *channel, uint32_t connections);
+
+/* --- channel_offers.c --- */
+
 /* What the worker's line of the scoreboard says, as far as the worker can be believed. */
 struct channel_reading {
-    uint64_t accepted; /* connections */
-    uint64_t active;   /* of which it has not closed */
-    uint64_t direct;   /* of which it took past the broker */
-    uint64_t motion;   /* changes whenever the worker waits, accepts or closes something */
-    uint32_t untaken;  /* offers; no more than were sent */
-    uint32_t waits;    /* how often it began to wait */
-    uint32_t waiting;  /* threads that wait now */
-    bool fds_low;      /* its fd table is nearly full: others are preferred */
+    uint64_t accepted;   /* connections */
+    uint64_t active;     /* of which it has not closed */
+    uint64_t direct;     /* of which it took past the broker */
+    uint64_t motion;     /* changes whenever the worker waits, accepts or closes something */
+    uint32_t untaken;    /* offers; no more than were sent */
+    uint32_t waits;      /* how often it began to wait */
+    uint32_t waiting;    /* threads that wait now */
+    bool wait_invisible; /* no wait of it was ever seen, or those that were seen mean nothing */
+    bool fds_low;        /* its fd table is nearly full: others are preferred */
 };
 struct channel_reading channel_read(const struct channel *channel);
 
@@ -161,23 +186,6 @@ void channel_set_recalling(struct channel *channel, bool on);
  * there. A hint, as everything that the worker writes. */
 bool channel_is_announced(const struct channel *channel);
 
-/*
- * The worker closed it and it is empty: closes their_fd. True: another process holds the worker's
- * end, or it is on its way to one (SCM_RIGHTS); end of file comes when none does.
- */
-bool channel_let_go(struct channel *channel);
-
-/* No offer will be recalled: from now on end of file comes when no process holds the worker's end.
- */
-void channel_stop_recall(struct channel *channel);
-
-/* A process that holds the worker's end (fd) asks for the channel: takes fd if it is that end and
- * their_fd was closed. False: the channel is over. */
-bool channel_take_back(struct channel *channel, int fd);
-
-/* Whether a descriptor is one end of any channel. -1: no. */
-bool channel_is_end(int fd);
-
 /* Whether no datagram waits in it. */
 bool channel_is_empty(const struct channel *channel);
 
@@ -185,7 +193,8 @@ bool channel_is_empty(const struct channel *channel);
  * without it. */
 void channel_write_off(struct channel *channel);
 
-/* --- channel_queues.c --- */
+/* The channel is empty: counts from what the worker has taken. Returns that. */
+uint64_t channel_restart_counters(struct channel *channel);
 
 /* Puts it into, or takes it out of, that queue of its listener; idempotent. */
 void channel_set_outstanding(struct channel *channel, bool on);
@@ -197,14 +206,5 @@ void channel_leave_queues(struct channel *channel);
 
 /* No more offers go here; the offers in it become recallable. Frees nothing. */
 void channel_disown(struct channel *channel);
-
-/* --- channel.c --- */
-
-/* The broker's line of the scoreboard. */
-void channel_set_queue(struct channel *channel, enum board_queue value);
-void channel_set_flag(struct channel *channel, uint32_t flag, bool on);
-/* Those in the mask, in one store. */
-void channel_set_flags(struct channel *channel, uint32_t mask, uint32_t flags);
-void channel_set_allowance(struct channel *channel, uint32_t connections);
 
 #endif

@@ -241,13 +241,10 @@ void listener_set_listening(struct listener *listener, bool on)
     journal_touch();
 }
 
-void listener_set_cursor(struct listener *listener, uint32_t position)
-{
-    listener->cursor = position;
-}
-
 void listener_add_channel(struct listener *listener, struct channel *channel)
 {
+    static uint64_t ordinals;
+
     if (listener->channel_count == listener->channel_room) {
         listener->channel_room = listener->channel_room ? listener->channel_room * 2 : 8;
         listener->channels =
@@ -257,6 +254,7 @@ void listener_add_channel(struct listener *listener, struct channel *channel)
     }
     journal_touch();
     channel->position = listener->channel_count;
+    channel->ordinal = ++ordinals;
     listener->channels[listener->channel_count++] = channel;
 }
 
@@ -271,8 +269,6 @@ void listener_remove_channel(struct listener *listener, struct channel *channel)
         listener->channels[i] = listener->channels[i + 1];
         listener->channels[i]->position = i;
     }
-    if (gap < listener->cursor)
-        listener->cursor--;
     journal_touch();
     channel_settle(channel, listener->counts);
     channel_leave_queues(channel);

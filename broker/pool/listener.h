@@ -38,7 +38,6 @@ struct listener {
     struct channel **channels;
     uint32_t channel_count;
     uint32_t channel_room;
-    uint32_t cursor;          /* where the next search begins, so that ties rotate */
     struct loop_timer retire; /* no living worker listens on it: share/retire.c */
     int64_t retire_ms;        /* the timer's last delay */
     uint64_t missed_by[CONFIG_WORKERS_MAX / 64]; /* slots whose worker ended with it, a bit each */
@@ -48,7 +47,7 @@ struct listener {
                                  worker may have accepted one and not counted it yet */
     TAILQ_ENTRY(listener) all;
 
-    /* Written by pool/channel_queues.c: */
+    /* Written by pool/channel_offers.c: */
     struct channel_queue outstanding, recallable, woken;
 
     /* Written by survive/state.c: */
@@ -75,6 +74,8 @@ struct listener {
     } take;              /* written by handout/take.c */
 
     struct {
+        uint64_t given;         /* the ordinal of the channel behind which the next search begins */
+        uint32_t cursor;        /* where that was */
         bool waits_for_lighter; /* an idle worker exists, but a less loaded one is due within
                                    PICK_LIGHTER_MS */
         uint64_t seen_motion;   /* of the workers whose fd table has room */
@@ -191,9 +192,6 @@ void listener_give_up(struct listener *listener);
 /* A worker called listen() with this backlog; the listener is handed out from. */
 void listener_set_backlog(struct listener *listener, int backlog);
 void listener_set_listening(struct listener *listener, bool on);
-
-/* The next search begins at this position, or at the first if it is behind the last. */
-void listener_set_cursor(struct listener *listener, uint32_t position);
 
 void listener_add_channel(struct listener *listener, struct channel *channel);
 

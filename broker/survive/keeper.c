@@ -55,7 +55,7 @@ static void wait_for_end_of(int broker_pidfd)
     int seconds = 0; /* in which the same turn was seen, and the broker could have ended it */
 
     while (poll(&ended, 1, LOOK_MS) <= 0) {
-        uint64_t turn = journal_turn();
+        uint64_t turn = atomic_load_explicit(journal_live.turn, memory_order_relaxed);
         bool stands = (turn & 1) && turn == seen && !procfs_is_stopped(broker_pid);
         seconds = stands ? seconds + 1 : 0;
         seen = turn;

@@ -55,23 +55,23 @@ static bool has_received(const struct channel *channel, int fd)
 
 /* Closes and forgets at once. Else, if we are killed, the next broker would send this connection
  * again, or take the number for another connection. */
-static void judge_in_hand(struct channel *channel, const struct journal_in_hand *in_hand,
-                          bool was_sent)
+static void judge_in_hand(struct channel *channel, int fd, bool was_sent)
 {
-    channel->listener->counts->handed = in_hand->handed - !was_sent;
+    channel->listener->counts->handed = journal_live.in_hand->handed - !was_sent;
     if (!was_sent)
         return;
-    if (is_stray(in_hand->fd)) {
-        close(in_hand->fd);
-        sent_fd = in_hand->fd;
+    if (is_stray(fd)) {
+        close(fd);
+        sent_fd = fd;
     }
-    journal_end_send();
+    atomic_store(journal_live.in_hand_fd, -1);
 }
 
 void recount_channel(struct channel *channel)
 {
-    struct journal_in_hand in_hand = journal_in_hand();
-    bool is_in_hand = in_hand.fd >= 0 && in_hand.channel == channel->id;
+    const struct journal_in_hand *in_hand = journal_live.in_hand;
+    int fd = atomic_load(journal_live.in_hand_fd);
+    bool is_in_hand = fd >= 0 && in_hand->channel == channel->id;
     struct take_connection connection;
     uint64_t found = 0;
 
@@ -89,10 +89,10 @@ void recount_channel(struct channel *channel)
     }
     /* A worker counts after it has received and before it closes: look at its fds, then count.
      * Closed are only those that were sent. */
-    bool was_sent = is_in_hand && (!is_stray(in_hand.fd) || has_received(channel, in_hand.fd));
+    bool was_sent = is_in_hand && (!is_stray(fd) || has_received(channel, fd));
     uint64_t taken = channel_restart_counters(channel);
     if (is_in_hand)
-        judge_in_hand(channel, &in_hand, was_sent || taken + found >= in_hand.net);
+        judge_in_hand(channel, fd, was_sent || taken + found >= in_hand->net);
 }
 
 /* Into a channel, whatever its worker does. */
@@ -102,7 +102,7 @@ static bool put(struct channel *channel, const struct take_connection *connectio
                      channel->listener->counts->handed + 1) < 0)
         return false;
     close(connection->fd);
-    journal_end_send();
+    atomic_store(journal_live.in_hand_fd, -1);
     channel->listener->counts->handed++;
     recall_expect(channel, loop_now_ms());
     return true;

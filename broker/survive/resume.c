@@ -90,13 +90,14 @@ static bool is_connection(int fd)
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
 
-    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0 || fd == journal_in_hand().fd;
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0 ||
+           fd == atomic_load(journal_live.in_hand_fd);
 }
 
 /* Our channels and links are sockets of packets as well. */
 static bool is_packet_in_hand(int fd, int type)
 {
-    return type == SOCK_SEQPACKET && fd == journal_in_hand().fd;
+    return type == SOCK_SEQPACKET && fd == atomic_load(journal_live.in_hand_fd);
 }
 
 /* A connection that was accepted and got no further, whatever the snapshot says that this number
@@ -340,7 +341,7 @@ int resume_load(void)
     for (int i = 0; i < stray_count; i++)
         recount_rescue(strays[i]);
     stray_count = 0; /* done with: by the next upgrade or crash these numbers are others' */
-    journal_end_send();
+    atomic_store(journal_live.in_hand_fd, -1);
     TAILQ_FOREACH(listener, &listeners, all) {
         listener_repair_counts(listener);
         dispatch_pump(listener);

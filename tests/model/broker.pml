@@ -137,7 +137,7 @@ inline take_next()
     fi
 }
 
-/* hand(), channel_send(), journal_begin_send(), journal_end_send() */
+/* hand(), channel_send(); what is in hand: journal_live */
 inline hand(w)
 {
     sent[w]++;

@@ -130,7 +130,7 @@ inline model_rescue_next()
     :: atomic { held == NONE && k < CONNECTIONS && !in_table[k] -> k++ }
     :: atomic {
         held == NONE && k == CONNECTIONS ->
-        hand_fd = NONE; hand_copied = false; hand_closed = false; hand_channel = 0; hand_net = 0; /* journal_end_send() */
+        hand_fd = NONE; hand_copied = false; hand_closed = false; hand_channel = 0; hand_net = 0; /* journal_live.in_hand_fd */
         k = 0; resumes = false; pumps = true
     }
     fi

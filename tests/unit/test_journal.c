@@ -39,16 +39,6 @@ static void when_all_are_in_use_there_are_none(void)
     CHECK(journal_counts_at(UINT32_MAX) == journal_counts_at(0)); /* never outside */
 }
 
-static void a_connection_in_hand_is_told_until_it_is_sent(void)
-{
-    CHECK(journal_in_hand().fd == -1);
-    journal_begin_send(&(struct journal_in_hand){.fd = 9, .channel = 3, .net = 2, .handed = 4});
-    struct journal_in_hand in_hand = journal_in_hand();
-    CHECK(in_hand.fd == 9 && in_hand.channel == 3 && in_hand.net == 2 && in_hand.handed == 4);
-    journal_end_send();
-    CHECK(journal_in_hand().fd == -1);
-}
-
 /* The format follows the first letter. */
 static void write_snapshot(const char *text)
 {
@@ -107,27 +97,23 @@ static void an_upgrade_is_under_way_until_it_ends(void)
     CHECK(!journal_find_upgrade(&upgrade));
 }
 
-static void a_touch_is_taken_once(void)
-{
-    journal_take_touch();
-    journal_touch();
-    journal_touch();
-    CHECK(journal_take_touch() && !journal_take_touch());
-}
-
 static void another_broker_finds_it(void)
 {
     int fd = fcntl(journal_fd(), F_DUPFD_CLOEXEC, 0);
     uint32_t number;
 
     journal_reserve_counts(&number)->taken = 12;
-    journal_begin_send(&(struct journal_in_hand){.fd = 9});
-    journal_note_turn(31);
+    CHECK(*journal_live.in_hand_fd == -1);
+    *journal_live.in_hand = (struct journal_in_hand){.channel = 3, .net = 2, .handed = 4};
+    *journal_live.in_hand_fd = 9;
+    *journal_live.turn = 31;
     write_snapshot("pool");
     journal_note_closing(4);
     CHECK(journal_adopt(fd) == 0 && journal_fd() == fd);
-    CHECK(journal_counts_at(number)->taken == 12 && journal_in_hand().fd == 9);
-    CHECK(snapshot_is("pool") && journal_turn() == 31 && !journal_is_clean());
+    CHECK(journal_counts_at(number)->taken == 12);
+    CHECK(*journal_live.in_hand_fd == 9 && journal_live.in_hand->channel == 3 &&
+          journal_live.in_hand->net == 2 && journal_live.in_hand->handed == 4);
+    CHECK(snapshot_is("pool") && *journal_live.turn == 31 && !journal_is_clean());
     CHECK(!journal_is_closing(4)); /* not the new one's to close */
     journal_mark_clean();
     CHECK(journal_is_clean());
@@ -154,15 +140,12 @@ int main(void)
              counts_are_reserved_zeroed_and_given_back);
     unit_run("journal: when all counts are in use there are none",
              when_all_are_in_use_there_are_none);
-    unit_run("journal: a connection in hand is told until it is sent",
-             a_connection_in_hand_is_told_until_it_is_sent);
     unit_run("journal: a snapshot is valid until the next one is",
              a_snapshot_is_valid_until_the_next_one_is);
     unit_run("journal: places for what is to be closed are taken once",
              closing_places_are_taken_once);
     unit_run("journal: an upgrade is under way until it ends",
              an_upgrade_is_under_way_until_it_ends);
-    unit_run("journal: a touch is taken once", a_touch_is_taken_once);
     unit_run("journal: another broker finds it", another_broker_finds_it);
     unit_run("journal: what is no journal is refused", what_is_no_journal_is_refused);
     return unit_end();

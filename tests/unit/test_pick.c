@@ -23,7 +23,7 @@ static struct journal_counts fates;
 /* Everybody ready and waiting in one thread. */
 static void reset(void)
 {
-    memset(&listener, 0, sizeof listener);
+    listener = (struct listener){.channels = pointers, .channel_room = COUNT};
     memset(channels, 0, sizeof channels);
     memset(fleet, 0, sizeof fleet);
     memset(boards, 0, sizeof boards);
@@ -34,15 +34,12 @@ static void reset(void)
         channels[i].listener = &listener;
         channels[i].board = &boards[i];
         channels[i].listening = true;
-        channels[i].position = i;
         boards[i].worker.waits = 1;
         boards[i].worker.waiting = 1;
-        pointers[i] = &channels[i];
+        listener_add_channel(&listener, &channels[i]);
     }
     fates = (struct journal_counts){0};
     listener.counts = &fates;
-    listener.channels = pointers;
-    listener.channel_count = COUNT;
 }
 
 static struct channel *idle(enum config_balance balance)
@@ -121,7 +118,6 @@ static void ties_rotate_although_each_comes_back(void)
     struct channel *last = NULL;
 
     reset();
-    listener.channel_room = COUNT;
     for (unsigned i = 0; i < 3 * COUNT; i++) {
         struct channel *channel = idle(BALANCE_LEASTCONN);
         CHECK(channel == &channels[i % COUNT]);
