@@ -47,6 +47,7 @@ value_for() { # ARGUMENT of an option: one that it takes
     MODE) echo broker ;;
     POLICY) echo source ;;
     WHAT) echo exit ;;
+    FORM) echo json ;;
     USER | GROUP) id -un ;;
     NAME=VALUE) echo A=2 ;;
     NAME=SOFT*) echo core=0 ;;

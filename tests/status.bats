@@ -28,7 +28,7 @@ sums_agree() {
 @test "the JSON document has exactly the fields of the manual" {
     start_broker -w 2 --name web -- "$VICTIM" accept "$ADDR"
     probe 4
-    status_is '(keys == ["drained", "listeners", "longest_turn_ms", "name", "pid", "ready", "schema_version", "state", "wanted", "workers"])
+    status_is '(keys == ["drained", "listeners", "log_dropped", "longest_turn_ms", "name", "pid", "ready", "schema_version", "state", "wanted", "workers"])
         and (.workers | map(keys == ["accepted", "active", "pid", "restarts", "slot", "state", "uptime_s", "via"]) | all)
         and (.listeners | map(keys == ["accepted", "address", "backlog", "connections", "direct", "handed", "lost", "queued", "recalled", "shut_downs",
             "taken", "untaken"]) | all)'

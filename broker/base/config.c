@@ -31,6 +31,12 @@ static const char *const balances[] = {
 #undef X
 };
 
+static const char *const log_formats[] = {
+#define X(name, text) text,
+    CONFIG_LOG_FORMATS(X) NULL
+#undef X
+};
+
 static const char *const waits[] = {"no", "ready", "stopped", NULL};
 
 static const char *const broker_deaths[] = {"serve", "exit", NULL};
@@ -289,6 +295,14 @@ static const struct option_row run_rows[] = {
     {"ready-fd", 0, "N", "write a newline to this file descriptor when all workers are ready",
      AT(ready_fd), .read = read_fd, .max = INT_MAX,
      .expected = "the number of an open file descriptor"},
+    {"log", 0, "FILE",
+     "write messages to this file, as logfmt; 'sshim reopen' and USR1 open it anew after it was "
+     "moved away; errors go to standard error as well",
+     AT(log_file), .read = option_text},
+    {"log-format", 0, "FORM",
+     "auto (default): for people, with levels for the journal, logfmt in --log FILE; human, logfmt "
+     "or json",
+     AT(log_format), .read = option_choice, .names = log_formats},
     {"config", 0, "FILE",
      "read options from this file, a line 'name = value' each, and 'command = ...'", AT(file),
      .read = option_text, .is_not_in_files = true},

@@ -25,6 +25,9 @@
 #define CONFIG_BALANCES(X)                                                                         \
     X(LEASTCONN, "leastconn") X(ROUNDROBIN, "roundrobin") X(SOURCE, "source") X(FIRST, "first")
 
+/* In the order of enum log_format. */
+#define CONFIG_LOG_FORMATS(X) X(AUTO, "auto") X(HUMAN, "human") X(LOGFMT, "logfmt") X(JSON, "json")
+
 #define CONFIG_INTERCEPTS(X) X(AUTO, "auto") X(PRELOAD, "preload") X(SECCOMP, "seccomp")
 
 #define CONFIG_ACCEPT_PROXY(X) X(NONE, "none") X(V1, "v1") X(V2, "v2") X(ANY, "any")
@@ -111,7 +114,9 @@ struct config {
     int backlog;                              /* 0: as the program asks */
     enum config_broker_death on_broker_death; /* what workers do when the broker was killed */
     int ready_fd;                             /* -1: none */
-    const char *file;                         /* more of them are in this one; NULL: none */
+    const char *log_file;                     /* NULL: standard error */
+    enum log_format log_format;
+    const char *file; /* more of them are in this one; NULL: none */
     bool dry_run;
     enum log_level verbosity;
 };

@@ -1,76 +1,182 @@
-/* log.c - formats a line and writes it if stderr takes it at once. */
+/* log.c - makes a record, formats it and writes the line if it is taken at once. */
 #include "broker/base/log.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-static const char *log_name = "sshim";
-static enum log_level log_level = LOG_LEVEL_NORMAL;
-static unsigned long dropped;
+#include "broker/base/log/line.h"
+#include "broker/base/log/sink.h"
 
-void log_init(const char *name, enum log_level level)
+#define MESSAGE_SIZE 1024
+
+struct output {
+    struct sink sink;
+    enum line_form form;
+};
+
+static struct output standard = {.sink = {.fd = STDERR_FILENO, .may_wait = true}};
+static struct output file = {.sink = {.fd = -1}};
+static const char *file_path; /* NULL: none */
+static enum log_level shown = LOG_LEVEL_NORMAL;
+static const char *instance = "";
+static uint64_t dropped; /* in all */
+static uint64_t untold;  /* of these */
+static void (*observe)(const struct log_record *record);
+
+/* Whether standard error goes to the journal, see systemd.exec(5). */
+static bool is_journal(void)
 {
-    log_name = name;
-    log_level = level;
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device;
+    unsigned long long inode;
+    struct stat info;
+
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &info) == 0 && info.st_dev == device && info.st_ino == inode;
 }
 
-/* A pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7)); stderr is shared, so
- * no O_NONBLOCK. */
-static bool is_writable(void)
+/* See no-color.org. */
+static bool wants_colour(void)
 {
-    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
-    return poll(&out, 1, 0) == 1 && (out.revents & POLLOUT);
+    const char *no = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+
+    return isatty(STDERR_FILENO) && !(no && *no) && !(terminal && strcmp(terminal, "dumb") == 0);
 }
 
-static void write_line(const char *format, va_list arguments)
+/* People read the standard error of a container or in a pipe as well: it stays text for them. */
+static enum line_form form_of_standard(enum log_format format)
 {
-    char line[PIPE_BUF / 4];
-    int saved = errno;
-
-    if (!is_writable()) {
-        dropped++;
-        errno = saved;
-        return;
+    switch (format) {
+    case LOG_FORMAT_LOGFMT: return LINE_LOGFMT;
+    case LOG_FORMAT_JSON: return LINE_JSON;
+    case LOG_FORMAT_AUTO:
+        if (is_journal())
+            return LINE_JOURNAL;
+        break;
+    case LOG_FORMAT_HUMAN: break;
     }
-    int used = snprintf(line, sizeof line, "%s: ", log_name);
-    if (dropped)
-        used += snprintf(line + used, sizeof line - (size_t)used, "(%lu lines lost) ", dropped);
-    dropped = 0;
-    used += vsnprintf(line + used, sizeof line - (size_t)used, format, arguments);
-    if (used >= (int)sizeof line)
-        used = (int)sizeof line - 1;
-    line[used++] = '\n';
-    if (write(STDERR_FILENO, line, (size_t)used) < 0)
+    return wants_colour() ? LINE_COLOUR : LINE_HUMAN;
+}
+
+static enum line_form form_of_file(enum log_format format)
+{
+    return format == LOG_FORMAT_HUMAN  ? LINE_DATED
+           : format == LOG_FORMAT_JSON ? LINE_JSON
+                                       : LINE_LOGFMT;
+}
+
+void log_set_level(enum log_level level)
+{
+    shown = level;
+}
+
+bool log_open(const struct log_options *options)
+{
+    shown = options->level;
+    instance = options->instance;
+    sink_open_stderr(&standard.sink);
+    standard.form = form_of_standard(options->format);
+    file.form = form_of_file(options->format);
+    file_path = options->file;
+    return log_reopen();
+}
+
+bool log_reopen(void)
+{
+    return !file_path || sink_open_file(&file.sink, file_path) == 0;
+}
+
+uint64_t log_dropped(void)
+{
+    return dropped;
+}
+
+void log_set_observer(void (*on_event)(const struct log_record *record))
+{
+    observe = on_event;
+}
+
+static bool write_to(const struct output *output, const struct log_record *record)
+{
+    struct line_head head = {instance, untold};
+    char line[LINE_SIZE];
+    size_t len = line_format(output->form, record, &head, line);
+
+    return sink_write(&output->sink, line, len);
+}
+
+static void write_record(const struct log_record *record)
+{
+    bool has_file = file.sink.fd >= 0;
+
+    if (has_file && record->level == LOG_LEVEL_QUIET)
+        write_to(&standard, record);
+    if (write_to(has_file ? &file : &standard, record)) {
+        untold = 0;
+    } else {
         dropped++;
+        untold++;
+    }
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void tell(enum log_level level, enum log_event event, const struct log_fact *facts,
+                 const char *format, va_list arguments)
+{
+    bool is_observed = observe && event != LOG_MESSAGE;
+    int saved = errno;
+    char message[MESSAGE_SIZE];
+
+    if (level > shown && !is_observed)
+        return;
+    vsnprintf(message, sizeof message, format, arguments);
+    struct log_record record = {now_ms(), level, event, facts, message};
+    if (level <= shown)
+        write_record(&record);
+    if (is_observed)
+        observe(&record);
     errno = saved;
 }
 
-#define WRITE_LINE(format)                                                                         \
+#define TELL(level, event, facts, format)                                                          \
     do {                                                                                           \
         va_list arguments;                                                                         \
         va_start(arguments, format);                                                               \
-        write_line(format, arguments);                                                             \
+        tell(level, event, facts, format, arguments);                                              \
         va_end(arguments);                                                                         \
     } while (0)
 
+void log_event(enum log_level level, enum log_event event, const struct log_fact *facts,
+               const char *format, ...)
+{
+    TELL(level, event, facts, format);
+}
+
 void log_error(const char *format, ...)
 {
-    WRITE_LINE(format);
+    TELL(LOG_LEVEL_QUIET, LOG_MESSAGE, NULL, format);
 }
 
 void log_info(const char *format, ...)
 {
-    if (log_level >= LOG_LEVEL_NORMAL)
-        WRITE_LINE(format);
+    TELL(LOG_LEVEL_NORMAL, LOG_MESSAGE, NULL, format);
 }
 
 void log_debug(const char *format, ...)
 {
-    if (log_level >= LOG_LEVEL_VERBOSE)
-        WRITE_LINE(format);
+    TELL(LOG_LEVEL_VERBOSE, LOG_MESSAGE, NULL, format);
 }

@@ -1,14 +1,47 @@
 /*
- * log.h - messages: lines "sshim: ..." on stderr. Never blocks: a line that a full pipe does not
- * take is dropped and counted, and the next line says how many were lost.
+ * log.h - messages and events. Before log_open() they are lines "sshim: ..." on stderr. Never
+ * blocks: a line that a full pipe does not take is dropped and counted, and the next line says how
+ * many were lost.
  */
 #ifndef SSHIM_BROKER_BASE_LOG_H
 #define SSHIM_BROKER_BASE_LOG_H
 
-enum log_level { LOG_LEVEL_QUIET, LOG_LEVEL_NORMAL, LOG_LEVEL_VERBOSE };
+#include <stdbool.h>
+#include <stdint.h>
 
-/* Prefix of every line ("sshim" or "sshim web") and the level. Borrows name for ever. */
-void log_init(const char *name, enum log_level level);
+#include "broker/base/log/record.h"
+
+/* In the order of CONFIG_LOG_FORMATS. */
+enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_HUMAN, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+
+struct log_options {
+    enum log_level level;
+    enum log_format format;
+    const char *file;     /* NULL: standard error */
+    const char *instance; /* borrows for ever */
+};
+
+/* As log_open(), the level alone. */
+void log_set_level(enum log_level level);
+
+/* Sets where lines go from now on, and how they look. Errors go to standard error as well. False:
+ * the file cannot be opened, errno as of open(2); lines go to standard error then. */
+bool log_open(const struct log_options *options);
+
+/* Opens the file anew. False: it goes on with the old one, errno as of open(2). */
+bool log_reopen(void);
+
+/* Lines that were lost since this process began. */
+uint64_t log_dropped(void);
+
+/* Is called with each event that has a name, whatever the level. */
+void log_set_observer(void (*on_event)(const struct log_record *record));
+
+/* Something that programs look for, with its facts (LOG_FACTS() or NULL), which the message tells
+ * people as well. */
+__attribute__((format(printf, 4, 5))) void log_event(enum log_level level, enum log_event event,
+                                                     const struct log_fact *facts,
+                                                     const char *format, ...);
 
 /* Something failed: cannot <verb> <object>: <reason>; <what the reader can do>. Always shown. */
 __attribute__((format(printf, 1, 2))) void log_error(const char *format, ...);

@@ -29,14 +29,19 @@ static void judge(struct worker *worker)
     int64_t still_ms = loop_now_ms() - worker->moved_ms;
     int64_t warn_ms = (int64_t)broker.config.stuck_warn_s * 1000;
     int64_t kill_ms = (int64_t)broker.config.stuck_kill_s * 1000;
+    const struct log_fact *facts =
+        LOG_FACTS(LOG_NUMBER("worker", worker->slot), LOG_NUMBER("pid", worker->pid),
+                  LOG_NUMBER("stuck_s", still_ms / 1000));
 
     if (kill_ms && still_ms >= kill_ms) {
-        log_error("worker %u (pid %d) has been stuck for %d s; killing it", worker->slot,
+        log_event(LOG_LEVEL_QUIET, LOG_WORKER_STUCK, facts,
+                  "worker %u (pid %d) has been stuck for %d s; killing it", worker->slot,
                   (int)worker->pid, (int)(still_ms / 1000));
         worker_signal(worker, SIGKILL);
     } else if (warn_ms && still_ms >= warn_ms && !worker->stuck) {
         worker->stuck = true;
-        log_error(
+        log_event(
+            LOG_LEVEL_QUIET, LOG_WORKER_STUCK, facts,
             "worker %u (pid %d) has been stuck for %d s: it neither waits nor accepts; see what "
             "it does (strace -p), or let --stuck-kill replace it",
             worker->slot, (int)worker->pid, (int)(still_ms / 1000));

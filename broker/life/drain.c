@@ -49,7 +49,9 @@ void drain_begin(struct worker *worker)
 {
     struct channel *channel;
 
-    log_debug("worker %u (pid %d) drains", worker->slot, (int)worker->pid);
+    log_event(LOG_LEVEL_VERBOSE, LOG_WORKER_DRAIN,
+              LOG_FACTS(LOG_NUMBER("worker", worker->slot), LOG_NUMBER("pid", worker->pid)),
+              "worker %u (pid %d) drains", worker->slot, (int)worker->pid);
     worker_set_state(worker, WORKER_DRAINING);
     if (!worker->drain_ms) /* else it drained under the broker before us */
         worker->drain_ms = loop_now_ms();

@@ -71,14 +71,17 @@ static void list_addresses(char *text, size_t size)
 static void tell_ready(void)
 {
     char addresses[512];
+    const struct log_fact *facts = LOG_FACTS(LOG_NUMBER("workers", runtime.workers));
 
     told_ready = true;
     list_addresses(addresses, sizeof addresses);
     if (runtime.workers > 0)
-        log_info("%u of %u workers are ready%s; the control socket is %s", runtime.workers,
-                 runtime.workers, addresses, broker.control_path);
+        log_event(LOG_LEVEL_NORMAL, LOG_READY, facts,
+                  "%u of %u workers are ready%s; the control socket is %s", runtime.workers,
+                  runtime.workers, addresses, broker.control_path);
     else
-        log_info("ready for servers that join by SSHIM_BROKER=%s", broker.control_path);
+        log_event(LOG_LEVEL_NORMAL, LOG_READY, facts,
+                  "ready for servers that join by SSHIM_BROKER=%s", broker.control_path);
     write_ready_fd();
 }
 
@@ -239,7 +242,9 @@ static void report_end(struct slot *slot, const char *how)
         return;
     slot->reported = slot->failures >= FLEET_FAILURES_MAX;
     if (slot->reported)
-        log_error("worker %u keeps failing: it %s; restarting it with back-off, further failures "
+        log_event(LOG_LEVEL_QUIET, LOG_CRASH_LOOP,
+                  LOG_FACTS(LOG_NUMBER("worker", slot->id), LOG_NUMBER("failures", slot->failures)),
+                  "worker %u keeps failing: it %s; restarting it with back-off, further failures "
                   "are not logged",
                   slot->id, how);
     else

@@ -186,13 +186,19 @@ static int describe(char *text, size_t size)
     return restart.aborted || joined > 0 ? 1 : EXIT_STOPPED;
 }
 
-static void log_lines(const char *text, bool is_error)
+/* The first line is the event. */
+static void log_result(const char *text)
 {
-    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1)
-        if (is_error)
-            log_error("%.*s", (int)(end - text), text);
-        else
-            log_info("%.*s", (int)(end - text), text);
+    const struct log_fact *facts =
+        LOG_FACTS(LOG_NUMBER("replaced", count_replaced()), LOG_NUMBER("wanted", count_concerned()),
+                  LOG_TEXT("reason", restart.reason));
+    enum log_level level = restart.aborted ? LOG_LEVEL_QUIET : LOG_LEVEL_NORMAL;
+    enum log_event event = restart.aborted ? LOG_RESTART_FAILED : LOG_RESTART_DONE;
+
+    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1) {
+        log_event(level, event, facts, "%.*s", (int)(end - text), text);
+        event = LOG_MESSAGE;
+    }
 }
 
 static void finish(void)
@@ -203,7 +209,7 @@ static void finish(void)
     bool again = restart.again;
     unsigned parallel = restart.parallel;
 
-    log_lines(text, restart.aborted);
+    log_result(text);
     memcpy(ended.text, text, sizeof ended.text);
     ended.exit_code = exit_code;
     TAILQ_FOREACH(waiter, &waiters, all)
@@ -381,10 +387,14 @@ bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait
     restart.parallel = parallel ? parallel : 1;
     restart.only = only ? only->id + 1 : 0;
     if (only)
-        log_info("replacing worker %u", only->id);
+        log_event(LOG_LEVEL_NORMAL, LOG_RESTART_BEGIN,
+                  LOG_FACTS(LOG_NUMBER("worker", only->id), LOG_NUMBER("wanted", 1)),
+                  "replacing worker %u", only->id);
     else
-        log_info("replacing %u worker%s, %u at a time", runtime.workers,
-                 runtime.workers == 1 ? "" : "s", restart.parallel);
+        log_event(LOG_LEVEL_NORMAL, LOG_RESTART_BEGIN,
+                  LOG_FACTS(LOG_NUMBER("wanted", runtime.workers)),
+                  "replacing %u worker%s, %u at a time", runtime.workers,
+                  runtime.workers == 1 ? "" : "s", restart.parallel);
     look_soon();
     return true;
 }

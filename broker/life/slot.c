@@ -117,6 +117,9 @@ struct worker *slot_start_worker(struct slot *slot)
         errno = saved;
         return NULL;
     }
+    log_event(LOG_LEVEL_VERBOSE, LOG_WORKER_START,
+              LOG_FACTS(LOG_NUMBER("worker", worker->slot), LOG_NUMBER("pid", worker->pid)),
+              "worker %u (pid %d) starts", worker->slot, (int)worker->pid);
     worker->exec_watch = (struct loop_fd){error_fd, on_exec_pipe};
     loop_add(&worker->exec_watch, EPOLLIN);
     start_watch(worker);
@@ -127,7 +130,9 @@ void slot_mark_ready(struct slot *slot, struct worker *worker)
 {
     worker_set_ready(worker);
     loop_stop_timer(&worker->start_timer);
-    log_debug("worker %u (pid %d) is ready", worker->slot, (int)worker->pid);
+    log_event(LOG_LEVEL_VERBOSE, LOG_WORKER_READY,
+              LOG_FACTS(LOG_NUMBER("worker", worker->slot), LOG_NUMBER("pid", worker->pid)),
+              "worker %u (pid %d) is ready", worker->slot, (int)worker->pid);
     ever_ready = true;
     if (tell_ready)
         tell_ready(slot);

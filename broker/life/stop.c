@@ -135,6 +135,7 @@ void stop_begin(int code)
     stopping = true;
     journal_touch();
     exit_code = code;
+    log_event(LOG_LEVEL_VERBOSE, LOG_STOP, LOG_FACTS(LOG_NUMBER("exit_code", code)), "stopping");
     shut_timer.on_time = on_shut_time;
     if (runtime.handoff == HANDOFF_DIRECT)
         loop_start_timer(&shut_timer, SHUT_AFTER_MS);

@@ -10,6 +10,7 @@
 #include "broker/base/loop.h"
 #include "broker/life/restart.h"
 #include "broker/life/stop.h"
+#include "broker/operate/tell/reopen.h"
 #include "broker/operate/tell/status.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/upgrade.h"
@@ -93,9 +94,11 @@ static bool on_kill(struct session *session, const struct config_target *asked)
 
 static bool on_reopen(struct session *session, const struct config_target *asked)
 {
+    char text[REOPEN_TEXT_MAX];
+
     (void)asked;
-    session_answer(session, EXIT_STOPPED,
-                   "there is no log file to reopen: messages go to the standard error\n");
+    int exit_code = reopen_logs(text, sizeof text);
+    session_answer(session, exit_code, "%s\n", text);
     return true;
 }
 
@@ -125,8 +128,11 @@ static const struct {
 
 static void note_change(const struct session *session, const char *line)
 {
-    log_info("command '%s' from pid %d, uid %u", line, (int)session->peer.pid,
-             (unsigned)session->peer.uid);
+    log_event(LOG_LEVEL_NORMAL, LOG_COMMAND,
+              LOG_FACTS(LOG_TEXT("command", line), LOG_NUMBER("peer_pid", session->peer.pid),
+                        LOG_NUMBER("peer_uid", session->peer.uid)),
+              "command '%s' from pid %d, uid %u", line, (int)session->peer.pid,
+              (unsigned)session->peer.uid);
 }
 
 /* Ends each word by a zero. */
@@ -151,8 +157,11 @@ static void note_refusal(const struct session *session, const char *line)
         untold++;
         return;
     }
-    log_info("refused command '%s' from pid %d, uid %u%s", line, (int)session->peer.pid,
-             (unsigned)session->peer.uid, untold ? "; earlier refusals were not logged" : "");
+    log_event(LOG_LEVEL_NORMAL, LOG_COMMAND_REFUSED,
+              LOG_FACTS(LOG_TEXT("command", line), LOG_NUMBER("peer_pid", session->peer.pid),
+                        LOG_NUMBER("peer_uid", session->peer.uid), LOG_NUMBER("untold", untold)),
+              "refused command '%s' from pid %d, uid %u%s", line, (int)session->peer.pid,
+              (unsigned)session->peer.uid, untold ? "; earlier refusals were not logged" : "");
     told_ms = loop_now_ms();
     untold = 0;
 }

@@ -132,10 +132,12 @@ static void resume(void)
     }
     if (was_stopping ||
         (resume_cause() == RESUME_CRASH && broker.config.on_broker_death == BROKER_DEATH_EXIT)) {
-        log_info("ending the workers %s", resume_describe());
+        log_event(LOG_LEVEL_NORMAL, LOG_RESUME, NULL, "ending the workers %s", resume_describe());
         stop_begin(EXIT_STOPPED);
     } else {
-        log_info("going on with %u workers %s", slot_count_filled(), resume_describe());
+        log_event(LOG_LEVEL_NORMAL, LOG_RESUME,
+                  LOG_FACTS(LOG_NUMBER("workers", slot_count_filled())),
+                  "going on with %u workers %s", slot_count_filled(), resume_describe());
         adopt_finish();
     }
     children_on_signal(); /* those that ended meanwhile */
@@ -145,7 +147,10 @@ static void start(void)
 {
     const struct config *config = &broker.config;
 
-    log_debug("control socket is %s", broker.control_path);
+    log_event(LOG_LEVEL_VERBOSE, LOG_START,
+              LOG_FACTS(LOG_NUMBER("pid", getpid()), LOG_NUMBER("workers", config->workers),
+                        LOG_TEXT("control", broker.control_path)),
+              "control socket is %s", broker.control_path);
     if (config->workers_auto && config->workers < config->cores)
         log_debug("-w auto: %u workers, by cpu.max of the cgroup; %u cores are usable",
                   config->workers, config->cores);
@@ -237,6 +242,21 @@ static void connect_layers(void)
     keeper_init(resume_rescue);
 }
 
+/* A broker that goes on does so without its file: the workers matter more. */
+static bool open_log(bool resumes)
+{
+    const struct config *config = &broker.config;
+    struct log_options options = {config->verbosity, config->log_format, config->log_file,
+                                  broker.name};
+
+    if (log_open(&options))
+        return true;
+    log_error("cannot open %s for --log: %s; %s", config->log_file, strerror(errno),
+              resumes ? "messages go to standard error until 'sshim reopen'"
+                      : "give a file that this user may write to");
+    return resumes;
+}
+
 /* This process becomes a broker that no peer can reach yet. */
 static enum proceed set_up(bool resumes, int *exit_code)
 {
@@ -295,7 +315,7 @@ int run_broker(int argc, char **program_argv)
 
     if (settings_read(&broker.config, argc, program_argv, &resolved, &exit_code) == DONE)
         return exit_code;
-    log_init("sshim", broker.config.verbosity);
+    log_set_level(broker.config.verbosity);
     if (settle_options(&exit_code) == DONE)
         return exit_code;
     if (broker.config.dry_run) {
@@ -305,8 +325,8 @@ int run_broker(int argc, char **program_argv)
     spawn_init();
     resume_init(resolved);
     bool resumes;
-    if (resume_find(&resumes) == DONE || set_up(resumes, &exit_code) == DONE ||
-        begin(resumes, &exit_code) == DONE)
+    if (resume_find(&resumes) == DONE || !open_log(resumes) ||
+        set_up(resumes, &exit_code) == DONE || begin(resumes, &exit_code) == DONE)
         return exit_code;
     loop_run();
     journal_mark_clean();
@@ -321,7 +341,7 @@ int run_rehearsal(int argc, char **argv)
 
     if (config_parse(&broker.config, argc, argv, &exit_code) == DONE)
         return exit_code;
-    log_init("sshim", broker.config.verbosity);
+    log_set_level(broker.config.verbosity);
     if (settle_options(&exit_code) == DONE)
         return exit_code;
     if (!resume_can_read(REHEARSAL_FD)) {

@@ -15,6 +15,7 @@
 #include "broker/life/restart.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/stop.h"
+#include "broker/operate/tell/reopen.h"
 #include "broker/operate/upgrade.h"
 #include "broker/operate/steer/scale.h"
 
@@ -62,15 +63,15 @@ static void hang_up(const struct signalfd_siginfo *info)
 
 static void handle(const struct signalfd_siginfo *info)
 {
+    char text[REOPEN_TEXT_MAX];
+
     switch (info->ssi_signo) {
     case SIGCHLD: children_on_signal(); break;
     case SIGTERM:
     case SIGINT:
     case SIGQUIT: stop(info); break;
     case SIGHUP: hang_up(info); break;
-    case SIGUSR1:
-        log_info("USR1 ignored: there is no log file to reopen, messages go to stderr");
-        break;
+    case SIGUSR1: reopen_logs(text, sizeof text); break;
     case SIGUSR2: upgrade_begin(NULL); break;
     case SIGTTIN: scale_begin("+1", false, NULL); break;
     case SIGTTOU: scale_begin("-1", false, NULL); break;

@@ -159,7 +159,7 @@ static void begin(void)
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null_fd, STDOUT_FILENO);
     signal(SIGPIPE, SIG_IGN);
-    log_init("fuzz", LOG_LEVEL_QUIET);
+    log_set_level(LOG_LEVEL_QUIET);
     broker.uid = geteuid();
     strcpy(broker.name, "fuzz");
     broker.config.workers = 2;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/log.h"
 #include "broker/base/turn.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
@@ -269,7 +270,8 @@ char *status_render_json(size_t *len)
         print_json_listener(out, &view);
         comma = ",";
     }
-    fprintf(out, "],\"longest_turn_ms\":%u}\n", turn_longest_ms());
+    fprintf(out, "],\"longest_turn_ms\":%u,\"log_dropped\":%" PRIu64 "}\n", turn_longest_ms(),
+            log_dropped());
     fclose(out);
     return text;
 }

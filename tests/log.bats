@@ -1,0 +1,121 @@
+# What is said: the forms of the log, its file, and that nobody waits for its reader.
+load helpers
+bats_require_minimum_version 1.5.0
+
+log_is_json() { # FILE
+    jq -e -s 'length > 0 and all(.schema_version == 1 and .time and .level and .event and .instance and .msg)' "$1" >/dev/null
+}
+
+# What a command writes to a terminal.
+on_terminal() {
+    script -qec "$*" /dev/null </dev/null
+}
+
+@test "the events of the source are those of sshim(1)" {
+    sed -n '/^#define LOG_EVENTS(X)/,/[^\\]$/p' "$ROOT/broker/base/log/record.h" | sed -nE 's/.*X\([A-Z_]+, "([a-z_]+)"\).*/\1/p' | sort >"$TMP/source"
+    sed -n '/^\.Sh LOG/,/^\.Sh DEATH/p' "$ROOT/man/sshim.1" | sed -nE 's/^\.It ([a-z_]+)$/\1/p' | sort >"$TMP/man"
+    (($(wc -l <"$TMP/source") > 10))
+    diff "$TMP/source" "$TMP/man"
+}
+
+@test "--log-format json: one document a line, with the facts of each event" {
+    start_broker -v -w 2 --log-format json -- "$VICTIM" accept "$ADDR"
+    log_is_json "$TMP/log"
+    jq -e -s 'map(select(.event == "worker_ready")) | length == 2 and (map(.worker) | sort) == [0, 1] and all(.pid > 0 and .level == "debug")' "$TMP/log"
+    jq -e -s 'map(select(.event == "ready")) | .[0].workers == 2' "$TMP/log"
+    "$SSHIM" restart 1 --control "$CONTROL"
+    jq -e -s 'any(.event == "command" and (.command | startswith("restart 1")) and .peer_uid == '"$(id -u)"')' "$TMP/log"
+    jq -e -s 'any(.event == "restart_done" and .replaced == 1 and .wanted == 1)' "$TMP/log"
+    stop_broker
+    jq -e -s 'any(.event == "stop" and .exit_code == 0)' "$TMP/log"
+}
+
+@test "--log-format logfmt: level, event and facts" {
+    start_broker -w 1 --log-format logfmt -- "$VICTIM" accept "$ADDR"
+    grep -qE '^time=[0-9TZ:.-]+ level=info event=ready instance=victim workers=1 msg="1 of 1 workers are ready' "$TMP/log"
+    stop_broker
+    [[ -z $(grep -v '^time=' "$TMP/log") ]]
+}
+
+@test "a pipe and a file get lines for people; the journal gets levels" {
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    grep -q '^sshim: 1 of 1 workers are ready' "$TMP/log"
+    stop_broker
+    : >"$TMP/log"
+    JOURNAL_STREAM=$(stat -c %d:%i "$TMP/log") start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    grep -q '^<6>1 of 1 workers are ready' "$TMP/log"
+    stop_broker
+    JOURNAL_STREAM=1:1 start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    grep -q '^sshim: 1 of 1 workers are ready' "$TMP/log"
+    stop_broker
+}
+
+@test "a terminal gets colours, unless NO_COLOR" {
+    local run="$SSHIM run -w 1 --control $CONTROL -- /nonexistent"
+    TERM=xterm on_terminal "$run" >"$TMP/out" || true
+    grep -q $'^\033\[1;31msshim: .*nonexistent.*\033\[0m' "$TMP/out"
+    NO_COLOR=1 TERM=xterm on_terminal "$run" >"$TMP/out" || true
+    grep -q '^sshim: .*nonexistent' "$TMP/out"
+    TERM=dumb on_terminal "$run" >"$TMP/out" || true
+    grep -q '^sshim: .*nonexistent' "$TMP/out"
+}
+
+@test "--log: a file that is moved away is opened anew by reopen, USR1, an upgrade and after a crash" {
+    local how
+    opened_anew() { [[ -s $TMP/own.log ]]; }
+    start_broker -w 1 --log "$TMP/own.log" -- "$VICTIM" accept "$ADDR"
+    grep -q ' event=ready ' "$TMP/own.log"
+    [[ $(stat -c %a "$TMP/own.log") == 640 ]]
+    [[ ! -s $TMP/log ]]
+    for how in reopen USR1 upgrade crash; do
+        echo "$how"
+        mv "$TMP/own.log" "$TMP/own.log.1"
+        case $how in
+        reopen) [[ $("$SSHIM" reopen --control "$CONTROL") == "$TMP/own.log is open anew" ]] ;;
+        USR1) kill -USR1 "$BROKER" ;;
+        upgrade) "$SSHIM" upgrade --control "$CONTROL" ;;
+        crash) kill -KILL "$BROKER" ;;
+        esac
+        wait_until opened_anew
+    done
+    grep -q 'after a crash of the broker' "$TMP/own.log"
+    wait_for_broker
+    probe 3
+    mv "$TMP/own.log" "$TMP/own.log.1"
+    mkdir "$TMP/own.log"
+    run "$SSHIM" reopen --control "$CONTROL"
+    echo "$output"
+    [[ $status == 1 && $output == *"cannot open $TMP/own.log: Is a directory; going on with the old file"* ]]
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+    grep -q 'event=log_reopen .*level=error\|level=error event=log_reopen' "$TMP/own.log.1"
+}
+
+@test "--log: a file that cannot be opened is an error at the start" {
+    run timeout 60 "$SSHIM" run -w 1 --control "$CONTROL" --log "$TMP/none/log" -- "$VICTIM" accept "$ADDR"
+    [[ $status == 2 && $output == *"cannot open $TMP/none/log for --log: No such file or directory"* ]]
+    run -127 timeout 60 "$SSHIM" run -w 1 --control "$CONTROL" --log "$TMP/own.log" -- /nonexistent
+    [[ $output == *"nonexistent"* ]]
+    grep -q 'level=error' "$TMP/own.log"
+}
+
+@test "a pipe that nobody reads costs lines, not time, and stays blocking for others" {
+    local i line
+    mkfifo "$TMP/pipe"
+    exec 7<>"$TMP/pipe"
+    "$SSHIM" run -w 1 --control "$CONTROL" -- "$VICTIM" accept "$ADDR" </dev/null >>"$TMP/out" 2>&7 3>&- 7>&- &
+    BROKER=$!
+    timeout 60 "$SSHIM" status --wait ready --control "$CONTROL" >/dev/null
+    # No other process finds O_NONBLOCK on the open file that it shares with the broker.
+    (($(sed -n 's/^flags:[[:space:]]*//p' "/proc/$BASHPID/fdinfo/7") & 04000)) && false
+    dd if=/dev/zero of="$TMP/pipe" bs=4096 count=1000 oflag=nonblock 2>/dev/null || true
+    for i in 1 2 3; do "$SSHIM" resume 0 --control "$CONTROL"; done
+    [[ $(status_of .log_dropped) == 3 ]]
+    dd if="$TMP/pipe" bs=65536 iflag=nonblock of="$TMP/read" 2>/dev/null || true
+    [[ $(tr -d '\0' <"$TMP/read" | grep -c ready) == 1 ]]
+    "$SSHIM" resume 0 --control "$CONTROL"
+    IFS= read -r -t 30 -u 7 line
+    [[ $line == *"sshim: (3 lines lost) command 'resume 0'"* ]]
+    exec 7>&-
+    probe 3
+    stop_broker
+}
