@@ -28,10 +28,12 @@ sums_agree() {
 @test "the JSON document has exactly the fields of the manual" {
     start_broker -w 2 --name web -- "$VICTIM" accept "$ADDR"
     probe 4
-    status_is '(keys == ["drained", "listeners", "log_dropped", "longest_turn_ms", "name", "pid", "ready", "schema_version", "state", "wanted", "workers"])
-        and (.workers | map(keys == ["accepted", "active", "pid", "restarts", "slot", "state", "uptime_s", "via"]) | all)
+    status_is '(keys == ["drained", "last_restart", "listeners", "log_dropped", "longest_turn_ms", "name", "pid", "ready", "schema_version", "serving", "state", "uptime_s",
+            "wanted", "workers"])
+        and (.workers | map(keys == ["accepted", "active", "ends", "pid", "restarts", "slot", "state", "uptime_s", "via"]) | all)
         and (.listeners | map(keys == ["accepted", "address", "backlog", "connections", "direct", "handed", "lost", "queued", "recalled", "shut_downs",
-            "taken", "untaken"]) | all)'
+            "taken", "untaken", "waited_ms"]) | all)
+        and .serving and .last_restart == "none"'
     status_is '(.listeners | length) == 1 and (.workers | length) == 2 and .name == "web" and .state == "ready"'
     status_is ".pid == $BROKER and .listeners[0].address == \"$ADDR\""
     status_is ".listeners[0].backlog == $(cat /proc/sys/net/core/somaxconn) and .listeners[0].queued == 0"
@@ -263,4 +265,26 @@ EOF
     kill -0 "$waiter"
     stop_broker
     wait "$waiter"
+}
+
+ends_are() { # CAUSE NUMBER
+    status_is "[.workers[].ends.$1] | add == $2"
+}
+
+@test "the ends of workers are counted by their cause" {
+    start_broker -w 2 --settle 0 -- "$VICTIM" accept "$ADDR"
+    ends_are exit 0
+    kill -KILL "$(worker_pid 0)"
+    wait_until ends_are signal 1
+    wait_until workers_ready 2
+    kill -SEGV "$(worker_pid 0)"
+    wait_until ends_are crash 1
+    wait_until workers_ready 2
+    "$SSHIM" kill 1 --control "$CONTROL"
+    wait_until ends_are operator 1
+    wait_until workers_ready 2
+    "$SSHIM" restart --control "$CONTROL"
+    ends_are operator 3
+    status_is '.last_restart == "done" and ([.workers[].ends.signal] == [1, 0])'
+    stop_broker
 }

@@ -58,6 +58,7 @@ static void note_queue_waits(struct listener *listener)
     listener->handout.queue_waits = true;
     if (is_new) {
         listener->handout.queue_waited++;
+        listener->handout.waits_since_ms = loop_now_ms();
         listener->handout.tick_ms = broker.config.accept_timeout_ms;
         listener->handout.seen_progress = 0;
         loop_start_timer(&listener->handout.tick, listener->handout.tick_ms);
@@ -81,6 +82,7 @@ static void note_queue_empty(struct listener *listener)
 {
     if (listener->handout.queue_waits) {
         listener->handout.queue_waits = false;
+        listener->handout.waited_ms += loop_now_ms() - listener->handout.waits_since_ms;
         loop_stop_timer(&listener->handout.tick);
         for (uint32_t i = 0; i < listener->channel_count; i++)
             channel_set_queue(listener->channels[i], BOARD_QUEUE_EMPTY);

@@ -37,6 +37,7 @@ static void judge(struct worker *worker)
         log_event(LOG_LEVEL_QUIET, LOG_WORKER_STUCK, facts,
                   "worker %u (pid %d) has been stuck for %d s; killing it", worker->slot,
                   (int)worker->pid, (int)(still_ms / 1000));
+        worker->asked_end = WORKER_END_STUCK;
         worker_signal(worker, SIGKILL);
     } else if (warn_ms && still_ms >= warn_ms && !worker->stuck) {
         worker->stuck = true;

@@ -32,11 +32,6 @@ static void (*tell_leave)(const struct worker *worker);
 
 /* --- readiness --- */
 
-static bool all_ready(void)
-{
-    return slot_count_ready() == runtime.workers;
-}
-
 static void write_ready_fd(void)
 {
     if (runtime.ready_fd < 0)
@@ -88,8 +83,13 @@ static void tell_ready(void)
 static void on_ready(struct slot *slot)
 {
     (void)slot;
-    if (!told_ready && all_ready())
+    if (!told_ready && slot_count_ready() == runtime.workers)
         tell_ready();
+}
+
+bool fleet_was_ready(void)
+{
+    return told_ready;
 }
 
 /* A successor counts when restart.c says so. */
@@ -185,7 +185,8 @@ void fleet_resume_readiness(void)
 {
     if (slot_count_ready() > 0)
         slot_note_ever_ready();
-    told_ready = all_ready(); /* the last broker has said so, but not to our own parent */
+    told_ready = slot_count_ready() ==
+                 runtime.workers; /* the last broker has said so, but not to our own parent */
     if (told_ready)
         write_ready_fd();
 }
@@ -381,6 +382,7 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
     describe_end(worker, info, how, sizeof how);
     if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
         failure_tell_signal(worker->slot, info->si_status);
+    slot_note_end(slot, worker, info);
     take_leave(worker, &last);
     if (stop_is_under_way())
         return;

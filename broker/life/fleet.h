@@ -31,6 +31,9 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info);
 /* Starts a worker in it; when that fails, tries again later. */
 void fleet_fill(struct slot *slot);
 
+/* Whether all workers were ready at some time. */
+bool fleet_was_ready(void);
+
 /* The workers are those of the last broker: do not repeat its messages. */
 void fleet_resume_readiness(void);
 

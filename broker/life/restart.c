@@ -43,9 +43,10 @@ static struct {
     char reason[256];
 } restart;
 
-/* The one that ended last, if it was begun by the broker before us. */
+/* The one that ended last; is_resumed: it was begun by the broker before us. */
 static struct {
     bool is_resumed;
+    bool is_aborted;
     int exit_code;
     char text[320];
 } ended;
@@ -212,6 +213,7 @@ static void finish(void)
     log_result(text);
     memcpy(ended.text, text, sizeof ended.text);
     ended.exit_code = exit_code;
+    ended.is_aborted = restart.aborted;
     TAILQ_FOREACH(waiter, &waiters, all)
         if (!waiter->is_over) {
             memcpy(waiter->text, text, sizeof waiter->text);
@@ -402,6 +404,11 @@ bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait
 bool restart_is_under_way(void)
 {
     return restart.active;
+}
+
+const char *restart_last_result(void)
+{
+    return !ended.text[0] ? "none" : ended.is_aborted ? "aborted" : "done";
 }
 
 struct restart_record restart_record(void)

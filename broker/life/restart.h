@@ -31,6 +31,9 @@ void restart_join(bool no_wait, struct session *waiter);
 /* Workers are being replaced. */
 bool restart_is_under_way(void);
 
+/* How the last one ended that this broker has seen: "none", "done" or "aborted". */
+const char *restart_last_result(void);
+
 /* What of it is in the snapshot; parallel is 0 where none is under way. */
 struct restart_record {
     uint32_t parallel;

@@ -138,6 +138,25 @@ void slot_mark_ready(struct slot *slot, struct worker *worker)
         tell_ready(slot);
 }
 
+static bool is_own_fault(int number)
+{
+    return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL ||
+           number == SIGABRT || number == SIGTRAP || number == SIGSYS;
+}
+
+enum worker_end slot_note_end(struct slot *slot, const struct worker *worker, const siginfo_t *info)
+{
+    enum worker_end end = worker->asked_end;
+
+    bool exited = info->si_code == CLD_EXITED;
+    bool is_crash = exited ? info->si_status != 0 : info->si_code && is_own_fault(info->si_status);
+
+    if (end == WORKER_END_EXIT)
+        end = is_crash ? WORKER_END_CRASH : exited ? WORKER_END_EXIT : WORKER_END_SIGNAL;
+    slot->ends[end]++;
+    return end;
+}
+
 bool slot_was_ever_ready(void)
 {
     return ever_ready;

@@ -6,6 +6,7 @@
 #ifndef SSHIM_BROKER_LIFE_SLOT_H
 #define SSHIM_BROKER_LIFE_SLOT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,10 +17,11 @@ struct slot {
     struct worker *worker;    /* NULL: waits to be started again, or to be joined */
     struct worker *successor; /* started by restart.c, takes over when it is ready */
     unsigned restarts;
-    unsigned failures; /* in a row: workers that ended without having served */
-    bool reported;     /* that its workers keep failing */
-    bool held;         /* drained by the operator: its worker gets no connections */
-    uint64_t accepted; /* by workers that are gone */
+    unsigned failures;                /* in a row: workers that ended without having served */
+    bool reported;                    /* that its workers keep failing */
+    bool held;                        /* drained by the operator: its worker gets no connections */
+    uint64_t accepted;                /* by workers that are gone */
+    unsigned ends[WORKER_ENDS_COUNT]; /* of its workers, by cause, since this broker began */
     struct loop_timer respawn;
 };
 
@@ -49,6 +51,10 @@ void slot_read_exec_error(struct worker *worker);
 
 /* The worker, which is starting, is the ready worker of its slot from now on. */
 void slot_mark_ready(struct slot *slot, struct worker *worker);
+
+/* Counts the end of this worker, as waitid(2) tells it, and says why it ended. */
+enum worker_end slot_note_end(struct slot *slot, const struct worker *worker,
+                              const siginfo_t *info);
 
 /* Whether any worker was ever ready, here or under the broker before us; and sets that. */
 bool slot_was_ever_ready(void);

@@ -61,6 +61,8 @@ struct listener {
         bool queue_waits;        /* connections wait and no worker is idle */
         enum board_queue queue_as;
         uint64_t queue_waited;    /* how often that began */
+        int64_t waits_since_ms;   /* when it last began */
+        int64_t waited_ms;        /* how long it has lasted in all, without the last time */
         uint64_t wakes;           /* how often a worker reported that it came back */
         int64_t lingers_until_ms; /* until then a close of ours may sleep */
         int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */

@@ -28,6 +28,17 @@ const char *worker_state_name(enum worker_state state)
     return names[state];
 }
 
+const char *worker_end_name(enum worker_end end)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        WORKER_ENDS(X)
+#undef X
+    };
+    static_assert(sizeof names / sizeof names[0] == WORKER_ENDS_COUNT, "a row each");
+    return names[end];
+}
+
 struct worker *worker_create(unsigned slot)
 {
     struct worker *worker = calloc(1, sizeof *worker);

@@ -22,6 +22,23 @@
     X(DRAINING, "draining") /* is to end: no new connections */                                    \
     X(GONE, "gone") /* its process has ended; its untaken offers are still to be handed out */
 
+/* Why a worker ended. */
+#define WORKER_ENDS(X)                                                                             \
+    X(EXIT, "exit")         /* by itself, with status 0 */                                         \
+    X(CRASH, "crash")       /* another status, or a signal of its own fault: SIGSEGV, SIGABRT */   \
+    X(SIGNAL, "signal")     /* a signal that another process sent, or how is not known */          \
+    X(OOM, "oom")           /* the kernel, for want of memory */                                   \
+    X(RECYCLED, "recycled") /* replaced by a limit that the operator has set */                    \
+    X(OPERATOR, "operator") /* replaced, scaled away or killed by a command */                     \
+    X(STUCK, "stuck")       /* killed by --stuck-kill */
+
+enum worker_end {
+#define X(name, text) WORKER_END_##name,
+    WORKER_ENDS(X)
+#undef X
+};
+#define WORKER_ENDS_COUNT 7
+
 /* Of one worker: as many as a server may have listeners (shim), and as many again that it has
  * closed and a process still holds. */
 #define WORKER_CHANNELS_MAX 512
@@ -67,7 +84,8 @@ struct worker {
     int64_t settles_from_ms;
     int64_t drain_ms; /* when it began to drain */
     unsigned looks_at_rest;
-    bool stuck;           /* watchdog.c has said so */
+    enum worker_end asked_end; /* who has begun to end it; EXIT: nobody */
+    bool stuck;                /* watchdog.c has said so */
     int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
     uint64_t seen_motion; /* worker_motion() then */
     uint32_t number;      /* in the snapshot being written, see state.c */
@@ -80,6 +98,7 @@ LIST_HEAD(worker_list, worker);
 extern struct worker_list workers;
 
 const char *worker_state_name(enum worker_state state);
+const char *worker_end_name(enum worker_end end);
 
 /* A new worker for this slot, with a token of its own, in no process yet. NULL with errno ENOMEM.
  */

@@ -150,6 +150,8 @@ void one_slot_kill(struct session *session, const struct config_target *asked)
         session_answer(session, 1, "slot %u is empty: its worker is about to be started again\n",
                        slot->id);
     } else {
+        if (number == SIGTERM || number == SIGKILL || number == SIGINT || number == SIGQUIT)
+            slot->worker->asked_end = WORKER_END_OPERATOR;
         worker_signal(slot->worker, number);
         session_answer(session, EXIT_STOPPED, "worker %u (pid %d) was sent signal %d (%s)\n",
                        slot->id, (int)slot->worker->pid, number, strsignal(number));

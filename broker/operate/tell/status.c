@@ -11,6 +11,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
+#include "broker/life/fleet.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
@@ -26,7 +27,8 @@ struct worker_view {
     uint64_t active;
     unsigned restarts;
     int64_t uptime_s;
-    const char *via; /* how its calls are seen */
+    const char *via;      /* how its calls are seen */
+    const unsigned *ends; /* of the slot, by cause; NULL: not the slot's own worker */
 };
 
 static const char *state_of(const struct worker *worker)
@@ -65,6 +67,7 @@ static struct worker_view view_slot(const struct slot *slot)
         view = view_worker(slot->worker);
     view.accepted += slot->accepted;
     view.restarts = slot->restarts;
+    view.ends = slot->ends;
     return view;
 }
 
@@ -97,15 +100,19 @@ struct listener_view {
     int backlog;
     int queued;
     uint64_t shut_downs;
+    int64_t waited_ms; /* for a worker to be idle */
     struct listener_totals totals;
 };
 
 static struct listener_view view_listener(const struct listener *listener)
 {
     struct listener_view view = {.totals = listener_totals(listener),
-                                 .shut_downs = listener->revive.shut_downs};
+                                 .shut_downs = listener->revive.shut_downs,
+                                 .waited_ms = listener->handout.waited_ms};
 
     socket_key_format(&listener->socket, &listener->bound, view.address);
+    if (listener->handout.queue_waits)
+        view.waited_ms += loop_now_ms() - listener->handout.waits_since_ms;
     view.queued = listener_queued(listener, &view.backlog);
     if (view.backlog < 0)
         view.backlog = listener->backlog;
@@ -167,6 +174,13 @@ static unsigned count_serving(void)
     return slot_count_ready() - slot_count_held();
 }
 
+bool status_is_serving(void)
+{
+    unsigned at_least = runtime.workers > 0 ? 1 : 0;
+
+    return fleet_was_ready() && !stop_is_under_way() && count_serving() >= at_least;
+}
+
 static void print_worker_row(FILE *out, const struct worker_view *view)
 {
     fprintf(out, "%4u %8d  %-9s %10" PRIu64 " %7" PRIu64 " %9u %9" PRId64 "s  %s\n", view->slot,
@@ -218,15 +232,26 @@ static void print_json_string(FILE *out, const char *text)
     putc('"', out);
 }
 
+static void print_json_ends(FILE *out, const unsigned *ends)
+{
+    fputs(",\"ends\":{", out);
+    for (unsigned i = 0; i < WORKER_ENDS_COUNT; i++)
+        fprintf(out, "%s\"%s\":%u", i ? "," : "", worker_end_name((enum worker_end)i), ends[i]);
+    putc('}', out);
+}
+
 static const char *json_comma; /* between the elements of the array being printed */
 
 static void print_json_worker(FILE *out, const struct worker_view *view)
 {
     fprintf(out,
             "%s{\"slot\":%u,\"pid\":%d,\"state\":\"%s\",\"accepted\":%" PRIu64
-            ",\"active\":%" PRIu64 ",\"restarts\":%u,\"uptime_s\":%" PRId64 ",\"via\":\"%s\"}",
+            ",\"active\":%" PRIu64 ",\"restarts\":%u,\"uptime_s\":%" PRId64 ",\"via\":\"%s\"",
             json_comma, view->slot, view->pid, view->state, view->accepted, view->active,
             view->restarts, view->uptime_s, view->via);
+    if (view->ends)
+        print_json_ends(out, view->ends);
+    putc('}', out);
     json_comma = ",";
 }
 
@@ -238,10 +263,10 @@ static void print_json_listener(FILE *out, const struct listener_view *view)
             ",\"backlog\":%d,\"queued\":%d,\"accepted\":%" PRIu64 ",\"handed\":%" PRIu64
             ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 ",\"taken\":%" PRIu64
             ",\"lost\":%" PRIu64 ",\"untaken\":%" PRIu64 ",\"connections\":%" PRIu64
-            ",\"shut_downs\":%" PRIu64 "}",
+            ",\"shut_downs\":%" PRIu64 ",\"waited_ms\":%" PRId64 "}",
             view->backlog, view->queued, view->totals.accepted, view->totals.handed,
             view->totals.direct, view->totals.recalled, view->totals.taken, view->totals.lost,
-            view->totals.untaken, view->totals.connections, view->shut_downs);
+            view->totals.untaken, view->totals.connections, view->shut_downs, view->waited_ms);
 }
 
 char *status_render_json(size_t *len)
@@ -270,8 +295,11 @@ char *status_render_json(size_t *len)
         print_json_listener(out, &view);
         comma = ",";
     }
-    fprintf(out, "],\"longest_turn_ms\":%u,\"log_dropped\":%" PRIu64 "}\n", turn_longest_ms(),
-            log_dropped());
+    fprintf(out,
+            "],\"longest_turn_ms\":%u,\"log_dropped\":%" PRIu64 ",\"uptime_s\":%" PRId64
+            ",\"serving\":%s,\"last_restart\":\"%s\"}\n",
+            turn_longest_ms(), log_dropped(), (loop_now_ms() - broker.started_ms) / 1000,
+            status_is_serving() ? "true" : "false", restart_last_result());
     fclose(out);
     return text;
 }

@@ -29,6 +29,10 @@ enum status_state {
 
 enum status_state status_state(void);
 
+/* Whether clients are to be sent here: all were ready once, a worker is ready now, and the broker
+ * does not stop. */
+bool status_is_serving(void);
+
 /* The state and the numbers in one line, for a service manager. */
 void status_describe(char *text, size_t size);
 
