@@ -28,7 +28,16 @@ BROKER  := $(wildcard broker/*.c broker/*/*.c broker/*/*/*.c)
 SHIM_OBJECTS   := $(patsubst %.c,$(BUILD)/pic/%.o,$(SHIM) $(PROTO))
 BROKER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(BROKER) $(PROTO))
 
-all: $(BUILD)/sshim $(BUILD)/libsshim.so
+# Programs outside the broker, each where its libraries are there (their -dev packages).
+has_libraries = $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - $(1) -o /dev/null 2>/dev/null && echo yes)
+METRICS_LIBRARIES := -lmicrohttpd -ljansson
+METRICS := $(if $(call has_libraries,$(METRICS_LIBRARIES)),$(BUILD)/sshim-metrics)
+METRICS_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,metrics_main ask exposition usage)
+
+all: $(BUILD)/sshim $(BUILD)/libsshim.so $(METRICS)
+
+$(BUILD)/sshim-metrics: $(METRICS_OBJECTS)
+	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(METRICS_LIBRARIES)
 
 $(BUILD)/sshim: $(BROKER_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^
@@ -85,6 +94,7 @@ $(BUILD)/m32/%.o: %.c
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBDIR := $(DESTDIR)$(PREFIX)/lib/sshim
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
+DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/sshim
 # The one place of the version; CHANGELOG.md's newest number is held to it by tests/docs.bats.
 VERSION = $(shell sed -n 's/^#define SSHIM_VERSION "\(.*\)"/\1/p' broker/main.c)
 
@@ -101,15 +111,18 @@ install: all
 	install -d $(BINDIR) $(LIBDIR) $(MANDIR)/man1 $(MANDIR)/man7
 	install -m 755 $(BUILD)/sshim $(BINDIR)/sshim
 	install -m 644 $(BUILD)/libsshim.so $(LIBDIR)/libsshim.so
+	$(if $(METRICS),install -m 755 $(METRICS) $(LIBDIR)/sshim-metrics)
+	install -d $(DOCDIR)
+	install -m 644 observe/alerts.yml $(DOCDIR)/alerts.yml
 	install -m 644 man/*.1 $(MANDIR)/man1/
 	$(if $(wildcard man/*.7),install -m 644 $(wildcard man/*.7) $(MANDIR)/man7/)
 	sed -i 's/^\.Os$$/.Os sshim $(VERSION)/' $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) \
 		$(patsubst man/%,$(MANDIR)/man7/%,$(wildcard man/*.7))
 
 uninstall:
-	rm -f $(BINDIR)/sshim $(LIBDIR)/libsshim.so
+	rm -f $(BINDIR)/sshim $(LIBDIR)/libsshim.so $(LIBDIR)/sshim-metrics $(DOCDIR)/alerts.yml
 	rm -f $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) $(patsubst man/%,$(MANDIR)/man7/%,$(wildcard man/*.7))
-	-rmdir $(LIBDIR)
+	-rmdir $(LIBDIR) $(DOCDIR)
 
 # One line a target: those comments of the makefiles that begin with "# make ".
 help:
@@ -144,7 +157,7 @@ $(BUILD)/musl/%.o: %.c
 clean:
 	rm -rf build
 
--include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d)
+-include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d) $(METRICS_OBJECTS:.o=.d)
 
 .PHONY: all clean
 

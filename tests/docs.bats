@@ -204,7 +204,7 @@ layers_told() {
 }
 
 layers_there() {
-    (cd "$ROOT" && find proto shim broker -name '*.[ch]' | sed -E 's/^(.*)\/([a-z_0-9]+)\.[ch]$/\1 \2/' | sort -u)
+    (cd "$ROOT" && find proto shim broker observe -name '*.[ch]' | sed -E 's/^(.*)\/([a-z_0-9]+)\.[ch]$/\1 \2/' | sort -u)
 }
 
 @test "the table of layers has every file of the programs, and no other" {

@@ -50,7 +50,7 @@ goes_down() {
 
 @test "a folder has at most ten rooms" {
     local folder
-    for folder in $(cd "$ROOT" && find proto shim broker -type d); do
+    for folder in $(cd "$ROOT" && find proto shim broker observe -type d); do
         echo "$folder: $(rooms "$ROOT/$folder" | xargs)"
         (($(rooms "$ROOT/$folder" | wc -l) <= 10))
     done
@@ -60,6 +60,7 @@ goes_down() {
     includes broker | goes_down 100
     includes shim | goes_down 50
     includes proto | goes_down
+    includes observe | goes_down
 }
 
 @test "includes go downward between folders" {
@@ -88,6 +89,8 @@ goes_down() {
     local crossing
     crossing=$(grep -rn '#include "shim/' "$ROOT/broker" "$ROOT/proto" || true)
     crossing+=$(grep -rn '#include "broker/' "$ROOT/shim" "$ROOT/proto" || true)
+    crossing+=$(grep -rnE '#include "(broker|shim|proto)/' "$ROOT/observe" || true)
+    crossing+=$(grep -rn '#include "observe/' "$ROOT/broker" "$ROOT/shim" "$ROOT/proto" || true)
     echo "$crossing"
     [[ -z $crossing ]]
 }

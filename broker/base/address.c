@@ -254,6 +254,33 @@ static bool parse_host_port(const char *pattern, struct address *address, char z
     return cut_zone(host, zone) && inet_pton(AF_INET, host, &in->sin_addr) == 1;
 }
 
+static bool parse_path(const char *path, struct address *address)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&address->storage;
+    size_t len = strlen(path);
+
+    if (len >= sizeof un->sun_path)
+        return false;
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, len + 1);
+    address->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+    return true;
+}
+
+bool address_parse(const char *text, struct address *address)
+{
+    char zone[IFNAMSIZ] = "";
+    char loopback[32];
+
+    memset(address, 0, sizeof *address);
+    if (strncmp(text, "unix:/", 6) == 0)
+        text += 5;
+    if (text[0] == '/')
+        return parse_path(text, address);
+    snprintf(loopback, sizeof loopback, "127.0.0.1:%d", parse_port(text));
+    return parse_host_port(parse_port(text) >= 0 ? loopback : text, address, zone) && !zone[0];
+}
+
 static bool matches_un(const struct address *address, const char *pattern)
 {
     char text[ADDRESS_TEXT_MAX];

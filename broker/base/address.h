@@ -40,6 +40,10 @@ bool address_is_path(const struct address *address);
  * Returns text. */
 const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX]);
 
+/* An address to listen on: "HOST:PORT", "[IPV6]:PORT", "PORT" (of 127.0.0.1), "/PATH" or
+ * "unix:/PATH". False: it is none, or too long. */
+bool address_parse(const char *text, struct address *address);
+
 /* Hash of the peer's host, not its port, for --balance source. */
 uint32_t address_hash_host(const struct sockaddr_storage *peer);
 

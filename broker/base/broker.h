@@ -31,6 +31,7 @@ struct runtime {
     bool may_switch; /* from PRELOAD to SECCOMP while no worker was ever ready; choose.c, fleet.c */
     enum config_handoff handoff; /* survive/state.c: a pool that is taken over keeps its own */
     int ready_fd;                /* keeps, -1: none; life/fleet.c closes it when all are ready */
+    int metrics_fd;              /* keeps, -1: none; operate/tell/metrics.c, survive/state.c */
     pid_t keeper_pid;            /* survive/keeper.c; 0: none */
     pid_t old_keeper_pid;        /* the same: that of the program before, during an upgrade */
     unsigned workers;            /* how many are wanted; run.c at first, then life/slot.c */

@@ -184,6 +184,13 @@ static bool read_control_ro(const struct option_row *row, void *into, const char
     return parts > 0 && len == strlen(value) && read_mode(mode, &socket->mode);
 }
 
+static bool read_address(const struct option_row *row, void *into, const char *value)
+{
+    struct address address;
+
+    return address_parse(value, &address) && option_text(row, into, value);
+}
+
 static bool read_quiet(const struct option_row *row, void *into, const char *value)
 {
     (void)row;
@@ -292,6 +299,10 @@ static const struct option_row run_rows[] = {
      "serve (default): workers go on if the broker is killed, and the next 'sshim run' of this "
      "name takes them over; exit: workers end",
      AT(on_broker_death), .read = option_choice, .names = broker_deaths},
+    {"metrics", 0, "ADDR",
+     "serve /metrics (Prometheus), /healthz, /readyz and /status.json over HTTP at this address",
+     AT(metrics), .read = read_address,
+     .expected = "PORT (of 127.0.0.1), HOST:PORT, [IPV6]:PORT or /PATH"},
     {"ready-fd", 0, "N", "write a newline to this file descriptor when all workers are ready",
      AT(ready_fd), .read = read_fd, .max = INT_MAX,
      .expected = "the number of an open file descriptor"},

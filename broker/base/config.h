@@ -113,6 +113,7 @@ struct config {
     const char *pidfile_dir;                  /* NULL: none are written */
     int backlog;                              /* 0: as the program asks */
     enum config_broker_death on_broker_death; /* what workers do when the broker was killed */
+    const char *metrics;                      /* where HTTP is served; NULL: nowhere */
     int ready_fd;                             /* -1: none */
     const char *log_file;                     /* NULL: standard error */
     enum log_format log_format;

@@ -154,6 +154,23 @@ static bool is_our_library(const char *path)
     return ours;
 }
 
+bool runtime_paths_own_program(const char *name, char *path, size_t size)
+{
+    static const char *const places[] = {"", "../lib/sshim/"};
+    char program[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+
+    program[len > 0 ? len : 0] = '\0';
+    const char *slash = strrchr(program, '/');
+    for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
+        int used =
+            snprintf(path, size, "%.*s%s%s", (int)(slash + 1 - program), program, places[i], name);
+        if (used > 0 && (size_t)used < size && access(path, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool runtime_paths_library(char *path, size_t size)
 {
     const char *given = secure_getenv("SSHIM_LIB");

@@ -33,6 +33,10 @@ bool runtime_paths_control(const char *control, const char *name, char *path, si
  * is none. */
 bool runtime_paths_library(char *path, size_t size);
 
+/* Another program of ours, of this name: beside this program, or in ../lib/sshim. False when there
+ * is none. */
+bool runtime_paths_own_program(const char *name, char *path, size_t size);
+
 /*
  * The path by which this program was called (argv[0]), absolute and with the links in it, so that
  * it leads to another version as soon as a link does. Where it does not lead to this program, the

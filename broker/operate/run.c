@@ -37,6 +37,7 @@
 #include "broker/operate/request.h"
 #include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
+#include "broker/operate/tell/metrics.h"
 #include "broker/operate/tell/pidfile.h"
 #include "broker/operate/tell/service.h"
 #include "broker/operate/tell/status.h"
@@ -104,6 +105,7 @@ static void clean_up(void)
         listener_destroy(listener);
     }
     await_removals(0, end_ms);
+    metrics_close();
     rendezvous_close();
     pidfile_finish();
 }
@@ -228,11 +230,16 @@ static void save(void)
         inherit_review();
 }
 
+static bool on_other_child(const siginfo_t *info)
+{
+    return rehearsal_on_child_end(info) || metrics_on_child_end(info);
+}
+
 /* Gives lower files the functions of higher ones that they call. */
 static void connect_layers(void)
 {
     loop_set_save(save);
-    children_init(rehearsal_on_child_end);
+    children_init(on_other_child);
     listener_init(dispatch_init, dispatch_finish, retire_on_time);
     session_init(request_handle, control_handle_text);
     spawn_set_filter(filter_install);
@@ -262,6 +269,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
 {
     runtime.handoff = broker.config.handoff;
     runtime.workers = broker.config.workers;
+    runtime.metrics_fd = -1;
     *exit_code = EXIT_USAGE;
     if (!take_ready_fd(resumes))
         return DONE;
@@ -297,6 +305,11 @@ static enum proceed begin(bool resumes, int *exit_code)
         resume();
         journal_touch();
     } else if (!rendezvous_open()) {
+        *exit_code = EXIT_ADDRESS;
+        return DONE;
+    }
+    if (!metrics_begin() && !resumes) {
+        rendezvous_close();
         *exit_code = EXIT_ADDRESS;
         return DONE;
     }

@@ -15,6 +15,7 @@
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/operate/rehearsal.h"
+#include "broker/operate/tell/metrics.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/survive/keeper.h"
@@ -93,6 +94,7 @@ static void execute(void)
         &(struct journal_upgrade){old_program_fd, upgrade.waiter ? upgrade.waiter->watch.fd : -1});
     state_save();
     closer_stop();
+    metrics_end_process();
     resume_exec(resume_program(), RESUME_UPGRADE);
     int error = errno;
     journal_end_upgrade();

@@ -161,6 +161,23 @@ static bool send_rest(struct session *session)
     return false;
 }
 
+/* All was told, or the peer is gone or does not read. */
+static void end_answer(struct session *session)
+{
+    bool is_told = session->text && session->text_sent == session->text_len;
+
+    if (!session->lasts || !is_told) {
+        session_close(session);
+        return;
+    }
+    free(session->text);
+    session->text = NULL;
+    session->line = (struct line){.len_bytes = 0};
+    session->tells_exit_code = false;
+    session->state = SESSION_NEW;
+    loop_modify(&session->watch, EPOLLIN);
+}
+
 /* NULL: there is no memory. */
 static char *add_exit_code(char *text, size_t *len, int exit_code)
 {
@@ -180,9 +197,10 @@ void session_send_text(struct session *session, char *text, size_t len, int exit
         text = add_exit_code(text, &len, exit_code);
     session->text = text;
     session->text_len = len;
+    session->text_sent = 0;
     session->exit_code = exit_code;
     if (!text || !send_rest(session))
-        session_close(session);
+        end_answer(session);
 }
 
 void session_answer(struct session *session, int exit_code, const char *format, ...)
@@ -298,8 +316,10 @@ static void on_session_ready(struct loop_fd *watch, uint32_t events)
     bool is_over = events & (EPOLLHUP | EPOLLERR);
 
     if (session->state == SESSION_TELLING) {
-        if (is_over || !send_rest(session))
+        if (is_over)
             session_close(session);
+        else if (!send_rest(session))
+            end_answer(session);
     } else if (!session->from->is_text) {
         on_message_ready(session);
     } else if (session->state == SESSION_NEW && !is_over) {
@@ -410,6 +430,18 @@ static void on_rendezvous_ready(struct loop_fd *watch, uint32_t events)
     struct session *session = open_session(from, fd);
     if (session)
         on_session_ready(&session->watch, EPOLLIN);
+}
+
+bool session_open_lasting(enum session_door door, int fd)
+{
+    struct session *session = open_session(&rendezvous[door], fd);
+
+    if (!session)
+        return false;
+    session->lasts = true;
+    session->has_spoken = true; /* it makes no room for others */
+    loop_stop_timer(&session->deadline);
+    return true;
 }
 
 unsigned session_count_claims(unsigned slot)

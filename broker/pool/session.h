@@ -70,6 +70,7 @@ struct session {
     struct ucred peer;
     struct line line;          /* text: what has come */
     bool tells_exit_code;      /* text: "exit N" ends the answer */
+    bool lasts;                /* text: after the answer the next line may come */
     struct listener *reserved; /* RESERVED: the path */
     struct wire_claim claim;   /* PARKED */
     int claim_fd;              /* keeps; what came with it */
@@ -95,6 +96,10 @@ void session_init(session_handler *handler, session_text_handler *text_handler);
 /* Watches a listening socket (takes): SOCK_SEQPACKET for messages, SOCK_STREAM for text. 0, or -1
  * with the errno of epoll_ctl(2). */
 int session_listen(enum session_door door, int fd);
+
+/* A session on a connected socket (takes), as if its peer had come in at this door of text. It may
+ * ask any number of times, one line after the other. False with the errno of epoll_ctl(2). */
+bool session_open_lasting(enum session_door door, int fd);
 
 /* The socket of a door, or -1. */
 int session_rendezvous_fd(enum session_door door);

@@ -47,8 +47,10 @@ struct state_head {
     int32_t notices_fd; /* of workers with a filter, see notify.h; 0: the library is preloaded */
     uint32_t departed;
     int32_t text_fds[2]; /* control, --control-ro; 0: none */
+    int32_t metrics_fd;  /* 0: none */
+    uint32_t unused;     /* 0: the records that follow begin at a multiple of 8 */
 };
-static_assert(sizeof(struct state_head) == 96, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 104, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts;

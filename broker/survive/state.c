@@ -181,6 +181,7 @@ void state_save(void)
         .rendezvous_fds = {session_rendezvous_fd(SESSION_DOOR_NAME),
                            session_rendezvous_fd(SESSION_DOOR_LINK)},
         .text_fds = {text_fd(SESSION_DOOR_CONTROL), text_fd(SESSION_DOOR_READ_ONLY)},
+        .metrics_fd = runtime.metrics_fd < 0 ? 0 : runtime.metrics_fd,
         .direct = runtime.handoff == HANDOFF_DIRECT,
         .stopping = stop_is_under_way(),
         .generation = slot_generation(),
@@ -436,6 +437,8 @@ static void load_rendezvous(const struct state_head *head, state_fd_map *map)
         session_listen(SESSION_DOOR_CONTROL, map(head->text_fds[0]));
     if (head->text_fds[1] > 0)
         session_listen(SESSION_DOOR_READ_ONLY, map(head->text_fds[1]));
+    if (head->metrics_fd > 0)
+        runtime.metrics_fd = map(head->metrics_fd);
 }
 
 int state_load(state_fd_map *map)

@@ -1,0 +1,12 @@
+/* ask.h - asks a broker for its status over a stream that stays open: a line out, a line in. */
+#ifndef SSHIM_OBSERVE_ASK_H
+#define SSHIM_OBSERVE_ASK_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* Sends "status --json" on this connected socket and waits for the answer, up to its SO_RCVTIMEO.
+ * The text as it came, of *len bytes; free() it. NULL: the broker is gone, or does not answer. */
+char *ask_status_text(int fd, size_t *len);
+
+#endif
