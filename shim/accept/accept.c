@@ -42,6 +42,14 @@ static void copy_peer(const struct wire_offer *offer, struct sockaddr *addr, soc
     *len = offer->addr_len;
 }
 
+/* What wire_check() asks of a WIRE_OFFER. Nothing else comes here. */
+static bool is_offer(const struct wire_offer *offer, size_t got)
+{
+    return got >= WIRE_OFFER_MIN &&
+           memcmp(&offer->head, &WIRE_HEAD(WIRE_OFFER), sizeof offer->head) == 0 &&
+           got - WIRE_OFFER_MIN == offer->addr_len;
+}
+
 static void match_nonblock(int conn_fd, const struct wire_offer *offer, int flags)
 {
     bool have = (offer->flags & WIRE_OFFER_NONBLOCK) != 0;
@@ -84,7 +92,8 @@ static bool should_take_directly(const struct call *call)
     struct vlisten *listener = call->listener;
 
     if (call->nonblock)
-        return direct_was_told(listener) && is_still_free(listener);
+        return atomic_load_explicit(&listener->told, memory_order_relaxed) &&
+               direct_was_told(listener) && is_still_free(listener);
     enum board_queue queue_waits = board_queue(listener->board);
     if (queue_waits == BOARD_BACKLOG)
         return direct_is_permitted(
@@ -148,8 +157,8 @@ static ssize_t receive(const struct call *call, struct wire_offer *offer, int *c
     return got;
 }
 
-static int finish_take(struct vlisten *listener, const struct wire_offer *offer, int conn_fd,
-                       int flags)
+static void finish_take(struct vlisten *listener, const struct wire_offer *offer, int conn_fd,
+                        int flags)
 {
     struct board *board = listener->board;
 
@@ -157,7 +166,6 @@ static int finish_take(struct vlisten *listener, const struct wire_offer *offer,
     if (board_has_flag(board, BOARD_WAIT_INVISIBLE) && board_claim_wake(board))
         vlisten_wake_broker(listener);
     match_nonblock(conn_fd, offer, flags);
-    return vlisten_adopt(listener, conn_fd);
 }
 
 /* The program shut it down or closed it, this worker is over, or the broker died. */
@@ -190,7 +198,7 @@ static void discard(struct vlisten *listener, const struct wire_offer *offer, si
 {
     if (conn_fd >= 0) {
         NEXT(close)(conn_fd);
-    } else if (wire_check(offer, got, true) == WIRE_OFFER) {
+    } else if (is_offer(offer, got)) {
         atomic_fetch_add(&listener->board->worker.taken, 1);
         atomic_fetch_add(&listener->board->worker.lost, 1);
         fdroom_learn_limit(); /* prlimit(1) may have lowered it since the last look */
@@ -227,9 +235,10 @@ static int take_offer(const struct call *call)
             continue;
         if (got < 0)
             return -1;
-        if (got > 0 && conn_fd >= 0 && wire_check(&offer, (size_t)got, true) == WIRE_OFFER) {
+        if (conn_fd >= 0 && is_offer(&offer, (size_t)got)) {
             copy_peer(&offer, call->addr, call->len);
-            return finish_take(listener, &offer, conn_fd, call->flags);
+            finish_take(listener, &offer, conn_fd, call->flags);
+            return conn_fd;
         }
         if (got == 0)
             return on_end_of_file(listener, call->fd);
@@ -258,17 +267,27 @@ static bool was_reported(struct vlisten *listener, int fd)
            (!vlisten_is_nonblock(listener) && wait_may_have_reported(listener, fd));
 }
 
+/* Where this thread's last peer address went. A loop passes the same places each time. */
+static __thread struct room {
+    const struct sockaddr *addr;
+    const socklen_t *len;
+    socklen_t size_bytes;
+} good __attribute__((tls_model("initial-exec"))); /* as in wait.c */
+
 /* 0, or the errno for these places to put the peer's address. */
 static int check_room(const struct sockaddr *addr, const socklen_t *len)
 {
-    if (!addr)
+    if (!addr || (addr == good.addr && len == good.len && *len <= good.size_bytes))
         return 0;
     if (!userptr_is_writable(len, sizeof *len, USERPTR_LEN))
         return EFAULT;
     if ((int)*len < 0)
         return EINVAL;
     size_t used = *len < WIRE_ADDRESS_MAX ? *len : WIRE_ADDRESS_MAX;
-    return userptr_is_writable(addr, used, USERPTR_ADDR) ? 0 : EFAULT;
+    if (!userptr_is_writable(addr, used, USERPTR_ADDR))
+        return EFAULT;
+    good = (struct room){addr, len, *len};
+    return 0;
 }
 
 int accept_connection(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,

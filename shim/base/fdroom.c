@@ -120,25 +120,18 @@ static void look(int any_fd)
         atomic_store_explicit(&highest, lowest, memory_order_relaxed);
 }
 
-/* A few milliseconds coarse, and no system call. */
-static bool is_time_to_look(void)
+bool fdroom_is_scarce(int any_fd)
 {
     struct timespec now = {0};
     int saved = errno;
 
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* no system call */
     errno = saved;
     int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    if (now_ms - atomic_load_explicit(&looked_ms, memory_order_relaxed) < FDROOM_LOOK_MS)
-        return false;
-    atomic_store_explicit(&looked_ms, now_ms, memory_order_relaxed);
-    return true;
-}
-
-bool fdroom_is_scarce(int any_fd)
-{
-    if (is_time_to_look())
+    if (now_ms - atomic_load_explicit(&looked_ms, memory_order_relaxed) >= FDROOM_LOOK_MS) {
+        atomic_store_explicit(&looked_ms, now_ms, memory_order_relaxed);
         look(any_fd);
+    }
     return atomic_load_explicit(&highest, memory_order_relaxed) >=
            atomic_load_explicit(&scarce_from, memory_order_relaxed);
 }

@@ -39,6 +39,19 @@ static int note_native(int fd)
     return fd;
 }
 
+/* A connection, whose close is to be counted. If the table is nearly full, other workers get
+ * the next one. */
+static int note_shared(struct vlisten *listener, int conn_fd)
+{
+    if (conn_fd < 0)
+        return conn_fd;
+    fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
+    board_set_worker_flag(listener->board, BOARD_FDS_LOW, fdroom_note(conn_fd));
+    if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
+        atomic_store(&vlisten_has_accepted, true);
+    return conn_fd;
+}
+
 SSHIM_EXPORT int socket(int domain, int type, int protocol)
 {
     int fd = NEXT(socket)(domain, type, protocol);
@@ -116,7 +129,7 @@ SSHIM_EXPORT int accept4(int fd, struct sockaddr *restrict addr, socklen_t *rest
         if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
     }
-    return accept_connection(listener, fd, addr, len, flags);
+    return note_shared(listener, accept_connection(listener, fd, addr, len, flags));
 }
 
 SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
@@ -128,7 +141,7 @@ SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restr
         if (conn_fd >= 0 || !(listener = find_to_accept(fd, find_after_failure)))
             return note_native(conn_fd);
     }
-    return accept_connection(listener, fd, addr, len, 0);
+    return note_shared(listener, accept_connection(listener, fd, addr, len, 0));
 }
 
 SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)

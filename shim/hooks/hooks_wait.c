@@ -312,30 +312,38 @@ SSHIM_EXPORT int pselect(int count, fd_set *restrict readable, fd_set *restrict 
 /* --- epoll --- */
 
 /* The names of the call's parameters are those of its callers. */
-#define WAITING_EPOLL(listeners, timeout_ns, mask, call)                                           \
+#define WAITING_EPOLL(may_block, listeners, timeout_ns, mask, call)                                \
     do {                                                                                           \
         uint64_t mask_ = (listeners);                                                              \
+        bool visibly_ = mask_ && (may_block);                                                      \
         int result_;                                                                               \
         do {                                                                                       \
-            if (mask_)                                                                             \
+            if (visibly_)                                                                          \
                 wait_begin(mask_);                                                                 \
             result_ = (call);                                                                      \
-            if (mask_)                                                                             \
+            if (visibly_)                                                                          \
                 wait_end();                                                                        \
-        } while (result_ > 0 && (result_ = wait_translate(epoll_fd, events, result_)) == 0 &&      \
+        } while (result_ > 0 &&                                                                    \
+                 (result_ = wait_translate(mask_, epoll_fd, events, result_)) == 0 &&              \
                  (result_ = begin_round(&rounds, (timeout_ns), (mask))) > 0);                      \
         return result_;                                                                            \
     } while (0)
 
+/* The listeners that are waited for in this epoll fd. */
+static uint64_t listeners_of(int epoll_fd)
+{
+    return matters() ? wait_mask_epoll(epoll_fd) : 0;
+}
+
 SSHIM_EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
 {
     struct rounds rounds = {0};
-    uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
-    int ready = wait_take_turn(listeners, epoll_fd, events, max);
+    uint64_t listeners = listeners_of(epoll_fd);
+    int ready = timeout_ms == 0 ? 0 : wait_take_turn(listeners, epoll_fd, events, max);
 
     if (ready != 0)
         return ready;
-    WAITING_EPOLL(listeners, ns_of_ms(timeout_ms), NULL,
+    WAITING_EPOLL(timeout_ms != 0, listeners, ns_of_ms(timeout_ms), NULL,
                   NEXT(epoll_wait)(epoll_fd, events, max, left_ms_of(&rounds, timeout_ms)));
 }
 
@@ -343,13 +351,13 @@ SSHIM_EXPORT int epoll_pwait(int epoll_fd, struct epoll_event *events, int max, 
                              const sigset_t *mask)
 {
     struct rounds rounds = {0};
-    uint64_t listeners = matters() && timeout_ms != 0 ? wait_mask_epoll(epoll_fd) : 0;
+    uint64_t listeners = listeners_of(epoll_fd);
     /* a signal mask is the kernel's business: it may let a pending signal in */
-    int ready = mask ? 0 : wait_take_turn(listeners, epoll_fd, events, max);
+    int ready = mask || timeout_ms == 0 ? 0 : wait_take_turn(listeners, epoll_fd, events, max);
 
     if (ready != 0)
         return ready;
-    WAITING_EPOLL(listeners, ns_of_ms(timeout_ms), mask,
+    WAITING_EPOLL(timeout_ms != 0, listeners, ns_of_ms(timeout_ms), mask,
                   NEXT(epoll_pwait)(epoll_fd, events, max, left_ms_of(&rounds, timeout_ms), mask));
 }
 
@@ -360,7 +368,7 @@ SSHIM_EXPORT int epoll_pwait2(int epoll_fd, struct epoll_event *events, int max,
     struct timespec left;
 
     WAITING_EPOLL(
-        matters() && has_time(timeout) ? wait_mask_epoll(epoll_fd) : 0, ns_of(timeout), mask,
+        has_time(timeout), listeners_of(epoll_fd), ns_of(timeout), mask,
         NEXT(epoll_pwait2)(epoll_fd, events, max, left_of(&rounds, timeout, &left), mask));
 }
 
@@ -413,8 +421,7 @@ static long epoll_raw(long number, const struct raw_arguments *given, bool in_ms
     bool waits = in_ms ? timeout_ms != 0 : has_time(timeout);
 
     WAITING_EPOLL(
-        matters() && waits ? wait_mask_epoll(epoll_fd) : 0,
-        in_ms ? ns_of_ms(timeout_ms) : ns_of(timeout), NULL,
+        waits, listeners_of(epoll_fd), in_ms ? ns_of_ms(timeout_ms) : ns_of(timeout), NULL,
         (a.at[3] = in_ms ? left_ms_of(&rounds, timeout_ms) : (long)left_of(&rounds, timeout, &left),
          (int)raw_call(number, &a)));
 }

@@ -169,15 +169,6 @@ void vlisten_on_fork(void)
     fdmap_forget_connections();
 }
 
-int vlisten_adopt(struct vlisten *listener, int conn_fd)
-{
-    fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
-    board_set_worker_flag(listener->board, BOARD_FDS_LOW, fdroom_note(conn_fd));
-    if (!atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
-        atomic_store(&vlisten_has_accepted, true);
-    return conn_fd;
-}
-
 void vlisten_tell_listening(struct vlisten *listener, int backlog)
 {
     struct wire_listen message = {.head = WIRE_HEAD(WIRE_LISTEN), .backlog = backlog};

@@ -135,9 +135,6 @@ struct vlisten *vlisten_create(struct link_grant *grant);
 /* One more fd of the program refers to it; see close.h for one less. */
 void vlisten_add_ref(struct vlisten *listener, int fd);
 
-/* Notes a connection that was accepted from it (conn_fd, the program's from now on); returns it. */
-int vlisten_adopt(struct vlisten *listener, int conn_fd);
-
 /* Whether fd still means it: another thread may close it under a blocked accept, and use the number
  * again. */
 bool vlisten_has_fd(const struct vlisten *listener, int fd);

@@ -106,7 +106,7 @@ int direct_take(struct vlisten *listener, int fd, struct sockaddr *addr, socklen
         return -1;
     atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
     atomic_store_explicit(&listener->looks, LOOKS, memory_order_relaxed); /* looking pays */
-    return vlisten_adopt(listener, conn_fd);
+    return conn_fd;
 }
 
 void direct_tell(struct vlisten *listener)
@@ -116,6 +116,5 @@ void direct_tell(struct vlisten *listener)
 
 bool direct_was_told(struct vlisten *listener)
 {
-    return atomic_load_explicit(&listener->told, memory_order_relaxed) &&
-           atomic_exchange_explicit(&listener->told, false, memory_order_relaxed);
+    return atomic_exchange_explicit(&listener->told, false, memory_order_relaxed);
 }

@@ -129,9 +129,11 @@ static void consider_attending(int epoll_fd, uint64_t listeners)
 
 /* An event of ours. False: the program has removed this listener from the epoll fd; or another
  * process that shares the epoll fd waits exclusively, and this one may not take. */
-static bool translate(int epoll_fd, struct epoll_event *event, struct vlisten *listener,
-                      unsigned set)
+static bool translate(int epoll_fd, struct epoll_event *event)
 {
+    unsigned set;
+    struct vlisten *listener = wait_exclusive_read_mark(event->data.u64, &set);
+
     if (!epoll_set_find((int)set, listener, true, event)) {
         wait_exclusive_remove(listener, epoll_fd);
         return false;
@@ -175,36 +177,31 @@ static int announce(int epoll_fd, struct vlisten *listener, struct epoll_event *
     return count - 1;
 }
 
-static int announce_all(int epoll_fd, struct epoll_event *events, int count)
+/* A listener that another thread has registered meanwhile is found by its accept, see
+ * wait_may_have_reported(). */
+int wait_translate(uint64_t listeners, int epoll_fd, struct epoll_event *events, int count)
 {
-    for (uint64_t rest = wait_mask_epoll(epoll_fd); rest; rest &= rest - 1) {
-        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
-        if (!vlisten_is_nonblock(listener))
-            count = announce(epoll_fd, listener, events, count);
-    }
-    return count;
-}
-
-int wait_translate(int epoll_fd, struct epoll_event *events, int count)
-{
-    struct vlisten *listener;
-    unsigned set;
     int kept = 0;
 
     if (count <= 0)
         return count;
     last_epoll_fd = epoll_fd;
-    last_epoll_listeners = 0;
+    last_epoll_listeners = listeners;
     last_epoll_reported = true;
     /* For each process with a listener: processes may share one epoll fd, in which one waits
      * exclusively. */
     if (!atomic_load_explicit(&vlisten_any, memory_order_relaxed))
         return count;
     for (int i = 0; i < count; i++)
-        if (!wait_exclusive_is_mark(events[i].data.u64, &listener, &set) ||
-            translate(epoll_fd, &events[i], listener, set))
+        if ((events[i].data.u64 & WAIT_EXCLUSIVE_MASK) != WAIT_EXCLUSIVE_MARK ||
+            translate(epoll_fd, &events[i]))
             events[kept++] = events[i];
-    return announce_all(epoll_fd, events, kept);
+    for (uint64_t rest = listeners; rest; rest &= rest - 1) {
+        struct vlisten *listener = &vlisten_table[__builtin_ctzll(rest)];
+        if (!vlisten_is_nonblock(listener))
+            kept = announce(epoll_fd, listener, events, kept);
+    }
+    return kept;
 }
 
 /* A connection that one of these listeners may take past the broker: its event. Each time another
@@ -240,7 +237,8 @@ int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events,
     if (!is_wanted(listeners))
         return 0;
     note_visit(listeners);
-    int ready = wait_translate(epoll_fd, events, NEXT(epoll_wait)(epoll_fd, events, max, 0));
+    int ready =
+        wait_translate(listeners, epoll_fd, events, NEXT(epoll_wait)(epoll_fd, events, max, 0));
     if (ready != 0 || !userptr_is_writable(events, sizeof *events, USERPTR_WAIT) ||
         !find_connection(epoll_set_of(epoll_fd), listeners, &event))
         return ready;

@@ -34,11 +34,12 @@ uint64_t wait_mask_epoll(int epoll_fd);
 int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events, int max);
 
 /*
- * What epoll_wait(epoll_fd, events, ...) gave: events of ours become what the program registered,
- * and what is reported of a listener that blocks is announced, or left out where nothing is there.
- * Returns how many are left; 0 of some means that it is to wait on.
+ * What epoll_wait(epoll_fd, events, ...) gave, which waited for these listeners: events of ours
+ * become what the program registered, and what is reported of a listener that blocks is announced,
+ * or left out where nothing is there. Returns how many are left; 0 of some means that it is to wait
+ * on.
  */
-int wait_translate(int epoll_fd, struct epoll_event *events, int count);
+int wait_translate(uint64_t listeners, int epoll_fd, struct epoll_event *events, int count);
 
 /* This thread accepted from the listener: is fd registered in the epoll fd it waited on last? */
 void wait_learn(struct vlisten *listener, int fd);

@@ -7,10 +7,6 @@
 #include "shim/base/next.h"
 #include "shim/take/direct.h"
 
-/* No pointer and no descriptor looks like this. */
-#define MARK UINT64_C(0xa77e4d5e00000000)
-#define MARK_MASK UINT64_C(0xffffffff00000000)
-
 /* After a vain wake-up: so many waits without it, twice as many each time. */
 #define REST_MIN 4
 #define REST_MAX 256
@@ -29,7 +25,8 @@
 static bool add(struct vlisten *listener, int epoll_fd, unsigned set)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
-                                .data.u64 = MARK | vlisten_index(listener) << 8 | set};
+                                .data.u64 =
+                                    WAIT_EXCLUSIVE_MARK | vlisten_index(listener) << 8 | set};
     int shadow_fd = atomic_load(&listener->shadow_fd);
     int state = BEGINNING;
 
@@ -154,13 +151,10 @@ void wait_exclusive_consider(struct vlisten *listener, int epoll_fd, unsigned se
         begin(listener, epoll_fd, set, 0);
 }
 
-bool wait_exclusive_is_mark(uint64_t data, struct vlisten **listener, unsigned *set)
+struct vlisten *wait_exclusive_read_mark(uint64_t data, unsigned *set)
 {
-    if ((data & MARK_MASK) != MARK)
-        return false;
-    *listener = &vlisten_table[(data >> 8) % VLISTEN_MAX];
     *set = data & 0xff;
-    return true;
+    return &vlisten_table[(data >> 8) % VLISTEN_MAX];
 }
 
 void wait_exclusive_on_fork(void)

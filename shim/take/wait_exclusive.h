@@ -36,8 +36,12 @@ void wait_exclusive_yield(struct vlisten *listener);
 /* The same for the process whose registration in this epoll fd it is. */
 void wait_exclusive_yield_for(struct vlisten *listener, int epoll_fd);
 
-/* Whether an event is one of ours; then *listener and *set tell which. */
-bool wait_exclusive_is_mark(uint64_t data, struct vlisten **listener, unsigned *set);
+/* The data of an event of ours. No pointer and no descriptor looks like this. */
+#define WAIT_EXCLUSIVE_MARK UINT64_C(0xa77e4d5e00000000)
+#define WAIT_EXCLUSIVE_MASK UINT64_C(0xffffffff00000000)
+
+/* What the data of such an event tells: the listener, and the set. */
+struct vlisten *wait_exclusive_read_mark(uint64_t data, unsigned *set);
 
 /* An event for a registration that the program has removed: nothing of ours stays in epoll_fd. */
 void wait_exclusive_remove(struct vlisten *listener, int epoll_fd);

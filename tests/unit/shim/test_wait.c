@@ -120,7 +120,7 @@ static void a_registration_that_was_not_seen_is_learnt(void)
     CHECK(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
     CHECK(wait_mask_epoll(epoll_fd) == 0);
     CHECK(!wait_may_have_reported(&vlisten_table[0], fd));
-    CHECK(wait_translate(epoll_fd, &event, 1) == 1);
+    CHECK(wait_translate(wait_mask_epoll(epoll_fd), epoll_fd, &event, 1) == 1);
     CHECK(wait_may_have_reported(&vlisten_table[0], fd));
     CHECK(!wait_may_have_reported(&vlisten_table[0], fd)); /* once */
     CHECK(wait_mask_epoll(epoll_fd) == 1);
@@ -154,10 +154,12 @@ static void of_a_listener_that_blocks_only_what_is_there_is_reported(void)
     int fd = record_make(0, false);
     int epoll_fd = make_epoll(fd, 5);
 
-    CHECK(wait_translate(epoll_fd, events, 2) == 1 && events[0].data.u64 == 6);
+    CHECK(wait_translate(wait_mask_epoll(epoll_fd), epoll_fd, events, 2) == 1 &&
+          events[0].data.u64 == 6);
     record_offer(0, 2);
     events[0].data.u64 = 5;
-    CHECK(wait_translate(epoll_fd, events, 1) == 1 && events[0].data.u64 == 5);
+    CHECK(wait_translate(wait_mask_epoll(epoll_fd), epoll_fd, events, 1) == 1 &&
+          events[0].data.u64 == 5);
     CHECK(board->worker.flags & BOARD_ANNOUNCED);
     drop_epoll(epoll_fd);
     record_drop(0);
