@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "broker/base/journal.h"
 #include "broker/base/turn.h"
@@ -25,16 +24,9 @@ static struct loop_timer **heap; /* heap[1] is the earliest */
 static size_t heap_used;
 static size_t heap_room;
 
-static int64_t read_clock_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 int loop_init(void)
 {
-    now_ms = read_clock_us() / 1000;
+    now_ms = turn_read_us(CLOCK_MONOTONIC) / 1000;
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return epoll_fd < 0 ? -1 : 0;
 }
@@ -175,10 +167,10 @@ static void turn(void)
     }
     int limit_ms = wait_ms();
     int64_t due_ms = now_ms + limit_ms;
-    turn_end(read_clock_us());
+    turn_end(turn_read_us(CLOCK_MONOTONIC));
     int count = epoll_wait(epoll_fd, batch, BATCH, limit_ms);
     assert(count >= 0 || errno == EINTR);
-    int64_t woken_us = read_clock_us();
+    int64_t woken_us = turn_read_us(CLOCK_MONOTONIC);
     if (count >= 0)
         turn_begin(woken_us); /* else a tick of turn.h: one that counted would bring the next */
     now_ms = woken_us / 1000 - suspended_ms;

@@ -25,11 +25,11 @@ static volatile uint64_t long_ticks;
 static volatile sig_atomic_t ticks; /* the timer runs */
 static int64_t longest_us;
 
-static int64_t read_clock_us(void)
+int64_t turn_read_us(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
@@ -47,7 +47,7 @@ static void on_tick(int signal_number)
 
     (void)signal_number;
     if (number & 1) {
-        if (read_clock_us() - began_us >= LONG_US)
+        if (turn_read_us(CLOCK_MONOTONIC) - began_us >= LONG_US)
             long_ticks++;
     } else if (number == seen) { /* nothing happened since the last tick */
         ticks = 0;
@@ -101,14 +101,6 @@ bool turn_close(int fd)
     return long_ticks != before;
 }
 
-static int64_t read_us(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static uint64_t more; /* the turn that has LOOK_MORE_US */
 
 void turn_allow_more(void)
@@ -125,8 +117,8 @@ bool turn_has_time(void)
 
     if (!(number & 1))
         return true;
-    int64_t cpu_us = read_us(CLOCK_THREAD_CPUTIME_ID);
-    int64_t wall_us = read_us(CLOCK_MONOTONIC);
+    int64_t cpu_us = turn_read_us(CLOCK_THREAD_CPUTIME_ID);
+    int64_t wall_us = turn_read_us(CLOCK_MONOTONIC);
     if (seen != number) {
         seen = number;
         used_us = cpu_us;

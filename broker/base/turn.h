@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /* No call of ours sleeps longer than this. */
 #define TURN_TICK_MS 15
@@ -25,6 +26,9 @@ int turn_init(void);
  * CLOCK_MONOTONIC in microseconds. Not thread-safe. */
 void turn_begin(int64_t now_us);
 void turn_end(int64_t now_us);
+
+/* What a clock says, in microseconds. Async-signal-safe. */
+int64_t turn_read_us(clockid_t clock);
 
 /* Closes fd (takes). True: the call slept, as far as the ticks show; they begin when a turn is 5 ms
  * old. */

@@ -75,11 +75,6 @@ int rehearsal_start(const char *program, char **arguments, void (*on_end)(const 
     return 0;
 }
 
-bool rehearsal_is_under_way(void)
-{
-    return rehearsal.pid != 0;
-}
-
 /* Its last line, without the prefix of our own lines; it may go to a terminal. */
 static const char *last_line(char *output)
 {

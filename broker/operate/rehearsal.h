@@ -20,8 +20,6 @@
  */
 int rehearsal_start(const char *program, char **arguments, void (*on_end)(const char *failure));
 
-bool rehearsal_is_under_way(void);
-
 /* children: a child has ended, as waitid(2) tells. Whether it was the rehearsal. */
 bool rehearsal_on_child_end(const siginfo_t *info);
 

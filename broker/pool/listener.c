@@ -167,7 +167,10 @@ void listener_adopt_counts(struct listener *listener, uint32_t number)
 
 int listener_set_canonical(struct listener *listener, int canonical_fd)
 {
+    struct stat info;
+
     listener->canonical_fd = canonical_fd;
+    listener->canonical_ino = fstat(canonical_fd, &info) == 0 ? info.st_ino : 0;
     begin(listener);
     /* Non-blocking, since broker and copies accept from it without waiting. Not under --handoff
      * direct, where only the copies accept. */

@@ -28,13 +28,14 @@ struct listener {
     unsigned ordinal;         /* --share all: the n-th port 0 of each worker */
     struct address bound;     /* as getsockname(2) gives it */
     struct path path;
-    bool owes_removal; /* of the file: a worker was kept from it, or ended before it */
-    int canonical_fd;  /* keeps; -1: reserved, a peer is about to bind or remove a path */
-    bool listening;    /* some worker called listen() */
-    bool shut;         /* nothing is accepted any more */
-    bool inherited;    /* a service manager's: not ours to shut down, to give back or to remove */
-    bool displaced;    /* it is shut, or its file was removed: no other copy will come for it */
-    int backlog;       /* what the program asked for */
+    bool owes_removal;   /* of the file: a worker was kept from it, or ended before it */
+    int canonical_fd;    /* keeps; -1: reserved, a peer is about to bind or remove a path */
+    ino_t canonical_ino; /* 0: none yet */
+    bool listening;      /* some worker called listen() */
+    bool shut;           /* nothing is accepted any more */
+    bool inherited;      /* a service manager's: not ours to shut down, to give back or to remove */
+    bool displaced;      /* it is shut, or its file was removed: no other copy will come for it */
+    int backlog;         /* what the program asked for */
     struct channel **channels;
     uint32_t channel_count;
     uint32_t channel_room;

@@ -1,8 +1,6 @@
 /* retire.c - see retire.h. */
 #include "broker/share/retire.h"
 
-#include <sys/stat.h>
-
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
@@ -57,11 +55,9 @@ static bool may_come_back(const struct slot *slot)
 static bool is_canonical(ino_t ino)
 {
     const struct listener *listener;
-    struct stat info;
 
     TAILQ_FOREACH(listener, &listeners, all)
-        if (listener->canonical_fd >= 0 && fstat(listener->canonical_fd, &info) == 0 &&
-            info.st_ino == ino)
+        if (listener->canonical_ino == ino)
             return true;
     return false;
 }

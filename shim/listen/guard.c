@@ -170,12 +170,12 @@ bool guard_unlink(int folder_fd, const char *path, int *result)
 
     if (!asks && atomic_load(&added_count) == 0)
         return false;
-    bool is_there = fstatat(folder_fd, path, &info, AT_SYMLINK_NOFOLLOW) == 0;
-    if (asks && !is_there && errno == ENOENT) { /* another copy may have bound it by now */
+    errno = 0;
+    bool is_socket = stat_socket(folder_fd, path, &info);
+    if (asks && errno == ENOENT) { /* another copy may have bound it by now */
         *result = -1;
         return true;
     }
-    bool is_socket = is_there && S_ISSOCK(info.st_mode);
     errno = saved;
     bool known = is_socket && is_known(&info);
     if (!known && !(is_socket && asks))

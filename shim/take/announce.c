@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "shim/base/fdmap.h"
 #include "shim/base/next.h"
 #include "shim/take/fall_back.h"
 
@@ -112,13 +111,6 @@ void announce_end(struct vlisten *listener)
     board_set_worker_flag(listener->board, BOARD_ACCEPTING, false);
 }
 
-static struct vlisten *find_known(int fd)
-{
-    struct fdmap_entry entry = fdmap_get(fd);
-
-    return entry.kind == FDMAP_LISTENER ? &vlisten_table[entry.index] : NULL;
-}
-
 /* POLLNVAL, and what may be written, are not our business. */
 static int check_polled(struct pollfd *polled, struct vlisten *listener)
 {
@@ -139,7 +131,7 @@ static int check_polled(struct pollfd *polled, struct vlisten *listener)
 int announce_check_poll(struct pollfd *fds, nfds_t count, int ready)
 {
     for (nfds_t i = 0; i < count; i++) {
-        struct vlisten *listener = find_known(fds[i].fd);
+        struct vlisten *listener = vlisten_known(fds[i].fd);
         if (listener)
             ready -= check_polled(&fds[i], listener);
     }
@@ -151,7 +143,7 @@ int announce_check_select(int count, const fd_set *asked, fd_set *readable, int 
     for (int fd = 0; fd < count; fd++) {
         bool is_reported = FD_ISSET(fd, readable);
         struct vlisten *listener =
-            is_reported || (asked && FD_ISSET(fd, asked)) ? find_known(fd) : NULL;
+            is_reported || (asked && FD_ISSET(fd, asked)) ? vlisten_known(fd) : NULL;
         if (!listener)
             continue;
         if (!is_reported) {
