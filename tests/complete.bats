@@ -48,6 +48,8 @@ value_for() { # ARGUMENT of an option: one that it takes
     POLICY) echo source ;;
     WHAT) echo exit ;;
     FORM) echo json ;;
+    KIND*) echo data ;;
+    HOW) echo rst ;;
     USER | GROUP) id -un ;;
     NAME=VALUE) echo A=2 ;;
     NAME=SOFT*) echo core=0 ;;

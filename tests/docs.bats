@@ -133,7 +133,7 @@ old_names() {
     local member
     for member in $(jq -r '.listeners[0] | keys[]' "$TMP/shown.json"); do
         echo "$member"
-        grep -qF "\\\"$member\\\":" "$ROOT/broker/operate/tell/status.c"
+        grep -qF -e "\\\"$member\\\":" -e ", \"$member\")" "$ROOT/broker/operate/tell/status.c" "$ROOT/broker/handout/front/held.h"
     done
 }
 

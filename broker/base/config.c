@@ -37,6 +37,14 @@ static const char *const log_formats[] = {
 #undef X
 };
 
+static const char *const holds[] = {
+#define X(name, text) text,
+    CONFIG_HOLDS(X) NULL
+#undef X
+};
+
+static const char *const hold_closes[] = {"fin", "rst", NULL};
+
 static const char *const waits[] = {"no", "ready", "stopped", NULL};
 
 static const char *const broker_deaths[] = {"serve", "exit", NULL};
@@ -79,6 +87,25 @@ static bool read_pattern(const struct option_row *row, void *into, const char *v
         return false;
     patterns->at[patterns->count++] = value;
     return true;
+}
+
+/* "http" or "http@8080". */
+static bool read_hold(const struct option_row *row, void *into, const char *value)
+{
+    struct config_holds *rules = (void *)((char *)into + row->offset);
+    const char *at = strchr(value, '@');
+    size_t len = at ? (size_t)(at - value) : strlen(value);
+    const char *pattern = at ? at + 1 : "all";
+
+    for (int kind = 0; holds[kind]; kind++) {
+        if (strlen(holds[kind]) != len || memcmp(holds[kind], value, len) != 0 ||
+            !address_is_pattern(pattern) || rules->count == CONFIG_PATTERNS_MAX)
+            continue;
+        rules->at[rules->count].kind = (enum config_hold)kind;
+        rules->at[rules->count++].pattern = pattern;
+        return true;
+    }
+    return false;
 }
 
 /* An int at the row's offset: so many, or 0 for "app". */
@@ -247,6 +274,20 @@ static const struct option_row run_rows[] = {
      AT(share), .read = read_pattern, .expected = PATTERN, .repeats = true},
     {"unshared", 0, "ADDR", "leave this address to each copy; may be repeated", AT(unshared),
      .read = read_pattern, .expected = PATTERN, .old_name = "private", .repeats = true},
+    {"hold", 0, "KIND[@ADDR]",
+     "offer a connection only when its first byte (data), line, HTTP request head (http) or TLS "
+     "ClientHello (tls) can be read; none (default) = at once; with @ADDR for that address; may be "
+     "repeated",
+     AT(hold), .read = read_hold, .repeats = true,
+     .expected = "none, data, line, http or tls, with @ and an address as for --share"},
+    {"hold-timeout", 0, "SECONDS",
+     "hold: close a connection that is not complete after this (default 10)", AT(hold_timeout_s),
+     .initial = "10", .read = option_number, .min = 1, .max = DAY_S,
+     .expected = "whole seconds from 1 to 86400"},
+    {"hold-max", 0, "N", "hold: connections of one address at a time (default 4096)", AT(hold_max),
+     .initial = "4096", .read = option_number, .min = 1, .max = 65536},
+    {"hold-close", 0, "HOW", "hold: close by fin (default) or by rst", AT(hold_close),
+     .read = option_choice, .names = hold_closes},
     {"stop-timeout", 0, "SECONDS", "how long workers may take to end before KILL (default 25)",
      SECONDS(stop_timeout_s, "25"), .old_name = "grace"},
     {"start-timeout", 0, "SECONDS", "how long a worker may take to listen (default 60)",
@@ -418,6 +459,25 @@ static enum proceed check_command(const struct config *config, int *exit_code)
     return GO_ON;
 }
 
+const char *config_front_option(const struct config *config)
+{
+    for (int i = 0; i < config->hold.count; i++)
+        if (config->hold.at[i].kind != HOLD_NONE)
+            return "--hold";
+    return NULL;
+}
+
+static enum proceed check_handoff(const struct config *config, int *exit_code)
+{
+    if (config->handoff != HANDOFF_DIRECT || !config_front_option(config))
+        return GO_ON;
+    log_error("with --handoff direct no connection passes the broker, so there is no %s; leave one "
+              "of the two out",
+              config_front_option(config));
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
 enum proceed config_parse(struct config *config, int argc, char **argv, int *exit_code)
 {
     *config = (struct config){.backlog = INT_MAX,
@@ -429,6 +489,8 @@ enum proceed config_parse(struct config *config, int argc, char **argv, int *exi
     for (int i = 0; i < config->share.count; i++)
         config->share_all |= strcmp(config->share.at[i], "all") == 0;
     config->command = optind < argc ? argv + optind : NULL;
+    if (check_handoff(config, exit_code) == DONE)
+        return DONE;
     return check_command(config, exit_code);
 }
 

@@ -27,6 +27,8 @@
 
 /* In the order of enum log_format. */
 #define CONFIG_LOG_FORMATS(X) X(AUTO, "auto") X(HUMAN, "human") X(LOGFMT, "logfmt") X(JSON, "json")
+#define CONFIG_HOLDS(X)                                                                            \
+    X(NONE, "none") X(DATA, "data") X(LINE, "line") X(HTTP, "http") X(TLS, "tls")
 
 #define CONFIG_INTERCEPTS(X) X(AUTO, "auto") X(PRELOAD, "preload") X(SECCOMP, "seccomp")
 
@@ -56,7 +58,15 @@ enum config_balance {
 #undef X
 };
 
+/* What must be readable before a connection is offered. */
+enum config_hold {
+#define X(name, text) HOLD_##name,
+    CONFIG_HOLDS(X)
+#undef X
+};
+
 /* In the order of the names in config.c. */
+enum config_hold_close { HOLD_CLOSE_FIN, HOLD_CLOSE_RST };
 enum config_broker_death { BROKER_DEATH_SERVE, BROKER_DEATH_EXIT };
 
 struct config_patterns {
@@ -80,6 +90,15 @@ struct config_copy {
     const char *cpus;           /* CONFIG_CPUS_SPREAD or for option_parse_cpus(); NULL */
 };
 
+/* --hold KIND[@ADDR]: the last one that matches an address counts. */
+struct config_holds {
+    struct {
+        enum config_hold kind;
+        const char *pattern; /* "all" where none was given */
+    } at[CONFIG_PATTERNS_MAX];
+    int count;
+};
+
 /* PATH[,MODE[,GROUP]] of a read-only control socket. */
 struct config_read_only {
     char path[108]; /* "": none */
@@ -101,6 +120,10 @@ struct config {
     struct config_patterns share;
     struct config_patterns unshared;
     bool share_all;
+    struct config_holds hold;
+    unsigned hold_timeout_s;
+    unsigned hold_max; /* a listener */
+    enum config_hold_close hold_close;
     unsigned stop_timeout_s;
     unsigned start_timeout_s;
     unsigned settle_s; /* how long a new copy must serve before the old one drains */
@@ -128,6 +151,9 @@ static inline bool config_is_exact(const struct config *config)
 {
     return config->share_all && config->workers <= 1;
 }
+
+/* The option by which the broker has to see each connection before a worker does, or NULL. */
+const char *config_front_option(const struct config *config);
 
 /*
  * The commands: name, arguments, what it does. main.c has a function command_NAME() for each; help

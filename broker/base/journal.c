@@ -31,6 +31,7 @@ struct journal {
     _Atomic int keeper;
     _Atomic int old_program; /* fd + 1; 0: no upgrade is under way */
     _Atomic int asker;       /* fd + 1; 0: none */
+    _Atomic int held;        /* the same */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -251,6 +252,16 @@ bool journal_find_upgrade(struct journal_upgrade *upgrade)
 void journal_end_upgrade(void)
 {
     atomic_store(&journal->old_program, 0);
+}
+
+void journal_set_held_fd(int fd)
+{
+    atomic_store(&journal->held, fd + 1);
+}
+
+int journal_held_fd(void)
+{
+    return atomic_load(&journal->held) - 1;
 }
 
 void journal_mark_clean(void)

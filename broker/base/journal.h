@@ -105,6 +105,10 @@ void journal_begin_upgrade(const struct journal_upgrade *upgrade);
 bool journal_find_upgrade(struct journal_upgrade *upgrade); /* whether one is under way */
 void journal_end_upgrade(void);
 
+/* The memory of the connections that are held, see handout/front/held.h; -1: none. */
+void journal_set_held_fd(int fd);
+int journal_held_fd(void);
+
 /* The broker ends in order: no keeper need take over. */
 void journal_mark_clean(void);
 bool journal_is_clean(void);

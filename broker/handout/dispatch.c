@@ -6,6 +6,7 @@
  *   pump -> note_queue_waits                  none is: stop watching, ask workers to wake us
  *   on_tick -> probe                          none moves either: try workers that seem busy
  *   on_recall_check -> pump                   an offer is not taken (recall.c)
+ *   accept_into_front -> pump                 --hold and its like: accepted before that (front/)
  */
 #include "broker/handout/dispatch.h"
 
@@ -20,6 +21,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
+#include "broker/handout/front/front.h"
 #include "broker/handout/listener_poll.h"
 #include "broker/handout/pick.h"
 #include "broker/handout/rate.h"
@@ -44,7 +46,8 @@
 static enum board_queue queue_value(const struct listener *listener)
 {
     bool in_our_care = listener->take.holds || !TAILQ_EMPTY(&listener->recallable);
-    return runtime.handoff == HANDOFF_AUTO && !in_our_care ? BOARD_BACKLOG : BOARD_ASK;
+    return runtime.handoff == HANDOFF_AUTO && !in_our_care && !listener->front.is_on ? BOARD_BACKLOG
+                                                                                     : BOARD_ASK;
 }
 
 /* No worker is idle. Sets `queue_waits`: a worker that goes idle from now on wakes us, so look once
@@ -62,10 +65,11 @@ static void note_queue_waits(struct listener *listener)
         listener->handout.tick_ms = broker.config.accept_timeout_ms;
         listener->handout.seen_progress = 0;
         loop_start_timer(&listener->handout.tick, listener->handout.tick_ms);
-        listener_poll_arm(listener, false);
         listener_poll_expect(listener);
         watchdog_poke();
     }
+    if (is_new || listener->front.is_on)
+        listener_poll_arm(listener, front_has_room(listener));
     if (is_new || listener->handout.queue_as != value)
         for (uint32_t i = 0; i < listener->channel_count; i++)
             channel_set_queue(listener->channels[i], value);
@@ -127,6 +131,15 @@ static void on_pause_over(struct loop_timer *timer)
 
 /* --- to which worker --- */
 
+/* The system is short of something, or accept4 slept. */
+static void on_taken(struct listener *listener, enum take took)
+{
+    if (took == TAKE_SHORT)
+        pause_listener(listener, "accept", errno);
+    if (took == TAKE_SLEPT)
+        rest(listener);
+}
+
 /* False: no connection waits, or the system is short of something. */
 static bool get_connection(struct listener *listener, const struct channel *channel,
                            struct take_connection *connection)
@@ -135,10 +148,7 @@ static bool get_connection(struct listener *listener, const struct channel *chan
 
     if (took == TAKE_NONE)
         note_queue_empty(listener);
-    if (took == TAKE_SHORT)
-        pause_listener(listener, "accept", errno);
-    if (took == TAKE_SLEPT)
-        rest(listener);
+    on_taken(listener, took);
     return took == TAKE_DONE;
 }
 
@@ -240,6 +250,13 @@ static void drop_recallable(struct listener *listener)
     }
 }
 
+/* Whether a front holds all that waits, and none of it is complete. */
+static bool is_held_up(const struct listener *listener)
+{
+    return listener->front.is_on && !front_has_complete(listener) && !listener->take.holds &&
+           TAILQ_EMPTY(&listener->recallable);
+}
+
 void dispatch_pump(struct listener *listener)
 {
     struct take_connection connection;
@@ -256,6 +273,10 @@ void dispatch_pump(struct listener *listener)
         return;
     }
     for (int budget = PUMP_BUDGET; budget > 0; budget--) {
+        if (is_held_up(listener)) {
+            note_queue_empty(listener);
+            return;
+        }
         if (loop_timer_runs(&listener->handout.pause) ||
             !(channel = pick_or_wait(listener, now_ms)) ||
             !get_connection(listener, channel, &connection))
@@ -264,19 +285,47 @@ void dispatch_pump(struct listener *listener)
             listener_poll_note_exclusive(listener, channel);
         hand(listener, channel, &connection, now_ms);
         /* Level-triggered: epoll calls again, for less than an accept4 that fails. */
-        if (listener->poll.armed && TAILQ_EMPTY(&listener->recallable))
+        if (listener->poll.armed && TAILQ_EMPTY(&listener->recallable) && !listener->front.is_on)
             return;
     }
     /* Out of budget and not watching: come back next turn. */
     loop_start_timer(&listener->handout.tick, 0);
 }
 
+/* The front is full. If a worker is idle, its silent clients must not keep others from it. */
+static bool make_room(struct listener *listener)
+{
+    if (!front_has_complete(listener) &&
+        pick_idle(listener, broker.config.balance, loop_now_ms()) && front_evict(listener))
+        return true;
+    note_queue_waits(listener);
+    listener_poll_arm(listener, false);
+    return false;
+}
+
+/* One; the loop calls again for the next, for less than an accept4 that fails. */
+static void accept_into_front(struct listener *listener)
+{
+    struct take_connection connection;
+
+    if (loop_timer_runs(&listener->handout.pause) ||
+        (!front_has_room(listener) && !make_room(listener)))
+        return;
+    enum take took = take_from_backlog(listener, false, &connection);
+    if (took == TAKE_DONE)
+        front_enter(listener, connection.fd, &connection.offer);
+    on_taken(listener, took);
+}
+
 static void on_canonical_ready(struct loop_fd *watch, uint32_t events)
 {
     struct listener *listener = loop_container(watch, struct listener, poll.watch);
 
-    if (!(events & EPOLLHUP) || revive_listener(listener))
-        dispatch_pump(listener);
+    if ((events & EPOLLHUP) && !revive_listener(listener))
+        return;
+    if ((events & EPOLLIN) && listener->front.is_on)
+        accept_into_front(listener);
+    dispatch_pump(listener);
 }
 
 void dispatch_wake(struct channel *channel)
@@ -344,6 +393,7 @@ void dispatch_init(struct listener *listener)
 {
     listener->handout.tick.on_time = on_tick;
     listener->handout.pause.on_time = on_pause_over;
+    front_init(listener);
     recall_init(listener);
     listener_poll_init(listener, on_canonical_ready);
 }
@@ -357,6 +407,7 @@ void dispatch_finish(struct listener *listener)
     loop_stop_timer(&listener->handout.pause);
     rate_forget(listener);
     take_finish(listener);
+    front_finish(listener);
 }
 
 void dispatch_start(struct listener *listener, struct channel *channel)
@@ -378,6 +429,7 @@ void dispatch_stop(struct listener *listener)
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_listening(listener, false);
     take_finish(listener);
+    front_finish(listener);
     if (!listener->inherited)
         shutdown(listener->canonical_fd, SHUT_RD);
 }
@@ -407,6 +459,7 @@ void dispatch_shut(struct listener *listener)
     dispatch_pump(listener);
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_shut(listener);
+    front_finish(listener);
     if (!listener->inherited) /* else a new client waits for the next broker */
         shutdown(listener->canonical_fd, SHUT_RDWR);
 }

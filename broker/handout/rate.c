@@ -30,10 +30,15 @@ void rate_init(bool resumes)
     may_change = policy == SCHED_OTHER;
 }
 
+static bool may_take_directly(const struct listener *listener)
+{
+    return runtime.handoff == HANDOFF_AUTO && !listener->front.is_on;
+}
+
 void rate_publish(const struct listener *listener, struct channel *channel)
 {
     channel_set_flag(channel, BOARD_LOOK,
-                     listener->rate.saturated && runtime.handoff == HANDOFF_AUTO &&
+                     listener->rate.saturated && may_take_directly(listener) &&
                          broker.config.balance == BALANCE_LEASTCONN);
     channel_set_flag(channel, BOARD_WAIT_EXCLUSIVE,
                      listener->poll.high_rate && channel->position < WAIT_EXCLUSIVE_MAX);
@@ -104,8 +109,7 @@ bool rate_review(struct listener *listener)
     listener->rate.accepted = totals.accepted;
     listener->rate.count = all;
     listener->rate.queue_waited = listener->handout.queue_waited;
-    return high_rate && runtime.handoff == HANDOFF_AUTO &&
-           broker.config.balance == BALANCE_LEASTCONN;
+    return high_rate && may_take_directly(listener) && broker.config.balance == BALANCE_LEASTCONN;
 }
 
 void rate_forget(struct listener *listener)

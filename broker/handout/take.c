@@ -10,6 +10,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/handout/front/front.h"
 #include "broker/handout/revive.h"
 #include "broker/handout/ring.h"
 #include "broker/pool/channel.h"
@@ -60,8 +61,8 @@ static void note_sleep(struct listener *listener)
                   socket_key_format(&listener->socket, &listener->bound, text));
 }
 
-static enum take take_from_backlog(struct listener *listener, bool nonblock,
-                                   struct take_connection *connection)
+enum take take_from_backlog(struct listener *listener, bool nonblock,
+                            struct take_connection *connection)
 {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
@@ -149,7 +150,11 @@ enum take take_next(struct listener *listener, const struct channel *channel,
     }
     if (!TAILQ_EMPTY(&listener->recallable) && take_recallable(listener, connection) == TAKE_DONE)
         return TAKE_DONE;
-    return take_from_backlog(listener, (wishes & BOARD_WANTS_NONBLOCK) != 0, connection);
+    bool nonblock = (wishes & BOARD_WANTS_NONBLOCK) != 0;
+    if (!listener->front.is_on)
+        return take_from_backlog(listener, nonblock, connection);
+    return front_take(listener, nonblock, &connection->fd, &connection->offer) ? TAKE_DONE
+                                                                               : TAKE_NONE;
 }
 
 void take_hold(struct listener *listener, const struct take_connection *connection)

@@ -1,6 +1,6 @@
 /*
  * take.h - takes the next connection to hand out: the one that could not be sent, then offers whose
- * worker does not take them, then the backlog.
+ * worker does not take them, then the backlog, or where there is a front what is complete there.
  */
 #ifndef SSHIM_BROKER_HANDOUT_TAKE_H
 #define SSHIM_BROKER_HANDOUT_TAKE_H
@@ -25,6 +25,10 @@ struct take_connection {
 /* Whether the worker has announced its offer to the program, see BOARD_ANNOUNCED, and may still
  * accept it: for fifty times --accept-timeout no other worker gets it. */
 bool take_must_leave(const struct channel *channel, int64_t now_ms);
+
+/* Accepts the oldest connection of the kernel's queue; gives connection->fd with TAKE_DONE. */
+enum take take_from_backlog(struct listener *listener, bool nonblock,
+                            struct take_connection *connection);
 
 /* Takes the oldest waiting connection, as the channel's worker wants it; gives connection->fd with
  * TAKE_DONE. */

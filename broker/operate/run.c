@@ -20,6 +20,7 @@
 #include "broker/cli/settings.h"
 #include "broker/diagnose/check.h"
 #include "broker/handout/dispatch.h"
+#include "broker/handout/front/front.h"
 #include "broker/handout/rate.h"
 #include "broker/share/intercept/answer.h"
 #include "broker/share/intercept/choose.h"
@@ -288,6 +289,12 @@ static enum proceed set_up(bool resumes, int *exit_code)
     if (!resumes && journal_init() < 0) {
         log_error("cannot make the journal by memfd_create: %s; check the memory limits of this "
                   "process, and whether a filter (seccomp) forbids the call",
+                  strerror(errno));
+        return DONE;
+    }
+    if (front_begin(resumes) < 0) {
+        log_error("cannot make the table of held connections by memfd_create: %s; check the memory "
+                  "limits of this process",
                   strerror(errno));
         return DONE;
     }

@@ -19,6 +19,9 @@
 #include "broker/pool/socket_key.h"
 
 struct session;
+struct held;
+TAILQ_HEAD(held_queue, held);
+#define LISTENER_STAGES 3 /* enum held_stage, handout/front/held.h */
 
 /* Each part is written only by the file named with it; a test checks that. Any file may read. */
 struct listener {
@@ -75,6 +78,14 @@ struct listener {
         struct wire_offer held;
         unsigned sleeps; /* how often accept4 slept: a worker clears O_NONBLOCK, which all share */
     } take;              /* written by handout/take.c */
+
+    struct {
+        bool is_on; /* the broker accepts connections before a worker is idle for them */
+        enum config_hold hold;
+        uint32_t count;                            /* of connections held */
+        struct held_queue queues[LISTENER_STAGES]; /* by stage, oldest first */
+        struct loop_timer deadline;                /* of the oldest ones */
+    } front;                                       /* written by handout/front/front.c */
 
     struct {
         uint64_t given;         /* the ordinal of the channel behind which the next search begins */

@@ -12,6 +12,7 @@
 #include "broker/base/log.h"
 #include "broker/base/procfs.h"
 #include "broker/handout/dispatch.h"
+#include "broker/handout/front/front.h"
 #include "broker/handout/recall.h"
 #include "broker/handout/take.h"
 #include "broker/pool/listener.h"
@@ -181,6 +182,10 @@ void recount_rescue(int fd)
     connection.offer.head = WIRE_HEAD(WIRE_OFFER);
     connection.offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
     memcpy(connection.offer.addr, &peer, connection.offer.addr_len);
+    if (listener->front.is_on) {
+        front_enter(listener, fd, &connection.offer);
+        return;
+    }
     take_hold(listener, &connection);
     dispatch_pump(listener);
     if (listener->take.holds && put_anywhere(listener, &connection))

@@ -22,6 +22,7 @@
 #include "broker/base/log.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/handout/dispatch.h"
+#include "broker/handout/front/front.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/pool/listener.h"
 #include "broker/survive/recount.h"
@@ -153,6 +154,7 @@ void resume_exec(const char *program, enum resume_cause why)
                         cause_names[why], original.signal_mask, original.file_limit);
 
     stray_count = 0; /* those that were passed to us are among what is found, or are over */
+    held_each_fd(set_flags, &(int){0}); /* no strays */
     if (why != RESUME_UPGRADE)
         find_strays();
     for (int i = 0; i < stray_count; i++)
@@ -338,6 +340,7 @@ int resume_load(void)
     recount_begin(strays, stray_count);
     if (state_load(mapping_count ? mapped_fd : close_on_exec_again) < 0)
         return -1;
+    front_load(mapping_count ? mapped_fd : close_on_exec_again);
     for (int i = 0; i < stray_count; i++)
         recount_rescue(strays[i]);
     stray_count = 0; /* done with: by the next upgrade or crash these numbers are others' */

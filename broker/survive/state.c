@@ -10,6 +10,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/handout/front/held.h"
 #include "broker/life/children.h"
 #include "broker/life/descendants.h"
 #include "broker/share/intercept/notify.h"
@@ -194,6 +195,7 @@ void state_save(void)
     };
     size_t size;
 
+    held_note_clock();
     char *room = journal_snapshot_room(&size);
     struct writer writer = {room + sizeof head, size - sizeof head};
     put_slots(&writer, &head.slots);
@@ -217,8 +219,10 @@ void state_each_fd(void (*visit)(int fd, void *context), void *context)
 {
     struct snapshot snapshot;
 
-    if (snapshot_open(&snapshot))
-        snapshot_each_fd(&snapshot, visit, context);
+    if (!snapshot_open(&snapshot))
+        return;
+    snapshot_each_fd(&snapshot, visit, context);
+    held_each_fd(visit, context);
 }
 
 static struct worker *load_worker(const struct state_worker *record)

@@ -108,6 +108,33 @@ static void choices(void)
     REFUSES("--balance", "least", "cmd");
 }
 
+static void holds(void)
+{
+    ACCEPTS("cmd");
+    CHECK(config.hold.count == 0 && config.hold_timeout_s == 10 && config.hold_max == 4096 &&
+          config.hold_close == HOLD_CLOSE_FIN);
+    ACCEPTS("--hold", "http", "--hold=line@127.0.0.1:25", "--hold-timeout", "3", "--hold-max",
+            "65536", "--hold-close", "rst", "cmd");
+    CHECK(config.hold.count == 2 && config.hold.at[0].kind == HOLD_HTTP);
+    CHECK(strcmp(config.hold.at[0].pattern, "all") == 0);
+    CHECK(config.hold.at[1].kind == HOLD_LINE &&
+          strcmp(config.hold.at[1].pattern, "127.0.0.1:25") == 0);
+    CHECK(config.hold_timeout_s == 3 && config.hold_max == 65536 &&
+          config.hold_close == HOLD_CLOSE_RST);
+    ACCEPTS("--hold=none", "--handoff=direct", "cmd"); /* asks for nothing */
+    REFUSES("--hold", "", "cmd");
+    REFUSES("--hold", "htt", "cmd");
+    REFUSES("--hold", "http2", "cmd");
+    REFUSES("--hold", "http@", "cmd");
+    REFUSES("--hold", "@80", "cmd");
+    REFUSES("--hold", "http@80x", "cmd");
+    REFUSES("--hold-timeout", "0", "cmd");
+    REFUSES("--hold-max", "0", "cmd");
+    REFUSES("--hold-max", "65537", "cmd");
+    REFUSES("--hold-close", "ack", "cmd");
+    REFUSES("--hold=data", "--handoff=direct", "cmd");
+}
+
 static void numbers(void)
 {
     ACCEPTS("--stop-timeout", "0", "--start-timeout", "86400", "--accept-timeout", "10000", "cmd");
@@ -269,6 +296,7 @@ int main(void)
     unit_run("arguments: --config and --dry-run", about_the_others);
     unit_run("arguments: what belongs to the command is left alone", the_command_is_left_alone);
     unit_run("arguments: --handoff and --balance", choices);
+    unit_run("arguments: --hold", holds);
     unit_run("arguments: seconds, milliseconds, backlog", numbers);
     unit_run("arguments: --share and --unshared", addresses);
     unit_run("arguments: more addresses than there is room for", too_many_addresses);

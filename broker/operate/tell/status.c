@@ -11,6 +11,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
+#include "broker/handout/front/front.h"
 #include "broker/life/fleet.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
@@ -102,14 +103,18 @@ struct listener_view {
     uint64_t shut_downs;
     int64_t waited_ms; /* for a worker to be idle */
     struct listener_totals totals;
+    struct front_totals front;
 };
 
 static struct listener_view view_listener(const struct listener *listener)
 {
     struct listener_view view = {.totals = listener_totals(listener),
+                                 .front = front_totals(listener),
                                  .shut_downs = listener->revive.shut_downs,
                                  .waited_ms = listener->handout.waited_ms};
 
+    view.totals.accepted += front_closed(&view.front) + view.front.held;
+    view.totals.connections += front_closed(&view.front) + view.front.held;
     socket_key_format(&listener->socket, &listener->bound, view.address);
     if (listener->handout.queue_waits)
         view.waited_ms += loop_now_ms() - listener->handout.waits_since_ms;
@@ -255,6 +260,14 @@ static void print_json_worker(FILE *out, const struct worker_view *view)
     json_comma = ",";
 }
 
+/* Of connections that were accepted before a worker was idle for them. */
+static void print_json_front(FILE *out, const struct front_totals *front)
+{
+    fprintf(out, ",\"held\":%u,\"held_complete\":%u", front->held, front->complete);
+    for (int why = 0; why < HELD_CLOSINGS_COUNT; why++)
+        fprintf(out, ",\"%s\":%" PRIu64, held_closing_names[why], front->counts.closed[why]);
+}
+
 static void print_json_listener(FILE *out, const struct listener_view *view)
 {
     fputs("{\"address\":", out);
@@ -263,10 +276,12 @@ static void print_json_listener(FILE *out, const struct listener_view *view)
             ",\"backlog\":%d,\"queued\":%d,\"accepted\":%" PRIu64 ",\"handed\":%" PRIu64
             ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 ",\"taken\":%" PRIu64
             ",\"lost\":%" PRIu64 ",\"untaken\":%" PRIu64 ",\"connections\":%" PRIu64
-            ",\"shut_downs\":%" PRIu64 ",\"waited_ms\":%" PRId64 "}",
+            ",\"shut_downs\":%" PRIu64 ",\"waited_ms\":%" PRId64,
             view->backlog, view->queued, view->totals.accepted, view->totals.handed,
             view->totals.direct, view->totals.recalled, view->totals.taken, view->totals.lost,
             view->totals.untaken, view->totals.connections, view->shut_downs, view->waited_ms);
+    print_json_front(out, &view->front);
+    putc('}', out);
 }
 
 char *status_render_json(size_t *len)

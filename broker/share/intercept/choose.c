@@ -13,7 +13,8 @@
 
 #define EXIT_CANNOT 1
 #define LACKS                                                                                      \
-    "--handoff broker, --balance, --accept-timeout, --stuck-warn and counts of what was accepted"
+    "--handoff broker, --balance, --hold, --accept-timeout, --stuck-warn and counts of what was "  \
+    "accepted"
 
 /* Why a filter cannot be used, "" if it can. */
 static void judge_filter(const char *program, char *reason, size_t size)
@@ -44,6 +45,8 @@ static const char *option_for_library(const struct config *config)
 {
     if (config->handoff == HANDOFF_BROKER)
         return "--handoff broker";
+    if (config_front_option(config))
+        return config_front_option(config);
     return config->balance != BALANCE_LEASTCONN ? "--balance" : NULL;
 }
 

@@ -1,0 +1,324 @@
+/* front.c - see front.h. */
+#include "broker/handout/front/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/handout/front/hold.h"
+
+/* The broker needs descriptors for other things as well. */
+#define FILES_FOR_OTHERS 4 /* one in so many */
+
+#define DISCARDED_MAX (1 << 30) /* bytes; of TCP, MSG_TRUNC copies nothing, tcp(7) */
+
+static uint32_t capacity; /* of all listeners */
+
+/* Edges: what does not grow is not reported again, and what grows need not be read for that. */
+#define WATCHED (EPOLLIN | EPOLLRDHUP | EPOLLET)
+
+static const struct {
+    struct held_look (*look)(struct held *held, bool is_half_closed);
+} stages[] = {
+    [HELD_REQUEST] = {hold_look},
+};
+
+static bool asks_for(const struct listener *listener, enum held_stage stage)
+{
+    return stage == HELD_COMPLETE || (stage == HELD_REQUEST && listener->front.hold != HOLD_NONE);
+}
+
+static enum held_stage next_stage(const struct listener *listener, enum held_stage stage)
+{
+    do
+        stage++;
+    while (!asks_for(listener, stage));
+    return stage;
+}
+
+static int64_t limit_ms(enum held_stage stage)
+{
+    (void)stage;
+    return (int64_t)broker.config.hold_timeout_s * 1000;
+}
+
+/* --- the end of a connection here --- */
+
+static void unwatch(struct held *held)
+{
+    if (held->watch.fd >= 0)
+        loop_remove(&held->watch);
+    held->watch.fd = -1;
+}
+
+static int leave(struct held *held)
+{
+    unwatch(held);
+    held->listener->front.count--;
+    return held_remove(held);
+}
+
+/* A server's SO_LINGER, which connections inherit, must not make us sleep. By FIN: what was not
+ * read would make it a RST, see tcp(7) and RFC 1122, 4.2.2.13. */
+static void close_connection(int fd, bool by_reset)
+{
+    struct linger linger = {.l_onoff = by_reset};
+
+    if (!by_reset)
+        recv(fd, NULL, DISCARDED_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    close(fd);
+}
+
+static void drop(struct held *held, enum held_closing why)
+{
+    bool by_reset = broker.config.hold_close == HOLD_CLOSE_RST || why == HELD_SHUT;
+
+    held_counts_of(held->listener)->closed[why]++;
+    close_connection(leave(held), by_reset);
+}
+
+/* --- its way --- */
+
+static void on_ready(struct loop_fd *watch, uint32_t events);
+
+/* False: the kernel has no room for one more watch. */
+static bool watch(struct held *held)
+{
+    if (held->watch.fd >= 0)
+        return true;
+    held->watch = (struct loop_fd){held->fd, on_ready};
+    if (loop_add(&held->watch, WATCHED) == 0)
+        return true;
+    held->watch.fd = -1;
+    return false;
+}
+
+/* Each queue goes by age, so its first one is due first. */
+static void expect_deadline(const struct held *held)
+{
+    struct loop_timer *timer = &held->listener->front.deadline;
+    int64_t due_ms = held->since_ms + limit_ms(held->stage);
+
+    if (!loop_timer_runs(timer) || timer->at_ms > due_ms)
+        loop_start_timer(timer, due_ms - loop_now_ms());
+}
+
+static void expect_deadlines(struct listener *listener)
+{
+    for (enum held_stage stage = HELD_REQUEST; stage < HELD_COMPLETE; stage++)
+        if (!TAILQ_EMPTY(&listener->front.queues[stage]))
+            expect_deadline(TAILQ_FIRST(&listener->front.queues[stage]));
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+    struct listener *listener = loop_container(timer, struct listener, front.deadline);
+    int64_t now_ms = loop_now_ms();
+
+    for (enum held_stage stage = HELD_REQUEST; stage < HELD_COMPLETE; stage++) {
+        struct held *oldest;
+        while ((oldest = TAILQ_FIRST(&listener->front.queues[stage])) != NULL &&
+               oldest->since_ms + limit_ms(stage) <= now_ms)
+            drop(oldest, HELD_TIMEOUT);
+    }
+    expect_deadlines(listener);
+    listener_pump(listener); /* there is room for others */
+}
+
+/* As far as it goes now. What cannot be watched is complete: the worker waits for it then. */
+static void advance(struct held *held, bool is_half_closed)
+{
+    while (held->stage < HELD_COMPLETE) {
+        struct held_look found = stages[held->stage].look(held, is_half_closed);
+        if (found.result == LOOK_CLOSE) {
+            drop(held, found.why);
+            return;
+        }
+        if (found.result == LOOK_MORE && watch(held)) {
+            expect_deadline(held);
+            return;
+        }
+        held_set_stage(held, next_stage(held->listener, held->stage));
+    }
+    unwatch(held);
+}
+
+static void on_ready(struct loop_fd *watch, uint32_t events)
+{
+    struct held *held = loop_container(watch, struct held, watch);
+    struct listener *listener = held->listener;
+
+    advance(held, (events & (EPOLLRDHUP | EPOLLHUP)) != 0);
+    listener_pump(listener);
+}
+
+void front_enter(struct listener *listener, int fd, const struct wire_offer *offer)
+{
+    struct held *held = held_add(listener, next_stage(listener, HELD_FREE), fd, offer);
+
+    if (!held) {
+        close_connection(fd, true); /* front_has_room() was not asked */
+        return;
+    }
+    listener->front.count++;
+    advance(held, false);
+}
+
+bool front_has_complete(const struct listener *listener)
+{
+    return !TAILQ_EMPTY(&listener->front.queues[HELD_COMPLETE]);
+}
+
+bool front_has_room(const struct listener *listener)
+{
+    return listener->front.is_on && listener->front.count < broker.config.hold_max &&
+           held_count() < capacity;
+}
+
+bool front_evict(struct listener *listener)
+{
+    for (enum held_stage stage = HELD_REQUEST; stage < HELD_COMPLETE; stage++) {
+        struct held *oldest = TAILQ_FIRST(&listener->front.queues[stage]);
+        if (!oldest)
+            continue;
+        drop(oldest, HELD_EVICTED);
+        return true;
+    }
+    return false;
+}
+
+/* A named AF_UNIX peer; gone since: unnamed. */
+static void ask_peer(int fd, struct wire_offer *offer)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0 || len > WIRE_ADDRESS_MAX) {
+        peer.ss_family = AF_UNIX;
+        len = sizeof peer.ss_family;
+    }
+    offer->addr_len = len;
+    memcpy(offer->addr, &peer, len);
+}
+
+static void set_nonblock(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+}
+
+bool front_take(struct listener *listener, bool nonblock, int *fd, struct wire_offer *offer)
+{
+    struct held *held = TAILQ_FIRST(&listener->front.queues[HELD_COMPLETE]);
+
+    if (!held)
+        return false;
+    *offer = (struct wire_offer){.head = WIRE_HEAD(WIRE_OFFER),
+                                 .flags = nonblock ? WIRE_OFFER_NONBLOCK : 0,
+                                 .addr_len = held->peer_len};
+    if (held->peer_len <= sizeof held->peer)
+        memcpy(offer->addr, &held->peer, held->peer_len);
+    else
+        ask_peer(held->fd, offer);
+    bool is_nonblock = held->is_nonblock;
+    *fd = leave(held);
+    if (is_nonblock != nonblock)
+        set_nonblock(*fd, nonblock);
+    return true;
+}
+
+/* --- life --- */
+
+int front_begin(bool resumes)
+{
+    struct rlimit files = {0};
+
+    if (!config_front_option(&broker.config))
+        return 0;
+    getrlimit(RLIMIT_NOFILE, &files);
+    rlim_t most = files.rlim_cur - files.rlim_cur / FILES_FOR_OTHERS;
+    capacity = most < HELD_MAX ? (uint32_t)most : HELD_MAX;
+    if (held_init() < 0)
+        return -1;
+    if (!resumes)
+        held_publish();
+    return 0;
+}
+
+void front_init(struct listener *listener)
+{
+    for (int stage = 0; stage < LISTENER_STAGES; stage++)
+        TAILQ_INIT(&listener->front.queues[stage]);
+    listener->front.deadline.on_time = on_deadline;
+    if (!held_is_there() || runtime.handoff == HANDOFF_DIRECT)
+        return;
+    held_reset_counts(listener);
+    listener->front.hold = hold_kind(&broker.config.hold, listener);
+    listener->front.is_on = listener->front.hold != HOLD_NONE;
+    hold_prepare(listener);
+}
+
+void front_finish(struct listener *listener)
+{
+    struct held *held;
+
+    for (int stage = HELD_REQUEST; stage < LISTENER_STAGES; stage++)
+        while ((held = TAILQ_FIRST(&listener->front.queues[stage])) != NULL)
+            drop(held, HELD_SHUT);
+    loop_stop_timer(&listener->front.deadline);
+}
+
+/* Watched from now on: what came meanwhile is reported at once. */
+static void resume(struct listener *listener)
+{
+    for (enum held_stage stage = HELD_REQUEST; stage < LISTENER_STAGES; stage++) {
+        struct held *held = TAILQ_FIRST(&listener->front.queues[stage]);
+        while (held) {
+            struct held *next = TAILQ_NEXT(held, queue);
+            listener->front.count++;
+            if (stage < HELD_COMPLETE && (!asks_for(listener, stage) || !watch(held)))
+                held_set_stage(held, HELD_COMPLETE);
+            held = next;
+        }
+    }
+    listener->front.is_on |= listener->front.count > 0;
+}
+
+void front_load(int (*map)(int fd))
+{
+    struct listener *listener;
+
+    held_load(map);
+    TAILQ_FOREACH(listener, &listeners, all) {
+        resume(listener);
+        expect_deadlines(listener);
+    }
+}
+
+struct front_totals front_totals(const struct listener *listener)
+{
+    struct front_totals totals = {.held = listener->front.count};
+    const struct held *held;
+
+    if (!held_is_there())
+        return totals;
+    TAILQ_FOREACH(held, &listener->front.queues[HELD_COMPLETE], queue)
+        totals.complete++;
+    totals.counts = *held_counts_of(listener);
+    return totals;
+}
+
+uint64_t front_closed(const struct front_totals *totals)
+{
+    uint64_t closed = 0;
+
+    for (int why = 0; why < HELD_CLOSINGS_COUNT; why++)
+        closed += totals->counts.closed[why];
+    return closed;
+}

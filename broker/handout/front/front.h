@@ -1,0 +1,63 @@
+/*
+ * front.h - what happens to a connection between accept4(2) and its offer to a worker, where the
+ * operator asks for it (--hold). The broker then accepts at once, and a connection goes through
+ * stages (enum held_stage) until it is complete: then it waits, in order, for an idle worker.
+ * The broker only peeks; the worker reads everything.
+ *
+ *   take_from_backlog -> front_enter -> advance -> look of the stage, again and again, by the loop
+ *   pump -> front_take                                           the oldest complete one
+ *
+ * A listener with a front is as with --handoff broker: no worker accepts past the broker.
+ *
+ * A stage is one row of `stages` in front.c, a number in enum held_stage, and a time limit. Rules
+ * that need no waiting (limits, lists of addresses) belong into front_enter().
+ */
+#ifndef SSHIM_BROKER_HANDOUT_FRONT_FRONT_H
+#define SSHIM_BROKER_HANDOUT_FRONT_FRONT_H
+
+#include <stdbool.h>
+
+#include "broker/handout/front/held.h"
+#include "broker/pool/listener.h"
+#include "proto/wire.h"
+
+/* Makes the table, if the configuration asks for a front anywhere. 0, or -1 with the errno of
+ * held_init(). */
+int front_begin(bool resumes);
+
+/* A listener got its canonical socket: decides whether it has a front. Before it ends: closes what
+ * is held. */
+void front_init(struct listener *listener);
+void front_finish(struct listener *listener);
+
+/* Whether one more may be accepted. False: the next ones wait in the kernel's queue. */
+bool front_has_room(const struct listener *listener);
+
+/* The oldest one that is not complete gives way for another. False: there is none. */
+bool front_evict(struct listener *listener);
+
+/* A connection was accepted (takes fd); offer has its peer. Where the table is full it is complete
+ * at once. The caller pumps the listener. */
+void front_enter(struct listener *listener, int fd, const struct wire_offer *offer);
+
+/* Whether a connection is complete. */
+bool front_has_complete(const struct listener *listener);
+
+/* Gives the oldest complete connection and its offer, as the worker wants it. False: there is none.
+ */
+bool front_take(struct listener *listener, bool nonblock, int *fd, struct wire_offer *offer);
+
+/* Goes on with what the broker before held; map as in survive/state.h. The listeners are there. */
+void front_load(int (*map)(int fd));
+
+/* Of one listener, for status: what is held now, and what became of the others. */
+struct front_totals {
+    uint32_t held, complete;
+    struct held_counts counts;
+};
+struct front_totals front_totals(const struct listener *listener);
+
+/* How many the broker has closed. With what is held, handed and direct, all that were accepted. */
+uint64_t front_closed(const struct front_totals *totals);
+
+#endif

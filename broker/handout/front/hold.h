@@ -1,0 +1,22 @@
+/*
+ * hold.h - --hold: the stage in which a connection waits until what was asked for can be read. Only
+ * peeks.
+ */
+#ifndef SSHIM_BROKER_HANDOUT_FRONT_HOLD_H
+#define SSHIM_BROKER_HANDOUT_FRONT_HOLD_H
+
+#include <stdbool.h>
+
+#include "broker/base/config.h"
+#include "broker/handout/front/held.h"
+
+/* What --hold says for this listener. */
+enum config_hold hold_kind(const struct config_holds *holds, const struct listener *listener);
+
+/* Has the kernel do what it can of it. */
+void hold_prepare(const struct listener *listener);
+
+/* A look of front.c. is_half_closed: the client is known to send no more. */
+struct held_look hold_look(struct held *held, bool is_half_closed);
+
+#endif
