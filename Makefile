@@ -34,7 +34,14 @@ METRICS_LIBRARIES := -lmicrohttpd -ljansson
 METRICS := $(if $(call has_libraries,$(METRICS_LIBRARIES)),$(BUILD)/sshim-metrics)
 METRICS_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,metrics_main ask exposition usage)
 
-all: $(BUILD)/sshim $(BUILD)/libsshim.so $(METRICS)
+TOP_LIBRARIES := -lncursesw -ltinfo -ljansson
+TOP := $(if $(call has_libraries,$(TOP_LIBRARIES)),$(BUILD)/sshim-top)
+TOP_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,top_main screen view ask usage)
+
+all: $(BUILD)/sshim $(BUILD)/libsshim.so $(METRICS) $(TOP)
+
+$(BUILD)/sshim-top: $(TOP_OBJECTS)
+	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(TOP_LIBRARIES)
 
 $(BUILD)/sshim-metrics: $(METRICS_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(METRICS_LIBRARIES)
@@ -111,7 +118,7 @@ install: all
 	install -d $(BINDIR) $(LIBDIR) $(MANDIR)/man1 $(MANDIR)/man7
 	install -m 755 $(BUILD)/sshim $(BINDIR)/sshim
 	install -m 644 $(BUILD)/libsshim.so $(LIBDIR)/libsshim.so
-	$(if $(METRICS),install -m 755 $(METRICS) $(LIBDIR)/sshim-metrics)
+	$(if $(METRICS)$(TOP),install -m 755 $(METRICS) $(TOP) $(LIBDIR)/)
 	install -d $(DOCDIR)
 	install -m 644 observe/alerts.yml $(DOCDIR)/alerts.yml
 	install -m 644 man/*.1 $(MANDIR)/man1/
@@ -120,7 +127,7 @@ install: all
 		$(patsubst man/%,$(MANDIR)/man7/%,$(wildcard man/*.7))
 
 uninstall:
-	rm -f $(BINDIR)/sshim $(LIBDIR)/libsshim.so $(LIBDIR)/sshim-metrics $(DOCDIR)/alerts.yml
+	rm -f $(BINDIR)/sshim $(LIBDIR)/libsshim.so $(LIBDIR)/sshim-metrics $(LIBDIR)/sshim-top $(DOCDIR)/alerts.yml
 	rm -f $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) $(patsubst man/%,$(MANDIR)/man7/%,$(wildcard man/*.7))
 	-rmdir $(LIBDIR) $(DOCDIR)
 
@@ -157,7 +164,7 @@ $(BUILD)/musl/%.o: %.c
 clean:
 	rm -rf build
 
--include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d) $(METRICS_OBJECTS:.o=.d)
+-include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d) $(METRICS_OBJECTS:.o=.d) $(TOP_OBJECTS:.o=.d)
 
 .PHONY: all clean
 

@@ -6,6 +6,7 @@
 #include "broker/base/log.h"
 #include "broker/cli/client.h"
 #include "broker/cli/list.h"
+#include "broker/cli/top.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
 #include "broker/share/intercept/choose.h"
@@ -52,6 +53,16 @@ static int command_list(int argc, char **argv)
     if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     return list_run(&target);
+}
+
+static int command_top(int argc, char **argv)
+{
+    struct config_target target;
+    int exit_code;
+
+    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+        return exit_code;
+    return top_run(&target);
 }
 
 static int command_stop(int argc, char **argv)

@@ -162,6 +162,7 @@ const char *config_front_option(const struct config *config);
 #define CONFIG_COMMANDS(X)                                                                         \
     X(run, "[options] -- COMMAND [ARGUMENTS]", "run copies of a server behind its address")        \
     X(status, "[--json] [--wait STATE]", "show listeners and workers")                             \
+    X(top, "", "watch an instance in the terminal")                                                \
     X(list, "[--json]", "show the instances that run")                                             \
     X(restart, "[SLOT] [--parallel K] [--no-wait]", "replace the workers one by one")              \
     X(scale, "N|+N|-N [--no-wait]", "run more or fewer workers from now on")                       \
