@@ -5,6 +5,7 @@
 #include "broker/base/config.h"
 #include "broker/base/log.h"
 #include "broker/cli/client.h"
+#include "broker/cli/follow.h"
 #include "broker/cli/list.h"
 #include "broker/cli/top.h"
 #include "broker/operate/rehearsal.h"
@@ -103,6 +104,16 @@ static int command_kill(int argc, char **argv)
 static int command_reopen(int argc, char **argv)
 {
     return ask(WIRE_COMMAND_LINE, argc, argv);
+}
+
+static int command_events(int argc, char **argv)
+{
+    struct config_target target;
+    int exit_code;
+
+    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+        return exit_code;
+    return follow_run(&target);
 }
 
 static int command_help(int argc, char **argv)

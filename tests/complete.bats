@@ -93,7 +93,7 @@ shows() { # SOURCE OPTION...
     # check, help, list, run and version need no broker; list is answered for programs all the same
     grep -A 8 '^static int command_' "$ROOT/broker/main.c" |
         awk '/^static int command_/ { name = $3; sub(/^command_/, "", name); sub(/\(.*/, "", name) } /return ask\(/ { print name }' >"$TMP/asked"
-    echo list >>"$TMP/asked"
+    printf '%s\n' list events >>"$TMP/asked"
     sed -n '/^} commands\[\] = {/,/^};/p' "$ROOT/broker/operate/control.c" | grep -oE '\{"[a-z]+"' | tr -d '{"' >"$TMP/answered"
     same "$TMP/asked" "$TMP/answered"
 }

@@ -119,3 +119,72 @@ on_terminal() {
     probe 3
     stop_broker
 }
+
+# --- worker_exit
+
+exits() { # how many of them there are in $TMP/log
+    jq -s 'map(select(.event == "worker_exit")) | length' "$TMP/log"
+}
+
+# exit_is CONDITION: of the last worker_exit.
+exit_is() {
+    jq -s 'map(select(.event == "worker_exit")) | last' "$TMP/log"
+    jq -e -s "map(select(.event == \"worker_exit\")) | last | $1" "$TMP/log" >/dev/null
+}
+
+# end_worker COMMAND...: and waits until its end is told and the next one serves.
+end_worker() {
+    local before
+    before=$(exits)
+    "$@"
+    told() { (($(exits) > before)); }
+    wait_until told
+    wait_until workers_ready 1
+}
+
+@test "worker_exit: signal or code, the cause, and the connections that were lost" {
+    start_broker -v -w 1 --log-format json -- "$VICTIM" epoll --hold "$ADDR"
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    is_open() { status_is '.workers[0].active == 1'; }
+    wait_until is_open
+    end_worker kill -KILL "$(worker_pid 0)"
+    exit_is '.worker == 0 and .signal == "KILL" and .cause == "signal" and .connections == 1 and .code == null and .pid > 0 and .level == "info"
+        and .msg == "worker 0 was ended by signal 9 (Killed), with 1 open connection; starting it again"'
+    exec 7>&-
+    end_worker kill -SEGV "$(worker_pid 0)"
+    exit_is '.signal == "SEGV" and .cause == "crash" and .connections == 0'
+    end_worker "$SSHIM" kill 0 TERM --control "$CONTROL"
+    exit_is '.cause == "operator"'
+    end_worker "$SSHIM" restart --control "$CONTROL"
+    exit_is '.cause == "operator" and .level == "debug" and (.code == 0 or .signal == "TERM")'
+    stop_broker
+    exit_is '.cause == "operator"'
+    : >"$TMP/log"
+    launch_broker -v -w 1 --log-format json -- sh -c 'exit 7'
+    wait_for_broker
+    exit_is '.code == 7 and .cause == "crash" and .signal == null'
+    jq -e -s 'any(.event == "crash_loop" and .worker == 0 and .failures > 0)' "$TMP/log"
+}
+
+@test "worker_exit: want of memory is the cause where the cgroup has counted it, and not for the next KILL" {
+    ((EUID == 0)) || skip "needs root"
+    mkdir "$TMP/cgroup"
+    printf '#!/bin/sh\nexec unshare -m sh -c "mount --bind %s /sys/fs/cgroup && exec %s \\"\\$@\\"" sh "$@"\n' "$TMP/cgroup" "$SSHIM" >"$TMP/counted"
+    chmod 755 "$TMP/counted"
+    counts() { # NUMBER
+        local folder
+        folder=$TMP/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+        mkdir -p "$folder"
+        printf 'oom 0\noom_kill %s\n' "$1" >"$folder/memory.events"
+    }
+    counts 3
+    SSHIM=$TMP/counted start_broker -v -w 1 --log-format json -- "$VICTIM" accept "$ADDR"
+    end_worker kill -KILL "$(worker_pid 0)"
+    exit_is '.cause == "signal"'
+    counts 4
+    end_worker kill -KILL "$(worker_pid 0)"
+    exit_is '.cause == "oom" and .signal == "KILL" and .msg == "worker 0 was killed by the kernel for want of memory; starting it again"'
+    end_worker kill -KILL "$(worker_pid 0)"
+    exit_is '.cause == "signal"'
+    stop_broker
+}

@@ -386,6 +386,10 @@ static const struct option_row target_rows[] = {
     {"no-wait", 0, NULL,
      "restart: do not wait until the old workers have ended; scale, drain: do not wait at all",
      AT(no_wait), .read = option_flag},
+    {"follow", 'f', NULL, "events: go on with what happens from now on", AT(follow),
+     .read = option_flag},
+    {"after", 0, "N", "events: those behind number N (seq) alone", AT(after), .read = option_number,
+     .min = 1, .max = UINT_MAX - 1},
     {"now", 0, NULL, "stop: kill the workers at once", AT(now), .read = option_flag},
 };
 #undef AT

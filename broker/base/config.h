@@ -170,6 +170,7 @@ const char *config_front_option(const struct config *config);
     X(resume, "SLOT", "give this worker connections again")                                        \
     X(kill, "SLOT [SIGNAL]", "send a signal to a worker, TERM by default")                         \
     X(reopen, "", "reopen log files after they were moved away")                                   \
+    X(events, "[-f] [--after N]", "show what has happened, a JSON document a line")                \
     X(upgrade, "", "execute the broker's program anew, in place")                                  \
     X(stop, "[--now]", "stop an instance and wait until it is gone")                               \
     X(check, "[--] COMMAND [ARGUMENTS]", "say how this command can be served, if at all")          \
@@ -196,6 +197,8 @@ struct config_target {
     bool json;
     bool no_wait;
     bool now;
+    bool follow;
+    unsigned after; /* 0: not given */
     enum config_wait wait;
     unsigned parallel;  /* 0: not given */
     unsigned timeout_s; /* CONFIG_NOT_GIVEN */

@@ -105,9 +105,9 @@ void log_set_observer(void (*on_event)(const struct log_record *record))
 
 static bool write_to(const struct output *output, const struct log_record *record)
 {
-    struct line_head head = {instance, untold};
+    struct line_head head = {.instance = instance, .dropped = untold};
     char line[LINE_SIZE];
-    size_t len = line_format(output->form, record, &head, line);
+    size_t len = line_format(output->form, record, &head, line, sizeof line);
 
     return sink_write(&output->sink, line, len);
 }

@@ -13,6 +13,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/diagnose/ending.h"
 #include "broker/diagnose/failure.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/life/restart.h"
@@ -220,36 +221,26 @@ static int64_t delay_ms(const struct slot *slot, bool was_ready, bool served, bo
     return delay * 3 / 4 + random() % (delay / 2 + 1);
 }
 
-static void describe_end(const struct worker *worker, const siginfo_t *info, char *text,
-                         size_t size)
+static void describe_launch(const struct worker *worker, char *text, size_t size)
 {
-    size_t used;
+    int used = snprintf(text, size, "could not be started: ");
 
-    if (worker->failure.error) {
-        used = (size_t)snprintf(text, size, "could not be started: ");
-        launch_describe(&worker->failure, worker->slot, text + used, size - used);
-    } else if (info->si_code == CLD_EXITED)
-        snprintf(text, size, "exited with status %d", info->si_status);
-    else if (info->si_code == 0)
-        snprintf(text, size, "ended");
-    else
-        snprintf(text, size, "was ended by signal %d (%s)", info->si_status,
-                 strsignal(info->si_status));
+    launch_describe(&worker->failure, worker->slot, text + used, size - (size_t)used);
 }
 
-static void report_end(struct slot *slot, const char *how)
+static void report_end(struct slot *slot, const struct ending *ending)
 {
-    if (slot->reported)
-        return;
-    slot->reported = slot->failures >= FLEET_FAILURES_MAX;
-    if (slot->reported)
+    bool is_news = !slot->reported;
+
+    slot->reported = slot->reported || slot->failures >= FLEET_FAILURES_MAX;
+    ending_tell(ending, slot->reported ? LOG_LEVEL_VERBOSE : LOG_LEVEL_NORMAL,
+                "; starting it again");
+    if (is_news && slot->reported)
         log_event(LOG_LEVEL_QUIET, LOG_CRASH_LOOP,
                   LOG_FACTS(LOG_NUMBER("worker", slot->id), LOG_NUMBER("failures", slot->failures)),
                   "worker %u keeps failing: it %s; restarting it with back-off, further failures "
                   "are not logged",
-                  slot->id, how);
-    else
-        log_info("worker %u %s; starting it again", slot->id, how);
+                  slot->id, ending->how);
 }
 
 /* No worker was ever ready, and every slot has failed FLEET_FAILURES_MAX times. */
@@ -326,7 +317,8 @@ static void respawn_after(struct slot *slot, int64_t delay)
 }
 
 /* The slot is empty now: fill it again, unless we give up. */
-static void refill(struct slot *slot, const struct worker *last, const char *how, bool ended_well)
+static void refill(struct slot *slot, const struct worker *last, const struct ending *ending,
+                   bool ended_well)
 {
     bool of_use = was_of_use(last);
     int64_t ready_for_ms = last->state == WORKER_READY ? loop_now_ms() - last->ready_ms : 0;
@@ -338,14 +330,15 @@ static void refill(struct slot *slot, const struct worker *last, const char *how
     int64_t delay = delay_ms(slot, last->state == WORKER_READY, of_use, ended_well);
     if (of_use && ended_well) {
         slot->failures = 0;
+        ending_tell(ending, LOG_LEVEL_VERBOSE, "; starting it again");
     } else {
         slot->failures++;
-        report_end(slot, how);
+        report_end(slot, ending);
     }
     if (runtime.may_switch && !slot_was_ever_ready())
         start_hurry();
     if (has_failed())
-        give_up(last, how);
+        give_up(last, ending->how);
     else
         respawn_after(slot, delay);
 }
@@ -376,26 +369,33 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
     bool was_current = slot->worker == worker && !worker->joined && slot->id < runtime.workers;
     bool was_successor = slot->successor == worker;
     struct worker last;
-    char how[256];
+    struct ending ending;
+    char how[sizeof ending.how];
 
     slot_read_exec_error(worker);
-    describe_end(worker, info, how, sizeof how);
+    if (worker->failure.error)
+        describe_launch(worker, how, sizeof how);
+    ending_note(&ending, worker, info, slot_note_end(slot, worker, info),
+                worker->failure.error ? how : NULL);
     if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
         failure_tell_signal(worker->slot, info->si_status);
     slot_note_end(slot, worker, info);
     take_leave(worker, &last);
-    if (stop_is_under_way())
-        return;
-    if (last.failure.error && !slot_was_ever_ready()) {
-        give_up_launch(&last);
+    bool gives_up = last.failure.error && !slot_was_ever_ready();
+    if (stop_is_under_way() || gives_up) {
+        ending_tell(&ending, LOG_LEVEL_VERBOSE, "");
+        if (gives_up && !stop_is_under_way())
+            give_up_launch(&last);
         return;
     }
     if (was_current || was_successor)
-        tell_restart(slot, &last, how, ended_well);
+        tell_restart(slot, &last, ending.how, ended_well);
     /* Where the other one of the two is still there it fills the slot. */
     bool leaves_empty = !slot->worker && !slot->successor && !loop_timer_runs(&slot->respawn);
     if ((was_current || was_successor) && leaves_empty)
-        refill(slot, &last, how, ended_well);
+        refill(slot, &last, &ending, ended_well);
+    else
+        ending_tell(&ending, LOG_LEVEL_VERBOSE, "");
 }
 
 /* --- starting --- */

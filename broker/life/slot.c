@@ -10,6 +10,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/diagnose/oom.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/start.h"
 #include "proto/fdpass.h"
@@ -144,6 +145,11 @@ static bool is_own_fault(int number)
            number == SIGABRT || number == SIGTRAP || number == SIGSYS;
 }
 
+static bool is_oom(const siginfo_t *info)
+{
+    return info->si_code == CLD_KILLED && info->si_status == SIGKILL && oom_is_cause();
+}
+
 enum worker_end slot_note_end(struct slot *slot, const struct worker *worker, const siginfo_t *info)
 {
     enum worker_end end = worker->asked_end;
@@ -152,7 +158,10 @@ enum worker_end slot_note_end(struct slot *slot, const struct worker *worker, co
     bool is_crash = exited ? info->si_status != 0 : info->si_code && is_own_fault(info->si_status);
 
     if (end == WORKER_END_EXIT)
-        end = is_crash ? WORKER_END_CRASH : exited ? WORKER_END_EXIT : WORKER_END_SIGNAL;
+        end = is_oom(info) ? WORKER_END_OOM
+              : is_crash   ? WORKER_END_CRASH
+              : exited     ? WORKER_END_EXIT
+                           : WORKER_END_SIGNAL;
     slot->ends[end]++;
     return end;
 }

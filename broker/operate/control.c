@@ -10,6 +10,7 @@
 #include "broker/base/loop.h"
 #include "broker/life/restart.h"
 #include "broker/life/stop.h"
+#include "broker/operate/tell/events.h"
 #include "broker/operate/tell/reopen.h"
 #include "broker/operate/tell/status.h"
 #include "broker/operate/takeover.h"
@@ -102,6 +103,12 @@ static bool on_reopen(struct session *session, const struct config_target *asked
     return true;
 }
 
+static bool on_events(struct session *session, const struct config_target *asked)
+{
+    events_tell(session, asked);
+    return true;
+}
+
 static bool on_list(struct session *session, const struct config_target *asked)
 {
     return send_status(session, asked->json ? status_render_item : status_render_row, false);
@@ -120,10 +127,10 @@ static const struct {
     bool (*handle)(struct session *session, const struct config_target *asked);
     bool changes; /* something: the asking process is logged */
 } commands[] = {
-    {"status", on_status, false},  {"list", on_list, false},  {"stop", on_stop, true},
-    {"restart", on_restart, true}, {"scale", on_scale, true}, {"drain", on_drain, true},
-    {"resume", on_resume, true},   {"kill", on_kill, true},   {"reopen", on_reopen, true},
-    {"upgrade", on_upgrade, true},
+    {"status", on_status, false},  {"list", on_list, false},     {"stop", on_stop, true},
+    {"restart", on_restart, true}, {"scale", on_scale, true},    {"drain", on_drain, true},
+    {"resume", on_resume, true},   {"kill", on_kill, true},      {"reopen", on_reopen, true},
+    {"upgrade", on_upgrade, true}, {"events", on_events, false},
 };
 
 static void note_change(const struct session *session, const char *line)

@@ -13,12 +13,14 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/log/ring.h"
 #include "broker/base/loop.h"
 #include "broker/base/turn.h"
 #include "broker/cli/default_name.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/cli/settings.h"
 #include "broker/diagnose/check.h"
+#include "broker/diagnose/oom.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/front.h"
 #include "broker/handout/rate.h"
@@ -38,6 +40,7 @@
 #include "broker/operate/request.h"
 #include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
+#include "broker/operate/tell/events.h"
 #include "broker/operate/tell/metrics.h"
 #include "broker/operate/tell/pidfile.h"
 #include "broker/operate/tell/service.h"
@@ -248,6 +251,7 @@ static void connect_layers(void)
     notify_init(answer_call);
     fleet_set_up(scale_on_leave);
     keeper_init(resume_rescue);
+    log_set_observer(events_add);
 }
 
 /* A broker that goes on does so without its file: the workers matter more. */
@@ -320,8 +324,11 @@ static enum proceed begin(bool resumes, int *exit_code)
         *exit_code = EXIT_ADDRESS;
         return DONE;
     }
-    if (!resumes)
+    oom_init();
+    if (!resumes) {
+        ring_open(-1);
         inherit_begin();
+    }
     keeper_start();
     if (!resumes)
         start();

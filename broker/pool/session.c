@@ -121,43 +121,54 @@ bool session_send(struct session *session, const void *message, size_t len_bytes
     return fdpass_send(session->watch.fd, message, len_bytes, fd, MSG_DONTWAIT) == 0;
 }
 
-/* False: the session is to be closed. */
-static bool send_rest_as_text(struct session *session)
+/* False with the errno of send(2): it was not taken. */
+static bool send_piece(struct session *session)
 {
-    while (session->text_sent < session->text_len) {
-        ssize_t sent = send(session->watch.fd, session->text + session->text_sent,
-                            session->text_len - session->text_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN) {
-            loop_modify(&session->watch, EPOLLOUT);
-            return true;
-        }
-        if (sent < 0)
-            return false;
-        session->text_sent += (size_t)sent;
+    const char *text = session->text + session->text_sent;
+    size_t len = session->text_len - session->text_sent;
+    struct wire_text piece = {.head = WIRE_HEAD(WIRE_TEXT)};
+
+    if (session->from->is_text) {
+        ssize_t sent = send(session->watch.fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        session->text_sent += sent > 0 ? (size_t)sent : 0;
+        return sent >= 0;
     }
-    return false;
+    if (len > sizeof piece.text)
+        len = sizeof piece.text;
+    memcpy(piece.text, text, len);
+    if (!session_send(session, &piece, WIRE_TEXT_MIN + len, -1))
+        return false;
+    session->text_sent += len;
+    return true;
+}
+
+/* False: there is nothing to send now. */
+static bool take_more(struct session *session)
+{
+    if (!session->more)
+        return false;
+    session->text_sent = 0;
+    session->text_len = session->more(session, session->text);
+    return session->text_len > 0;
 }
 
 /* False: the session is to be closed. */
 static bool send_rest(struct session *session)
 {
-    if (session->from->is_text)
-        return send_rest_as_text(session);
-    struct wire_text piece = {.head = WIRE_HEAD(WIRE_TEXT)};
     struct wire_result result = {.head = WIRE_HEAD(WIRE_RESULT), .exit_code = session->exit_code};
 
-    while (session->text_sent < session->text_len) {
-        size_t len = session->text_len - session->text_sent;
-        if (len > sizeof piece.text)
-            len = sizeof piece.text;
-        memcpy(piece.text, session->text + session->text_sent, len);
-        if (!session_send(session, &piece, WIRE_TEXT_MIN + len, -1)) {
-            loop_modify(&session->watch, EPOLLOUT);
-            return errno == EAGAIN;
-        }
-        session->text_sent += len;
+    while (session->text_sent < session->text_len || take_more(session)) {
+        if (send_piece(session))
+            continue;
+        loop_modify(&session->watch, EPOLLOUT);
+        return errno == EAGAIN;
     }
-    session_send(session, &result, sizeof result, -1);
+    if (session->more) {
+        loop_modify(&session->watch, 0); /* but for its end */
+        return true;
+    }
+    if (!session->from->is_text)
+        session_send(session, &result, sizeof result, -1);
     return false;
 }
 
@@ -219,6 +230,25 @@ void session_await(struct session *session, void (*on_close)(struct session *))
     session->state = SESSION_AWAITING;
     session->on_close = on_close;
     loop_stop_timer(&session->deadline);
+}
+
+void session_follow(struct session *session, session_source *more,
+                    void (*on_close)(struct session *))
+{
+    session_await(session, on_close);
+    session->state = SESSION_TELLING;
+    session->more = more;
+    session->text = malloc(SESSION_PIECE_MAX + 1);
+    if (session->text)
+        session_push(session);
+    else
+        session_close(session);
+}
+
+void session_push(struct session *session)
+{
+    if (!send_rest(session))
+        session_close(session);
 }
 
 void session_reserve(struct session *session, struct listener *listener)

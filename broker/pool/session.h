@@ -59,6 +59,12 @@ enum session_state {
 #undef X
 };
 
+/* Writes what comes next, at most SESSION_PIECE_MAX bytes with a zero behind, and gives its length;
+ * 0: nothing now. */
+#define SESSION_PIECE_MAX WIRE_TEXT_MAX
+struct session;
+typedef size_t session_source(struct session *session, char *text);
+
 /* Written by session.c, but for claim_slot. */
 struct session {
     struct loop_fd watch; /* .fd keeps */
@@ -77,6 +83,7 @@ struct session {
     char *text;                /* TELLING: what is still to be sent, in pieces */
     size_t text_len, text_sent;
     int exit_code;
+    session_source *more; /* TELLING: gives the next piece; NULL: there is none */
     void (*on_close)(struct session *session); /* AWAITING; NULL: no other part keeps it */
     TAILQ_ENTRY(session) all;
 };
@@ -128,6 +135,12 @@ __attribute__((format(printf, 3, 4))) void session_answer(struct session *sessio
 /* The answer comes later, or with the end of the broker: no deadline. on_close (NULL: none) is
  * called if the session ends before. */
 void session_await(struct session *session, void (*on_close)(struct session *session));
+
+/* Sends what more gives, as the peer reads it, until it hangs up; then, or where memory is out, at
+ * once, on_close is called. push: there is more now. May close the session. */
+void session_follow(struct session *session, session_source *more,
+                    void (*on_close)(struct session *session));
+void session_push(struct session *session);
 
 /* This listener, which has no socket yet, ends with the session unless it is taken back. */
 void session_reserve(struct session *session, struct listener *listener);

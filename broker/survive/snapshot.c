@@ -157,6 +157,8 @@ void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, voi
             visit(snapshot->head.text_fds[i], context);
     if (snapshot->head.metrics_fd > 0)
         visit(snapshot->head.metrics_fd, context);
+    if (snapshot->head.events_fd > 0)
+        visit(snapshot->head.events_fd, context);
     if (snapshot->head.notices_fd > 0) {
         visit(snapshot->head.notices_fd, context);
         notify_each_fd(snapshot->head.notices_fd, visit, context);

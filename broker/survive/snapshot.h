@@ -48,7 +48,7 @@ struct state_head {
     uint32_t departed;
     int32_t text_fds[2]; /* control, --control-ro; 0: none */
     int32_t metrics_fd;  /* 0: none */
-    uint32_t unused;     /* 0: the records that follow begin at a multiple of 8 */
+    int32_t events_fd;   /* see ring.h; 0: none */
 };
 static_assert(sizeof(struct state_head) == 104, SNAPSHOT_SIZE);
 

@@ -10,6 +10,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/log/ring.h"
 #include "broker/handout/front/held.h"
 #include "broker/life/children.h"
 #include "broker/life/descendants.h"
@@ -191,6 +192,7 @@ void state_save(void)
         .restart_again = restart_record().again,
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
+        .events_fd = ring_fd(),
         .notices_fd = runtime.intercept == INTERCEPT_SECCOMP ? notify_memory_fd() : 0,
     };
     size_t size;
@@ -458,6 +460,7 @@ int state_load(state_fd_map *map)
     struct listener **loaded_listeners = calloc(head->listeners + 1, sizeof(struct listener *));
     if (!loaded_workers || !loaded_listeners)
         abort();
+    ring_open(head->events_fd > 0 ? map(head->events_fd) : -1);
     settle_handoff(head);
     settle_number(head);
     slot_set_generation(head->generation);

@@ -8,13 +8,13 @@
 
 static char line[LINE_SIZE];
 
-static const struct line_head nothing_lost = {"web", 0};
+static const struct line_head nothing_lost = {.instance = "web"};
 
 static const char *format(enum line_form form, const char *message, const struct log_fact *facts,
                           const struct line_head *head)
 {
     struct log_record record = {NOON, LOG_LEVEL_QUIET, LOG_WORKER_EXIT, facts, message};
-    size_t len = line_format(form, &record, head, line);
+    size_t len = line_format(form, &record, head, line, sizeof line);
 
     CHECK(len == strlen(line) && len < LINE_SIZE && line[len - 1] == '\n');
     return line;
@@ -46,7 +46,7 @@ static void writes_each_form(void)
 
 static void says_how_many_were_lost(void)
 {
-    const struct line_head head = {"web", 7};
+    const struct line_head head = {.instance = "web", .dropped = 7};
 
     CHECK(strstr(format(LINE_HUMAN, "m", NULL, &head), "sshim: (7 lines lost) m\n"));
     CHECK(strstr(format(LINE_LOGFMT, "m", NULL, &head), " dropped=7 msg=m\n"));

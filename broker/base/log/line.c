@@ -23,12 +23,13 @@ static const char *const colours[] = {"\033[1;31m", "", "\033[2m"};
 
 struct text {
     char *at;
+    size_t size;
     size_t used;
 };
 
 static bool has_room(const struct text *text, size_t len)
 {
-    return text->used + len + TAIL <= LINE_SIZE;
+    return text->used + len + TAIL <= text->size;
 }
 
 __attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
@@ -36,7 +37,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
     va_list arguments;
 
     va_start(arguments, format);
-    int len = vsnprintf(text->at + text->used, LINE_SIZE - text->used, format, arguments);
+    int len = vsnprintf(text->at + text->used, text->size - text->used, format, arguments);
     va_end(arguments);
     if (len > 0 && has_room(text, (size_t)len))
         text->used += (size_t)len;
@@ -162,7 +163,10 @@ static void add_json_text(struct text *text, const char *name, const char *value
 static void add_json(struct text *text, const struct log_record *record,
                      const struct line_head *head)
 {
-    add(text, "{\"schema_version\":%d,\"time\":\"", LINE_SCHEMA_VERSION);
+    add(text, "{\"schema_version\":%d,", LINE_SCHEMA_VERSION);
+    if (head->number > 0)
+        add(text, "\"seq\":%" PRIu64 ",", head->number);
+    add(text, "\"time\":\"");
     add_time(text, record->time_ms);
     add(text, "\",\"level\":\"%s\",\"event\":\"%s\"", level_names[record->level],
         event_names[record->event]);
@@ -180,9 +184,9 @@ static void add_json(struct text *text, const struct log_record *record,
 }
 
 size_t line_format(enum line_form form, const struct log_record *record,
-                   const struct line_head *head, char line[LINE_SIZE])
+                   const struct line_head *head, char *line, size_t size)
 {
-    struct text text = {line, 0};
+    struct text text = {line, size, 0};
     const char *colour = form == LINE_COLOUR ? colours[record->level] : "";
 
     switch (form) {

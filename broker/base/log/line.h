@@ -23,14 +23,15 @@ enum line_form {
 struct line_head {
     const char *instance;
     uint64_t dropped; /* lines that could not be written before this one */
+    uint64_t number;  /* JSON: seq; 0: none */
 };
 
 /*
- * Writes the line, which ends with a newline and a zero, and gives its length. What has no room is
- * cut so that the line stays valid. Control characters become '?', and in JSON what is not UTF-8 as
- * well: names in it may come from workers.
+ * Writes the line, which ends with a newline and a zero, and gives its length. What has no room in
+ * size bytes, at least 512, is cut so that the line stays valid. Control characters become '?', and
+ * in JSON what is not UTF-8 as well: names in it may come from workers.
  */
 size_t line_format(enum line_form form, const struct log_record *record,
-                   const struct line_head *head, char line[LINE_SIZE]);
+                   const struct line_head *head, char *line, size_t size);
 
 #endif

@@ -70,5 +70,7 @@ bool sink_write(const struct sink *sink, const char *text, size_t len)
         return false;
     else
         written = write(sink->fd, text, len);
+    if (written < 0 && errno == EBADF) /* a helper process that keeps few descriptors */
+        written = write(STDERR_FILENO, text, len);
     return written == (ssize_t)len;
 }
