@@ -355,6 +355,10 @@ static const struct option_row run_rows[] = {
      "auto (default): for people, with levels for the journal, logfmt in --log FILE; human, logfmt "
      "or json",
      AT(log_format), .read = option_choice, .names = log_formats},
+    {"on-event", 0, "COMMAND",
+     "run this by sh -c when something happens (all ready, a worker ended, a restart is done); "
+     "SSHIM_EVENT in its environment names it",
+     AT(on_event), .read = option_text},
     {"config", 0, "FILE",
      "read options from this file, a line 'name = value' each, and 'command = ...'", AT(file),
      .read = option_text, .is_not_in_files = true},

@@ -140,7 +140,8 @@ struct config {
     int ready_fd;                             /* -1: none */
     const char *log_file;                     /* NULL: standard error */
     enum log_format log_format;
-    const char *file; /* more of them are in this one; NULL: none */
+    const char *on_event; /* a command of the shell; NULL: none */
+    const char *file;     /* more of them are in this one; NULL: none */
     bool dry_run;
     enum log_level verbosity;
 };

@@ -41,6 +41,7 @@
 #include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/tell/events.h"
+#include "broker/operate/tell/hook.h"
 #include "broker/operate/tell/metrics.h"
 #include "broker/operate/tell/pidfile.h"
 #include "broker/operate/tell/service.h"
@@ -236,7 +237,13 @@ static void save(void)
 
 static bool on_other_child(const siginfo_t *info)
 {
-    return rehearsal_on_child_end(info) || metrics_on_child_end(info);
+    return rehearsal_on_child_end(info) || metrics_on_child_end(info) || hook_on_child_end(info);
+}
+
+static void on_event(const struct log_record *record)
+{
+    events_add(record);
+    hook_note(record);
 }
 
 /* Gives lower files the functions of higher ones that they call. */
@@ -251,7 +258,7 @@ static void connect_layers(void)
     notify_init(answer_call);
     fleet_set_up(scale_on_leave);
     keeper_init(resume_rescue);
-    log_set_observer(events_add);
+    log_set_observer(on_event);
 }
 
 /* A broker that goes on does so without its file: the workers matter more. */

@@ -17,6 +17,11 @@ static const char *const event_names[] = {
 #undef X
 };
 
+const char *line_event_name(enum log_event event)
+{
+    return event_names[event];
+}
+
 static const char *const level_names[] = {"error", "info", "debug"};
 static const int syslog_levels[] = {3, 6, 7};
 static const char *const colours[] = {"\033[1;31m", "", "\033[2m"};

@@ -26,6 +26,9 @@ struct line_head {
     uint64_t number;  /* JSON: seq; 0: none */
 };
 
+/* As programs know it. */
+const char *line_event_name(enum log_event event);
+
 /*
  * Writes the line, which ends with a newline and a zero, and gives its length. What has no room in
  * size bytes, at least 512, is cut so that the line stays valid. Control characters become '?', and

@@ -230,6 +230,14 @@ static void restore_signals(void)
         signal(number, spawn_was_ignored(number) ? SIG_IGN : SIG_DFL);
 }
 
+/* What we have changed for ourselves, but for the signal mask. */
+static void restore_process(void)
+{
+    restore_signals();
+    setrlimit(RLIMIT_NOFILE, &original_files);
+    rate_restore();
+}
+
 /* With the broker's rights, so that it needs no no_new_privs; what follows calls nothing that the
  * filter notifies. */
 static void filter_calls(int error_fd)
@@ -258,9 +266,7 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     else
         setpgid(0, 0);
     detach_terminal();
-    restore_signals();
-    setrlimit(RLIMIT_NOFILE, &original_files);
-    rate_restore();
+    restore_process();
     if (!launch_set_limits(identity->slot, &failure))
         end(error_fd, &failure);
     set_environment(identity);
@@ -290,5 +296,45 @@ pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *e
     else
         *error_fd = ends[0];
     errno = saved;
+    return pid;
+}
+
+static void add_variables(const char *text)
+{
+    char name[64];
+
+    for (; *text; text += strlen(text) + 1) {
+        size_t len = strcspn(text, "=");
+        if (len >= sizeof name)
+            continue;
+        memcpy(name, text, len);
+        name[len] = '\0';
+        setenv(name, text + len + 1, 1);
+    }
+}
+
+static _Noreturn void run_command(const char *command, const char *variables)
+{
+    int null_fd = open("/dev/null", O_RDONLY);
+
+    setsid();
+    dup2(null_fd, STDIN_FILENO);
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    if (null_fd > STDERR_FILENO)
+        close(null_fd);
+    restore_process();
+    hide_manager();
+    add_variables(variables);
+    sigprocmask(SIG_SETMASK, &original_mask, NULL);
+    execl("/bin/sh", "sh", "-c", command, NULL);
+    _exit(EXIT_NOT_FOUND);
+}
+
+pid_t spawn_command(const char *command, const char *variables)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        run_command(command, variables);
     return pid;
 }

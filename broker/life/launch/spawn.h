@@ -59,4 +59,12 @@ gid_t spawn_gid(void);
  */
 pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd);
 
+/*
+ * Runs a command of the operator by `sh -c`, as the broker's user, with the signals, the limits and
+ * the scheduling that the broker was started with, in a session of its own, without input, its
+ * output on standard error. variables: "NAME=VALUE" texts, each with its zero, and an empty one
+ * behind. Returns the pid, or -1 with the errno of fork(2).
+ */
+pid_t spawn_command(const char *command, const char *variables);
+
 #endif
