@@ -28,6 +28,17 @@ read_of() { # FILE or text: what the server has read
     grep -o 'read=[0-9a-f]*' | cut -d= -f2 | xxd -r -p
 }
 
+# Every connection that was accepted is somewhere.
+sums_agree() {
+    status_is '.listeners[0] | .accepted == .handed + .direct + .held + .hold_timeouts + .hung_up + .hold_evicted + .hold_shut + .dead'
+}
+
+# The only worker takes nothing until it is continued.
+stop_worker() {
+    WORKER=$(worker_pid 0)
+    kill -STOP "$WORKER"
+}
+
 @test "silent clients occupy no worker, and are closed in time" {
     start_held --hold line --hold-timeout 2
     for i in 1 2 3; do start_dialog "silent$i" read; done
@@ -67,4 +78,110 @@ read_of() { # FILE or text: what the server has read
     wait_until grep -qx fin "$TMP/silent"
     status_is '.listeners[0] | .held == 0 and .hold_timeouts == 1'
     "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "each kind waits for what it says, and what is not of the protocol is handed over as it is" {
+    start_held --hold http --hold-timeout 300
+    start_dialog split 'text:GET\s/\sHTTP/1.1\r\nA:\sb\r' "file:$TMP/go" 'text:\n\r\n' read
+    wait_until holds 1
+    [[ $(dialog 'text:\r\nGET\s/\sHTTP/1.0\n\n' read | read_of) == $'\r\nGET / HTTP/1.0' ]]
+    [[ $(dialog 'text:HELO\n' read | read_of) == HELO ]]
+    [[ $(dialog 'text:GET\s/half\sHTTP/1.1\r\n' end read | read_of) == 'GET /half HTTP/1.1'$'\r' ]]
+    holds 1
+    touch "$TMP/go"
+    wait_until grep -q fin "$TMP/split"
+    [[ $(read_of <"$TMP/split") == $'GET / HTTP/1.1\r\nA: b\r\n\r' ]]
+    stop_broker
+    start_held --hold tls --hold-timeout 300
+    rm "$TMP/go"
+    start_dialog hello 'text:\x16\x03\x01\x00\x05\x01\x00\x00\x01' "file:$TMP/go" 'text:\n' end read
+    wait_until holds 1
+    [[ $(dialog 'text:HELO\n' read | read_of) == HELO ]]
+    touch "$TMP/go"
+    wait_until grep -q fin "$TMP/hello"
+    grep -q 'read=1603010005010000010a' "$TMP/hello"
+    sums_agree
+}
+
+@test "a head in a thousand pieces is complete in the end, whole" {
+    start_held --hold http --hold-timeout 300
+    local long
+    long=$(printf 'x%.0s' {1..1000})
+    [[ $(dialog "text:GET\\s/\\sHTTP/1.1\\r\\nA:$long\\r\\n\\r\\n" read | read_of | wc -c) == 1022 ]]
+}
+
+@test "a client that leaves while it is held costs no worker" {
+    start_held --hold http --hold-timeout 300
+    dialog 'text:GET\s/' reset
+    dialog
+    wait_until status_is '.listeners[0] | .hung_up == 2 and .held == 0 and .handed == 0'
+    sums_agree
+}
+
+@test "a client that leaves while it waits for a worker is not offered" {
+    start_held --hold line --hold-timeout 300
+    stop_worker
+    start_dialog first 'text:one\n' read
+    wait_until status_is '.listeners[0].held_complete == 1'
+    start_dialog gone 'text:two\n' "file:$TMP/go" reset
+    local gone=${STARTED[-1]}
+    start_dialog half 'text:three\n' end read
+    wait_until status_is '.listeners[0].held_complete == 3'
+    touch "$TMP/go"
+    wait_until is_gone "$gone"
+    kill -CONT "$WORKER"
+    wait_until grep -q fin "$TMP/half"
+    [[ $(read_of <"$TMP/first") == one && $(read_of <"$TMP/half") == three ]]
+    status_is '.listeners[0] | .dead == 1 and .held == 0'
+    sums_agree
+}
+
+@test "with --handoff broker a client that left the kernel's queue is not offered" {
+    start_held --handoff broker
+    stop_worker
+    start_dialog first 'text:one\n' read
+    wait_until status_is '.listeners[0].queued == 1'
+    dialog 'text:two\n' reset
+    dialog
+    start_dialog half 'text:three\n' end read
+    wait_until status_is '.listeners[0].queued == 4'
+    kill -CONT "$WORKER"
+    wait_until grep -q fin "$TMP/half"
+    [[ $(read_of <"$TMP/first") == one && $(read_of <"$TMP/half") == three ]]
+    status_is '.listeners[0].dead == 2'
+    sums_agree
+}
+
+@test "beyond --hold-max the oldest silent client gives way while a worker is idle" {
+    start_held --hold line --hold-timeout 300 --hold-max 2 --hold-close rst
+    start_dialog silent1 read
+    wait_until holds 1
+    start_dialog silent2 read
+    wait_until holds 2
+    [[ $(dialog 'text:hello\n' read | read_of) == hello ]]
+    wait_until grep -qx rst "$TMP/silent1"
+    status_is '.listeners[0] | .hold_evicted == 1 and .held == 1'
+    sums_agree
+}
+
+@test "held connections wait through a restart of the workers, for each address by its own rule" {
+    start_broker -w 2 --hold http --hold "line@127.0.0.1:$PORT" --hold-timeout 300 --balance source -- "$VICTIM_HOLD" server "$PORT"
+    start_dialog slow text:he "file:$TMP/go" 'text:llo\n' read
+    wait_until holds 1
+    local before
+    before=$(worker_pid 0)
+    "$SSHIM" restart --control "$CONTROL"
+    [[ $(worker_pid 0) != "$before" ]]
+    holds 1
+    touch "$TMP/go"
+    wait_until grep -q fin "$TMP/slow"
+    [[ $(read_of <"$TMP/slow") == hello ]]
+    sums_agree
+}
+
+@test "--hold and --handoff direct, or a program without the library, are refused" {
+    run "$SSHIM" run --control "$CONTROL" --hold data --handoff direct -- true
+    [[ $status == 2 && $output == *"--handoff direct"*"--hold"* ]]
+    run "$SSHIM" run --control "$CONTROL" --hold data --intercept seccomp -- true
+    [[ $status == 126 && $output == *"--hold needs the library"* ]]
 }

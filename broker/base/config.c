@@ -288,6 +288,10 @@ static const struct option_row run_rows[] = {
      .initial = "4096", .read = option_number, .min = 1, .max = 65536},
     {"hold-close", 0, "HOW", "hold: close by fin (default) or by rst", AT(hold_close),
      .read = option_choice, .names = hold_closes},
+    {"skip-dead", 0, NULL,
+     "close connections whose client left while they waited in the kernel's queue (always with "
+     "--handoff broker)",
+     AT(skip_dead), .read = option_flag},
     {"stop-timeout", 0, "SECONDS", "how long workers may take to end before KILL (default 25)",
      SECONDS(stop_timeout_s, "25"), .old_name = "grace"},
     {"start-timeout", 0, "SECONDS", "how long a worker may take to listen (default 60)",

@@ -124,6 +124,7 @@ struct config {
     unsigned hold_timeout_s;
     unsigned hold_max; /* a listener */
     enum config_hold_close hold_close;
+    bool skip_dead; /* also where --handoff is not broker */
     unsigned stop_timeout_s;
     unsigned start_timeout_s;
     unsigned settle_s; /* how long a new copy must serve before the old one drains */

@@ -61,33 +61,48 @@ static void note_sleep(struct listener *listener)
                   socket_key_format(&listener->socket, &listener->bound, text));
 }
 
+/* Whether it waited in the kernel's queue, and its client has left meanwhile. */
+static bool is_skipped(struct listener *listener, int fd)
+{
+    return listener->handout.queue_waits && front_skip(listener, fd);
+}
+
+/* TAKE_DONE gives the fd. Anything that concerns one connection alone is passed over, see
+ * accept(2), "Error handling". */
+static enum take accept_next(struct listener *listener, int flags, int *fd,
+                             struct sockaddr_storage *peer, socklen_t *len)
+{
+    for (;;) {
+        *len = sizeof *peer;
+        *fd = listener->take.sleeps
+                  ? accept_awake(listener->canonical_fd, peer, len, flags)
+                  : accept4(listener->canonical_fd, (struct sockaddr *)peer, len, flags);
+        if (*fd >= 0) {
+            if (!is_skipped(listener, *fd))
+                return TAKE_DONE;
+        } else if (errno == EINTR) {
+            note_sleep(listener);
+            return TAKE_SLEPT;
+        } else if (errno == EAGAIN || errno == EINVAL) { /* EINVAL: shut down, see revive.h */
+            return TAKE_NONE;
+        } else if (is_shortage(errno)) {
+            return TAKE_SHORT;
+        }
+    }
+}
+
 enum take take_from_backlog(struct listener *listener, bool nonblock,
                             struct take_connection *connection)
 {
     struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
+    socklen_t len;
 
     if (listener->shut)
         return TAKE_NONE;
-    for (;;) {
-        int flags = SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
-        connection->fd =
-            listener->take.sleeps
-                ? accept_awake(listener->canonical_fd, &peer, &len, flags)
-                : accept4(listener->canonical_fd, (struct sockaddr *)&peer, &len, flags);
-        if (connection->fd >= 0)
-            break;
-        if (errno == EINTR) {
-            note_sleep(listener);
-            return TAKE_SLEPT;
-        }
-        if (errno == EAGAIN || errno == EINVAL) /* EINVAL: shut down, see revive.h */
-            return TAKE_NONE;
-        if (is_shortage(errno))
-            return TAKE_SHORT;
-        /* anything else concerns that one connection, see accept(2), "Error handling" */
-        len = sizeof peer;
-    }
+    enum take took = accept_next(listener, SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0),
+                                 &connection->fd, &peer, &len);
+    if (took != TAKE_DONE)
+        return took;
     if (listener->revive.shut_downs > 0 && revive_is_stillborn(connection->fd)) {
         close(connection->fd);
         revive_listener(listener);

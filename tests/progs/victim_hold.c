@@ -11,6 +11,8 @@
  *     read        prints what comes until the end and how it ended, "fin" or "rst"
  *     reset       closes by RST
  */
+#include <netinet/tcp.h>
+
 #include "victim.h"
 
 #define READ_MAX 70000
@@ -119,9 +121,11 @@ static void step(int fd, const char *what)
 static void run_client(int port, const char *argument)
 {
     struct sockaddr_in addr = loopback(port);
+    int one = 1;
     int fd = make_socket();
     char *steps = strdup(argument ? argument : "");
 
+    MUST(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one)); /* a segment for each byte */
     MUST(connect(fd, (struct sockaddr *)&addr, sizeof addr));
     for (char *what = strtok(steps, " "); what; what = strtok(NULL, " "))
         step(fd, what);

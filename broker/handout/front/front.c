@@ -18,6 +18,10 @@
 
 static uint32_t capacity; /* of all listeners */
 
+/* A request in many pieces costs a look for each: so many at once, then one in a while. */
+#define LOOKS_AT_ONCE 32
+#define LOOK_AGAIN_MS 50
+
 /* Edges: what does not grow is not reported again, and what grows need not be read for that. */
 #define WATCHED (EPOLLIN | EPOLLRDHUP | EPOLLET)
 
@@ -58,6 +62,7 @@ static void unwatch(struct held *held)
 static int leave(struct held *held)
 {
     unwatch(held);
+    loop_stop_timer(&held->again);
     held->listener->front.count--;
     return held_remove(held);
 }
@@ -148,12 +153,30 @@ static void advance(struct held *held, bool is_half_closed)
     unwatch(held);
 }
 
+static void on_look_again(struct loop_timer *timer)
+{
+    struct held *held = loop_container(timer, struct held, again);
+
+    held->looks = LOOKS_AT_ONCE - 1;
+    if (!watch(held)) /* reports what came meanwhile */
+        advance(held, false);
+}
+
 static void on_ready(struct loop_fd *watch, uint32_t events)
 {
     struct held *held = loop_container(watch, struct held, watch);
     struct listener *listener = held->listener;
 
-    advance(held, (events & (EPOLLRDHUP | EPOLLHUP)) != 0);
+    if (++held->looks > LOOKS_AT_ONCE && !(events & EPOLLERR)) {
+        unwatch(held);
+        held->again.on_time = on_look_again;
+        loop_start_timer(&held->again, LOOK_AGAIN_MS);
+        return;
+    }
+    if (events & EPOLLERR) /* reset; what was sent before may be there all the same */
+        drop(held, HELD_HUNG_UP);
+    else
+        advance(held, (events & (EPOLLRDHUP | EPOLLHUP)) != 0);
     listener_pump(listener);
 }
 
@@ -213,9 +236,20 @@ static void set_nonblock(int fd, bool on)
     fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
 
+/* The oldest one that is complete; its client may have left while it waited for a worker. */
+static struct held *find_complete(struct listener *listener)
+{
+    struct held *held;
+
+    while ((held = TAILQ_FIRST(&listener->front.queues[HELD_COMPLETE])) != NULL &&
+           held->since_ms != loop_now_ms() && hold_is_dead(held->fd))
+        drop(held, HELD_DEAD);
+    return held;
+}
+
 bool front_take(struct listener *listener, bool nonblock, int *fd, struct wire_offer *offer)
 {
-    struct held *held = TAILQ_FIRST(&listener->front.queues[HELD_COMPLETE]);
+    struct held *held = find_complete(listener);
 
     if (!held)
         return false;
@@ -239,7 +273,8 @@ int front_begin(bool resumes)
 {
     struct rlimit files = {0};
 
-    if (!config_front_option(&broker.config))
+    if (!config_front_option(&broker.config) && !broker.config.skip_dead &&
+        broker.config.handoff != HANDOFF_BROKER)
         return 0;
     getrlimit(RLIMIT_NOFILE, &files);
     rlim_t most = files.rlim_cur - files.rlim_cur / FILES_FOR_OTHERS;
@@ -299,6 +334,17 @@ void front_load(int (*map)(int fd))
         resume(listener);
         expect_deadlines(listener);
     }
+}
+
+bool front_skip(struct listener *listener, int fd)
+{
+    bool is_asked_for = broker.config.skip_dead || runtime.handoff == HANDOFF_BROKER;
+
+    if (!is_asked_for || !held_is_there() || !hold_is_dead(fd))
+        return false;
+    held_counts_of(listener)->closed[HELD_DEAD]++;
+    close_connection(fd, false);
+    return true;
 }
 
 struct front_totals front_totals(const struct listener *listener)

@@ -47,6 +47,10 @@ bool front_has_complete(const struct listener *listener);
  */
 bool front_take(struct listener *listener, bool nonblock, int *fd, struct wire_offer *offer);
 
+/* --skip-dead: closes a connection (takes fd then) that waited in the kernel's queue and whose
+ * client has left. */
+bool front_skip(struct listener *listener, int fd);
+
 /* Goes on with what the broker before held; map as in survive/state.h. The listeners are there. */
 void front_load(int (*map)(int fd));
 

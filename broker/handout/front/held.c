@@ -103,9 +103,9 @@ struct held *held_add(struct listener *listener, enum held_stage stage, int fd,
     held->since_ms = loop_now_ms();
     held->listener = listener;
     held->watch.fd = -1;
+    held->looks = 0;
     atomic_store_explicit(&held->stage, stage, memory_order_release);
     TAILQ_INSERT_TAIL(&listener->front.queues[stage], held, queue);
-    table->counts[listener->counts_number].entered++;
     count++;
     return held;
 }

@@ -32,7 +32,8 @@ static_assert(HELD_COMPLETE + 1 == LISTENER_STAGES, "a queue for each stage");
     X(TIMEOUT, "hold_timeouts") /* not complete in time */                                         \
     X(HUNG_UP, "hung_up")       /* the client left before */                                       \
     X(EVICTED, "hold_evicted")  /* the oldest silent one: the table of its listener was full */    \
-    X(SHUT, "hold_shut")        /* nobody serves the listener any more */
+    X(SHUT, "hold_shut")        /* nobody serves the listener any more */                          \
+    X(DEAD, "dead")             /* the client left while it waited for a worker */
 
 enum held_closing {
 #define X(name, field) HELD_##name,
@@ -51,7 +52,6 @@ struct held_look {
 
 /* Of one listener; survives us. */
 struct held_counts {
-    uint64_t entered; /* all that were ever held */
     uint64_t closed[HELD_CLOSINGS_MAX];
 };
 
@@ -75,6 +75,8 @@ struct held {
     /* Of this broker alone. */
     struct listener *listener;
     struct loop_fd watch;    /* .fd is -1 while the loop does not know it */
+    struct loop_timer again; /* it was looked at too often: not before this time again */
+    uint32_t looks;
     TAILQ_ENTRY(held) queue; /* of its listener and stage; of the free ones */
 };
 static_assert(sizeof(struct held) <= 160, "50,000 of them take 8 MB");

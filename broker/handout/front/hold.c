@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "broker/handout/front/request.h"
@@ -31,6 +32,16 @@ void hold_prepare(const struct listener *listener)
         return;
     seconds = DEFER_S;
     setsockopt(listener->canonical_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+}
+
+bool hold_is_dead(int fd)
+{
+    struct pollfd state = {.fd = fd, .events = POLLRDHUP};
+    char byte;
+
+    if (poll(&state, 1, 0) <= 0)
+        return false;
+    return (state.revents & POLLERR) || recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 struct held_look hold_look(struct held *held, bool is_half_closed)

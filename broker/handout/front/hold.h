@@ -16,6 +16,10 @@ enum config_hold hold_kind(const struct config_holds *holds, const struct listen
 /* Has the kernel do what it can of it. */
 void hold_prepare(const struct listener *listener);
 
+/* Whether nobody is there any more who could send or receive something: the connection (borrows fd)
+ * is reset, or its client sends no more and has sent nothing that is not read. */
+bool hold_is_dead(int fd);
+
 /* A look of front.c. is_half_closed: the client is known to send no more. */
 struct held_look hold_look(struct held *held, bool is_half_closed);
 
