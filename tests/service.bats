@@ -68,13 +68,56 @@ STATUS_LINE='STATUS=ready: 2 of 2 workers serve, [0-9]+ connections, [0-9]+ in t
     local before after reload
     before=$(cut -d. -f1 /proc/uptime)
     kill -HUP "$BROKER"
-    wait_until told 'RELOADING=1 \| MONOTONIC_USEC=[0-9]+ \| STATUS=restarting: .*'
+    wait_until told 'RELOADING=1 \| MONOTONIC_USEC=[0-9]+ \| EXTEND_TIMEOUT_USEC=30000000 \| STATUS=restarting: .*'
     after=$(cut -d. -f1 /proc/uptime)
     reload=$(sed -nE 's/.*MONOTONIC_USEC=([0-9]+).*/\1/p' "$TMP/told")
     ((reload / 1000000 >= before && reload / 1000000 <= after + 1))
     ready_twice() { [[ $(count_told '.*READY=1.*') == 2 ]]; }
     wait_until ready_twice
     stop_broker
+}
+
+@test "--ready-min: READY is told when so many are ready" {
+    start_manager
+    mkfifo "$TMP/gate"
+    # shellcheck disable=SC2016
+    start_broker -w 3 --ready-min 2 -- sh -c 'test "$SSHIM_WORKER_ID" != 2 || read -r _ <"$0"; exec "$1" accept "$2"' "$TMP/gate" "$VICTIM" "$ADDR"
+    log_has "2 of 3 workers are ready"
+    wait_until told "READY=1 \| STATUS=starting: 2 of 3 workers serve, .*"
+    echo go >"$TMP/gate"
+    wait_until workers_ready 3
+    wait_until told "STATUS=ready: 3 of 3 .*"
+    [[ $(count_told '.*READY=1.*') == 1 ]]
+    stop_broker
+}
+
+@test "--lame-duck: TERM is told at once, and connections are taken until that time is over" {
+    start_manager
+    start_broker -w 1 --lame-duck 3600 -- "$VICTIM" accept "$ADDR"
+    kill -TERM "$BROKER"
+    wait_until told 'STOPPING=1 \| EXTEND_TIMEOUT_USEC=3635000000 \| STATUS=stopping: 1 of 1 .*'
+    status_is '.state == "stopping" and (.serving | not)'
+    probe 3
+    kill -TERM "$BROKER"
+    wait_for_broker
+    [[ $STATUS == 0 ]]
+    # stop waits for it; --now does not; the next broker does not forget it
+    start_broker -w 1 --lame-duck 1 -- "$VICTIM" accept "$ADDR"
+    "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+    start_broker -w 1 --lame-duck 3600 -- "$VICTIM" accept "$ADDR"
+    "$SSHIM" stop --now --control "$CONTROL"
+    wait_for_broker
+    start_broker -w 1 --lame-duck 3600 -- "$VICTIM" accept "$ADDR"
+    kill -TERM "$BROKER"
+    wait_until status_is '.state == "stopping"'
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until no_process_is_left_but "$OTHER"
+}
+
+no_process_is_left_but() { # PID
+    [[ $(pids_with "SSHIM_TEST=$TMP") == "$1" ]]
 }
 
 @test "the watchdog is told three times in its time, and not while the broker is stopped" {

@@ -344,6 +344,12 @@ static const struct option_row run_rows[] = {
      "serve (default): workers go on if the broker is killed, and the next 'sshim run' of this "
      "name takes them over; exit: workers end",
      AT(on_broker_death), .read = option_choice, .names = broker_deaths},
+    {"ready-min", 0, "K", "the instance is ready when K workers are (default: all)", AT(ready_min),
+     .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
+    {"lame-duck", 0, "SECONDS",
+     "on TERM first say for this long that no clients should be sent here, and take those that "
+     "come (default 0)",
+     SECONDS(lame_duck_s, "0")},
     {"metrics", 0, "ADDR",
      "serve /metrics (Prometheus), /healthz, /readyz and /status.json over HTTP at this address",
      AT(metrics), .read = read_address,

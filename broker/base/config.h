@@ -137,6 +137,8 @@ struct config {
     const char *pidfile_dir;                  /* NULL: none are written */
     int backlog;                              /* 0: as the program asks */
     enum config_broker_death on_broker_death; /* what workers do when the broker was killed */
+    unsigned ready_min;                       /* workers that make the instance ready; 0: all */
+    unsigned lame_duck_s;                     /* between TERM and the end of new connections */
     const char *metrics;                      /* where HTTP is served; NULL: nowhere */
     int ready_fd;                             /* -1: none */
     const char *log_file;                     /* NULL: standard error */

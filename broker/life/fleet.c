@@ -67,13 +67,13 @@ static void list_addresses(char *text, size_t size)
 static void tell_ready(void)
 {
     char addresses[512];
-    const struct log_fact *facts = LOG_FACTS(LOG_NUMBER("workers", runtime.workers));
+    const struct log_fact *facts = LOG_FACTS(LOG_NUMBER("workers", slot_count_ready()));
 
     told_ready = true;
     list_addresses(addresses, sizeof addresses);
     if (runtime.workers > 0)
         log_event(LOG_LEVEL_NORMAL, LOG_READY, facts,
-                  "%u of %u workers are ready%s; the control socket is %s", runtime.workers,
+                  "%u of %u workers are ready%s; the control socket is %s", slot_count_ready(),
                   runtime.workers, addresses, broker.control_path);
     else
         log_event(LOG_LEVEL_NORMAL, LOG_READY, facts,
@@ -81,10 +81,17 @@ static void tell_ready(void)
     write_ready_fd();
 }
 
+unsigned fleet_ready_min(void)
+{
+    unsigned wanted = broker.config.ready_min;
+
+    return wanted > 0 && wanted < runtime.workers ? wanted : runtime.workers;
+}
+
 static void on_ready(struct slot *slot)
 {
     (void)slot;
-    if (!told_ready && slot_count_ready() == runtime.workers)
+    if (!told_ready && slot_count_ready() >= fleet_ready_min())
         tell_ready();
 }
 
@@ -186,8 +193,7 @@ void fleet_resume_readiness(void)
 {
     if (slot_count_ready() > 0)
         slot_note_ever_ready();
-    told_ready = slot_count_ready() ==
-                 runtime.workers; /* the last broker has said so, but not to our own parent */
+    told_ready = slot_count_ready() >= fleet_ready_min(); /* the last broker told its own parent */
     if (told_ready)
         write_ready_fd();
 }

@@ -31,7 +31,10 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info);
 /* Starts a worker in it; when that fails, tries again later. */
 void fleet_fill(struct slot *slot);
 
-/* Whether all workers were ready at some time. */
+/* How many ready workers make the instance ready (--ready-min). */
+unsigned fleet_ready_min(void);
+
+/* Whether so many were ready at some time. */
 bool fleet_was_ready(void);
 
 /* The workers are those of the last broker: do not repeat its messages. */

@@ -22,10 +22,16 @@ static bool killing;
 static int exit_code;
 static struct loop_timer grace_timer;
 static struct loop_timer shut_timer;
+static struct loop_timer lame_duck_timer;
 
 /* --handoff direct: the workers get TERM first. If the shutdown woke a thread just when TERM came,
  * the thread would go back to waiting and never act on TERM. */
 #define SHUT_AFTER_MS 100
+
+bool stop_is_announced(void)
+{
+    return stopping || loop_timer_runs(&lame_duck_timer);
+}
 
 bool stop_is_under_way(void)
 {
@@ -133,6 +139,7 @@ void stop_begin(int code)
         return;
     }
     stopping = true;
+    loop_stop_timer(&lame_duck_timer);
     journal_touch();
     exit_code = code;
     log_event(LOG_LEVEL_VERBOSE, LOG_STOP, LOG_FACTS(LOG_NUMBER("exit_code", code)), "stopping");
@@ -153,4 +160,25 @@ void stop_begin(int code)
     grace_timer.on_time = on_grace_over;
     loop_start_timer(&grace_timer, (int64_t)broker.config.stop_timeout_s * 1000);
     stop_check();
+}
+
+static void on_lame_duck_over(struct loop_timer *timer)
+{
+    (void)timer;
+    stop_begin(exit_code);
+}
+
+void stop_announce(int code)
+{
+    if (broker.config.lame_duck_s == 0 || stop_is_announced()) {
+        stop_begin(code);
+        return;
+    }
+    exit_code = code;
+    log_info("no more clients should be sent here; connections are taken for %u s more "
+             "(--lame-duck)",
+             broker.config.lame_duck_s);
+    lame_duck_timer.on_time = on_lame_duck_over;
+    loop_start_timer(&lame_duck_timer, (int64_t)broker.config.lame_duck_s * 1000);
+    journal_touch();
 }

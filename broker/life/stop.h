@@ -10,6 +10,13 @@
  */
 void stop_begin(int exit_code);
 
+/* The same after --lame-duck, in which connections are taken as before; a second call ends that
+ * time. */
+void stop_announce(int exit_code);
+
+/* Whether it was called, or the stop is under way. */
+bool stop_is_announced(void);
+
 bool stop_is_under_way(void);
 int stop_exit_code(void);
 

@@ -48,8 +48,10 @@ static bool on_status(struct session *session, const struct config_target *asked
 static bool on_stop(struct session *session, const struct config_target *asked)
 {
     session_await(session, NULL);
-    if (!stop_is_under_way())
+    if (asked->now && !stop_is_under_way())
         stop_begin(EXIT_STOPPED);
+    else if (!stop_is_announced())
+        stop_announce(EXIT_STOPPED);
     if (asked->now)
         stop_begin(EXIT_STOPPED);
     return true;

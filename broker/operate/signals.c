@@ -48,7 +48,10 @@ static void stop(const struct signalfd_siginfo *info)
     if (!stop_is_under_way())
         log_info("stopping: SIG%s came from pid %u", sigabbrev_np((int)info->ssi_signo),
                  info->ssi_pid);
-    stop_begin(EXIT_STOPPED);
+    if (info->ssi_signo == SIGTERM)
+        stop_announce(EXIT_STOPPED);
+    else
+        stop_begin(EXIT_STOPPED);
 }
 
 static void hang_up(const struct signalfd_siginfo *info)

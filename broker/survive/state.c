@@ -185,7 +185,7 @@ void state_save(void)
         .text_fds = {text_fd(SESSION_DOOR_CONTROL), text_fd(SESSION_DOOR_READ_ONLY)},
         .metrics_fd = runtime.metrics_fd < 0 ? 0 : runtime.metrics_fd,
         .direct = runtime.handoff == HANDOFF_DIRECT,
-        .stopping = stop_is_under_way(),
+        .stopping = stop_is_announced(),
         .generation = slot_generation(),
         .restart_parallel = (uint16_t)restart_record().parallel,
         .restart_only = (uint16_t)restart_record().only,

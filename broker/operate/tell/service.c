@@ -14,6 +14,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/life/fleet.h"
 #include "broker/operate/tell/status.h"
 
 #define REFRESH_MS 10000   /* between looks at the numbers of STATUS */
@@ -79,9 +80,11 @@ static void begin_watchdog(bool resumes)
     loop_start_timer(&service.watchdog, 0);
 }
 
+static void review(bool tells_again);
+
 static void on_refresh(struct loop_timer *timer)
 {
-    service_review();
+    review(true);
     loop_start_timer(timer, REFRESH_MS);
 }
 
@@ -107,6 +110,15 @@ static int64_t monotonic_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* How long the manager is to wait from now on: a restart and a stop take as long as they take, and
+ * this is told again while they go on. */
+static int64_t patience_s(enum status_state state)
+{
+    if (state == STATUS_STOPPING)
+        return (int64_t)broker.config.stop_timeout_s + broker.config.lame_duck_s + STOP_MARGIN_S;
+    return state == STATUS_RESTARTING ? 3 * REFRESH_MS / 1000 : 0;
+}
+
 /* What the manager has to know of a new state, lines that end; "" for nothing. A reload ends with
  * READY, however well it went: STATUS tells. */
 static void describe_change(enum status_state state, char *text, size_t size)
@@ -114,36 +126,44 @@ static void describe_change(enum status_state state, char *text, size_t size)
     bool reloaded = service.told == STATUS_RESTARTING && state != STATUS_STOPPING;
 
     text[0] = '\0';
-    if (state == STATUS_RESTARTING)
+    if (state == STATUS_RESTARTING && service.told != state)
         snprintf(text, size, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\n", monotonic_us());
-    else if (state == STATUS_STOPPING)
-        snprintf(text, size, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64 "\n",
-                 ((int64_t)broker.config.stop_timeout_s + STOP_MARGIN_S) * 1000000);
-    else if (reloaded || (state == STATUS_READY && !service.told_ready))
+    else if (state == STATUS_STOPPING && service.told != state)
+        snprintf(text, size, "STOPPING=1\n");
+    else if (reloaded || (fleet_was_ready() && !service.told_ready && state != STATUS_STOPPING))
         snprintf(text, size, "READY=1\n");
-    service.told_ready |= state == STATUS_READY;
+    service.told_ready |= fleet_was_ready();
 }
 
-void service_review(void)
+static void review(bool tells_again)
 {
     char text[512] = "";
     char change[96] = "";
     char pid[32] = "";
+    char patience[48] = "";
     char status[sizeof service.status];
 
     if (service.fd < 0)
         return;
     enum status_state state = status_state();
     status_describe(status, sizeof status);
-    if (state != service.told || (state == STATUS_READY && !service.told_ready))
+    if (state != service.told || (fleet_was_ready() && !service.told_ready))
         describe_change(state, change, sizeof change);
+    if (patience_s(state) > 0)
+        snprintf(patience, sizeof patience, "EXTEND_TIMEOUT_USEC=%" PRId64 "000000\n",
+                 patience_s(state));
     service.told = state;
     if (service.names_pid)
         snprintf(pid, sizeof pid, "MAINPID=%d\n", (int)getpid());
     service.names_pid = false;
-    if (!*change && !*pid && strcmp(status, service.status) == 0)
+    if (!*change && !*pid && strcmp(status, service.status) == 0 && !(tells_again && *patience))
         return;
     memcpy(service.status, status, sizeof status);
-    snprintf(text, sizeof text, "%s%sSTATUS=%s", pid, change, status);
+    snprintf(text, sizeof text, "%s%s%sSTATUS=%s", pid, change, patience, status);
     tell(text);
+}
+
+void service_review(void)
+{
+    review(false);
 }

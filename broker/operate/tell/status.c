@@ -153,7 +153,7 @@ enum status_state status_state(void)
 {
     unsigned ready = slot_count_ready();
 
-    if (stop_is_under_way())
+    if (stop_is_announced())
         return STATUS_STOPPING;
     if (restart_is_under_way())
         return STATUS_RESTARTING;
@@ -181,9 +181,9 @@ static unsigned count_serving(void)
 
 bool status_is_serving(void)
 {
-    unsigned at_least = runtime.workers > 0 ? 1 : 0;
+    unsigned at_least = broker.config.ready_min > 0 ? fleet_ready_min() : runtime.workers > 0;
 
-    return fleet_was_ready() && !stop_is_under_way() && count_serving() >= at_least;
+    return fleet_was_ready() && !stop_is_announced() && count_serving() >= at_least;
 }
 
 static void print_worker_row(FILE *out, const struct worker_view *view)

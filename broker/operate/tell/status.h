@@ -29,8 +29,8 @@ enum status_state {
 
 enum status_state status_state(void);
 
-/* Whether clients are to be sent here: all were ready once, a worker is ready now, and the broker
- * does not stop. */
+/* Whether clients are to be sent here: all (or --ready-min) were ready once, one (or --ready-min)
+ * is now, and the broker is not about to stop. */
 bool status_is_serving(void);
 
 /* The state and the numbers in one line, for a service manager. */
