@@ -204,13 +204,12 @@ struct wire_command {
     struct wire_head head;
     uint32_t code;     /* enum wire_command_code */
     uint32_t argument; /* restart: how many at a time, and WIRE_RESTART_NO_WAIT; take over: the
-                          newest format of snapshots that the new broker reads; restart,
-                          stop and LINE: WIRE_JOIN */
+                          newest format of snapshots that the new broker reads; others:
+                          WIRE_JOIN */
     char line[WIRE_LINE_MAX]; /* LINE: words between spaces; sent as far as it is needed */
 };
 #define WIRE_COMMAND_MIN offsetof(struct wire_command, line)
-#define WIRE_JOIN                                                                                  \
-    0x40000000u /* the broker before was asked: wait for what goes on, begin nothing */
+#define WIRE_JOIN 0x40000000u /* the broker before was asked, which has ended without an answer */
 #define WIRE_RESTART_NO_WAIT 0x80000000u /* answer before the old workers have ended */
 static_assert(sizeof(struct wire_command) == 16 + WIRE_LINE_MAX, "wire_command is 272 bytes");
 

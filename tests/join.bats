@@ -12,6 +12,10 @@ join() { # COMMAND...: as a reader of the README would, in the background; its p
     wait_until workers_ready 2
     ANSWER_BY=pid all_answer 2
     status_is '[.workers[].accepted] | min > 0'
+    status_is '.joined == 2 and .wanted == 0 and .state == "ready"'
+    run "$SSHIM" status --control "$CONTROL"
+    [[ $output == *" is ready: servers that joined: 2"$'\n'* ]]
+    log_has "ready for servers that join by SSHIM_BROKER=$CONTROL"
     stop_broker
     [[ $STATUS == 0 ]]
     wait_until is_gone "$OTHER"
@@ -22,6 +26,8 @@ join() { # COMMAND...: as a reader of the README would, in the background; its p
     join "$VICTIM" accept "$ADDR"
     wait_until workers_ready 3
     status_is '[.workers[].slot] == [0, 1, 2]'
+    run "$SSHIM" status --control "$CONTROL"
+    [[ $output == *" is ready: 2 of 2 workers are ready, servers that joined: 1"$'\n'* ]]
     ANSWER_BY=pid all_answer 3
     stop_broker
 }

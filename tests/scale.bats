@@ -129,6 +129,65 @@ slots() { # of the workers, "0 1 2"
     stop_broker
 }
 
+# ask COMMAND ARGUMENTS: in the background; $ASKER is its pid, $TMP/answer what it says.
+ask() {
+    timeout 90 "$SSHIM" "$@" --control "$CONTROL" >"$TMP/answer" 2>&1 3>&- &
+    ASKER=$!
+}
+
+# kill_broker: another one goes on.
+kill_broker() {
+    local broker
+    broker=$(status_of .pid)
+    kill -KILL "$broker"
+    wait_until status_is ".pid != $broker"
+}
+
+is_answered() { # TEXT
+    wait "$ASKER"
+    cat "$TMP/answer"
+    [[ $(<"$TMP/answer") == "$1" ]]
+}
+
+@test "whoever asked for more workers is answered when they are ready, though the broker is killed meanwhile, twice" {
+    # shellcheck disable=SC2016
+    start_broker -w 1 -- sh -c 'until [ -z "$(ls "$2"/slow 2>&-)" ]; do sleep 0.05; done; exec "$0" accept "$1"' "$VICTIM" "$ADDR" "$TMP"
+    touch "$TMP/slow"
+    ask scale +2
+    wait_until status_is '.wanted == 3'
+    kill_broker
+    wait_for_broker
+    kill_broker
+    rm "$TMP/slow"
+    is_answered "3 of 3 workers are ready, 2 more"
+    touch "$TMP/slow"
+    ask scale 4
+    wait_until status_is '.wanted == 4'
+    "$SSHIM" upgrade --control "$CONTROL"
+    rm "$TMP/slow"
+    is_answered "4 of 4 workers are ready, 1 more"
+    "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "whoever asked for fewer workers, or for a drain, is answered when the last connection ended, though the broker is killed meanwhile" {
+    start_broker -w 2 --balance roundrobin -- "$VICTIM" accept --delay 2000 "$ADDR"
+    exec 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '[.workers[].active] == [1, 1]'
+    ask scale -1
+    wait_until status_is '.wanted == 1'
+    kill_broker
+    wait_for_broker
+    is_answered "1 of 1 workers are ready, 1 fewer; connections that were cut: 0"
+    exec 5<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '[.workers[].active] == [1]'
+    ask drain 0
+    wait_until status_is '.drained == 1'
+    kill_broker
+    is_answered $'slot 0 is drained\nno worker takes connections now: they wait in the queue'
+    exec 5<&- 6<&- 7<&-
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "scaling up and down again and again under load refuses nobody" {
     local round client clients=()
     start_broker -w 2 -- "$VICTIM" accept "$ADDR"

@@ -59,16 +59,24 @@ static bool is_command(const struct config_target *target, const char *name)
     return strcmp(target->command, name) == 0;
 }
 
+/* What the next broker goes on with, or what may as well be asked twice. */
+static bool can_be_joined(const struct config_target *target)
+{
+    return is_command(target, "restart") || is_command(target, "stop") ||
+           is_command(target, "scale") || is_command(target, "drain") ||
+           is_command(target, "resume");
+}
+
 /*
  * The connection has ended without an answer. Where a broker lives it is the next one, after a kill
- * or an upgrade: it goes on with a restart and a stop. A broker of an older version says nothing
+ * or an upgrade. A broker of an older version says nothing
  * when it executes another program.
  */
 static int judge_end(const struct config_target *target, const char *control_path)
 {
     bool lives = broker_socket_probe(control_path) == 1;
 
-    if (lives && (is_command(target, "restart") || is_command(target, "stop")))
+    if (lives && can_be_joined(target))
         return CUT_OFF;
     if (is_command(target, "stop") || (lives && is_command(target, "upgrade")))
         return EXIT_STOPPED;

@@ -19,6 +19,7 @@ static struct slot **slots;
 static unsigned count;
 static unsigned generation;
 static bool ever_ready;
+static struct slot_change last_change;
 static void (*tell_ready)(struct slot *slot);
 static void (*take_notify_fd)(const struct worker *worker, int fd);
 
@@ -186,9 +187,21 @@ void slot_set_held(struct slot *slot, bool held)
     journal_touch();
 }
 
-void slot_set_wanted(unsigned number)
+void slot_set_wanted(unsigned number, pid_t asker)
 {
+    last_change = (struct slot_change){runtime.workers, number, asker};
     runtime.workers = number;
+    journal_touch();
+}
+
+struct slot_change slot_last_change(void)
+{
+    return last_change;
+}
+
+void slot_resume_change(const struct slot_change *change)
+{
+    last_change = *change;
     journal_touch();
 }
 
@@ -208,6 +221,15 @@ unsigned slot_count_held(void)
     for (unsigned i = 0; i < runtime.workers && i < count; i++)
         held += slots[i]->held && slots[i]->worker && slots[i]->worker->state == WORKER_READY;
     return held;
+}
+
+unsigned slot_count_joined(void)
+{
+    unsigned joined = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        joined += slots[i]->worker && slots[i]->worker->joined;
+    return joined;
 }
 
 unsigned slot_count_filled(void)

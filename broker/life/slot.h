@@ -63,14 +63,26 @@ void slot_note_ever_ready(void);
 /* Whether the workers of this slot get no connections from now on. */
 void slot_set_held(struct slot *slot, bool held);
 
-/* How many slots are to be filled from now on: those below this number. */
-void slot_set_wanted(unsigned number);
+/*
+ * How many slots are to be filled: those below this number. The last change is in the journal with
+ * the process that asked for it, which the next broker tells that it was made.
+ */
+struct slot_change {
+    unsigned from, to;
+    pid_t asker; /* 0: a signal asked, or there was none */
+};
+void slot_set_wanted(unsigned number, pid_t asker);
+struct slot_change slot_last_change(void);
+void slot_resume_change(const struct slot_change *change);
 
 /* How many slots of those that are to be filled have a ready worker. */
 unsigned slot_count_ready(void);
 
 /* How many of those are drained by the operator. */
 unsigned slot_count_held(void);
+
+/* How many servers that joined fill the other slots. */
+unsigned slot_count_joined(void);
 
 /* How many slots have a worker, those of servers that joined included. */
 unsigned slot_count_filled(void);

@@ -9,6 +9,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/life/restart.h"
+#include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/operate/tell/events.h"
 #include "broker/operate/tell/reopen.h"
@@ -17,6 +18,7 @@
 #include "broker/operate/upgrade.h"
 #include "broker/operate/steer/one_slot.h"
 #include "broker/operate/steer/scale.h"
+#include "broker/survive/resume.h"
 
 #define WORDS_MAX 16 /* in one command */
 #define REFUSALS_MS 1000
@@ -124,15 +126,49 @@ static bool on_upgrade(struct session *session, const struct config_target *aske
     return true;
 }
 
+/* --- the same for a client whose question the broker before us did not answer --- */
+
+/* An instance that was started since then is not meant. */
+static bool join_stop(struct session *session, const struct config_target *asked)
+{
+    if (!stop_is_under_way() && resume_cause() != RESUME_NONE)
+        return on_stop(session, asked);
+    if (stop_is_under_way())
+        session_await(session, NULL);
+    else
+        session_answer(session, EXIT_STOPPED, "%s", "");
+    return true;
+}
+
+static bool join_restart(struct session *session, const struct config_target *asked)
+{
+    restart_join(asked->no_wait, session);
+    return true;
+}
+
+static bool join_scale(struct session *session, const struct config_target *asked)
+{
+    if (resume_cause() == RESUME_NONE && slot_last_change().asker != session->peer.pid)
+        refuse(session, "given up: the broker that was asked has ended");
+    else
+        scale_join(asked->operands[0], asked->no_wait, session);
+    return true;
+}
+
+typedef bool command_handler(struct session *session, const struct config_target *asked);
+
 static const struct {
     const char *name;
-    bool (*handle)(struct session *session, const struct config_target *asked);
     bool changes; /* something: the asking process is logged */
+    command_handler *handle;
+    command_handler *join; /* NULL: it is asked once more */
 } commands[] = {
-    {"status", on_status, false},  {"list", on_list, false},     {"stop", on_stop, true},
-    {"restart", on_restart, true}, {"scale", on_scale, true},    {"drain", on_drain, true},
-    {"resume", on_resume, true},   {"kill", on_kill, true},      {"reopen", on_reopen, true},
-    {"upgrade", on_upgrade, true}, {"events", on_events, false},
+    {"status", false, on_status, NULL},    {"list", false, on_list, NULL},
+    {"stop", true, on_stop, join_stop},    {"restart", true, on_restart, join_restart},
+    {"scale", true, on_scale, join_scale}, {"drain", true, on_drain, NULL},
+    {"resume", true, on_resume, NULL},     {"kill", true, on_kill, NULL},
+    {"reopen", true, on_reopen, NULL},     {"upgrade", true, on_upgrade, NULL},
+    {"events", false, on_events, NULL},
 };
 
 static void note_change(const struct session *session, const char *line)
@@ -204,7 +240,8 @@ static bool is_text(const char *line)
     return true;
 }
 
-static bool handle_words(struct session *session, int count, char **words, const char *line)
+static bool handle_words(struct session *session, int count, char **words, const char *line,
+                         bool joins)
 {
     struct config_target asked;
     struct option_fault fault;
@@ -222,13 +259,16 @@ static bool handle_words(struct session *session, int count, char **words, const
         }
         if (commands[i].changes)
             note_change(session, line);
+        if (joins && commands[i].join)
+            return commands[i].join(session, &asked);
         return commands[i].handle(session, &asked);
     }
     session_answer(session, EXIT_USAGE, "unknown command '%s'; see sshim --help\n", words[0]);
     return true;
 }
 
-static bool handle_line(struct session *session, const char *line)
+/* joins: the client has asked the broker before us. */
+static bool handle_line(struct session *session, const char *line, bool joins)
 {
     char copy[WIRE_LINE_MAX];
     char *words[WORDS_MAX + 1];
@@ -238,24 +278,8 @@ static bool handle_line(struct session *session, const char *line)
         return false;
     int count = split(copy, words);
     if (count > 0)
-        return handle_words(session, count, words, line);
+        return handle_words(session, count, words, line, joins);
     session_answer(session, EXIT_USAGE, "there is no command in that line; see sshim --help\n");
-    return true;
-}
-
-/* A client that had asked the last broker. */
-static bool join(struct session *session, const struct wire_command *command)
-{
-    char line[WIRE_LINE_MAX] = "";
-
-    if (command->code == WIRE_COMMAND_LINE)
-        memcpy(line, command->line, sizeof line - 1);
-    if (command->code == WIRE_COMMAND_RESTART || strncmp(line, "restart", 7) == 0)
-        restart_join((command->argument & WIRE_RESTART_NO_WAIT) != 0, session);
-    else if (stop_is_under_way())
-        session_await(session, NULL);
-    else
-        session_answer(session, EXIT_STOPPED, "%s", "");
     return true;
 }
 
@@ -265,22 +289,21 @@ bool control_handle(struct session *session, const struct wire_command *command)
 
     if (session->peer.uid != 0 && session->peer.uid != broker.uid)
         return false;
-    if (command->argument & WIRE_JOIN && command->code != WIRE_COMMAND_TAKEOVER)
-        return join(session, command);
+    bool joins = (command->argument & WIRE_JOIN) != 0;
     switch ((enum wire_command_code)command->code) {
-    case WIRE_COMMAND_STATUS: return handle_line(session, "status");
-    case WIRE_COMMAND_STATUS_JSON: return handle_line(session, "status --json");
-    case WIRE_COMMAND_STOP: return handle_line(session, "stop");
+    case WIRE_COMMAND_STATUS: return handle_line(session, "status", joins);
+    case WIRE_COMMAND_STATUS_JSON: return handle_line(session, "status --json", joins);
+    case WIRE_COMMAND_STOP: return handle_line(session, "stop", joins);
     case WIRE_COMMAND_RESTART:
         snprintf(line, sizeof line, "restart --parallel=%u%s",
-                 parallel(command->argument & ~WIRE_RESTART_NO_WAIT),
+                 parallel(command->argument & ~(uint32_t)(WIRE_RESTART_NO_WAIT | WIRE_JOIN)),
                  command->argument & WIRE_RESTART_NO_WAIT ? " --no-wait" : "");
-        return handle_line(session, line);
+        return handle_line(session, line, joins);
     case WIRE_COMMAND_TAKEOVER: return takeover_give(session, command->argument);
-    case WIRE_COMMAND_UPGRADE: return handle_line(session, "upgrade");
+    case WIRE_COMMAND_UPGRADE: return handle_line(session, "upgrade", joins);
     case WIRE_COMMAND_LINE:
         memcpy(line, command->line, sizeof line - 1);
-        return handle_line(session, line);
+        return handle_line(session, line, joins);
     }
     return false; /* no such command */
 }
@@ -299,5 +322,5 @@ bool control_handle_text(struct session *session, const char *line)
         refuse_line(session, line);
         return true;
     }
-    return handle_line(session, line);
+    return handle_line(session, line, false);
 }

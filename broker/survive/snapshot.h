@@ -46,11 +46,13 @@ struct state_head {
     uint32_t sizes[STATE_KINDS_MAX]; /* by enum state_kind */
     int32_t notices_fd; /* of workers with a filter, see notify.h; 0: the library is preloaded */
     uint32_t departed;
-    int32_t text_fds[2]; /* control, --control-ro; 0: none */
-    int32_t metrics_fd;  /* 0: none */
-    int32_t events_fd;   /* see ring.h; 0: none */
+    int32_t text_fds[2];  /* control, --control-ro; 0: none */
+    int32_t metrics_fd;   /* 0: none */
+    int32_t events_fd;    /* see ring.h; 0: none */
+    int32_t change_asker; /* the last change of the number of workers, see slot.h */
+    uint16_t change_from, change_to;
 };
-static_assert(sizeof(struct state_head) == 104, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 112, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts;

@@ -193,6 +193,9 @@ void state_save(void)
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
         .events_fd = ring_fd(),
+        .change_asker = slot_last_change().asker,
+        .change_from = (uint16_t)slot_last_change().from,
+        .change_to = (uint16_t)slot_last_change().to,
         .notices_fd = runtime.intercept == INTERCEPT_SECCOMP ? notify_memory_fd() : 0,
     };
     size_t size;
@@ -350,10 +353,11 @@ static void settle_handoff(const struct state_head *head)
 /* What the operator has chosen by `sshim scale` holds until another --workers is given. */
 static void settle_number(const struct state_head *head)
 {
-    if (head->scaled_to == 0 || head->scaled_to > CONFIG_WORKERS_MAX ||
-        head->scaled_from != broker.config.workers)
-        return;
-    slot_set_wanted(head->scaled_to);
+    if (head->scaled_to > 0 && head->scaled_to <= CONFIG_WORKERS_MAX &&
+        head->scaled_from == broker.config.workers)
+        slot_set_wanted(head->scaled_to, 0);
+    slot_resume_change(
+        &(struct slot_change){head->change_from, head->change_to, head->change_asker});
 }
 
 bool state_was_stopping(void)

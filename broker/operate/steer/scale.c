@@ -99,12 +99,12 @@ static bool is_filled(struct await *await)
         slot_count_ready(), await->to, broken, await->from);
 }
 
-static bool grow(unsigned from, unsigned to)
+static bool grow(unsigned from, unsigned to, pid_t asker)
 {
     for (unsigned i = from; i < to; i++)
         if (!make_room(i, to))
             return false;
-    slot_set_wanted(to);
+    slot_set_wanted(to, asker);
     for (unsigned i = from; i < to; i++)
         fleet_fill(slot_at(i));
     return true;
@@ -159,14 +159,14 @@ void scale_on_leave(const struct worker *worker)
             await->cut += worker_active(worker);
 }
 
-static void shrink(unsigned from, unsigned to)
+static void shrink(unsigned from, unsigned to, pid_t asker)
 {
-    slot_set_wanted(to);
+    slot_set_wanted(to, asker);
     for (unsigned i = to; i < from; i++)
         empty(slot_at(i));
 }
 
-static void change(unsigned from, unsigned to, bool no_wait, struct session *waiter)
+static void await_change(unsigned from, unsigned to, bool no_wait, struct session *waiter)
 {
     struct await await = {.session = waiter,
                           .no_wait = no_wait,
@@ -174,14 +174,21 @@ static void change(unsigned from, unsigned to, bool no_wait, struct session *wai
                           .to = to,
                           .is_over = to > from ? is_filled : is_emptied};
 
-    if (to > from && !grow(from, to)) {
+    if (!await_begin(&await) && waiter)
+        session_answer(waiter, 1, "it has begun; there is no memory to wait for its end\n");
+}
+
+static void change(unsigned from, unsigned to, bool no_wait, struct session *waiter)
+{
+    pid_t asker = waiter ? waiter->peer.pid : 0;
+
+    if (to > from && !grow(from, to, asker)) {
         refuse(waiter, 1, "there is no memory for so many workers");
         return;
     }
     if (to < from)
-        shrink(from, to);
-    if (!await_begin(&await) && waiter)
-        session_answer(waiter, 1, "it has begun; there is no memory to wait for its end\n");
+        shrink(from, to, asker);
+    await_change(from, to, no_wait, waiter);
 }
 
 void scale_begin(const char *text, bool no_wait, struct session *waiter)
@@ -200,4 +207,14 @@ void scale_begin(const char *text, bool no_wait, struct session *waiter)
         refuse(waiter, EXIT_STOPPED, "there are as many workers already");
     else
         change(from, to, no_wait, waiter);
+}
+
+void scale_join(const char *text, bool no_wait, struct session *waiter)
+{
+    struct slot_change last = slot_last_change();
+
+    if (stop_is_under_way() || last.asker != waiter->peer.pid)
+        scale_begin(text, no_wait, waiter);
+    else
+        await_change(last.from, last.to, no_wait, waiter);
 }

@@ -17,6 +17,10 @@
  */
 void scale_begin(const char *text, bool no_wait, struct session *waiter);
 
+/* The same for a client that has asked the broker before us: it waits for the end of what has
+ * begun. */
+void scale_join(const char *text, bool no_wait, struct session *waiter);
+
 /* fleet: a worker is about to leave; if it drained, its open connections are cut. */
 void scale_on_leave(const struct worker *worker);
 

@@ -193,6 +193,17 @@ static void print_worker_row(FILE *out, const struct worker_view *view)
             view->via);
 }
 
+static void print_counts(FILE *out)
+{
+    if (runtime.workers > 0)
+        fprintf(out, "%u of %u workers are ready", count_serving(), runtime.workers);
+    if (slot_count_held() > 0)
+        fprintf(out, ", drained: %u", slot_count_held());
+    if (runtime.workers == 0 || slot_count_joined() > 0)
+        fprintf(out, "%sservers that joined: %u", runtime.workers > 0 ? ", " : "",
+                slot_count_joined());
+}
+
 char *status_render_table(size_t *len)
 {
     char *text = NULL;
@@ -201,10 +212,8 @@ char *status_render_table(size_t *len)
 
     if (!out)
         return NULL;
-    fprintf(out, "%s (pid %d) is %s: %u of %u workers are ready", broker.name, (int)getpid(),
-            state_names[status_state()], count_serving(), runtime.workers);
-    if (slot_count_held() > 0)
-        fprintf(out, ", drained: %u", slot_count_held());
+    fprintf(out, "%s (pid %d) is %s: ", broker.name, (int)getpid(), state_names[status_state()]);
+    print_counts(out);
     fputs("\n\n", out);
     fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s %6s\n", "LISTENER", "BACKLOG", "QUEUED",
             "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
@@ -297,9 +306,10 @@ char *status_render_json(size_t *len)
     print_json_string(out, broker.name);
     fprintf(out, ",\"schema_version\":%d", STATUS_SCHEMA_VERSION);
     fprintf(out,
-            ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"drained\":%u,\"workers\":[",
+            ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"drained\":%u,"
+            "\"joined\":%u,\"workers\":[",
             (int)getpid(), state_names[status_state()], count_serving(), runtime.workers,
-            slot_count_held());
+            slot_count_held(), slot_count_joined());
     json_comma = "";
     each_worker(print_json_worker, out);
     fputs("],\"listeners\":[", out);
@@ -332,13 +342,18 @@ static const char *first_address(char *text)
 char *status_render_row(size_t *len)
 {
     char address[SOCKET_KEY_TEXT_MAX];
+    char ready[32];
     char *text = NULL;
     FILE *out = open_memstream(&text, len);
 
     if (!out)
         return NULL;
-    fprintf(out, "%-20s %8d  %-10s %5u of %-5u %s\n", broker.name, (int)getpid(),
-            state_names[status_state()], count_serving(), runtime.workers, first_address(address));
+    if (runtime.workers > 0)
+        snprintf(ready, sizeof ready, "%5u of %-5u", count_serving(), runtime.workers);
+    else
+        snprintf(ready, sizeof ready, "%5u joined", slot_count_joined());
+    fprintf(out, "%-20s %8d  %-10s %-14s %s\n", broker.name, (int)getpid(),
+            state_names[status_state()], ready, first_address(address));
     fclose(out);
     return text;
 }
@@ -355,8 +370,9 @@ char *status_render_item(size_t *len)
     fprintf(out, ",\"schema_version\":%d", STATUS_SCHEMA_VERSION);
     fputs(",\"control\":", out);
     print_json_string(out, broker.control_path);
-    fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u}\n", (int)getpid(),
-            state_names[status_state()], count_serving(), runtime.workers);
+    fprintf(out, ",\"pid\":%d,\"state\":\"%s\",\"ready\":%u,\"wanted\":%u,\"joined\":%u}\n",
+            (int)getpid(), state_names[status_state()], count_serving(), runtime.workers,
+            slot_count_joined());
     fclose(out);
     return text;
 }
@@ -372,6 +388,8 @@ void status_describe(char *text, size_t size)
         connections += worker_active(worker);
     TAILQ_FOREACH(listener, &listeners, all)
         queued += view_listener(listener).queued;
+    unsigned joined = slot_count_joined();
     snprintf(text, size, "%s: %u of %u workers serve, %" PRIu64 " connections, %d in the queue",
-             state_names[status_state()], count_serving(), runtime.workers, connections, queued);
+             state_names[status_state()], count_serving() + joined, runtime.workers + joined,
+             connections, queued);
 }
