@@ -44,7 +44,8 @@ static int memory_fd = -1;
 static struct journal_in_hand no_hand;
 static _Atomic int no_fd = -1;
 static _Atomic uint64_t no_turn;
-struct journal_live journal_live = {&no_hand, &no_fd, &no_turn, false};
+struct journal_live journal_live = {&no_hand, &no_fd, &no_turn, false, false};
+static void (*save_state)(void);
 
 static void set_journal(struct journal *memory)
 {
@@ -176,6 +177,18 @@ static char *half(uint64_t number)
 void journal_touch(void)
 {
     journal_live.touched = true;
+    journal_live.unsaved = true;
+}
+
+void journal_save_now(void)
+{
+    if (journal_live.unsaved && save_state)
+        save_state();
+}
+
+void journal_set_save(void (*save)(void))
+{
+    save_state = save;
 }
 
 void *journal_snapshot_room(size_t *size)
@@ -188,6 +201,7 @@ void journal_publish_snapshot(size_t len, uint16_t format)
 {
     uint64_t other = !(atomic_load(&journal->snapshot) & 1);
     atomic_store(&journal->snapshot, (uint64_t)format << FORMAT_SHIFT | (uint64_t)len << 1 | other);
+    journal_live.unsaved = false;
 }
 
 const void *journal_snapshot(size_t *len, uint16_t *format)

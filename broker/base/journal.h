@@ -67,11 +67,20 @@ struct journal_live {
      * keeper looks whether it changes. Written by base/turn.c. */
     _Atomic uint64_t *turn;
     bool touched; /* by journal_touch() since the loop made a snapshot */
+    bool unsaved; /* the same, since any snapshot was made */
 };
 extern struct journal_live journal_live;
 
 /* A field of the snapshot has changed: make a new one before the loop waits. Cheap. */
 void journal_touch(void);
+
+/*
+ * Before others learn of a change (a worker is started or has its answer, an operator is told): if
+ * there is one, makes the snapshot now. Without the function, which run.c gives when the first
+ * snapshot is due, it does nothing: until then that of the broker before is to hold.
+ */
+void journal_save_now(void);
+void journal_set_save(void (*save)(void));
 
 /*
  * Room for the next snapshot; publish makes it the valid one. NULL and 0 bytes: there is none yet.

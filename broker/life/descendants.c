@@ -155,7 +155,8 @@ void descendants_note_end(const struct worker *worker, int64_t finish_by_ms)
     if (worker->joined)
         return;
     memcpy(record.token, worker->token, sizeof record.token);
-    descendants_add_record(&record, worker->pidfd_watch.fd >= 0);
+    /* pid 0: the broker was killed as it started the worker */
+    descendants_add_record(&record, worker->pidfd_watch.fd >= 0 || worker->pid == 0);
 }
 
 void descendants_each_record(void (*visit)(const struct descendants_record *record, void *context),

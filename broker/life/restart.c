@@ -69,19 +69,19 @@ static void on_waiter_gone(struct session *session)
             waiter->session = NULL;
 }
 
-static bool add_waiter(struct session *session, bool no_wait)
+static struct waiter *add_waiter(struct session *session, bool no_wait)
 {
     struct waiter *waiter = calloc(1, sizeof *waiter);
 
     if (!waiter)
-        return false;
+        return NULL;
     waiter->session = session;
     waiter->no_wait = no_wait;
     waiter->generation = slot_generation();
     if (session)
         session_await(session, on_waiter_gone);
     TAILQ_INSERT_TAIL(&waiters, waiter, all);
-    return true;
+    return waiter;
 }
 
 static void answer(struct waiter *waiter)
@@ -430,14 +430,21 @@ void restart_resume(const struct restart_record *record)
     look_soon();
 }
 
-void restart_join(bool no_wait, struct session *waiter)
+void restart_join(bool no_wait, struct session *session)
 {
-    if (restart.active && add_waiter(waiter, no_wait))
+    bool has_ended = !restart.active && ended.is_resumed && ended.text[0];
+    struct waiter *waiter = restart.active || has_ended ? add_waiter(session, no_wait) : NULL;
+
+    if (!waiter) {
+        session_answer(session, 1, "no restart is under way any more; see sshim status\n");
         return;
-    if (ended.is_resumed && ended.text[0])
-        session_answer(waiter, ended.exit_code, "%s", ended.text);
-    else
-        session_answer(waiter, 1, "no restart is under way any more; see sshim status\n");
+    }
+    if (!has_ended)
+        return;
+    memcpy(waiter->text, ended.text, sizeof waiter->text);
+    waiter->exit_code = ended.exit_code;
+    waiter->is_over = true; /* but its old workers may still drain */
+    look_soon();
 }
 
 void restart_on_failure(const struct worker *last, const char *how)

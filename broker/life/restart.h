@@ -24,9 +24,9 @@ bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter);
 bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait,
                         struct session *waiter);
 
-/* waiter asked the broker before us, which was killed or upgraded: it is answered as by
- * restart_begin() when the restart that went on ends, or at once when it has ended. */
-void restart_join(bool no_wait, struct session *waiter);
+/* The session asked the broker before us, which was killed or upgraded: it is answered as by
+ * restart_begin(), when the restart that went on and its old workers have ended. */
+void restart_join(bool no_wait, struct session *session);
 
 /* Workers are being replaced. */
 bool restart_is_under_way(void);

@@ -145,6 +145,8 @@ static void resume(void)
         log_event(LOG_LEVEL_NORMAL, LOG_RESUME,
                   LOG_FACTS(LOG_NUMBER("workers", slot_count_filled())),
                   "going on with %u workers %s", slot_count_filled(), resume_describe());
+        if (resume_cause() == RESUME_CRASH)
+            journal_set_save(state_save); /* an upgrade can still be taken back */
         adopt_finish();
     }
     children_on_signal(); /* those that ended meanwhile */
@@ -228,6 +230,7 @@ static enum proceed settle_options(int *exit_code)
 static void save(void)
 {
     upgrade_settle();
+    journal_set_save(state_save);
     state_save();
     pidfile_review();
     service_review();
@@ -335,6 +338,8 @@ static enum proceed begin(bool resumes, int *exit_code)
     if (!resumes) {
         ring_open(-1);
         inherit_begin();
+        journal_set_save(state_save);
+        state_save(); /* before there is a keeper that would go on from it */
     }
     keeper_start();
     if (!resumes)

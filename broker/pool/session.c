@@ -118,6 +118,7 @@ void session_retry_parked(void)
 
 bool session_send(struct session *session, const void *message, size_t len_bytes, int fd)
 {
+    journal_save_now();
     return fdpass_send(session->watch.fd, message, len_bytes, fd, MSG_DONTWAIT) == 0;
 }
 
@@ -202,6 +203,7 @@ static char *add_exit_code(char *text, size_t *len, int exit_code)
 
 void session_send_text(struct session *session, char *text, size_t len, int exit_code)
 {
+    journal_save_now();
     session->state = SESSION_TELLING;
     session->on_close = NULL;
     if (text && session->tells_exit_code)

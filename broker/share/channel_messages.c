@@ -148,6 +148,19 @@ static struct channel *find_with_mail(struct worker *worker)
 }
 
 /* From the start each time: a message may free any of them. */
+void channel_messages_resume(struct worker *worker)
+{
+    struct channel *channel = LIST_FIRST(&worker->channels);
+
+    while (channel) {
+        struct channel *next = LIST_NEXT(channel, of_worker);
+        if (!channel->listening && !channel->closed &&
+            board_has_worker_flag(channel->board, BOARD_LISTENING))
+            channel_messages_on_listen(channel, channel->listener->backlog);
+        channel = next;
+    }
+}
+
 void channel_messages_read_waiting(struct worker *worker)
 {
     struct channel *channel;

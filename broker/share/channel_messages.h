@@ -11,6 +11,10 @@ int channel_messages_watch(struct channel *channel);
 /* The worker listens, by this backlog of its program. May free the channel. */
 void channel_messages_on_listen(struct channel *channel, int backlog);
 
+/* The broker before has read LISTEN and was killed before that was in its journal: the scoreboard
+ * tells. */
+void channel_messages_resume(struct worker *worker);
+
 /* Reads the worker's messages so far, before a later request of it is answered. Frees the channels
  * that it has closed. */
 void channel_messages_read_waiting(struct worker *worker);

@@ -326,8 +326,12 @@ static void resume_worker(struct worker *worker, uint32_t role)
         worker_bury(worker);
         return;
     }
-    if (adopt_worker(worker) && role == ROLE_OTHER)
+    if (!adopt_worker(worker))
+        return;
+    if (role == ROLE_OTHER)
         drain_begin(worker);
+    else
+        channel_messages_resume(worker);
 }
 
 /* Workers that accept by themselves read no channel, the others only the channel: so the mode

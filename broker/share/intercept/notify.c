@@ -174,6 +174,7 @@ int notify_install_fd(const struct notify *notify, int fd, int number)
         .newfd_flags = procfs_closes_on_exec((pid_t)notify->request->pid, number) ? O_CLOEXEC : 0,
     };
 
+    journal_save_now();
     return ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) < 0 ? -1 : 0;
 }
 
@@ -214,6 +215,7 @@ static void send_answer(struct notify *notify, int error, uint32_t flags)
     u.response.id = notify->request->id;
     u.response.error = -error;
     u.response.flags = flags;
+    journal_save_now();
     /* ENOENT: the caller does not wait any more */
     ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_SEND, &u.response);
     notify->notice->is_open = 0;
