@@ -40,6 +40,7 @@ row() { # NAME...
 @test "a broker that is killed before it knows that it has sent loses nobody" { row broker-sent; }
 @test "crashes, upgrades and restarts in turn lose nobody" { row broker-turns; }
 @test "without broker and keeper the workers serve by themselves" { row 'alone-*'; }
+@test "a broker that is killed at any write of its journal leaves the pool as it would be without that" { row crash-points; }
 @test "a new broker takes the workers over, or they end if so asked" { row takeover death-exit; }
 @test "an upgrade in place fails nobody" { row upgrade; }
 @test "an upgrade to a program that does not start is refused" { row upgrade-bad; }

@@ -13,6 +13,7 @@ import time
 
 import row
 import rows_broker  # noqa: F401  each registers its rows
+import rows_crash  # noqa: F401
 import rows_kill  # noqa: F401
 import rows_limits  # noqa: F401
 import rows_pairs  # noqa: F401
