@@ -385,7 +385,6 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
                 worker->failure.error ? how : NULL);
     if (info->si_code == CLD_KILLED || info->si_code == CLD_DUMPED)
         failure_tell_signal(worker->slot, info->si_status);
-    slot_note_end(slot, worker, info);
     take_leave(worker, &last);
     bool gives_up = last.failure.error && !slot_was_ever_ready();
     if (stop_is_under_way() || gives_up) {
