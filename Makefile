@@ -100,8 +100,15 @@ $(BUILD)/m32/%.o: %.c
 # --- for users: demo, install, help
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 LIBDIR := $(DESTDIR)$(PREFIX)/lib/sshim
-MANDIR := $(DESTDIR)$(PREFIX)/share/man
-DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/sshim
+UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+SHAREDIR := $(DESTDIR)$(PREFIX)/share
+DOCDIR := $(SHAREDIR)/doc/sshim
+ZSHDIR ?= zsh/site-functions
+COMPLETIONS := bash:bash-completion/completions/sshim zsh:$(ZSHDIR)/_sshim fish:fish/vendor_completions.d/sshim.fish
+INSTALLED = $(BINDIR)/sshim $(LIBDIR)/libsshim.so $(LIBDIR)/sshim-metrics $(UNITDIR)/sshim@.service \
+	$(addprefix $(DOCDIR)/,alerts.yml sshim@web.socket) \
+	$(foreach page,$(notdir $(wildcard man/*.[17])),$(SHAREDIR)/man/man$(subst .,,$(suffix $(page)))/$(page)) \
+	$(foreach pair,$(COMPLETIONS),$(SHAREDIR)/$(lastword $(subst :, ,$(pair))))
 # The one place of the version; CHANGELOG.md's newest number is held to it by tests/docs.bats.
 VERSION = $(shell sed -n 's/^#define SSHIM_VERSION "\(.*\)"/\1/p' broker/main.c)
 
@@ -115,20 +122,19 @@ demo: all
 
 # sshim looks for its library beside itself and in ../lib/sshim, so the tree may be moved as a whole.
 install: all
-	install -d $(BINDIR) $(LIBDIR) $(MANDIR)/man1 $(MANDIR)/man7
+	install -d $(sort $(dir $(INSTALLED)))
 	install -m 755 $(BUILD)/sshim $(BINDIR)/sshim
 	install -m 644 $(BUILD)/libsshim.so $(LIBDIR)/libsshim.so
-	$(if $(METRICS)$(TOP),install -m 755 $(METRICS) $(TOP) $(LIBDIR)/)
-	install -d $(DOCDIR)
-	install -m 644 observe/alerts.yml $(DOCDIR)/alerts.yml
-	install -m 644 man/*.1 $(MANDIR)/man1/
-	$(if $(wildcard man/*.7),install -m 644 $(wildcard man/*.7) $(MANDIR)/man7/)
-	sed -i 's/^\.Os$$/.Os sshim $(VERSION)/' $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) \
-		$(patsubst man/%,$(MANDIR)/man7/%,$(wildcard man/*.7))
+	$(if $(METRICS),install -m 755 $(METRICS) $(LIBDIR)/sshim-metrics)
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' scripts/systemd/sshim@.service >$(UNITDIR)/sshim@.service
+	install -m 644 observe/alerts.yml scripts/systemd/sshim@web.socket $(DOCDIR)
+	for page in man/*.[17]; do \
+		sed 's/^\.Os$$/.Os sshim $(VERSION)/' $$page >$(SHAREDIR)/man/man$${page##*.}/$${page##*/}; done
+	for pair in $(COMPLETIONS); do \
+		scripts/completion.sh $${pair%%:*} $(BUILD)/sshim >$(SHAREDIR)/$${pair#*:} || exit; done
 
 uninstall:
-	rm -f $(BINDIR)/sshim $(LIBDIR)/libsshim.so $(LIBDIR)/sshim-metrics $(LIBDIR)/sshim-top $(DOCDIR)/alerts.yml
-	rm -f $(patsubst man/%,$(MANDIR)/man1/%,$(wildcard man/*.1)) $(patsubst man/%,$(MANDIR)/man7/%,$(wildcard man/*.7))
+	rm -f $(INSTALLED)
 	-rmdir $(LIBDIR) $(DOCDIR)
 
 # One line a target: those comments of the makefiles that begin with "# make ".
