@@ -62,6 +62,8 @@ def condense(result, cpu_seconds):
 def measure_round(work, group, seconds, seed):
     """One round of one side, or of all sides at once when the work leaves the machine idle."""
     pins = [spawn_load(side, work.pin, seconds + 0.5, 1) for side in group] if work.pin else []
+    for side in group:
+        side.begin_crowd()
     if pins:
         time.sleep(0.3)
     before = [side.cpu_seconds() for side in group]
@@ -69,6 +71,8 @@ def measure_round(work, group, seconds, seed):
     results = [read_load(load) for load in loads]
     rows = [condense(result, side.cpu_seconds() - cpu)
             for side, result, cpu in zip(group, results, before)]
+    for side in group:
+        side.end_crowd()
     for pin in pins:
         pin.communicate()
     return rows

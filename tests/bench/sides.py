@@ -15,6 +15,7 @@ SERVER = os.path.join(BUILD, "bench", "server")
 LOAD = os.path.join(BUILD, "bench", "load")
 BASE = os.environ.get("BASE_SSHIM", "")  # an earlier build to compare with
 REUSEPORT = os.path.join(BUILD, "bench", "reuseport.so")
+CROWD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "crowd.py")
 NODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_server.js")
 
 
@@ -48,6 +49,8 @@ class Side:
         self._start = start
         self.before = None  # the same of an earlier build
         self.processes = []
+        self.crowd = None  # how many silent and dripping clients there are besides
+        self.crowd_process = None
         self.folder = None
         self.port = 0
 
@@ -70,6 +73,19 @@ class Side:
             stderr=open(os.path.join(self.folder.name, "log"), "ab"), start_new_session=True)
         self.processes.append(process)
         return process
+
+    def begin_crowd(self):
+        if not self.crowd:
+            return
+        self.crowd_process = subprocess.Popen(["python3", CROWD, str(self.port), *(str(count) for count in self.crowd)],
+                                              stdout=subprocess.PIPE)
+        self.crowd_process.stdout.readline()
+
+    def end_crowd(self):
+        if self.crowd_process:
+            self.crowd_process.kill()
+            self.crowd_process.communicate()
+            self.crowd_process = None
 
     def log(self):
         if not os.path.exists(os.path.join(self.folder.name, "log")):
@@ -170,7 +186,7 @@ global
     maxconn 4000
     nbthread 1
 defaults
-    mode tcp
+    mode {mode}
     timeout connect 30s
     timeout client 60s
     timeout server 60s
@@ -180,14 +196,15 @@ listen bench
     balance {balance}
 {servers}
 """
+HOLDS = "http\n    option http-buffer-request\n    timeout http-request 10s"  # a whole request first, as --hold http
 
 
-def start_haproxy(side, mode, workers, balance, maxconn, command=None):
+def start_haproxy(side, mode, workers, balance, maxconn, command=None, proxy="tcp"):
     ports = start_copies(side, mode, workers, command)
     limit = f" maxconn {maxconn}" if maxconn else ""
     servers = "\n".join(f"    server s{i} 127.0.0.1:{port}{limit}" for i, port in enumerate(ports))
     with open(side.path("haproxy.cfg"), "w", encoding="ascii") as file:
-        file.write(HAPROXY.format(port=side.port, balance=balance, servers=servers))
+        file.write(HAPROXY.format(port=side.port, balance=balance, servers=servers, mode=proxy))
     side.spawn("haproxy", "-db", "-f", side.path("haproxy.cfg"))
 
 

@@ -1,4 +1,6 @@
 """The works: which sides do what, which of them is the base, and what must be reached."""
+import os
+
 import real
 import sides
 
@@ -78,6 +80,35 @@ def pinned(mode):
                     sides.reuseport("SO_REUSEPORT", mode)]
 
 
+CROWD = (2000, 500)  # silent, dripping
+
+
+def http_server(port):
+    return ["python3", os.path.join(os.path.dirname(os.path.abspath(__file__)), "http_server.py"), str(port)]
+
+
+def crowded(side, crowd=CROWD):
+    side.name += ", crowded"
+    side.crowd = crowd
+    side.request = real.HTTP
+    return side
+
+
+def holds():
+    def held(name):
+        return sides.sshim(name, None, 4, ["--hold", "http"], command=http_server)
+
+    def start_haproxy(side):
+        sides.start_haproxy(side, None, 4, "leastconn", 1, http_server, sides.HOLDS)
+    group = [held("sshim --hold http"), crowded(held("sshim --hold http")),
+             sides.sshim("sshim broker", None, 4, BROKER, command=http_server),
+             sides.Side("HAProxy buffering", start_haproxy),
+             crowded(sides.Side("HAProxy buffering", start_haproxy))]
+    for side in group:
+        side.request = real.HTTP
+    return group
+
+
 def scale(load):
     counts = (4, 16, 64, 256, 1024)
     return lambda: [sides.sshim(f"sshim {count}", "epoll-one", count, load) for count in counts]
@@ -149,6 +180,13 @@ WORKS = [
           ("lighttpd", "lighttpd", real.lighttpd_command, real.HTTP),
           ("nginx", "nginx, one process", real.nginx_command, real.HTTP),
           ("tcl", "Tcl's event loop", real.tcl_command, b"f"))],
+    Work("hold", "HTTP, 4 blocking Python workers, 64 clients; crowded: beside 2,000 silent and 500 dripping ones", holds,
+         ["-c", "64", "-u", "/", "-t", "30000"], "sshim --hold http", seconds=3.0, targets=[
+             Target("sshim --hold http, crowded", "rate", ">=", 0.9, "sshim --hold http"),
+             Target("sshim --hold http, crowded", "p99_us", "<=", 1.5, "sshim --hold http"),
+             Target("sshim --hold http", "cpu_us", "<=", 1.25, "sshim broker"),
+             Target("sshim --hold http, crowded", "rate", ">=", 1.8, "HAProxy buffering, crowded"),
+             Target("sshim --hold http, crowded", "cpu_us", "<=", 0.5, "HAProxy buffering, crowded")]),
     Work("workers", "one client at a time, from 4 to 1,024 event loops", scale(AUTO), ["-c", "1"],
          "sshim 4", [Target("sshim 256", "cpu_us", "<=", 1.3, "sshim 4")]),
     Work("workers-busy", "64 clients, from 4 to 1,024 event loops", scale(AUTO), CHURN,
