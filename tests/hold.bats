@@ -46,7 +46,7 @@ stop_worker() {
     [[ $(dialog 'text:hello\n' read | read_of) == hello ]]
     for i in 1 2 3; do wait_until grep -qx fin "$TMP/silent$i"; done
     holds 0
-    status_is '.listeners[0] | .hold_timeouts == 3 and .accepted == 4 and .handed == 1'
+    status_is '.listeners[0] | .hold_timeouts == 3 and .connections == 4'
 }
 
 @test "held connections survive a kill of the broker and an upgrade" {
@@ -108,6 +108,34 @@ stop_worker() {
     local long
     long=$(printf 'x%.0s' {1..1000})
     [[ $(dialog "text:GET\\s/\\sHTTP/1.1\\r\\nA:$long\\r\\n\\r\\n" read | read_of | wc -c) == 1022 ]]
+}
+
+@test "silent and dripping clients do not hold up honest ones" {
+    WORKERS=2 start_held --hold http --hold-timeout 300
+    python3 "$ROOT/tests/bench/crowd.py" "$PORT" 200 50 >"$TMP/crowd" 2>&1 3>&- 8>&- &
+    STARTED+=($!)
+    wait_until holds 250
+    for _ in {1..10}; do
+        [[ $(dialog 'text:GET\s/\sHTTP/1.0\r\n\r\n' read | read_of) == $'GET / HTTP/1.0\r\n\r' ]]
+    done
+    status_is '.listeners[0] | .connections == 260 and .held == 250'
+    sums_agree
+}
+
+@test "another run takes held connections over from a broker that was killed" {
+    start_held --hold line --hold-timeout 300
+    start_dialog slow text:he "file:$TMP/go" 'text:llo\n' read
+    wait_until holds 1
+    local before=$BROKER
+    kill -KILL "$BROKER"
+    wait_until status_is ".pid != $before"
+    start_held --hold line --hold-timeout 300
+    status_is ".pid == $BROKER"
+    holds 1
+    touch "$TMP/go"
+    wait_until grep -q fin "$TMP/slow"
+    [[ $(read_of <"$TMP/slow") == hello ]]
+    sums_agree
 }
 
 @test "a client that leaves while it is held costs no worker" {
