@@ -34,6 +34,7 @@ struct runtime {
     int metrics_fd;              /* keeps, -1: none; operate/tell/metrics.c, survive/state.c */
     pid_t keeper_pid;            /* survive/keeper.c; 0: none */
     pid_t old_keeper_pid;        /* the same: that of the program before, during an upgrade */
+    pid_t lines_pid;             /* life/launch/output.c; 0: it does not run */
     pid_t hook_pid;              /* operate/tell/hook.c; 0: the command does not run */
     unsigned workers;            /* how many are wanted; run.c at first, then life/slot.c */
 };

@@ -365,6 +365,8 @@ static const struct option_row run_rows[] = {
      "auto (default): for people, with levels for the journal, logfmt in --log FILE; human, logfmt "
      "or json",
      AT(log_format), .read = option_choice, .names = log_formats},
+    {"log-prefix", 0, NULL, "put the slot in front of each line that a worker writes",
+     AT(log_prefix), .read = option_flag},
     {"on-event", 0, "COMMAND",
      "run this by sh -c when something happens (all ready, a worker ended, a restart is done); "
      "SSHIM_EVENT in its environment names it",

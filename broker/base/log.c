@@ -81,7 +81,7 @@ bool log_open(const struct log_options *options)
 {
     shown = options->level;
     instance = options->instance;
-    sink_open_stderr(&standard.sink);
+    sink_open_standard(&standard.sink, STDERR_FILENO);
     standard.form = form_of_standard(options->format);
     file.form = form_of_file(options->format);
     file_path = options->file;

@@ -11,6 +11,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/diagnose/oom.h"
+#include "broker/life/launch/output.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/start.h"
 #include "proto/fdpass.h"
@@ -109,7 +110,8 @@ struct worker *slot_start_worker(struct slot *slot)
 
     if (!worker)
         return NULL;
-    struct spawn_identity identity = {slot->id, worker->token};
+    struct spawn_identity identity = {slot->id, worker->token, {-1, -1}};
+    output_for(slot->id, identity.outputs);
     worker->generation = generation;
     worker_set_held(worker, slot->held);
     journal_save_now(); /* the next broker knows whose process this is */

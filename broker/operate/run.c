@@ -31,6 +31,7 @@
 #include "broker/life/children.h"
 #include "broker/life/fleet.h"
 #include "broker/life/slot.h"
+#include "broker/life/launch/output.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/life/stop.h"
@@ -111,6 +112,7 @@ static void clean_up(void)
     }
     await_removals(0, end_ms);
     metrics_close();
+    output_close();
     rendezvous_close();
     pidfile_finish();
 }

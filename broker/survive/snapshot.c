@@ -147,6 +147,7 @@ bool snapshot_open(struct snapshot *snapshot)
 void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, void *context),
                       void *context)
 {
+    struct state_slot slot;
     struct state_listener listener;
     struct state_channel channel;
 
@@ -157,6 +158,15 @@ void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, voi
             visit(snapshot->head.text_fds[i], context);
     if (snapshot->head.metrics_fd > 0)
         visit(snapshot->head.metrics_fd, context);
+    if (snapshot->head.lines_fd > 0)
+        visit(snapshot->head.lines_fd, context);
+    for (uint32_t i = 0; i < snapshot->head.slots; i++) {
+        snapshot_get(snapshot, STATE_SLOT, i, &slot);
+        for (int end = 0; end < 2 && slot.output.reads[end] > 0; end++) {
+            visit(slot.output.reads[end], context);
+            visit(slot.output.writes[end], context);
+        }
+    }
     if (snapshot->head.events_fd > 0)
         visit(snapshot->head.events_fd, context);
     if (snapshot->head.notices_fd > 0) {

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "broker/base/address.h"
+#include "broker/life/launch/output.h"
 #include "broker/pool/path.h"
 #include "proto/wire.h"
 
@@ -51,16 +52,18 @@ struct state_head {
     int32_t events_fd;    /* see ring.h; 0: none */
     int32_t change_asker; /* the last change of the number of workers, see slot.h */
     uint16_t change_from, change_to;
+    int32_t lines_fd, lines_pid; /* see output.h; 0: none */
 };
-static_assert(sizeof(struct state_head) == 112, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 120, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts;
     uint16_t failures;
     uint16_t held; /* drained by the operator */
     uint64_t accepted;
+    struct output_fds output;
 };
-static_assert(sizeof(struct state_slot) == 16, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_slot) == 32, SNAPSHOT_SIZE);
 
 enum state_role { ROLE_CURRENT, ROLE_OTHER, ROLE_SUCCESSOR };
 

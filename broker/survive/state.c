@@ -16,6 +16,7 @@
 #include "broker/life/descendants.h"
 #include "broker/share/intercept/notify.h"
 #include "broker/life/drain.h"
+#include "broker/life/launch/output.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
@@ -145,6 +146,7 @@ static void put_slots(struct writer *writer, uint32_t *count)
             .failures = slot->failures < UINT16_MAX ? (uint16_t)slot->failures : UINT16_MAX,
             .held = slot->held,
             .accepted = slot->accepted,
+            .output = output_record(i),
         };
         put(writer, &record, sizeof record);
     }
@@ -196,6 +198,8 @@ void state_save(void)
         .change_asker = slot_last_change().asker,
         .change_from = (uint16_t)slot_last_change().from,
         .change_to = (uint16_t)slot_last_change().to,
+        .lines_fd = output_control_fd(),
+        .lines_pid = runtime.lines_pid,
         .notices_fd = runtime.intercept == INTERCEPT_SECCOMP ? notify_memory_fd() : 0,
     };
     size_t size;
@@ -378,7 +382,21 @@ bool state_is_readable(void)
     return snapshot_open(&snapshot);
 }
 
-static void load_slots(const struct snapshot *snapshot)
+/* All of its pipes, or none. */
+static void load_output(uint32_t number, struct output_fds fds, state_fd_map *map)
+{
+    if (fds.reads[0] <= 0)
+        return;
+    for (int i = 0; i < 2; i++) {
+        fds.reads[i] = map(fds.reads[i]);
+        fds.writes[i] = map(fds.writes[i]);
+        if (fds.reads[i] < 0 || fds.writes[i] < 0)
+            return;
+    }
+    output_adopt(number, &fds);
+}
+
+static void load_slots(const struct snapshot *snapshot, state_fd_map *map)
 {
     struct state_slot slot;
 
@@ -386,7 +404,10 @@ static void load_slots(const struct snapshot *snapshot)
         snapshot_get(snapshot, STATE_SLOT, i, &slot);
         adopt_slot(i, slot.restarts, slot.failures, slot.accepted);
         slot_set_held(slot_at(i), slot.held);
+        load_output(i, slot.output, map);
     }
+    if (snapshot->head.lines_fd > 0)
+        output_adopt_process(map(snapshot->head.lines_fd), snapshot->head.lines_pid);
 }
 
 /* Other processes may have these numbers by now. */
@@ -423,7 +444,7 @@ static void load_all(const struct snapshot *snapshot, struct listener **loaded_l
     struct state_listener listener;
     struct state_worker worker;
 
-    load_slots(snapshot);
+    load_slots(snapshot, map);
     load_departed(snapshot);
     for (uint32_t i = 0; i < snapshot->head.workers; i++) {
         snapshot_get(snapshot, STATE_WORKER, i, &worker);

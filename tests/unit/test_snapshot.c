@@ -13,6 +13,9 @@ struct first_head {
     int32_t rendezvous_fds[2];
     uint32_t rest[6];
 };
+struct first_slot {
+    uint64_t rest[2];
+};
 struct first_worker {
     uint32_t slot, rest[5];
     int32_t pid;
@@ -33,7 +36,7 @@ static void reads_first_format(void)
 {
     struct {
         struct first_head head;
-        struct state_slot slots[2];
+        struct first_slot slots[2];
         struct first_worker workers[2];
     } old = {.head = {.slots = 2, .workers = 2, .rendezvous_fds = {5, 6}},
              .workers = {{.pid = 10}, {.slot = 1, .pid = 11, .generation = 3}}};

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,19 +21,21 @@ static int move_up(int fd)
     return moved;
 }
 
-void sink_open_stderr(struct sink *sink)
+void sink_open_standard(struct sink *sink, int fd)
 {
     struct stat info;
+    char path[32];
 
-    *sink = SINK_STDERR;
-    if (fstat(STDERR_FILENO, &info) < 0)
+    *sink = (struct sink){.fd = fd, .may_wait = true};
+    if (fstat(fd, &info) < 0)
         return;
     sink->is_socket = S_ISSOCK(info.st_mode);
     if (!S_ISFIFO(info.st_mode) && !S_ISCHR(info.st_mode))
         return;
-    int fd = move_up(open("/proc/self/fd/2", OPEN_FLAGS));
-    if (fd >= 0)
-        *sink = (struct sink){.fd = fd};
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int own_fd = move_up(open(path, OPEN_FLAGS));
+    if (own_fd >= 0)
+        *sink = (struct sink){.fd = own_fd};
 }
 
 int sink_open_file(struct sink *sink, const char *path)

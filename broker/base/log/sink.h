@@ -16,11 +16,9 @@ struct sink {
     bool may_wait; /* the open file is shared: look before each write */
 };
 
-/* Standard error as it was given to us. */
-#define SINK_STDERR ((struct sink){.fd = 2, .may_wait = true})
-
-/* Opens the pipe or terminal behind standard error anew, where that is permitted. */
-void sink_open_stderr(struct sink *sink);
+/* Standard output or error (borrows fd). Opens the pipe or terminal behind it anew, where that is
+ * permitted. */
+void sink_open_standard(struct sink *sink, int fd);
 
 /* Opens a file to append to, mode 0640; of a sink that has one open, only if that works. 0, or -1
  * with the errno of open(2). The number of the descriptor stays: another process may know it. */

@@ -266,6 +266,9 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     else
         setpgid(0, 0);
     detach_terminal();
+    for (int i = 0; i < 2; i++)
+        if (identity->outputs[i] >= 0)
+            dup2(identity->outputs[i], STDOUT_FILENO + i);
     restore_process();
     if (!launch_set_limits(identity->slot, &failure))
         end(error_fd, &failure);
