@@ -58,6 +58,21 @@ quoted() { # REGEX FILE...
     assert_contained "$TMP/readme" "$TMP/help"
 }
 
+@test "the recipes of OPERATING.md are configuration files, and its commands and options are those of --help" {
+    awk -v folder="$TMP" '/^```conf/ { file = folder "/recipe" ++n ".conf"; next } /^```/ { file = "" } file { print > file }' "$ROOT/OPERATING.md"
+    (($(ls "$TMP"/recipe*.conf | wc -l) >= 6))
+    local recipe
+    for recipe in "$TMP"/recipe*.conf; do
+        "$SSHIM" run --dry-run --config "$recipe" >/dev/null
+    done
+    "$SSHIM" --help | sed -nE 's/^(usage:)? +sshim ([a-z]+) .*/\2/p' >"$TMP/help"
+    grep -oE '`sshim [a-z]+' "$ROOT/OPERATING.md" | sed 's/.* //' >"$TMP/told"
+    assert_contained "$TMP/told" "$TMP/help"
+    help_options | grep -oE -- '--[a-z-]+' >"$TMP/help"
+    sed -n '/^| need /,$p' "$ROOT/OPERATING.md" | cut -d'|' -f3 | grep -oE -- '--[a-z][a-z-]+' >"$TMP/told"
+    assert_contained "$TMP/told" "$TMP/help"
+}
+
 @test "every option of --help is in sshim(1), with the same argument" {
     help_options >"$TMP/help"
     render_man "$ROOT/man/sshim.1" | sed -nE 's/^ +(-.*)/\1/p' | options_in >"$TMP/man"
