@@ -120,6 +120,18 @@ bool adopt_worker(struct worker *worker)
     return false;
 }
 
+/* It is beyond the number that is wanted now. */
+static void give_up_slot(struct slot *slot)
+{
+    struct worker *successor = slot->successor;
+
+    slot->successor = NULL;
+    if (successor)
+        drain_begin(successor);
+    if (slot->worker && !slot->worker->joined)
+        drain_begin(slot->worker);
+}
+
 void adopt_finish(void)
 {
     for (unsigned i = 0; i < runtime.workers; i++) {
@@ -130,7 +142,6 @@ void adopt_finish(void)
             fleet_fill(slot_at(i));
     }
     for (unsigned i = runtime.workers; i < slot_count(); i++)
-        if (slot_at(i)->worker && !slot_at(i)->worker->joined)
-            drain_begin(slot_at(i)->worker);
+        give_up_slot(slot_at(i));
     fleet_resume_readiness();
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh - checks dispatch.pml and announce.pml with spin in each setting, and that each mutation is found. The last
+# run.sh - checks dispatch.pml, announce.pml and slot.pml with spin in each setting, and that each mutation is found. The last
 # line is the verdict. Needs spin and a C compiler. Every search is a full one (no bit-state hashing); about a quarter of
 # an hour and 3 GiB. MODEL_SECONDS (1200) and MODEL_MIB (6000) bound each search, ONLY="WORD" chooses by what it says.
 # shellcheck disable=SC2086 # lists of options
@@ -91,6 +91,19 @@ check found "mutation: the broker looks before it says that it recalls" -DMUTATE
 check found "mutation: the broker does not say that it recalls" -DMUTATE_NO_RECALLING
 check found "mutation: accept ends the announcement before it has received" -DMUTATE_CONSUME_FIRST
 check found "mutation: an accept that follows a report blocks" -DLATE -DMUTATE_BLOCK
+model=$PWD/slot.pml
+check holds "a worker and the broker are killed during a restart" -DKILLS=1 -DCRASHES=1
+check holds "the broker is killed twice during a restart" -DKILLS=0 -DCRASHES=2
+check holds "a version does not start, a worker and the broker are killed" -DBROKEN=1
+check holds "a restart is asked for during a restart" -DRESTARTS=2 -DKILLS=0
+check holds "fewer workers and more again during a restart, and the broker is killed" -DSCALES=2 -DKILLS=0
+check found "mutation: a worker is forked before it is in the journal" -DMUTATE_FORK_FIRST
+check found "mutation: a restart during a restart is dropped" -DMUTATE_DROP_AGAIN -DRESTARTS=2 -DKILLS=0
+check found "mutation: a slot that has a successor is filled again" -DMUTATE_REFILL_BESIDE -DBROKEN=1
+check found "mutation: a successor takes over before it serves" -DMUTATE_TOO_EARLY
+check found "mutation: the next broker forgets the restart" -DMUTATE_FORGET_RESTART
+check found "mutation: the next broker leaves the successor of a slot that was given up" -DSCALES=2 -DKILLS=0 \
+    -DMUTATE_LEAVE_SUCCESSOR
 if [ "$failed" = 0 ]; then
     echo "model: all properties hold, every mutation is found"
 else
