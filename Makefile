@@ -6,6 +6,7 @@
 # make unit       runs the unit tests; make fuzz-replay repeats known hostile input, make fuzz looks for new
 # make servers    runs real servers, each by its recipe, and says which work
 # make install    installs into PREFIX (/usr/local), below DESTDIR if that is set; make uninstall removes it
+# make deb        builds the Debian package into build/deb/, and has lintian look at it
 # make clean      removes build/
 # make help       prints these lines
 
@@ -137,11 +138,15 @@ uninstall:
 	rm -f $(INSTALLED)
 	-rmdir $(LIBDIR) $(DOCDIR)
 
+deb:
+	@scripts/deps.sh deb
+	scripts/deb.sh
+
 # One line a target: those comments of the makefiles that begin with "# make ".
 help:
 	@sed -n 's/^# \(make \)/\1/p' $(filter-out %.d,$(MAKEFILE_LIST))
 
-.PHONY: deps demo install uninstall help
+.PHONY: deps demo install uninstall deb help
 # --- end of for users
 # --- real servers
 servers: all
