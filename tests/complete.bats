@@ -52,6 +52,9 @@ value_for() { # ARGUMENT of an option: one that it takes
     HOW) echo rst ;;
     USER | GROUP) id -un ;;
     NAME=VALUE) echo A=2 ;;
+    MS) echo 20 ;;
+    TIME) echo 2h ;;
+    SIZE) echo 2M ;;
     NAME=SOFT*) echo core=0 ;;
     FOLDER) echo /tmp ;;
     RIGHTS) echo 027 ;;

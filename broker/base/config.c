@@ -68,11 +68,29 @@ static void choose_workers(struct config *config)
     config->workers_auto = true;
 }
 
+/* "2..16" */
+static bool read_range(const struct option_row *row, struct config *config, const char *value)
+{
+    char least[8];
+    const char *dots = strstr(value, "..");
+    size_t len = (size_t)(dots - value);
+
+    if (len >= sizeof least)
+        return false;
+    memcpy(least, value, len);
+    least[len] = '\0';
+    return option_parse_number(least, 1, row->max, &config->workers) &&
+           option_parse_number(dots + 2, config->workers, row->max, &config->workers_max);
+}
+
 static bool read_workers(const struct option_row *row, void *into, const char *value)
 {
     struct config *config = into;
 
     config->workers_auto = false;
+    config->workers_max = 0;
+    if (strstr(value, ".."))
+        return read_range(row, config, value);
     if (strcmp(value, "auto") != 0)
         return option_number(row, into, value);
     choose_workers(config);
@@ -194,6 +212,16 @@ static bool read_cpus(const struct option_row *row, void *into, const char *valu
            option_text(row, into, value);
 }
 
+static bool read_age(const struct option_row *row, void *into, const char *value)
+{
+    return option_parse_duration(value, (unsigned *)(void *)((char *)into + row->offset));
+}
+
+static bool read_size(const struct option_row *row, void *into, const char *value)
+{
+    return option_parse_size(value, (uint64_t *)(void *)((char *)into + row->offset));
+}
+
 static bool read_folder(const struct option_row *row, void *into, const char *value)
 {
     return *value && option_text(row, into, value);
@@ -242,10 +270,31 @@ static bool read_verbose(const struct option_row *row, void *into, const char *v
 
 static const struct option_row run_rows[] = {
     {"workers", 'w', "N|auto",
-     "copies to run; auto (default) = usable cores, or fewer if the cgroup's cpu.max says so; 0 "
+     "copies to run; LOW..HIGH = as many as the load needs; auto (default) = usable cores, or "
+     "fewer if the cgroup's cpu.max says so; 0 "
      "without a command = wait for servers that join by SSHIM_BROKER",
      AT(workers), .initial = "auto", .read = read_workers, .max = CONFIG_WORKERS_MAX,
-     .expected = "0 to 4096 or 'auto'"},
+     .expected = "0 to 4096, LOW..HIGH or 'auto'"},
+    {"scale-after", 0, "MS",
+     "workers LOW..HIGH: start one more when a connection has waited this long (default 200)",
+     AT(scale_after_ms), .initial = "200", .read = option_number, .min = 10, .max = 60000,
+     .expected = "milliseconds from 10 to 60000"},
+    {"scale-idle", 0, "SECONDS",
+     "workers LOW..HIGH: end one when some worker was idle all the time for this long (default 60)",
+     AT(scale_idle_s), .initial = "60", .read = option_number, .min = 1, .max = DAY_S,
+     .expected = "whole seconds from 1 to 86400"},
+    {"max-conns", 0, "N",
+     "replace a worker that has accepted this many connections (default 0 = never)",
+     AT(recycle.conns), .initial = "0", .read = option_number, .max = UINT_MAX,
+     .expected = "a number of connections"},
+    {"max-age", 0, "TIME",
+     "replace a worker that has lived this long: 90, 30m, 12h, 7d (default 0 = never)",
+     AT(recycle.age_s), .initial = "0", .read = read_age,
+     .expected = "seconds, or a number with s, m, h or d"},
+    {"max-rss", 0, "SIZE",
+     "replace a worker whose processes have this much memory resident: 512M (default 0 = never)",
+     AT(recycle.rss_bytes), .initial = "0", .read = read_size,
+     .expected = "bytes, or a number with K, M, G or T"},
     {"name", 0, "NAME",
      "name of the instance (default: the base name of the command, or of the script that it runs)",
      AT(name), .read = option_text},

@@ -99,6 +99,13 @@ struct config_holds {
     int count;
 };
 
+/* When a worker is replaced; 0: never for that. */
+struct config_recycle {
+    unsigned conns; /* that it has accepted */
+    unsigned age_s;
+    uint64_t rss_bytes;
+};
+
 /* PATH[,MODE[,GROUP]] of a read-only control socket. */
 struct config_read_only {
     char path[108]; /* "": none */
@@ -109,6 +116,9 @@ struct config_read_only {
 struct config {
     char **command; /* NULL: none */
     unsigned workers;
+    unsigned workers_max; /* the number follows the load from workers up to here; 0: it does not */
+    unsigned scale_after_ms;
+    unsigned scale_idle_s;
     bool workers_auto; /* that is what was found here; of so many usable cores: */
     unsigned cores;
     const char *name;    /* NULL: from the command */
@@ -134,6 +144,7 @@ struct config {
     const char *user;      /* of the workers; NULL: the broker's */
     const char *group;
     struct config_copy copy;
+    struct config_recycle recycle;
     const char *pidfile_dir;                  /* NULL: none are written */
     int backlog;                              /* 0: as the program asks */
     enum config_broker_death on_broker_death; /* what workers do when the broker was killed */
@@ -154,7 +165,7 @@ struct config {
  */
 static inline bool config_is_exact(const struct config *config)
 {
-    return config->share_all && config->workers <= 1;
+    return config->share_all && config->workers <= 1 && !config->workers_max;
 }
 
 /* The option by which the broker has to see each connection before a worker does, or NULL. */

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,27 @@ bool option_parse_size(const char *text, uint64_t *bytes)
     unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
     *bytes = (uint64_t)number << shift;
     return (!*end || (unit && !end[1])) && *bytes >> shift == number;
+}
+
+bool option_parse_duration(const char *text, unsigned *seconds)
+{
+    char *end;
+    unsigned unit = 1;
+
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    switch (*end) {
+    case 'd': unit = 86400; break;
+    case 'h': unit = 3600; break;
+    case 'm': unit = 60; break;
+    case 's':
+    case '\0': break;
+    default: return false;
+    }
+    if (errno || !isdigit((unsigned char)*text) || (*end && end[1]) || number > UINT_MAX / unit)
+        return false;
+    *seconds = (unsigned)number * unit;
+    return true;
 }
 
 static bool parse_limit_value(const char *text, rlim_t *value)

@@ -72,6 +72,9 @@ bool option_parse_number(const char *text, unsigned min, unsigned max, unsigned 
 /* Bytes: a number, perhaps with K, M, G or T behind it, which are powers of 1024. */
 bool option_parse_size(const char *text, uint64_t *bytes);
 
+/* Seconds: a number, perhaps with s, m, h or d behind it; at most UINT_MAX. */
+bool option_parse_duration(const char *text, unsigned *seconds);
+
 /* NAME=SOFT or NAME=SOFT:HARD, sizes or "unlimited"; the names are those of getrlimit(2) in small
  * letters, without RLIMIT_. */
 bool option_parse_limit(const char *text, int *resource, struct rlimit *limit);

@@ -90,19 +90,36 @@ bool procfs_is_stopped(pid_t pid)
     return state == 'T' || state == 't';
 }
 
-bool procfs_is_ending(pid_t pid)
+/* All of its memory, and what of it is resident, in pages. */
+static bool read_pages(pid_t pid, unsigned long *all, unsigned long *resident)
 {
     char path[32];
-    unsigned long pages = 1;
-    int parent;
 
     snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
-    bool is_read = fscanf(file, "%lu", &pages) == 1;
+    bool is_read = fscanf(file, "%lu %lu", all, resident) == 2;
     fclose(file);
-    return is_read && pages == 0 && read_stat(pid, &parent) != 'Z';
+    return is_read;
+}
+
+uint64_t procfs_resident_bytes(pid_t pid)
+{
+    unsigned long all;
+    unsigned long resident;
+
+    return read_pages(pid, &all, &resident) ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE)
+                                            : 0;
+}
+
+bool procfs_is_ending(pid_t pid)
+{
+    unsigned long all;
+    unsigned long resident;
+    int parent;
+
+    return read_pages(pid, &all, &resident) && all == 0 && read_stat(pid, &parent) != 'Z';
 }
 
 uint32_t procfs_birth(pid_t pid)

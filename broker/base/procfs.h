@@ -26,6 +26,9 @@ uint32_t procfs_birth(pid_t pid);
 /* Whether it was stopped by a signal, or by a debugger. False when it is gone. */
 bool procfs_is_stopped(pid_t pid);
 
+/* How much memory it has resident; 0 when it is gone. */
+uint64_t procfs_resident_bytes(pid_t pid);
+
 /* Whether it has given up its memory and not its children yet. */
 bool procfs_is_ending(pid_t pid);
 

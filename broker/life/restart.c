@@ -38,6 +38,7 @@ static struct {
     bool active;
     bool aborted;
     bool again;
+    bool recycles; /* no operator has asked for it */
     unsigned parallel;
     unsigned only; /* this slot and 1; 0: all */
     char reason[256];
@@ -374,9 +375,11 @@ bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)
 bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait,
                         struct session *waiter)
 {
-    if (stop_is_under_way() || (restart.active && waiter))
+    bool is_asked_for = restart.active && !restart.recycles;
+
+    if (stop_is_under_way() || (is_asked_for && waiter))
         return false;
-    if (restart.active) {
+    if (is_asked_for) {
         log_info("a restart is under way: another one follows it");
         restart.again = true;
         journal_touch();
@@ -386,6 +389,7 @@ bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait
     if (!add_waiter(waiter, no_wait))
         return false;
     restart.active = true;
+    restart.recycles = false; /* one that was under way becomes a part of this one */
     restart.parallel = parallel ? parallel : 1;
     restart.only = only ? only->id + 1 : 0;
     if (only)
@@ -399,6 +403,19 @@ bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait
                   runtime.workers == 1 ? "" : "s", restart.parallel);
     look_soon();
     return true;
+}
+
+bool restart_recycle(const struct slot *slot)
+{
+    if (restart.active || !restart_begin_with(slot, 1, true, NULL))
+        return false;
+    restart.recycles = true;
+    return true;
+}
+
+bool restart_is_recycling(void)
+{
+    return restart.active && restart.recycles;
 }
 
 bool restart_is_under_way(void)

@@ -24,6 +24,11 @@ bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter);
 bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait,
                         struct session *waiter);
 
+/* The same for a rule of the operator (recycle.c): a restart that is asked for meanwhile takes it
+ * in. False: a restart is under way, or the broker stops. */
+bool restart_recycle(const struct slot *slot);
+bool restart_is_recycling(void);
+
 /* The session asked the broker before us, which was killed or upgraded: it is answered as by
  * restart_begin(), when the restart that went on and its old workers have ended. */
 void restart_join(bool no_wait, struct session *session);

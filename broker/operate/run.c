@@ -52,6 +52,8 @@
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
 #include "broker/pool/session.h"
+#include "broker/operate/steer/elastic.h"
+#include "broker/operate/steer/recycle.h"
 #include "broker/operate/steer/scale.h"
 #include "broker/share/adopt.h"
 #include "broker/share/inherit.h"
@@ -346,6 +348,8 @@ static enum proceed begin(bool resumes, int *exit_code)
     keeper_start();
     if (!resumes)
         start();
+    recycle_begin();
+    elastic_begin();
     return GO_ON;
 }
 

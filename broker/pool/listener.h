@@ -118,6 +118,11 @@ struct listener {
     } revive;                    /* written by handout/revive.c */
 
     struct {
+        int queued; /* connections, at the last look */
+        uint64_t accepted;
+    } elastic; /* written by operate/steer/elastic.c */
+
+    struct {
         bool saturated;     /* workers come back to connections that wait, many a second */
         uint32_t allowance; /* see rate.h */
         int64_t reviewed_ms;

@@ -56,6 +56,16 @@ static void workers(void)
     CHECK(config.workers >= 1);
     ACCEPTS("-w", "0");
     CHECK(config.workers == 0 && !config.command);
+    ACCEPTS("-w", "2..16", "--scale-after", "10", "--scale-idle=1", "cmd");
+    CHECK(config.workers == 2 && config.workers_max == 16 && config.scale_after_ms == 10);
+    ACCEPTS("-w", "2..16", "-w", "3", "cmd");
+    CHECK(config.workers == 3 && config.workers_max == 0);
+    REFUSES("-w", "0..2", "cmd");
+    REFUSES("-w", "3..2", "cmd");
+    REFUSES("-w", "2..4097", "cmd");
+    REFUSES("-w", "..3", "cmd");
+    REFUSES("-w", "1..", "cmd");
+    REFUSES("-w", "111111111..3", "cmd");
     REFUSES("-w", "-1", "cmd");
     REFUSES("-w", "4097", "cmd");
     REFUSES("-w", "100000", "cmd");
@@ -196,6 +206,13 @@ static void copies(void)
     CHECK(config.copy.limits.count == 2);
     ACCEPTS("--cpus", "spread", "--chdir", "/srv/{id}", "--clean-env", "cmd");
     CHECK(config.copy.clean_env);
+    ACCEPTS("--max-conns", "7", "--max-age", "2h", "--max-rss", "3M", "cmd");
+    CHECK(config.recycle.conns == 7 && config.recycle.age_s == 7200 &&
+          config.recycle.rss_bytes == 3 << 20);
+    REFUSES("--max-age", "2w", "cmd");
+    REFUSES("--max-age", "", "cmd");
+    REFUSES("--max-age", "4294967295d", "cmd");
+    REFUSES("--max-age", "1h2", "cmd");
     REFUSES("--env", "A", "cmd");
     REFUSES("--env", "=1", "cmd");
     REFUSES("--env", "SSHIM_TOKEN=1", "cmd");

@@ -155,7 +155,7 @@ enum status_state status_state(void)
 
     if (stop_is_announced())
         return STATUS_STOPPING;
-    if (restart_is_under_way())
+    if (restart_is_under_way() && !restart_is_recycling())
         return STATUS_RESTARTING;
     if (ready == runtime.workers)
         return STATUS_READY;

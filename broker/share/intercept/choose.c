@@ -47,6 +47,10 @@ static const char *option_for_library(const struct config *config)
         return "--handoff broker";
     if (config_front_option(config))
         return config_front_option(config);
+    if (config->workers_max)
+        return "--workers LOW..HIGH";
+    if (config->recycle.conns)
+        return "--max-conns";
     return config->balance != BALANCE_LEASTCONN ? "--balance" : NULL;
 }
 
