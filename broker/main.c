@@ -36,7 +36,8 @@ static int ask(enum wire_command_code code, int argc, char **argv)
         return exit_code;
     if (code == WIRE_COMMAND_STATUS && target.json)
         code = WIRE_COMMAND_STATUS_JSON;
-    if (target.now || target.operand_count > 0) /* what only a line can say */
+    if (target.now || target.operand_count > 0 ||
+        target.stop_timeout_s != CONFIG_NOT_GIVEN) /* what only a line can say */
         code = WIRE_COMMAND_LINE;
     return client_run(&target, code);
 }

@@ -443,6 +443,10 @@ static const struct option_row target_rows[] = {
      AT(wait), .read = option_choice, .names = waits, .expected = "ready or stopped"},
     {"parallel", 0, "K", "restart: replace K workers at a time (default 1)", AT(parallel),
      .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
+    {"stop-timeout", 0, "SECONDS",
+     "restart: how long old workers keep their connections (default: --stop-timeout of run)",
+     AT(stop_timeout_s), .read = option_number, .max = DAY_S,
+     .expected = "whole seconds, at most 86400"},
     {"timeout", 0, "SECONDS",
      "drain: how long to wait until no connection is open (default: --stop-timeout of run); status "
      "--wait: how long to wait (default: for ever)",
@@ -610,7 +614,8 @@ enum option_end config_read_target(struct config_target *target, int argc, char 
     unsigned at_least = 0;
     const char *wanted = "";
 
-    *target = (struct config_target){.command = argv[0], .timeout_s = CONFIG_NOT_GIVEN};
+    *target = (struct config_target){
+        .command = argv[0], .timeout_s = CONFIG_NOT_GIVEN, .stop_timeout_s = CONFIG_NOT_GIVEN};
     table.operand = take_operand;
     for (size_t i = 0; i < sizeof operands / sizeof operands[0]; i++)
         if (strcmp(operands[i].command, argv[0]) == 0) {

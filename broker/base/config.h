@@ -180,7 +180,8 @@ const char *config_front_option(const struct config *config);
     X(status, "[--json] [--wait STATE]", "show listeners and workers")                             \
     X(top, "", "watch an instance in the terminal")                                                \
     X(list, "[--json]", "show the instances that run")                                             \
-    X(restart, "[SLOT] [--parallel K] [--no-wait]", "replace the workers one by one")              \
+    X(restart, "[SLOT] [--parallel K] [--stop-timeout S] [--no-wait]",                             \
+      "replace the workers one by one")                                                            \
     X(scale, "N|+N|-N [--no-wait]", "run more or fewer workers from now on")                       \
     X(drain, "SLOT [--timeout S] [--no-wait]", "give this worker no more connections")             \
     X(resume, "SLOT", "give this worker connections again")                                        \
@@ -216,8 +217,9 @@ struct config_target {
     bool follow;
     unsigned after; /* 0: not given */
     enum config_wait wait;
-    unsigned parallel;  /* 0: not given */
-    unsigned timeout_s; /* CONFIG_NOT_GIVEN */
+    unsigned parallel;       /* 0: not given */
+    unsigned timeout_s;      /* CONFIG_NOT_GIVEN */
+    unsigned stop_timeout_s; /* the same */
     const char *operands[CONFIG_OPERANDS_MAX];
     unsigned operand_count, operands_max;
 };

@@ -110,9 +110,9 @@ void children_look_at_leftovers(void)
 void children_on_worker_end(struct worker *worker, const siginfo_t *info)
 {
     bool was_draining = worker->state == WORKER_DRAINING && !stop_is_under_way();
-    int64_t timeout_ms = (int64_t)broker.config.stop_timeout_s * 1000;
+    int64_t finish_by_ms = worker->drain_ms + worker_stop_timeout_ms(worker);
 
-    descendants_note_end(worker, was_draining ? worker->drain_ms + timeout_ms : 0);
+    descendants_note_end(worker, was_draining ? finish_by_ms : 0);
     fleet_on_end(worker, info);
     children_look_at_leftovers();
 }

@@ -25,20 +25,19 @@ static void terminate(struct worker *worker)
     descendants_signal_servers(worker, SIGTERM);
     worker->start_timer.on_time = on_kill_time;
     /* open connections of a worker with a filter are not known: it finishes by itself */
-    loop_start_timer(&worker->start_timer, worker_is_notified(worker)
-                                               ? (int64_t)broker.config.stop_timeout_s * 1000
-                                               : KILL_AFTER_MS);
+    loop_start_timer(&worker->start_timer,
+                     worker_is_notified(worker) ? worker_stop_timeout_ms(worker) : KILL_AFTER_MS);
 }
 
 static void on_look(struct loop_timer *timer)
 {
     struct worker *worker = loop_container(timer, struct worker, start_timer);
-    bool is_late = loop_now_ms() - worker->drain_ms >= (int64_t)broker.config.stop_timeout_s * 1000;
+    bool is_late = loop_now_ms() - worker->drain_ms >= worker_stop_timeout_ms(worker);
 
     worker->looks_at_rest = worker_is_at_rest(worker) ? worker->looks_at_rest + 1 : 0;
     if (is_late)
-        log_info("worker %u (pid %d) still has connections after %u s; ending it", worker->slot,
-                 (int)worker->pid, broker.config.stop_timeout_s);
+        log_info("worker %u (pid %d) still has connections after %lld s; ending it", worker->slot,
+                 (int)worker->pid, (long long)worker_stop_timeout_ms(worker) / 1000);
     if (is_late || worker->looks_at_rest >= LOOKS_AT_REST)
         terminate(worker);
     else

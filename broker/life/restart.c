@@ -41,6 +41,7 @@ static struct {
     bool recycles; /* no operator has asked for it */
     unsigned parallel;
     unsigned only; /* this slot and 1; 0: all */
+    unsigned stop_timeout_s;
     char reason[256];
 } restart;
 
@@ -263,6 +264,12 @@ static void abort_with(const char *reason)
 
 /* --- one slot after the other --- */
 
+static void drain_old(struct worker *old)
+{
+    worker_set_stop_timeout(old, restart.stop_timeout_s);
+    drain_begin(old);
+}
+
 static void promote(struct slot *slot)
 {
     struct worker *old = slot->worker;
@@ -274,7 +281,7 @@ static void promote(struct slot *slot)
     slot->reported = false;
     slot_mark_ready(slot, slot->worker);
     if (old)
-        drain_begin(old);
+        drain_old(old);
 }
 
 static bool is_out_of_time(const struct worker *worker)
@@ -369,12 +376,14 @@ static void look_soon(void)
 
 bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)
 {
-    return restart_begin_with(NULL, parallel, no_wait, waiter);
+    struct restart_order order = {NULL, parallel, CONFIG_NOT_GIVEN, no_wait};
+
+    return restart_begin_with(&order, waiter);
 }
 
-bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait,
-                        struct session *waiter)
+bool restart_begin_with(const struct restart_order *order, struct session *waiter)
 {
+    const struct slot *only = order->only;
     bool is_asked_for = restart.active && !restart.recycles;
 
     if (stop_is_under_way() || (is_asked_for && waiter))
@@ -386,11 +395,12 @@ bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait
         return true;
     }
     slot_set_generation(slot_generation() + 1);
-    if (!add_waiter(waiter, no_wait))
+    if (!add_waiter(waiter, order->no_wait))
         return false;
     restart.active = true;
     restart.recycles = false; /* one that was under way becomes a part of this one */
-    restart.parallel = parallel ? parallel : 1;
+    restart.parallel = order->parallel ? order->parallel : 1;
+    restart.stop_timeout_s = order->stop_timeout_s;
     restart.only = only ? only->id + 1 : 0;
     if (only)
         log_event(LOG_LEVEL_NORMAL, LOG_RESTART_BEGIN,
@@ -407,7 +417,9 @@ bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait
 
 bool restart_recycle(const struct slot *slot)
 {
-    if (restart.active || !restart_begin_with(slot, 1, true, NULL))
+    const struct restart_order order = {slot, 1, CONFIG_NOT_GIVEN, true};
+
+    if (restart.active || !restart_begin_with(&order, NULL))
         return false;
     restart.recycles = true;
     return true;
@@ -431,7 +443,7 @@ const char *restart_last_result(void)
 struct restart_record restart_record(void)
 {
     return (struct restart_record){restart.active ? restart.parallel : 0, restart.again,
-                                   restart.only};
+                                   restart.only, restart.stop_timeout_s};
 }
 
 void restart_resume(const struct restart_record *record)
@@ -442,6 +454,7 @@ void restart_resume(const struct restart_record *record)
     restart.parallel = record->parallel;
     restart.again = record->again;
     restart.only = record->only;
+    restart.stop_timeout_s = record->stop_timeout_s;
     ended.is_resumed = true;
     log_info("going on with the restart that was under way");
     look_soon();
@@ -483,5 +496,5 @@ void restart_on_served(struct slot *slot, const struct worker *last)
         return;
     slot->worker = NULL; /* fleet.c starts the next one */
     slot->restarts++;
-    drain_begin(old);
+    drain_old(old);
 }

@@ -20,9 +20,14 @@
  */
 bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter);
 
-/* The same with this slot alone; NULL: with all. */
-bool restart_begin_with(const struct slot *only, unsigned parallel, bool no_wait,
-                        struct session *waiter);
+/* The same as a command says it. */
+struct restart_order {
+    const struct slot *only; /* NULL: all */
+    unsigned parallel;
+    unsigned stop_timeout_s; /* of the old workers; CONFIG_NOT_GIVEN: as ever */
+    bool no_wait;
+};
+bool restart_begin_with(const struct restart_order *order, struct session *waiter);
 
 /* The same for a rule of the operator (recycle.c): a restart that is asked for meanwhile takes it
  * in. False: a restart is under way, or the broker stops. */
@@ -44,6 +49,7 @@ struct restart_record {
     uint32_t parallel;
     uint32_t again; /* another one follows */
     uint32_t only;  /* the slot that is replaced and 1; 0: all */
+    uint32_t stop_timeout_s;
 };
 struct restart_record restart_record(void);
 

@@ -61,14 +61,14 @@ static bool on_stop(struct session *session, const struct config_target *asked)
 
 static bool on_restart(struct session *session, const struct config_target *asked)
 {
-    const struct slot *only = NULL;
+    struct restart_order order = {NULL, asked->parallel, asked->stop_timeout_s, asked->no_wait};
 
-    if (asked->operand_count > 0 && !(only = one_slot_find(session, asked->operands[0])))
+    if (asked->operand_count > 0 && !(order.only = one_slot_find(session, asked->operands[0])))
         return true;
-    if (only && only->id >= runtime.workers)
+    if (order.only && order.only->id >= runtime.workers)
         refuse(session, "a server that joined cannot be replaced: start it anew where it was "
                         "started");
-    else if (!restart_begin_with(only, asked->parallel, asked->no_wait, session))
+    else if (!restart_begin_with(&order, session))
         refuse(session, "a restart is under way already, or the broker stops");
     return true;
 }

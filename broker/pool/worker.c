@@ -50,6 +50,7 @@ struct worker *worker_create(unsigned slot)
     worker->moved_ms = loop_now_ms();
     worker->pidfd_watch.fd = -1;
     worker->exec_watch.fd = -1;
+    worker->stop_timeout_s = CONFIG_NOT_GIVEN;
     LIST_INIT(&worker->channels);
     if (getrandom(worker->token, sizeof worker->token, 0) != sizeof worker->token) {
         free(worker);
@@ -93,6 +94,12 @@ void worker_set_held(struct worker *worker, bool held)
     journal_touch();
     LIST_FOREACH(channel, &worker->channels, of_worker)
         channel_set_flag(channel, BOARD_DRAINING, held || worker->state == WORKER_DRAINING);
+}
+
+void worker_set_stop_timeout(struct worker *worker, unsigned seconds)
+{
+    worker->stop_timeout_s = seconds;
+    journal_touch();
 }
 
 unsigned worker_count_port_zero(struct worker *worker)
@@ -338,6 +345,13 @@ bool worker_is_busy(const struct worker *worker)
         if (channel->listening && !channel->closed && belief_is_busy(channel, loop_now_ms()))
             return true;
     return false;
+}
+
+int64_t worker_stop_timeout_ms(const struct worker *worker)
+{
+    unsigned given_s = worker->stop_timeout_s;
+
+    return (given_s == CONFIG_NOT_GIVEN ? broker.config.stop_timeout_s : given_s) * (int64_t)1000;
 }
 
 bool worker_has_left(const struct worker *worker)

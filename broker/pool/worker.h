@@ -82,7 +82,8 @@ struct worker {
     unsigned generation;           /* the rolling restart that it was started by or after */
     bool settles;                  /* restart.c: it serves all that the old worker serves, since: */
     int64_t settles_from_ms;
-    int64_t drain_ms; /* when it began to drain */
+    int64_t drain_ms;        /* when it began to drain */
+    unsigned stop_timeout_s; /* of its drain, if a command said so; else CONFIG_NOT_GIVEN */
     unsigned looks_at_rest;
     enum worker_end asked_end; /* who has begun to end it; EXIT: nobody */
     bool stuck;                /* watchdog.c has said so */
@@ -110,6 +111,7 @@ void worker_set_slot(struct worker *worker, unsigned slot); /* of one that joine
 void worker_set_pid(struct worker *worker, pid_t pid);
 void worker_set_stopped(struct worker *worker, bool stopped);
 void worker_set_ready(struct worker *worker);
+void worker_set_stop_timeout(struct worker *worker, unsigned seconds);
 void worker_set_held(struct worker *worker, bool held); /* slot.c: its slot is drained */
 unsigned worker_count_port_zero(struct worker *worker); /* one more; returns how many */
 void worker_uncount_port_zero(struct worker *worker);   /* the last one came to nothing */
@@ -173,6 +175,9 @@ bool worker_is_at_rest(const struct worker *worker);
 
 /* Changes whenever it waits, accepts or closes something. */
 uint64_t worker_motion(const struct worker *worker);
+
+/* How long its open connections may last when it drains. */
+int64_t worker_stop_timeout_ms(const struct worker *worker);
 
 /* Whether it has closed every listener that it had. */
 bool worker_has_left(const struct worker *worker);

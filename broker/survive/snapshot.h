@@ -53,8 +53,10 @@ struct state_head {
     int32_t change_asker; /* the last change of the number of workers, see slot.h */
     uint16_t change_from, change_to;
     int32_t lines_fd, lines_pid; /* see output.h; 0: none */
+    uint32_t restart_stop_timeout; /* in seconds, and 1; 0: as ever */
+    uint32_t unused;               /* 0: the records that follow begin at a multiple of 8 */
 };
-static_assert(sizeof(struct state_head) == 120, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 128, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts;
@@ -76,8 +78,9 @@ struct state_worker {
     int64_t started_ms, ready_ms; /* as if no process had been suspended until it was written */
     uint64_t birth;               /* procfs_birth() of pid */
     int64_t drain_ms;             /* 0: it does not drain; from format 1 on */
+    uint64_t stop_timeout;        /* of that, in seconds, and 1; 0: as ever */
 };
-static_assert(sizeof(struct state_worker) == 88, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_worker) == 96, SNAPSHOT_SIZE);
 
 struct state_listener {
     struct address key;

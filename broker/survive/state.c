@@ -49,6 +49,17 @@ static void put(struct writer *writer, const void *record, size_t size)
     writer->room -= size;
 }
 
+/* As a record has it: 0 is not given there. CONFIG_NOT_GIVEN and 1 is 0. */
+static uint32_t from_not_given(unsigned number)
+{
+    return number + 1;
+}
+
+static unsigned to_not_given(uint64_t number)
+{
+    return (unsigned)number - 1;
+}
+
 static enum state_role role_of(const struct worker *worker)
 {
     const struct slot *slot = slot_at(worker->slot);
@@ -78,6 +89,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .started_ms = worker->started_ms + loop_suspended_ms(),
             .ready_ms = worker->ready_ms + loop_suspended_ms(),
             .drain_ms = worker->drain_ms ? worker->drain_ms + loop_suspended_ms() : 0,
+            .stop_timeout = from_not_given(worker->stop_timeout_s),
         };
         memcpy(record.token, worker->token, sizeof record.token);
         worker->number = (*count)++;
@@ -192,6 +204,7 @@ void state_save(void)
         .restart_parallel = (uint16_t)restart_record().parallel,
         .restart_only = (uint16_t)restart_record().only,
         .restart_again = restart_record().again,
+        .restart_stop_timeout = from_not_given(restart_record().stop_timeout_s),
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
         .events_fd = ring_fd(),
@@ -254,6 +267,7 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->started_ms = record->started_ms - loop_suspended_ms();
     worker->ready_ms = record->ready_ms - loop_suspended_ms();
     worker->drain_ms = record->drain_ms ? record->drain_ms - loop_suspended_ms() : 0;
+    worker_set_stop_timeout(worker, to_not_given(record->stop_timeout));
     return worker;
 }
 
@@ -497,8 +511,9 @@ int state_load(state_fd_map *map)
     if (head->notices_fd > 0)
         notify_resume(map(head->notices_fd), map);
     load_rendezvous(head, map);
-    restart_resume(
-        &(struct restart_record){head->restart_parallel, head->restart_again, head->restart_only});
+    restart_resume(&(struct restart_record){head->restart_parallel, head->restart_again,
+                                            head->restart_only,
+                                            to_not_given(head->restart_stop_timeout)});
     free(loaded_workers);
     free(loaded_listeners);
     retire_resume();
