@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,15 @@ static void describe_expected(const struct option_row *row, char *text, size_t s
     } else {
         snprintf(text, size, "a whole number from %u to %u", row->min, row->max);
     }
+}
+
+void option_fail(struct option_fault *fault, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(fault->text, sizeof fault->text, format, arguments);
+    va_end(arguments);
 }
 
 void option_refuse(const struct option_row *row, const char *name, const char *value,

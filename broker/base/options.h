@@ -43,6 +43,7 @@ struct option_row {
     const char *old_name;     /* works as well, and --help does not show it; NULL: none */
     bool repeats;             /* each time adds a value; else the last one counts */
     bool is_not_in_files;     /* it says where the others come from */
+    bool is_live;             /* may change while the broker runs */
 };
 
 struct option_table {
@@ -84,8 +85,10 @@ bool option_parse_cpus(const char *text, cpu_set_t *cpus);
 
 /* One line that says what is wrong and what to do. */
 struct option_fault {
-    char text[320];
+    char text[1024];
 };
+__attribute__((format(printf, 2, 3))) void option_fail(struct option_fault *fault,
+                                                       const char *format, ...);
 
 /* Says that this value is none for the row, which the reader knows by this name. */
 void option_refuse(const struct option_row *row, const char *name, const char *value,

@@ -26,13 +26,14 @@ struct waiter {
     bool no_wait;
     unsigned generation;
     uint64_t cut;
+    char news[512]; /* lines that come first in the answer */
     char text[320];
     int exit_code;
     bool is_over; /* text and exit_code are there; waits for the old workers to end */
     TAILQ_ENTRY(waiter) all;
 };
 
-static TAILQ_HEAD(, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
+static TAILQ_HEAD(waiter_queue, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
 
 static struct {
     bool active;
@@ -94,10 +95,10 @@ static void answer(struct waiter *waiter)
         log_info("%llu connections of the old workers were cut", (unsigned long long)waiter->cut);
     if (session && waiter->cut > 0)
         session_answer(session, waiter->exit_code,
-                       "%s%llu connections of the old workers were cut\n", waiter->text,
-                       (unsigned long long)waiter->cut);
+                       "%s%s%llu connections of the old workers were cut\n", waiter->news,
+                       waiter->text, (unsigned long long)waiter->cut);
     else if (session)
-        session_answer(session, waiter->exit_code, "%s", waiter->text);
+        session_answer(session, waiter->exit_code, "%s%s", waiter->news, waiter->text);
     TAILQ_REMOVE(&waiters, waiter, all);
     free(waiter);
 }
@@ -376,7 +377,8 @@ static void look_soon(void)
 
 bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)
 {
-    struct restart_order order = {NULL, parallel, CONFIG_NOT_GIVEN, no_wait};
+    struct restart_order order = {
+        .parallel = parallel, .stop_timeout_s = CONFIG_NOT_GIVEN, .no_wait = no_wait};
 
     return restart_begin_with(&order, waiter);
 }
@@ -386,7 +388,7 @@ bool restart_begin_with(const struct restart_order *order, struct session *waite
     const struct slot *only = order->only;
     bool is_asked_for = restart.active && !restart.recycles;
 
-    if (stop_is_under_way() || (is_asked_for && waiter))
+    if (waiter ? !restart_may_begin() : stop_is_under_way())
         return false;
     if (is_asked_for) {
         log_info("a restart is under way: another one follows it");
@@ -397,6 +399,9 @@ bool restart_begin_with(const struct restart_order *order, struct session *waite
     slot_set_generation(slot_generation() + 1);
     if (!add_waiter(waiter, order->no_wait))
         return false;
+    if (order->news)
+        snprintf(TAILQ_LAST(&waiters, waiter_queue)->news, sizeof(struct waiter){0}.news, "%s",
+                 order->news);
     restart.active = true;
     restart.recycles = false; /* one that was under way becomes a part of this one */
     restart.parallel = order->parallel ? order->parallel : 1;
@@ -415,9 +420,15 @@ bool restart_begin_with(const struct restart_order *order, struct session *waite
     return true;
 }
 
+bool restart_may_begin(void)
+{
+    return !stop_is_under_way() && (!restart.active || restart.recycles);
+}
+
 bool restart_recycle(const struct slot *slot)
 {
-    const struct restart_order order = {slot, 1, CONFIG_NOT_GIVEN, true};
+    const struct restart_order order = {
+        .only = slot, .parallel = 1, .stop_timeout_s = CONFIG_NOT_GIVEN, .no_wait = true};
 
     if (restart.active || !restart_begin_with(&order, NULL))
         return false;

@@ -26,6 +26,7 @@ struct restart_order {
     unsigned parallel;
     unsigned stop_timeout_s; /* of the old workers; CONFIG_NOT_GIVEN: as ever */
     bool no_wait;
+    const char *news; /* lines for the answer; NULL: none */
 };
 bool restart_begin_with(const struct restart_order *order, struct session *waiter);
 
@@ -37,6 +38,9 @@ bool restart_is_recycling(void);
 /* The session asked the broker before us, which was killed or upgraded: it is answered as by
  * restart_begin(), when the restart that went on and its old workers have ended. */
 void restart_join(bool no_wait, struct session *session);
+
+/* Whether a command may begin one now. */
+bool restart_may_begin(void);
 
 /* Workers are being replaced. */
 bool restart_is_under_way(void);

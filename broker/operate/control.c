@@ -17,6 +17,7 @@
 #include "broker/operate/takeover.h"
 #include "broker/operate/upgrade.h"
 #include "broker/operate/steer/one_slot.h"
+#include "broker/operate/steer/reload.h"
 #include "broker/operate/steer/scale.h"
 #include "broker/survive/resume.h"
 
@@ -61,15 +62,23 @@ static bool on_stop(struct session *session, const struct config_target *asked)
 
 static bool on_restart(struct session *session, const struct config_target *asked)
 {
-    struct restart_order order = {NULL, asked->parallel, asked->stop_timeout_s, asked->no_wait};
+    struct option_fault told;
+    struct restart_order order = {.parallel = asked->parallel,
+                                  .stop_timeout_s = asked->stop_timeout_s,
+                                  .no_wait = asked->no_wait,
+                                  .news = told.text};
 
     if (asked->operand_count > 0 && !(order.only = one_slot_find(session, asked->operands[0])))
         return true;
     if (order.only && order.only->id >= runtime.workers)
         refuse(session, "a server that joined cannot be replaced: start it anew where it was "
                         "started");
-    else if (!restart_begin_with(&order, session))
+    else if (!restart_may_begin())
         refuse(session, "a restart is under way already, or the broker stops");
+    else if (!reload_options(&told))
+        session_answer(session, EXIT_USAGE, "%s\n", told.text);
+    else
+        restart_begin_with(&order, session);
     return true;
 }
 

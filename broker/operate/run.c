@@ -18,7 +18,8 @@
 #include "broker/base/turn.h"
 #include "broker/cli/default_name.h"
 #include "broker/cli/runtime_paths.h"
-#include "broker/cli/settings.h"
+#include "broker/cli/settings/dry_run.h"
+#include "broker/cli/settings/settings.h"
 #include "broker/diagnose/check.h"
 #include "broker/diagnose/oom.h"
 #include "broker/handout/dispatch.h"
@@ -364,7 +365,7 @@ int run_broker(int argc, char **program_argv)
     if (settle_options(&exit_code) == DONE)
         return exit_code;
     if (broker.config.dry_run) {
-        settings_print();
+        dry_run_print();
         return EXIT_STOPPED;
     }
     spawn_init();

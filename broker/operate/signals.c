@@ -17,6 +17,7 @@
 #include "broker/life/stop.h"
 #include "broker/operate/tell/reopen.h"
 #include "broker/operate/upgrade.h"
+#include "broker/operate/steer/reload.h"
 #include "broker/operate/steer/scale.h"
 
 static const int watched[] = {SIGCHLD, SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
@@ -54,10 +55,19 @@ static void stop(const struct signalfd_siginfo *info)
         stop_begin(EXIT_STOPPED);
 }
 
+/* What is wrong with the file has been logged. */
+static void reload(void)
+{
+    struct option_fault told;
+
+    if (reload_options(&told))
+        restart_begin(1, false, NULL);
+}
+
 static void hang_up(const struct signalfd_siginfo *info)
 {
     if (!is_hang_up(info)) {
-        restart_begin(1, false, NULL);
+        reload();
     } else if (!spawn_was_ignored(SIGHUP) && !stop_is_under_way()) { /* else it was nohup(1) */
         log_info("the terminal was closed: stopping; start sshim by nohup to go on without it");
         stop_begin(EXIT_STOPPED);

@@ -187,6 +187,12 @@ void keeper_start(void)
     retry_after(RETRY_MS);
 }
 
+void keeper_renew(void)
+{
+    end_keeper();
+    keeper_start();
+}
+
 void keeper_end_old(void)
 {
     if (!runtime.old_keeper_pid)

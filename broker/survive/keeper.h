@@ -31,6 +31,9 @@ void keeper_start(void);
 /* The new program serves: the old one's keeper is not needed any more. */
 void keeper_end_old(void);
 
+/* Another keeper, which knows what this process knows now. */
+void keeper_renew(void);
+
 /* Ends the keeper, or the attempts to start it: the broker is about to end in order, or to execute
  * another program. */
 void keeper_stop(void);

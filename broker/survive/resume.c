@@ -21,6 +21,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/cli/runtime_paths.h"
+#include "broker/cli/settings/reread.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/front.h"
 #include "broker/life/launch/spawn.h"
@@ -51,6 +52,11 @@ void resume_init(char **argv)
     else
         runtime_paths_program(argv[0], program_path, sizeof program_path);
     unsetenv("SSHIM_RESUME_PROGRAM");
+}
+
+void resume_set_arguments(char **argv)
+{
+    program_argv = argv;
 }
 
 const char *resume_program(void)
@@ -162,6 +168,7 @@ void resume_exec(const char *program, enum resume_cause why)
     set_flags_of_all(0);
     setenv("SSHIM_RESUME", text, 1);
     setenv("SSHIM_RESUME_PROGRAM", program_path, 1);
+    reread_export();
     snprintf(text, sizeof text, "%" PRIx64, original.ignored_signals);
     setenv("SSHIM_RESUME_IGNORED", text, 1);
     execv(program, program_argv);
@@ -170,6 +177,7 @@ void resume_exec(const char *program, enum resume_cause why)
     unsetenv("SSHIM_RESUME");
     unsetenv("SSHIM_RESUME_PROGRAM");
     unsetenv("SSHIM_RESUME_IGNORED");
+    reread_unexport();
     errno = saved;
 }
 

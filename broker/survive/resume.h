@@ -12,6 +12,10 @@
 /* Remembers how this program was called. */
 void resume_init(char **argv);
 
+/* The next program gets these arguments instead, from now on; keeps them. The keeper has to learn
+ * it by keeper_renew(). */
+void resume_set_arguments(char **argv);
+
 /* The path by which it was called, with the links in it: what an upgrade executes. */
 const char *resume_program(void);
 

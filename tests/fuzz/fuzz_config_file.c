@@ -1,7 +1,7 @@
 /* fuzz_config_file.c - a file of options: its lines, and each value as a command line. */
 #include <string.h>
 
-#include "broker/cli/config_file.h"
+#include "broker/cli/settings/config_file.h"
 #include "fuzz.h"
 
 /* What is cut out of a text lies in it, and ends there. */

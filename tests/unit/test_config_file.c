@@ -1,9 +1,10 @@
-/* test_config_file.c - broker/cli/config_file.c: the lines of a file of options, and its command.
+/* test_config_file.c - broker/cli/settings/config_file.c: the lines of a file of options, and its
+ * command.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/cli/config_file.h"
+#include "broker/cli/settings/config_file.h"
 #include "unit.h"
 
 /* Each line as "number:name=value;". */

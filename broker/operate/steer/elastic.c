@@ -100,7 +100,7 @@ static void review(void)
 
 static void on_look(struct loop_timer *timer)
 {
-    if (stop_is_under_way())
+    if (stop_is_under_way() || !broker.config.workers_max)
         return;
     review();
     loop_start_timer(timer, broker.config.scale_after_ms);
@@ -108,7 +108,7 @@ static void on_look(struct loop_timer *timer)
 
 void elastic_begin(void)
 {
-    if (!broker.config.workers_max)
+    if (!broker.config.workers_max || loop_timer_runs(&look_timer))
         return;
     spare_since_ms = loop_now_ms();
     look_timer.on_time = on_look;

@@ -31,7 +31,8 @@ struct elastic_look {
 unsigned elastic_decide(const struct elastic_rule *rule, const struct elastic_look *look,
                         int64_t *spare_since_ms);
 
-/* Looks from now on, if --workers is a range. No timer runs otherwise. */
+/* Looks from now on, if --workers is a range. Once more after it has changed. No timer runs
+ * otherwise. */
 void elastic_begin(void);
 
 #endif

@@ -36,6 +36,11 @@ static const struct config_recycle *limits(void)
     return &broker.config.recycle;
 }
 
+static bool is_asked_for(void)
+{
+    return limits()->conns || limits()->age_s || limits()->rss_bytes;
+}
+
 /* The worker's own share of the spread. Its token is random, and outlives the broker as it does. */
 static uint64_t soften(uint64_t limit, const struct worker *worker)
 {
@@ -126,7 +131,7 @@ static void replace_one(bool looks_at_memory)
 
 static void on_look(struct loop_timer *timer)
 {
-    if (stop_is_under_way())
+    if (stop_is_under_way() || !is_asked_for())
         return;
     loop_start_timer(timer, LOOK_MS);
     if (is_occupied())
@@ -138,7 +143,9 @@ static void on_look(struct loop_timer *timer)
 
 void recycle_begin(void)
 {
-    if (!limits()->conns && !limits()->age_s && !limits()->rss_bytes)
+    if (!is_asked_for())
+        return;
+    if (loop_timer_runs(&recycle.timer))
         return;
     recycle.is_judged = true;
     recycle.timer.on_time = on_look;

@@ -5,7 +5,8 @@
 #ifndef SSHIM_BROKER_OPERATE_STEER_RECYCLE_H
 #define SSHIM_BROKER_OPERATE_STEER_RECYCLE_H
 
-/* Looks from now on, if one of the options was given. No timer runs otherwise. */
+/* Looks from now on, if one of the options is given. Once more after they have changed. No timer
+ * runs otherwise. */
 void recycle_begin(void);
 
 #endif

@@ -134,6 +134,25 @@ bool choose_way(void)
     return result != CHECK_REFUSED;
 }
 
+bool choose_stays(const struct config *next)
+{
+    struct check_report report;
+    const char *option = option_for_library(next);
+
+    if (!next->command)
+        return true;
+    if (runtime.intercept == INTERCEPT_SECCOMP) {
+        if (option)
+            log_error("cannot serve '%s' by --intercept seccomp any more: %s needs the library",
+                      next->command[0], option);
+        return !option;
+    }
+    if (check_choose(next->command, broker.library_path, &report) != CHECK_REFUSED)
+        return true;
+    tell_refused(next->command[0], &report);
+    return false;
+}
+
 /* --- sshim check --- */
 
 static int tell_seccomp(const char *command, const struct check_report *report)

@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include "broker/base/config.h"
+
 /*
  * Decides for broker.config.command and sets runtime.intercept and what follows from it, and
  * broker.library_path if the build for another libc fits. Logs one line if it takes the filter
@@ -14,6 +16,10 @@
  * check_set_user() comes first.
  */
 bool choose_way(void);
+
+/* Whether options that have been read anew can be served in the way that was chosen; logs why not.
+ * Another library may be taken for a new command. */
+bool choose_stays(const struct config *next);
 
 /* `sshim check`: says which way a command goes; returns the exit code: 0 it can be served, 1 it
  * cannot, 2 usage. */

@@ -2,8 +2,8 @@
  * settings.h - the options of `sshim run` from all sources: command line, environment, file. The
  * option table of config.c has their names.
  */
-#ifndef SSHIM_BROKER_CLI_SETTINGS_H
-#define SSHIM_BROKER_CLI_SETTINGS_H
+#ifndef SSHIM_BROKER_CLI_SETTINGS_SETTINGS_H
+#define SSHIM_BROKER_CLI_SETTINGS_SETTINGS_H
 
 #include "broker/base/config.h"
 
@@ -15,8 +15,5 @@
  */
 enum proceed settings_read(struct config *config, int argc, char **program_argv, char ***resolved,
                            int *exit_code);
-
-/* --dry-run: every option, the command, and where each comes from, as a file for --config. */
-void settings_print(void);
 
 #endif

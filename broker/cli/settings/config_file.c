@@ -1,5 +1,5 @@
 /* config_file.c - see config_file.h. */
-#include "broker/cli/config_file.h"
+#include "broker/cli/settings/config_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "broker/base/log.h"
 
 #define SIZE_MAX_KIB 64
 #define TEXT_MAX ((size_t)SIZE_MAX_KIB * 1024)
@@ -35,17 +33,18 @@ bool config_file_find(const char *word, char *path, size_t size)
 }
 
 /* What root reads is executed with all rights. */
-static bool is_safe(const struct stat *info, const char *path)
+static bool is_safe(const struct stat *info, const char *path, struct option_fault *fault)
 {
     if (geteuid() != 0 || (info->st_uid == 0 && (info->st_mode & (S_IWGRP | S_IWOTH)) == 0))
         return true;
-    log_error("cannot use %s: others than root may write to it, and it tells what root runs; chown "
-              "root %s; chmod go-w %s",
-              path, path, path);
+    option_fail(fault,
+                "cannot use %s: others than root may write to it, and it tells what root runs; "
+                "chown root %s; chmod go-w %s",
+                path, path, path);
     return false;
 }
 
-static char *read_all(int fd, const char *path)
+static char *read_all(int fd, const char *path, struct option_fault *fault)
 {
     char *text = malloc(TEXT_MAX + 1);
     size_t len = 0;
@@ -56,10 +55,10 @@ static char *read_all(int fd, const char *path)
         len += got > 0 ? (size_t)got : 0;
     }
     if (!text || got < 0) {
-        log_error("cannot read %s: %s; see --config in sshim(1)", path, strerror(errno));
+        option_fail(fault, "cannot read %s: %s; see --config in sshim(1)", path, strerror(errno));
     } else if (len == TEXT_MAX || memchr(text, '\0', len)) {
-        log_error("cannot use %s: %s; give a text file of lines 'name = value'", path,
-                  len == TEXT_MAX ? "it has 64 KiB or more" : "it has a NUL byte");
+        option_fail(fault, "cannot use %s: %s; give a text file of lines 'name = value'", path,
+                    len == TEXT_MAX ? "it has 64 KiB or more" : "it has a NUL byte");
     } else {
         text[len] = '\0';
         return text;
@@ -68,19 +67,20 @@ static char *read_all(int fd, const char *path)
     return NULL;
 }
 
-char *config_file_read(const char *path)
+char *config_file_read(const char *path, struct option_fault *fault)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat info;
     char *text = NULL;
 
     if (fd < 0 || fstat(fd, &info) < 0)
-        log_error("cannot read %s: %s; name a file that is there and that this user may read", path,
-                  strerror(errno));
+        option_fail(fault,
+                    "cannot read %s: %s; name a file that is there and that this user may read",
+                    path, strerror(errno));
     else if (!S_ISREG(info.st_mode))
-        log_error("cannot read %s: it is not a regular file; name one that is", path);
-    else if (is_safe(&info, path))
-        text = read_all(fd, path);
+        option_fail(fault, "cannot read %s: it is not a regular file; name one that is", path);
+    else if (is_safe(&info, path, fault))
+        text = read_all(fd, path, fault);
     if (fd >= 0)
         close(fd);
     return text;

@@ -2,11 +2,13 @@
  * config_file.h - a file of options: lines 'name = value', and what they say. Which names there are
  * is for settings.c. The syntax is in sshim(1).
  */
-#ifndef SSHIM_BROKER_CLI_CONFIG_FILE_H
-#define SSHIM_BROKER_CLI_CONFIG_FILE_H
+#ifndef SSHIM_BROKER_CLI_SETTINGS_CONFIG_FILE_H
+#define SSHIM_BROKER_CLI_SETTINGS_CONFIG_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "broker/base/options.h"
 
 /*
  * WORD.conf in the user's folder (~/.config/sshim, see the XDG base directory specification), else
@@ -16,9 +18,9 @@ bool config_file_find(const char *word, char *path, size_t size);
 
 /*
  * The whole text, on the heap, ended by a NUL. Of root's, nobody else may be able to write to it.
- * NULL after one line in the log.
+ * NULL: the fault says why.
  */
-char *config_file_read(const char *path);
+char *config_file_read(const char *path, struct option_fault *fault);
 
 /* Where the next line of a text begins. */
 struct config_lines {

@@ -1,0 +1,71 @@
+/* reload.c - see reload.h. */
+#include "broker/operate/steer/reload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/log.h"
+#include "broker/cli/settings/reread.h"
+#include "broker/diagnose/check.h"
+#include "broker/life/launch/spawn.h"
+#include "broker/life/launch/surroundings.h"
+#include "broker/operate/steer/elastic.h"
+#include "broker/operate/steer/recycle.h"
+#include "broker/operate/steer/scale.h"
+#include "broker/share/intercept/choose.h"
+#include "broker/survive/keeper.h"
+#include "broker/survive/resume.h"
+
+static void change_number(const struct config *before)
+{
+    char text[16];
+
+    if (broker.config.workers == before->workers)
+        return;
+    snprintf(text, sizeof text, "%u", broker.config.workers);
+    scale_begin(text, true, NULL);
+}
+
+/* Has logged what is wrong, if anything is. */
+static bool use(int argc, char **resolved)
+{
+    struct config before = broker.config;
+    struct config next;
+    int exit_code;
+
+    if (config_parse(&next, argc, resolved + 1, &exit_code) == DONE || !choose_stays(&next) ||
+        spawn_resolve_user(next.user, next.group) < 0)
+        return false;
+    broker.config = next;
+    check_set_user(spawn_uid(), spawn_gid());
+    check_set_folder(next.copy.chdir ? launch_expand(next.copy.chdir, 0) : NULL);
+    log_set_level(next.verbosity);
+    resume_set_arguments(resolved);
+    keeper_renew();
+    change_number(&before);
+    recycle_begin();
+    elastic_begin();
+    return true;
+}
+
+static void log_lines(const char *text)
+{
+    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1)
+        log_info("%.*s", (int)(end - text), text);
+}
+
+bool reload_options(struct option_fault *told)
+{
+    told->text[0] = '\0';
+    if (!reread_has_file())
+        return true;
+    if (reread_file(use, told)) {
+        log_lines(told->text);
+        return true;
+    }
+    if (strchr(told->text, '\n'))
+        option_fail(told, "the options cannot be used together; the log says why");
+    log_error("%s; the options stay as they were, and no worker is replaced", told->text);
+    return false;
+}

@@ -1,0 +1,109 @@
+# The file of options again: what changes, what cannot, and that a broken file changes nothing.
+load helpers
+
+# conf LINE...: the file, beside what it always has.
+conf() {
+    printf '%s\n' "control = $CONTROL" "command = $VICTIM accept $ADDR" "$@" >"$TMP/web.conf"
+}
+
+restart() { # leaves $status and $output
+    run timeout 60 "$SSHIM" restart "$@" --control "$CONTROL" 3>&-
+    echo "exit code $status, said: $output"
+}
+
+launch_by_file() { # OPTIONS
+    "$SSHIM" run --config "$TMP/web.conf" "$@" 3>&- </dev/null >>"$TMP/out" 2>>"$TMP/log" &
+    BROKER=$!
+    wait_until status_is '.state == "ready"'
+}
+
+variable() { # SLOT NAME: of a worker
+    tr '\0' '\n' <"/proc/$(worker_pid "$1")/environ" | sed -n "s/^$2=//p"
+}
+
+@test "restart reads the file again: workers, their environment and the command change; what cannot is named" {
+    conf 'workers = 1' 'settle = 0' 'env = A=1'
+    SSHIM_ENV=B=0 launch_by_file --stop-timeout 3
+    restart
+    [[ $status == 0 && $output == "read $TMP/web.conf again: nothing has changed"$'\n'"1 of 1 workers were replaced" ]]
+    conf 'workers = 2' 'settle = 0' 'stop-timeout = 9' 'env = A=2' 'handoff = direct' 'name = other' 'max-age = 1h'
+    sed -i 's/ accept / epoll /' "$TMP/web.conf"
+    restart
+    [[ $status == 0 && $output == *"name cannot change while the broker runs: it stays web; stop this instance and start it again"* ]]
+    [[ $output == *"handoff cannot change while the broker runs: it stays auto;"* ]]
+    [[ $output == *"read $TMP/web.conf again: changed: workers, max-age, command"* && $output == *"2 of 2 workers were replaced" ]]
+    log_has "changed: workers, max-age, command"
+    [[ $(variable 0 B) == 0 && -z $(variable 0 A) ]] # the environment still wins, for all values
+    [[ $(tr '\0' ' ' <"/proc/$(worker_pid 0)/cmdline") == *" epoll "* ]]
+    all_answer 2
+    stop_broker
+}
+
+@test "the file is read again after a crash and an upgrade too, and what was changed outlives them" {
+    conf 'workers = 1' 'settle = 0' 'env = A=1'
+    launch_by_file --start-timeout 30
+    conf 'workers = 2' 'settle = 0' 'env = A=2'
+    restart
+    [[ $status == 0 && $(variable 0 A) == 2 ]]
+    conf 'workers = 5' 'frobnicate = 7' # is not read by these:
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.state == "ready" and .wanted == 2'
+    timeout 60 "$SSHIM" upgrade --control "$CONTROL"
+    timeout 60 "$SSHIM" kill 0 KILL --control "$CONTROL"
+    wait_until status_is '.state == "ready" and .wanted == 2 and .workers[0].restarts == 2'
+    [[ $(variable 0 A) == 2 ]]
+    conf 'workers = 3' 'settle = 0' 'env = A=3' 'start-timeout = 7'
+    sed -i 's/ accept / epoll /' "$TMP/web.conf"
+    restart
+    [[ $status == 0 && $output == *"changed: workers, env, command"* && $output == *"3 of 3 workers were replaced"* ]]
+    [[ $(variable 2 A) == 3 ]]
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "a file with a fault changes nothing: restart and HUP tell the line" {
+    conf 'workers = 1' 'env = A=1'
+    launch_by_file
+    local first
+    first=$(worker_pid 0)
+    conf 'workers = 2' 'setle = 0'
+    restart
+    [[ $status == 2 && $output == "$TMP/web.conf:4: unknown name 'setle'; sshim --help tells the options of run" ]]
+    kill -HUP "$BROKER"
+    wait_until log_has "$TMP/web.conf:4: unknown name 'setle'; sshim --help tells the options of run; the options stay as they were, and no worker is replaced"
+    rm "$TMP/web.conf"
+    restart
+    [[ $status == 2 && $output == "cannot read $TMP/web.conf: No such file or directory; name a file that is there and that this user may read" ]]
+    printf 'control = %s\n' "$CONTROL" >"$TMP/web.conf"
+    restart
+    [[ $status == 2 && $output == "the options cannot be used together; the log says why" ]]
+    log_has "there is no command to run"
+    status_is '.wanted == 1 and .state == "ready"'
+    [[ $(worker_pid 0) == "$first" ]]
+    conf 'workers = 2' 'settle = 0'
+    kill -HUP "$BROKER"
+    wait_until workers_ready 2
+    wait_until log_has "2 of 2 workers were replaced"
+    all_answer 2
+    stop_broker
+}
+
+@test "restart --stop-timeout: how long the old workers keep their connections, also over a crash of the broker" {
+    start_broker -w 1 --settle 0 -- "$VICTIM" accept --delay 60000 "$ADDR"
+    exec 5<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '.workers[0].active == 1'
+    restart --stop-timeout 0
+    [[ $status == 0 && $output == "1 of 1 workers were replaced"$'\n'"1 connections of the old workers were cut" ]]
+    exec 5<&- 5<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '.workers[0].active == 1'
+    local old
+    old=$(worker_pid 0)
+    restart --stop-timeout 2 --no-wait
+    [[ $status == 0 ]]
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.workers | length >= 1'
+    wait_until is_gone "$old"
+    exec 5<&-
+    timeout 60 "$SSHIM" stop --now --control "$CONTROL"
+}
