@@ -120,3 +120,47 @@ pids_are_right() {
         [[ $status == 2 && $output == *"--chdir $TMP/closed: Permission denied; let the workers' user enter that folder" ]]
     fi
 }
+
+# Each answer comes from that slot.
+only_slot() { # SLOT ADDRESS
+    probe 5 "$2"
+    [[ $(grep -o 'slot=[0-9]*' "$TMP/answers" | sort -u) == "slot=$1" ]]
+}
+
+@test "--unshared PORT+{id}: each slot has a port of its own, which stays over a restart, a crash and an upgrade" {
+    local own=$((PORT + 1))
+    start_broker -w 2 --settle 0 --unshared "$HOST:$own+{id}" -- "$VICTIM" poll "$ADDR" "$HOST:$own"
+    victims_listen 2
+    each_has_its_own() {
+        only_slot 0 "$HOST:$own"
+        only_slot 1 "$HOST:$((own + 1))"
+        all_answer "$1"
+    }
+    each_has_its_own 2
+    timeout 60 "$SSHIM" restart --control "$CONTROL"
+    each_has_its_own 2
+    kill -KILL "$(worker_pid 1)"
+    each_has_its_own 2
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.state == "ready"'
+    timeout 60 "$SSHIM" upgrade --control "$CONTROL"
+    timeout 60 "$SSHIM" scale 3 --control "$CONTROL"
+    each_has_its_own 3
+    only_slot 2 "$HOST:$((own + 2))"
+    status_is "[.listeners[].address] | sort == ([\"$ADDR\", \"$HOST:$own\", \"$HOST:$((own + 1))\", \"$HOST:$((own + 2))\"] | sort)"
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "--unshared PORT+{id} by --intercept seccomp and --handoff direct" {
+    local own=$((PORT + 1)) way
+    for way in "--intercept seccomp" "--handoff direct"; do
+        # shellcheck disable=SC2086 # two words
+        start_broker -w 2 $way --unshared "$own+{id}" -- "$VICTIM" poll "$ADDR" "$HOST:$own"
+        wait_until victims_listen 2
+        only_slot 0 "$HOST:$own"
+        only_slot 1 "$HOST:$((own + 1))"
+        stop_broker
+        : >"$TMP/out"
+    done
+}

@@ -306,8 +306,49 @@ static bool matches_host_port(const struct address *address, const char *zone, c
     return address_equal(&wanted, address) && (!wanted_zone[0] || strcmp(wanted_zone, zone) == 0);
 }
 
+/* "8081+{id}" is "8081"; false: it does not end so. */
+static bool cut_each(const char *pattern, char plain[ADDRESS_TEXT_MAX])
+{
+    size_t len = strlen(pattern);
+
+    if (len >= ADDRESS_TEXT_MAX || len <= strlen(ADDRESS_EACH) ||
+        strcmp(pattern + len - strlen(ADDRESS_EACH), ADDRESS_EACH) != 0)
+        return false;
+    memcpy(plain, pattern, len);
+    plain[len - strlen(ADDRESS_EACH)] = '\0';
+    return true;
+}
+
+bool address_is_each(const char *pattern)
+{
+    struct address ignored;
+    char zone[IFNAMSIZ];
+    char plain[ADDRESS_TEXT_MAX];
+
+    if (!cut_each(pattern, plain))
+        return false;
+    return parse_port(strncmp(plain, "*:", 2) == 0 ? plain + 2 : plain) > 0 ||
+           (parse_host_port(plain, &ignored, zone) && port_of(&ignored) > 0);
+}
+
+bool address_add_to_port(struct address *address, unsigned number)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)&address->storage; /* the port is in the same
+                                                                         place for both */
+    int port = port_of(address);
+
+    if (port < 0 || number > 65535u - (unsigned)port)
+        return false;
+    in->sin_port = htons((uint16_t)((unsigned)port + number));
+    return true;
+}
+
 bool address_matches(const struct address *address, const char *zone, const char *pattern)
 {
+    char plain[ADDRESS_TEXT_MAX];
+
+    if (cut_each(pattern, plain))
+        pattern = plain;
     int port = parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern);
 
     if (strcmp(pattern, "all") == 0)

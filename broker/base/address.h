@@ -59,4 +59,12 @@ bool address_matches(const struct address *address, const char *zone, const char
 /* Whether a pattern can mean anything. */
 bool address_is_pattern(const char *pattern);
 
+/* "8081+{id}": a pattern of IP with this behind its port, for --unshared. address_matches() looks
+ * at what is before it. */
+#define ADDRESS_EACH "+{id}"
+bool address_is_each(const char *pattern);
+
+/* Adds to the port of an IP address. False: there is no such port. */
+bool address_add_to_port(struct address *address, unsigned number);
+
 #endif

@@ -126,6 +126,19 @@ static bool read_hold(const struct option_row *row, void *into, const char *valu
     return false;
 }
 
+static bool read_unshared(const struct option_row *row, void *into, const char *value)
+{
+    struct config *config = into;
+
+    if (!address_is_each(value))
+        return read_pattern(row, into, value);
+    if (config->unshared.count == CONFIG_PATTERNS_MAX)
+        return false;
+    config->unshared.at[config->unshared.count++] = value;
+    config->unshared_has_each = true;
+    return true;
+}
+
 /* An int at the row's offset: so many, or 0 for "app". */
 static bool read_backlog(const struct option_row *row, void *into, const char *value)
 {
@@ -321,9 +334,11 @@ static const struct option_row run_rows[] = {
      "also share this address (PORT, HOST:PORT, [IPV6]:PORT, /PATH, @NAME); all = also port 0 and "
      "addresses bound after the first accept; may be repeated",
      AT(share), .read = read_pattern, .expected = PATTERN, .repeats = true, .is_live = true},
-    {"unshared", 0, "ADDR", "leave this address to each copy; may be repeated", AT(unshared),
-     .read = read_pattern, .expected = PATTERN, .old_name = "private", .repeats = true,
-     .is_live = true},
+    {"unshared", 0, "ADDR",
+     "leave this address to each copy; PORT+{id}: copy N gets port PORT+N in its place; may be "
+     "repeated",
+     AT(unshared), .read = read_unshared, .expected = PATTERN ", or PORT+{id}",
+     .old_name = "private", .repeats = true, .is_live = true},
     {"hold", 0, "KIND[@ADDR]",
      "offer a connection only when its first byte (data), line, HTTP request head (http) or TLS "
      "ClientHello (tls) can be read; none (default) = at once; with @ADDR for that address; may be "

@@ -168,6 +168,12 @@ static void addresses(void)
 {
     ACCEPTS("--share", "80", "--share", "all", "--unshared", "[::1]:81", "cmd");
     CHECK(config.share.count == 2 && config.unshared.count == 1 && config.share_all);
+    CHECK(!config.unshared_has_each);
+    ACCEPTS("--unshared", "127.0.0.1:81+{id}", "--unshared=81+{id}", "cmd");
+    CHECK(config.unshared.count == 2 && config.unshared_has_each);
+    REFUSES("--unshared", "0+{id}", "cmd");
+    REFUSES("--unshared", "+{id}", "cmd");
+    REFUSES("--share", "81+{id}", "cmd");
     REFUSES("--share", "nonsense", "cmd");
     REFUSES("--unshared", "", "cmd");
 }

@@ -259,33 +259,57 @@ static bool may_be_new(struct worker *worker, const struct ucred *asker,
     return false;
 }
 
+/* --unshared 8081+{id}: each slot has a port of its own, which only its workers share, one after
+ * the other, so that a restart needs no moment without it. */
+static bool is_for_each(const struct address *address, const struct socket_key *key)
+{
+    const struct config_patterns *patterns = &broker.config.unshared;
+
+    for (int i = 0; broker.config.unshared_has_each && i < patterns->count; i++)
+        if (address_is_each(patterns->at[i]) &&
+            address_matches(address, key->zone, patterns->at[i]))
+            return true;
+    return false;
+}
+
+static struct bind_verdict share_name(struct worker *worker, const struct ucred *asker,
+                                      const struct address *address, const struct socket_key *key,
+                                      bool reuseport, int fd)
+{
+    unsigned ordinal = address_has_port_zero(address) ? worker_count_port_zero(worker) : 0;
+    struct listener *listener = listener_find(address, key, ordinal);
+
+    if (!listener && rights_has_room(asker->uid, worker))
+        return bind_new_name(worker, address, ordinal, fd);
+    closer_close(fd);
+    if (!listener)
+        return fail(ENOMEM);
+    if (bind_collides(asker->pid, worker, listener, reuseport))
+        return fail(EADDRINUSE);
+    return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
+}
+
 struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
                               const struct address *address, bool reuseport, int fd)
 {
+    struct address own = *address;
     struct socket_key key;
 
     socket_key_read(&key, address, fd);
     channel_messages_read_waiting(worker); /* whether it has closed all that it had */
-    if (!bind_is_shared(worker, asker->pid, address, &key)) {
+    if (!worker->joined && is_for_each(address, &key)) {
+        if (address_add_to_port(&own, worker->slot))
+            return share_name(worker, asker, &own, &key, reuseport, fd);
+        closer_close(fd);
+        return bind_note_error(worker, address, EADDRNOTAVAIL);
+    }
+    if (!bind_is_shared(worker, asker->pid, address, &key) ||
+        (!address_has_port_zero(address) && !listener_find(address, &key, 0) &&
+         !may_be_new(worker, asker, address, &key))) {
         closer_close(fd);
         return (struct bind_verdict){.verdict = WIRE_PRIVATE};
     }
-    unsigned ordinal = address_has_port_zero(address) ? worker_count_port_zero(worker) : 0;
-    struct listener *listener = listener_find(address, &key, ordinal);
-    if (!listener && !may_be_new(worker, asker, address, &key)) {
-        closer_close(fd);
-        return (struct bind_verdict){.verdict = WIRE_PRIVATE};
-    }
-    if (!listener && !rights_has_room(asker->uid, worker)) {
-        closer_close(fd);
-        return fail(ENOMEM);
-    }
-    if (!listener)
-        return bind_new_name(worker, address, ordinal, fd);
-    closer_close(fd);
-    if (bind_collides(asker->pid, worker, listener, reuseport))
-        return fail(EADDRINUSE);
-    return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
+    return share_name(worker, asker, address, &key, reuseport, fd);
 }
 
 struct bind_verdict bind_file(struct worker *worker, pid_t asker, const struct address *address,
