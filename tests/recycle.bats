@@ -44,11 +44,11 @@ gate() {
 @test "if the new worker fails, the old one goes on; a restart that is asked for takes a replacement in" {
     gate
     start_broker -w 2 --settle 0 --max-age 1 -- "$TMP/gated" "$VICTIM" accept "$ADDR"
-    local first
-    first=$(worker_pid 0)
+    local slot pid
     echo 'exit 3' >"$TMP/gate"
     wait_until log_has "restart aborted: the new copy for slot"
-    [[ $(worker_pid 0) == "$first" ]]
+    read -r slot pid < <(sed -n 's/.*worker \([0-9]*\) (pid \([0-9]*\)) is recycled.*/\1 \2/p' "$TMP/log" | tail -n 1)
+    [[ $(worker_pid "$slot") == "$pid" ]]
     status_is '.state == "ready"'
     all_answer 2
     stop_broker
