@@ -134,7 +134,7 @@ struct config {
     unsigned hold_timeout_s;
     unsigned hold_max; /* a listener */
     enum config_hold_close hold_close;
-    bool skip_dead; /* also where --handoff is not broker */
+    bool skip_dead;         /* also where --handoff is not broker */
     bool unshared_has_each; /* some pattern is ADDRESS_EACH */
     unsigned stop_timeout_s;
     unsigned start_timeout_s;

@@ -52,7 +52,7 @@ struct state_head {
     int32_t events_fd;    /* see ring.h; 0: none */
     int32_t change_asker; /* the last change of the number of workers, see slot.h */
     uint16_t change_from, change_to;
-    int32_t lines_fd, lines_pid; /* see output.h; 0: none */
+    int32_t lines_fd, lines_pid;   /* see output.h; 0: none */
     uint32_t restart_stop_timeout; /* in seconds, and 1; 0: as ever */
     uint32_t unused;               /* 0: the records that follow begin at a multiple of 8 */
 };
