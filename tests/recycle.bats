@@ -20,6 +20,7 @@ serves_meanwhile() { # WORKERS CONDITION...
     start_broker -w 2 --settle 0 --max-conns 40 -- "$VICTIM" epoll "$ADDR"
     serves_meanwhile 2 recycled 3
     log_has "connections (--max-conns)"
+    wait_until status_is '([.workers[].ends.recycled] | add) >= 2 and ([.workers[].ends.operator] | add) == 0'
     [[ $(status_of '[.listeners[].lost] | add') == 0 ]]
     stop_broker
     rm "$TMP/log"

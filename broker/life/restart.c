@@ -267,6 +267,8 @@ static void abort_with(const char *reason)
 
 static void drain_old(struct worker *old)
 {
+    if (restart.recycles && old->asked_end == WORKER_END_EXIT)
+        old->asked_end = WORKER_END_RECYCLED;
     worker_set_stop_timeout(old, restart.stop_timeout_s);
     drain_begin(old);
 }
