@@ -1,0 +1,31 @@
+/*
+ * sock_diag.h - asks the kernel for one TCP connection (sock_diag(7)). No right is needed, and no
+ * table is walked: it is looked up by its ends.
+ */
+#ifndef SSHIM_BROKER_DIAGNOSE_SOCK_DIAG_H
+#define SSHIM_BROKER_DIAGNOSE_SOCK_DIAG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Of one connection. */
+struct sock_diag_key {
+    uint64_t cookie;                /* SO_COOKIE, socket(7): the kernel gives it once */
+    uint16_t family;                /* AF_INET or AF_INET6 */
+    uint16_t local_port, peer_port; /* in network order */
+    uint8_t local[16], peer[16];
+};
+
+/* The key of a connection; false: it is none of TCP, or over. */
+bool sock_diag_identify(int fd, struct sock_diag_key *key);
+
+enum sock_diag_answer {
+    SOCK_DIAG_OPEN,    /* some process has it */
+    SOCK_DIAG_CLOSED,  /* none has, or it does not exist */
+    SOCK_DIAG_UNKNOWN, /* the kernel does not answer such questions */
+};
+
+/* Whether a process has the connection, in the broker's network namespace. Never waits. */
+enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key);
+
+#endif
