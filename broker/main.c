@@ -102,6 +102,16 @@ static int command_kill(int argc, char **argv)
     return ask(WIRE_COMMAND_LINE, argc, argv);
 }
 
+static int command_deny(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_LINE, argc, argv);
+}
+
+static int command_allow(int argc, char **argv)
+{
+    return ask(WIRE_COMMAND_LINE, argc, argv);
+}
+
 static int command_reopen(int argc, char **argv)
 {
     return ask(WIRE_COMMAND_LINE, argc, argv);

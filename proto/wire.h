@@ -56,7 +56,8 @@ void wire_format_token(const uint8_t token[WIRE_TOKEN_SIZE], char text[WIRE_TOKE
     X(COMMAND,  10, NONE,     wire_command,  WIRE_COMMAND_MIN) /* operator, link */       \
     X(TEXT,     11, NONE,     wire_text,     WIRE_TEXT_MIN)   /* broker, link */          \
     X(RESULT,   12, NONE,     wire_result,   WIRE_WHOLE)      /* broker, link */          \
-    X(FD_TRANSFER, 13, REQUIRED, wire_fd_transfer, WIRE_WHOLE)      /* broker to broker, link */
+    X(FD_TRANSFER, 13, REQUIRED, wire_fd_transfer, WIRE_WHOLE)      /* broker to broker, link */ \
+    X(PROXIED,  14, NONE,     wire_proxied,  WIRE_WHOLE)      /* worker, link */
 // clang-format on
 
 /* A smallest size of 0: the message has one size only. */
@@ -145,6 +146,14 @@ struct wire_attach {
 #define WIRE_ATTACH_SOCKET 2u
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");
 
+/* Worker: asks for the table of clients behind balancers (proxied.h). Answer: WIRE_BOARD with its
+ * memory, for reading only; or the end of the link: there is none. */
+struct wire_proxied {
+    struct wire_head head;
+    struct wire_auth auth;
+};
+static_assert(sizeof(struct wire_proxied) == 32, "wire_proxied is 32 bytes");
+
 enum wire_verdict {
     WIRE_SHARED = 1,  /* channel, shadow and board follow */
     WIRE_PRIVATE = 2, /* not an address that is shared: bind it natively */
@@ -159,8 +168,10 @@ struct wire_grant {
     int32_t error;
     uint64_t channel; /* EBUSY, to WIRE_CLAIM_REMOVE: the inode of the file that is shared */
     uint32_t backlog; /* what to pass to listen(2); 0 = what the program asks for */
-    uint32_t reserved;
+    uint32_t flags;   /* WIRE_GRANT_* */
 };
+#define WIRE_GRANT_PROXIED 1u /* balancers tell whose connections are: ask by WIRE_PROXIED */
+#define WIRE_GRANT_UNMAP 2u   /* --unmap */
 static_assert(sizeof(struct wire_grant) == 32, "wire_grant is 32 bytes");
 
 /* Broker: a connection, and the address accept(2) would have given. Sent as WIRE_OFFER_MIN +

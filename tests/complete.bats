@@ -49,6 +49,9 @@ value_for() { # ARGUMENT of an option: one that it takes
     WHAT) echo exit ;;
     FORM) echo json ;;
     KIND*) echo data ;;
+    VERSION*) echo none ;;
+    IPV4*) echo 24,48 ;;
+    NETWORK*) echo 192.0.2.0/24 ;;
     HOW) echo rst ;;
     USER | GROUP) id -un ;;
     NAME=VALUE) echo A=2 ;;

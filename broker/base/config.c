@@ -43,6 +43,12 @@ static const char *const holds[] = {
 #undef X
 };
 
+static const char *const accept_proxies[] = {
+#define X(name, text) text,
+    CONFIG_ACCEPT_PROXY(X) NULL
+#undef X
+};
+
 static const char *const hold_closes[] = {"fin", "rst", NULL};
 
 static const char *const waits[] = {"no", "ready", "stopped", NULL};
@@ -107,19 +113,19 @@ static bool read_pattern(const struct option_row *row, void *into, const char *v
     return true;
 }
 
-/* "http" or "http@8080". */
-static bool read_hold(const struct option_row *row, void *into, const char *value)
+/* "http" or "http@8080": one of the row's names. */
+static bool read_rule(const struct option_row *row, void *into, const char *value)
 {
-    struct config_holds *rules = (void *)((char *)into + row->offset);
+    struct config_rules *rules = (void *)((char *)into + row->offset);
     const char *at = strchr(value, '@');
     size_t len = at ? (size_t)(at - value) : strlen(value);
     const char *pattern = at ? at + 1 : "all";
 
-    for (int kind = 0; holds[kind]; kind++) {
-        if (strlen(holds[kind]) != len || memcmp(holds[kind], value, len) != 0 ||
+    for (int kind = 0; row->names[kind]; kind++) {
+        if (strlen(row->names[kind]) != len || memcmp(row->names[kind], value, len) != 0 ||
             !address_is_pattern(pattern) || rules->count == CONFIG_PATTERNS_MAX)
             continue;
-        rules->at[rules->count].kind = (enum config_hold)kind;
+        rules->at[rules->count].kind = kind;
         rules->at[rules->count++].pattern = pattern;
         return true;
     }
@@ -137,6 +143,37 @@ static bool read_unshared(const struct option_row *row, void *into, const char *
     config->unshared.at[config->unshared.count++] = value;
     config->unshared_has_each = true;
     return true;
+}
+
+static bool read_networks(const struct option_row *row, void *into, const char *value)
+{
+    return cidr_set_add_list((void *)((char *)into + row->offset), value);
+}
+
+/* "5" a second, "100/60". */
+static bool read_rate(const struct option_row *row, void *into, const char *value)
+{
+    struct config_per_source *limits = (void *)((char *)into + row->offset);
+    const char *slash = strchr(value, '/');
+    char number[16] = "";
+    size_t len = slash ? (size_t)(slash - value) : strlen(value);
+
+    limits->rate_s = 1;
+    if (len >= sizeof number)
+        return false;
+    memcpy(number, value, len);
+    return option_parse_number(number, 1, 1000000, &limits->rate) &&
+           (!slash || option_parse_number(slash + 1, 1, DAY_S, &limits->rate_s));
+}
+
+static bool read_prefix(const struct option_row *row, void *into, const char *value)
+{
+    struct config_per_source *limits = (void *)((char *)into + row->offset);
+    int end = 0;
+
+    return sscanf(value, "%u,%u%n", &limits->bits_ipv4, &limits->bits_ipv6, &end) == 2 &&
+           value[end] == '\0' && strspn(value, "0123456789,") == strlen(value) &&
+           limits->bits_ipv4 <= 32 && limits->bits_ipv6 <= 128;
 }
 
 /* An int at the row's offset: so many, or 0 for "app". */
@@ -279,6 +316,7 @@ static bool read_verbose(const struct option_row *row, void *into, const char *v
 #define SECONDS(member, seconds)                                                                   \
     AT(member), .initial = seconds, .read = option_number, .max = DAY_S,                           \
                 .expected = "whole seconds, at most 86400"
+#define NETWORKS "addresses or networks as 10.0.0.0/8, separated by commas (at most 256)"
 #define PATTERN "PORT, HOST:PORT, [IPV6]:PORT, /PATH, @NAME or all (at most 32 times)"
 
 static const struct option_row run_rows[] = {
@@ -343,7 +381,7 @@ static const struct option_row run_rows[] = {
      "offer a connection only when its first byte (data), line, HTTP request head (http) or TLS "
      "ClientHello (tls) can be read; none (default) = at once; with @ADDR for that address; may be "
      "repeated",
-     AT(hold), .read = read_hold, .repeats = true,
+     AT(hold), .read = read_rule, .names = holds, .repeats = true,
      .expected = "none, data, line, http or tls, with @ and an address as for --share"},
     {"hold-timeout", 0, "SECONDS",
      "hold: close a connection that is not complete after this (default 10)", AT(hold_timeout_s),
@@ -357,6 +395,38 @@ static const struct option_row run_rows[] = {
      "close connections whose client left while they waited in the kernel's queue (always with "
      "--handoff broker)",
      AT(skip_dead), .read = option_flag},
+    {"accept-proxy", 0, "VERSION[@ADDR]",
+     "take the client's address from the PROXY header (v1, v2 or any) with which each connection "
+     "of "
+     "--proxy-from begins; none (default) = there is no header; with @ADDR for that address; may "
+     "be repeated",
+     AT(accept_proxy), .read = read_rule, .names = accept_proxies, .repeats = true,
+     .expected = "none, v1, v2 or any, with @ and an address as for --share"},
+    {"proxy-from", 0, "NETWORK,...",
+     "the balancers whose headers are believed; connections of others are closed", AT(proxy_from),
+     .read = read_networks, .expected = NETWORKS, .repeats = true},
+    {"proxy-optional", 0, NULL, "take connections of others as well, which have no header",
+     AT(proxy_optional), .read = option_flag},
+    {"allow", 0, "NETWORK,...", "take connections of these clients only; may be repeated",
+     AT(allow), .read = read_networks, .expected = NETWORKS, .repeats = true},
+    {"deny", 0, "NETWORK,...",
+     "close connections of these clients at once; the longest network of these two options that "
+     "has a client counts; may be repeated",
+     AT(deny), .read = read_networks, .expected = NETWORKS, .repeats = true},
+    {"max-conns-per-source", 0, "N",
+     "close connections of a client that has so many open (default 0 = never)",
+     AT(per_source.conns), .read = option_number, .max = 65536},
+    {"max-rate-per-source", 0, "N[/SECONDS]",
+     "close connections of a client that opens more than N in so many seconds (default 1)",
+     AT(per_source), .read = read_rate, .expected = "a number, or a number and seconds as 100/60"},
+    {"source-prefix", 0, "IPV4,IPV6", "bits of the network that is one source (default 32,64)",
+     AT(per_source), .initial = "32,64", .read = read_prefix,
+     .expected = "two numbers of bits as 24,64"},
+    {"penalty", 0, "SECONDS",
+     "close all connections of a source that exceeded a limit for so long (default 0)",
+     SECONDS(per_source.penalty_s, "0")},
+    {"unmap", 0, NULL, "tell IPv4 clients of IPv6 listeners as IPv4 addresses", AT(unmap),
+     .read = option_flag},
     {"stop-timeout", 0, "SECONDS", "how long workers may take to end before KILL (default 25)",
      SECONDS(stop_timeout_s, "25"), .old_name = "grace", .is_live = true},
     {"start-timeout", 0, "SECONDS", "how long a worker may take to listen (default 60)",
@@ -552,12 +622,30 @@ static enum proceed check_command(const struct config *config, int *exit_code)
     return GO_ON;
 }
 
+/* Whether there is one whose kind is not "none". */
+static bool has_rule(const struct config_rules *rules)
+{
+    for (int i = 0; i < rules->count; i++)
+        if (rules->at[i].kind != 0)
+            return true;
+    return false;
+}
+
 const char *config_front_option(const struct config *config)
 {
-    for (int i = 0; i < config->hold.count; i++)
-        if (config->hold.at[i].kind != HOLD_NONE)
-            return "--hold";
-    return NULL;
+    if (has_rule(&config->hold))
+        return "--hold";
+    if (has_rule(&config->accept_proxy))
+        return "--accept-proxy";
+    if (config->allow.count > 0)
+        return "--allow";
+    if (config->deny.count > 0)
+        return "--deny";
+    if (config->per_source.conns > 0)
+        return "--max-conns-per-source";
+    if (config->per_source.rate > 0)
+        return "--max-rate-per-source";
+    return config->unmap ? "--unmap" : NULL;
 }
 
 static enum proceed check_handoff(const struct config *config, int *exit_code)
@@ -567,6 +655,21 @@ static enum proceed check_handoff(const struct config *config, int *exit_code)
     log_error("with --handoff direct no connection passes the broker, so there is no %s; leave one "
               "of the two out",
               config_front_option(config));
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
+/* Who may say where a client comes from is never guessed. */
+static enum proceed check_proxy(const struct config *config, int *exit_code)
+{
+    bool accepts = has_rule(&config->accept_proxy);
+
+    if (accepts == (config->proxy_from.count > 0) || config->dry_run)
+        return GO_ON;
+    log_error(accepts ? "--accept-proxy needs --proxy-from: name the balancers whose PROXY headers "
+                        "are to be believed"
+                      : "--proxy-from needs --accept-proxy: say which PROXY header the balancers "
+                        "send (v1, v2 or any)");
     *exit_code = EXIT_USAGE;
     return DONE;
 }
@@ -582,7 +685,7 @@ enum proceed config_parse(struct config *config, int argc, char **argv, int *exi
     for (int i = 0; i < config->share.count; i++)
         config->share_all |= strcmp(config->share.at[i], "all") == 0;
     config->command = optind < argc ? argv + optind : NULL;
-    if (check_handoff(config, exit_code) == DONE)
+    if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE)
         return DONE;
     return check_command(config, exit_code);
 }
@@ -598,6 +701,8 @@ static const struct {
     {"drain", 1, 1, "the number of a slot; sshim status shows them"},
     {"resume", 1, 1, "the number of a slot; sshim status shows them"},
     {"kill", 1, 2, "the number of a slot; sshim status shows them"},
+    {"deny", 1, 1, "an address, or a network as 10.0.0.0/8"},
+    {"allow", 1, 1, "an address, or a network as 10.0.0.0/8"},
 };
 
 static bool take_operand(void *into, const char *text)

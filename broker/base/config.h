@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "broker/base/cidr.h"
 #include "broker/base/log.h"
 #include "broker/base/options.h"
 
@@ -32,6 +33,7 @@
 
 #define CONFIG_INTERCEPTS(X) X(AUTO, "auto") X(PRELOAD, "preload") X(SECCOMP, "seccomp")
 
+/* Which versions of the PROXY header. */
 #define CONFIG_ACCEPT_PROXY(X) X(NONE, "none") X(V1, "v1") X(V2, "v2") X(ANY, "any")
 
 enum config_accept_proxy {
@@ -90,10 +92,10 @@ struct config_copy {
     const char *cpus;           /* CONFIG_CPUS_SPREAD or for option_parse_cpus(); NULL */
 };
 
-/* --hold KIND[@ADDR]: the last one that matches an address counts. */
-struct config_holds {
+/* KIND[@ADDR] of --hold and --accept-proxy: the last one that matches an address counts. */
+struct config_rules {
     struct {
-        enum config_hold kind;
+        int kind;            /* enum config_hold, enum config_accept_proxy */
         const char *pattern; /* "all" where none was given */
     } at[CONFIG_PATTERNS_MAX];
     int count;
@@ -104,6 +106,14 @@ struct config_recycle {
     unsigned conns; /* that it has accepted */
     unsigned age_s;
     uint64_t rss_bytes;
+};
+
+/* Limits for each source: a client, or a network of clients. */
+struct config_per_source {
+    unsigned conns;                /* open at a time; 0: any number */
+    unsigned rate, rate_s;         /* so many in so many seconds; 0: any number */
+    unsigned bits_ipv4, bits_ipv6; /* of the network that is one source */
+    unsigned penalty_s;
 };
 
 /* PATH[,MODE[,GROUP]] of a read-only control socket. */
@@ -130,12 +140,18 @@ struct config {
     struct config_patterns share;
     struct config_patterns unshared;
     bool share_all;
-    struct config_holds hold;
+    struct config_rules hold;
     unsigned hold_timeout_s;
     unsigned hold_max; /* a listener */
     enum config_hold_close hold_close;
     bool skip_dead;         /* also where --handoff is not broker */
     bool unshared_has_each; /* some pattern is ADDRESS_EACH */
+    struct config_rules accept_proxy;
+    struct cidr_set proxy_from;
+    bool proxy_optional;
+    struct cidr_set allow, deny;
+    bool unmap;
+    struct config_per_source per_source;
     unsigned stop_timeout_s;
     unsigned start_timeout_s;
     unsigned settle_s; /* how long a new copy must serve before the old one drains */
@@ -187,6 +203,8 @@ const char *config_front_option(const struct config *config);
     X(drain, "SLOT [--timeout S] [--no-wait]", "give this worker no more connections")             \
     X(resume, "SLOT", "give this worker connections again")                                        \
     X(kill, "SLOT [SIGNAL]", "send a signal to a worker, TERM by default")                         \
+    X(deny, "ADDR", "close connections of a client or network from now on")                        \
+    X(allow, "ADDR", "take connections of a client or network from now on")                        \
     X(reopen, "", "reopen log files after they were moved away")                                   \
     X(events, "[-f] [--after N]", "show what has happened, a JSON document a line")                \
     X(upgrade, "", "execute the broker's program anew, in place")                                  \

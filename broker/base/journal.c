@@ -32,6 +32,7 @@ struct journal {
     _Atomic int old_program; /* fd + 1; 0: no upgrade is under way */
     _Atomic int asker;       /* fd + 1; 0: none */
     _Atomic int held;        /* the same */
+    _Atomic int proxied;     /* the same */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -276,6 +277,16 @@ void journal_set_held_fd(int fd)
 int journal_held_fd(void)
 {
     return atomic_load(&journal->held) - 1;
+}
+
+void journal_set_proxied_fd(int fd)
+{
+    atomic_store(&journal->proxied, fd + 1);
+}
+
+int journal_proxied_fd(void)
+{
+    return atomic_load(&journal->proxied) - 1;
 }
 
 void journal_mark_clean(void)

@@ -118,6 +118,10 @@ void journal_end_upgrade(void);
 void journal_set_held_fd(int fd);
 int journal_held_fd(void);
 
+/* The memory of what balancers have told, see handout/front/proxied.h; -1: none. */
+void journal_set_proxied_fd(int fd);
+int journal_proxied_fd(void);
+
 /* The broker ends in order: no keeper need take over. */
 void journal_mark_clean(void);
 bool journal_is_clean(void);

@@ -337,6 +337,19 @@ void dispatch_wake(struct channel *channel)
     dispatch_pump(channel->listener);
 }
 
+int dispatch_enforce(void)
+{
+    struct listener *listener;
+
+    if (front_enforce() < 0)
+        return -1;
+    TAILQ_FOREACH(listener, &listeners, all)
+        for (uint32_t i = 0; i < listener->channel_count; i++)
+            rate_publish(listener, listener->channels[i]);
+    listener_pump_all();
+    return 0;
+}
+
 /* --- no worker moves --- */
 
 static uint64_t measure_progress(const struct listener *listener)

@@ -28,6 +28,10 @@ void dispatch_wake(struct channel *channel);
 /* As listener_pump(). */
 void dispatch_pump(struct listener *listener);
 
+/* The rules of front/access.h have changed: no worker takes connections past the broker any more.
+ * 0, or -1 with the errno of memfd_create(2) or mmap(2). */
+int dispatch_enforce(void);
+
 /* Stops taking connections for good: serves what idle workers can take at once, then the address
  * refuses. */
 void dispatch_shut(struct listener *listener);

@@ -17,6 +17,7 @@
 #include "broker/operate/takeover.h"
 #include "broker/operate/upgrade.h"
 #include "broker/operate/steer/one_slot.h"
+#include "broker/operate/steer/permit.h"
 #include "broker/operate/steer/reload.h"
 #include "broker/operate/steer/scale.h"
 #include "broker/survive/resume.h"
@@ -106,6 +107,18 @@ static bool on_kill(struct session *session, const struct config_target *asked)
     return true;
 }
 
+static bool on_deny(struct session *session, const struct config_target *asked)
+{
+    permit_change(session, asked->operands[0], true);
+    return true;
+}
+
+static bool on_allow(struct session *session, const struct config_target *asked)
+{
+    permit_change(session, asked->operands[0], false);
+    return true;
+}
+
 static bool on_reopen(struct session *session, const struct config_target *asked)
 {
     char text[REOPEN_TEXT_MAX];
@@ -177,7 +190,8 @@ static const struct {
     {"scale", true, on_scale, join_scale}, {"drain", true, on_drain, NULL},
     {"resume", true, on_resume, NULL},     {"kill", true, on_kill, NULL},
     {"reopen", true, on_reopen, NULL},     {"upgrade", true, on_upgrade, NULL},
-    {"events", false, on_events, NULL},
+    {"events", false, on_events, NULL},    {"deny", true, on_deny, NULL},
+    {"allow", true, on_allow, NULL},
 };
 
 static void note_change(const struct session *session, const char *line)

@@ -8,6 +8,7 @@
 #include "broker/pool/closer.h"
 #include "broker/share/claim/attach.h"
 #include "broker/share/claim/claim.h"
+#include "broker/share/grant.h"
 #include "broker/share/look.h"
 
 static bool answer_claim(struct session *session, const void *message, int fd)
@@ -29,11 +30,22 @@ static bool answer_command(struct session *session, const void *message, int fd)
     return control_handle(session, message);
 }
 
+static bool answer_proxied(struct session *session, const void *message, int fd)
+{
+    const struct wire_proxied *proxied = message;
+
+    (void)fd; /* none comes along */
+    if (claim_may_ask(session, &proxied->auth))
+        grant_send_proxied(session);
+    return false;
+}
+
 /* The messages permitted on a link in each state, and the functions that answer. PROTOCOL.md has
  * the same table. */
 #define REQUESTS(X)                                                                                \
     X(NEW, CLAIM, answer_claim)                                                                    \
     X(NEW, ATTACH, answer_attach)                                                                  \
+    X(NEW, PROXIED, answer_proxied)                                                                \
     X(NEW, COMMAND, answer_command)                                                                \
     X(RESERVED, CLAIM, answer_claim)
 

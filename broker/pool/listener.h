@@ -21,7 +21,7 @@
 struct session;
 struct held;
 TAILQ_HEAD(held_queue, held);
-#define LISTENER_STAGES 3 /* enum held_stage, handout/front/held.h */
+#define LISTENER_STAGES 4 /* enum held_stage, handout/front/held.h */
 
 /* Each part is written only by the file named with it; a test checks that. Any file may read. */
 struct listener {
@@ -82,6 +82,7 @@ struct listener {
     struct {
         bool is_on; /* the broker accepts connections before a worker is idle for them */
         enum config_hold hold;
+        enum config_accept_proxy accept_proxy;
         uint32_t count;                            /* of connections held */
         struct held_queue queues[LISTENER_STAGES]; /* by stage, oldest first */
         struct loop_timer deadline;                /* of the oldest ones */

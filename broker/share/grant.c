@@ -7,6 +7,8 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/handout/front/front.h"
+#include "broker/handout/front/proxied.h"
 #include "broker/handout/rate.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
@@ -36,11 +38,18 @@ bool grant_send(struct session *session, const struct channel *channel, int work
         .verdict = WIRE_SHARED,
         .channel = channel->id,
         .backlog = (uint32_t)broker.config.backlog,
+        .flags = front_flags(),
     };
 
     return session_send(session, &grant, sizeof grant, worker_fd) &&
            send_with_fd(session, WIRE_SHADOW, channel->listener->canonical_fd) &&
            send_with_fd(session, WIRE_BOARD, channel->board_fd);
+}
+
+void grant_send_proxied(struct session *session)
+{
+    if (proxied_reader_fd() >= 0)
+        send_with_fd(session, WIRE_BOARD, proxied_reader_fd());
 }
 
 /* All flags in one store: if BOARD_DIRECT is missing for an instant while we resume, a worker that

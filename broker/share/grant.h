@@ -13,6 +13,9 @@ bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
  * False: not sent. */
 bool grant_send(struct session *session, const struct channel *channel, int worker_fd);
 
+/* The table of clients behind balancers, if there is one. */
+void grant_send_proxied(struct session *session);
+
 /* Writes into its scoreboard what holds for every channel of this broker. */
 void grant_mark(struct channel *channel);
 

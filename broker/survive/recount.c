@@ -183,7 +183,7 @@ void recount_rescue(int fd)
     connection.offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
     memcpy(connection.offer.addr, &peer, connection.offer.addr_len);
     if (listener->front.is_on) {
-        front_enter(listener, fd, &connection.offer);
+        front_enter_again(listener, fd, &connection.offer);
         return;
     }
     take_hold(listener, &connection);

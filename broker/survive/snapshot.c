@@ -19,10 +19,11 @@ static const uint32_t own_sizes[STATE_KINDS] = {
     [STATE_LISTENER] = sizeof(struct state_listener),
     [STATE_CHANNEL] = sizeof(struct state_channel),
     [STATE_DEPARTED] = sizeof(struct state_departed),
+    [STATE_RULE] = sizeof(struct state_rule),
 };
 
 /* Of format 0, for ever. */
-static const uint32_t first_sizes[STATE_KINDS] = {48, 16, 80, 448, 40, 0};
+static const uint32_t first_sizes[STATE_KINDS] = {48, 16, 80, 448, 40, 0, 0};
 
 void snapshot_note_sizes(struct state_head *head)
 {
@@ -70,6 +71,7 @@ static uint32_t count_of(const struct state_head *head, int kind)
     case STATE_LISTENER: return head->listeners;
     case STATE_CHANNEL: return head->channels;
     case STATE_DEPARTED: return head->departed;
+    case STATE_RULE: return head->rules;
     }
     return 0;
 }

@@ -16,6 +16,7 @@
 
 #include "broker/base/address.h"
 #include "broker/life/launch/output.h"
+#include "broker/base/cidr.h"
 #include "broker/pool/path.h"
 #include "proto/wire.h"
 
@@ -29,9 +30,10 @@ enum state_kind {
     STATE_WORKER,
     STATE_LISTENER,
     STATE_CHANNEL,
-    STATE_DEPARTED
+    STATE_DEPARTED,
+    STATE_RULE
 };
-#define STATE_KINDS 6
+#define STATE_KINDS 7
 #define STATE_KINDS_MAX 8 /* how many of them the head may ever have */
 
 struct state_head {
@@ -54,7 +56,7 @@ struct state_head {
     uint16_t change_from, change_to;
     int32_t lines_fd, lines_pid;   /* see output.h; 0: none */
     uint32_t restart_stop_timeout; /* in seconds, and 1; 0: as ever */
-    uint32_t unused;               /* 0: the records that follow begin at a multiple of 8 */
+    uint32_t rules;                /* records of that kind; the next begin at a multiple of 8 */
 };
 static_assert(sizeof(struct state_head) == 128, SNAPSHOT_SIZE);
 
@@ -106,6 +108,14 @@ struct state_departed {
     int64_t finish_by_ms;
 };
 static_assert(sizeof(struct state_departed) == 24, SNAPSHOT_SIZE);
+
+/* What `sshim allow` and `sshim deny` have changed. */
+struct state_rule {
+    struct cidr network;
+    uint8_t denied;
+    uint8_t reserved[6];
+};
+static_assert(sizeof(struct state_rule) == 24, SNAPSHOT_SIZE);
 
 /* The sizes of these records in this program, for the head of a snapshot. */
 void snapshot_note_sizes(struct state_head *head);

@@ -11,6 +11,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/log/ring.h"
+#include "broker/handout/front/access.h"
 #include "broker/handout/front/held.h"
 #include "broker/life/children.h"
 #include "broker/life/descendants.h"
@@ -191,6 +192,20 @@ static void put_departed(const struct descendants_record *departed, void *contex
     put(to->writer, &record, sizeof record);
 }
 
+struct rule_writer {
+    struct writer *writer;
+    uint32_t *count;
+};
+
+static void put_rule(const struct cidr *network, bool denied, void *context)
+{
+    struct rule_writer *to = context;
+    struct state_rule record = {.network = *network, .denied = denied};
+
+    (*to->count)++;
+    put(to->writer, &record, sizeof record);
+}
+
 void state_save(void)
 {
     struct state_head head = {
@@ -225,6 +240,7 @@ void state_save(void)
     put_listeners(&writer, &head.listeners);
     put_channels(&writer, &head.channels);
     descendants_each_record(put_departed, &(struct departed_writer){&writer, &head.departed});
+    access_each_change(put_rule, &(struct rule_writer){&writer, &head.rules});
     if (writer.room == 0) {
         log_error("cannot note the state of so many workers: a crash of the broker loses them; "
                   "start fewer");
@@ -245,6 +261,8 @@ void state_each_fd(void (*visit)(int fd, void *context), void *context)
         return;
     snapshot_each_fd(&snapshot, visit, context);
     held_each_fd(visit, context);
+    if (journal_proxied_fd() >= 0)
+        visit(journal_proxied_fd(), context);
 }
 
 static struct worker *load_worker(const struct state_worker *record)
@@ -440,6 +458,17 @@ static void load_departed(const struct snapshot *snapshot)
         children_look_at_leftovers();
 }
 
+/* Before the listeners, which ask for them. */
+static void load_rules(const struct snapshot *snapshot)
+{
+    struct state_rule rule;
+
+    for (uint32_t i = 0; i < snapshot->head.rules; i++) {
+        snapshot_get(snapshot, STATE_RULE, i, &rule);
+        access_set(&rule.network, rule.denied);
+    }
+}
+
 static void load_channels(const struct snapshot *snapshot, struct listener **listeners_by_number,
                           struct worker **workers_by_number, state_fd_map *map)
 {
@@ -459,6 +488,7 @@ static void load_all(const struct snapshot *snapshot, struct listener **loaded_l
     struct state_worker worker;
 
     load_slots(snapshot, map);
+    load_rules(snapshot);
     load_departed(snapshot);
     for (uint32_t i = 0; i < snapshot->head.workers; i++) {
         snapshot_get(snapshot, STATE_WORKER, i, &worker);

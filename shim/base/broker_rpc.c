@@ -138,6 +138,7 @@ static int receive_grant(int link_fd, struct link_grant *grant)
     grant->error = answer.error;
     grant->channel = answer.channel;
     grant->backlog = (int)answer.backlog;
+    grant->flags = answer.flags;
     if (grant->verdict != WIRE_SHARED)
         return 0;
     if (receive(link_fd, WIRE_SHADOW, &head, sizeof head, &grant->shadow_fd) < 0)
@@ -175,6 +176,25 @@ int link_ask_once(int deadline_ms, const void *request, size_t len_bytes, int fd
     NEXT(close)(link_fd);
     errno = saved;
     return result;
+}
+
+int link_fetch_proxied(int deadline_ms)
+{
+    struct wire_proxied request = {.head = WIRE_HEAD(WIRE_PROXIED), .auth = env.auth};
+    struct wire_head answer;
+    int fd = -1;
+    int old_state;
+    int link_fd = link_open_within(deadline_ms);
+
+    if (link_fd < 0)
+        return -1;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
+    if (fdpass_send(link_fd, &request, sizeof request, -1, 0) == 0 &&
+        receive(link_fd, WIRE_BOARD, &answer, sizeof answer, &fd) < 0)
+        fd = -1;
+    NEXT(close)(link_fd);
+    pthread_setcancelstate(old_state, NULL);
+    return fd;
 }
 
 int link_attach(uint64_t channel, uint32_t flags, int fd, struct link_grant *grant)

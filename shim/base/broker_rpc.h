@@ -19,6 +19,7 @@ struct link_grant {
     int error;
     uint64_t channel;
     int backlog;
+    uint32_t flags; /* WIRE_GRANT_* */
     int channel_fd; /* -1 unless given */
     int shadow_fd;  /* -1 unless given */
     int board_fd;   /* -1 unless given */
@@ -41,6 +42,10 @@ int link_open_within(int deadline_ms);
  * or EPROTO.
  */
 int link_ask(int link_fd, const void *request, size_t len_bytes, int fd, struct link_grant *grant);
+
+/* The memory of the clients behind balancers (proto/proxied.h), which the caller closes; or -1 with
+ * the errno of connect(2) or recvmsg(2). */
+int link_fetch_proxied(int deadline_ms);
 
 /* Both for a single request: opens the link and closes it again. */
 int link_ask_once(int deadline_ms, const void *request, size_t len_bytes, int fd,

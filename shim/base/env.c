@@ -66,7 +66,7 @@ static void keep_all(void)
 {
     static const char *const names[] = {"SSHIM_BROKER",    "SSHIM_RENDEZVOUS", "SSHIM_TOKEN",
                                         "SSHIM_WORKER_ID", "SSHIM_OWNER",      "SSHIM_SHARE_ALL",
-                                        "LD_PRELOAD"};
+                                        "SSHIM_PROXIED",   "LD_PRELOAD"};
     static_assert(sizeof names / sizeof names[0] == ENV_KEPT_MAX, "each has its place");
     size_t used = 0;
 
@@ -96,6 +96,7 @@ void env_read(void)
     const char *broker = getenv("SSHIM_BROKER");
     const char *token = getenv("SSHIM_TOKEN");
     const char *share = getenv("SSHIM_SHARE_ALL");
+    const char *proxied = getenv("SSHIM_PROXIED");
 
     if (!broker || !*broker || getauxval(AT_SECURE)) {
         atomic_store_explicit(&env_state, 1, memory_order_release);
@@ -109,6 +110,7 @@ void env_read(void)
     if (token && parse_token(token, env.auth.token))
         env.auth.slot = parse_u32(getenv("SSHIM_WORKER_ID"));
     env.owner_uid = parse_u32(getenv("SSHIM_OWNER"));
+    env.proxied = proxied ? parse_u32(proxied) : 0;
     env.share_all = share && strcmp(share, "1") == 0;
     keep_all();
     atomic_store_explicit(&env_state, 2, memory_order_release);

@@ -21,6 +21,7 @@ struct env {
     struct wire_auth auth; /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; slot WIRE_SLOT_NONE for a joiner */
     uint32_t owner_uid;    /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
     bool share_all;        /* $SSHIM_SHARE_ALL=1: port 0 is shared as well */
+    uint32_t proxied;      /* $SSHIM_PROXIED: WIRE_GRANT_* that hold for all that it starts */
     bool broken;           /* $SSHIM_BROKER cannot be a path of a socket */
 };
 
@@ -31,7 +32,7 @@ extern _Atomic int env_state; /* 0 not read yet, 1 inert, 2 managed */
  * async-signal-safe. */
 void env_read(void);
 
-#define ENV_KEPT_MAX 7
+#define ENV_KEPT_MAX 8
 #define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
 
 /* The variables that make this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX;

@@ -14,6 +14,7 @@
 #include "shim/listen/look.h"
 #include "shim/listen/recognise.h"
 #include "shim/listen/shareable.h"
+#include "shim/record/proxied.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
 
@@ -175,12 +176,20 @@ SSHIM_EXPORT int shutdown(int fd, int how)
 
 SSHIM_EXPORT int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
-    return NEXT(getsockname)(real_fd(fd), addr, len);
+    int target_fd = real_fd(fd);
+
+    if (proxied_is_used() && target_fd == fd)
+        return proxied_getsockname(NEXT(getsockname), fd, addr, len);
+    return NEXT(getsockname)(target_fd, addr, len);
 }
 
 SSHIM_EXPORT int getpeername(int fd, struct sockaddr *restrict addr, socklen_t *restrict len)
 {
-    return NEXT(getpeername)(real_fd(fd), addr, len);
+    int target_fd = real_fd(fd);
+
+    if (proxied_is_used() && target_fd == fd)
+        return proxied_getpeername(NEXT(getpeername), fd, addr, len);
+    return NEXT(getpeername)(target_fd, addr, len);
 }
 
 /*

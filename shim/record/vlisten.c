@@ -12,6 +12,7 @@
 #include "shim/base/fdmap.h"
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
+#include "shim/record/proxied.h"
 
 struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic bool vlisten_has_accepted;
@@ -109,6 +110,8 @@ struct vlisten *vlisten_create(struct link_grant *grant)
         atomic_store(&listener->refs, 0);
         return NULL;
     }
+    if (grant->flags)
+        proxied_note_use(grant->flags);
     listener->channel = grant->channel;
     listener->backlog = grant->backlog;
     atomic_store(&listener->direct, false);

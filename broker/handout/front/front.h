@@ -25,6 +25,13 @@
  * held_init(). */
 int front_begin(bool resumes);
 
+/* The rules of access.h have changed: each listener has a front from now on. 0, or -1 with the
+ * errno of held_init(). */
+int front_enforce(void);
+
+/* WIRE_GRANT_*: what workers have to look up of their connections. */
+uint32_t front_flags(void);
+
 /* A listener got its canonical socket: decides whether it has a front. Before it ends: closes what
  * is held. */
 void front_init(struct listener *listener);
@@ -39,6 +46,9 @@ bool front_evict(struct listener *listener);
 /* A connection was accepted (takes fd); offer has its peer. Where the table is full it is complete
  * at once. The caller pumps the listener. */
 void front_enter(struct listener *listener, int fd, const struct wire_offer *offer);
+
+/* The same with one that a broker had that was killed. */
+void front_enter_again(struct listener *listener, int fd, const struct wire_offer *offer);
 
 /* Whether a connection is complete. */
 bool front_has_complete(const struct listener *listener);

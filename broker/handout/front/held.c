@@ -120,6 +120,16 @@ void held_set_stage(struct held *held, enum held_stage stage)
     TAILQ_INSERT_TAIL(&queues[stage], held, queue);
 }
 
+bool held_get_host(const struct held *held, struct cidr_host *host)
+{
+    struct sockaddr_storage peer = {0};
+
+    if (held->peer_len > sizeof held->peer)
+        return false;
+    memcpy(&peer, &held->peer, held->peer_len);
+    return cidr_host_of(&peer, host);
+}
+
 int held_remove(struct held *held)
 {
     TAILQ_REMOVE(&held->listener->front.queues[held->stage], held, queue);

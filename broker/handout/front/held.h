@@ -22,18 +22,22 @@
  * The numbers are in the table: another version may read them. */
 enum held_stage {
     HELD_FREE = 0,     /* no connection */
-    HELD_REQUEST = 1,  /* --hold: what it asks for is not there yet */
-    HELD_COMPLETE = 2, /* waits for an idle worker */
+    HELD_HEADER = 1,   /* --accept-proxy: its PROXY header is not there yet */
+    HELD_REQUEST = 2,  /* --hold: what it asks for is not there yet */
+    HELD_COMPLETE = 3, /* waits for an idle worker */
 };
 static_assert(HELD_COMPLETE + 1 == LISTENER_STAGES, "a queue for each stage");
 
 /* Why the broker closed one: name in the source, field of status. The order is in the table. */
 #define HELD_CLOSINGS(X)                                                                           \
-    X(TIMEOUT, "hold_timeouts") /* not complete in time */                                         \
-    X(HUNG_UP, "hung_up")       /* the client left before */                                       \
-    X(EVICTED, "hold_evicted")  /* the oldest silent one: the table of its listener was full */    \
-    X(SHUT, "hold_shut")        /* nobody serves the listener any more */                          \
-    X(DEAD, "dead")             /* the client left while it waited for a worker */
+    X(TIMEOUT, "hold_timeouts")   /* not complete in time */                                       \
+    X(HUNG_UP, "hung_up")         /* the client left before */                                     \
+    X(EVICTED, "hold_evicted")    /* the oldest silent one: the table of its listener was full */  \
+    X(SHUT, "hold_shut")          /* nobody serves the listener any more */                        \
+    X(DEAD, "dead")               /* the client left while it waited for a worker */               \
+    X(REJECTED, "proxy_rejected") /* no valid PROXY header in time, or not of a known balancer */  \
+    X(LIMITED, "limited")         /* --max-conns-per-source, --max-rate-per-source */              \
+    X(DENIED, "denied")           /* --allow, --deny */
 
 enum held_closing {
 #define X(name, field) HELD_##name,
@@ -99,6 +103,10 @@ struct held *held_add(struct listener *listener, enum held_stage stage, int fd,
 
 /* Goes on to another stage, to the end of its queue. */
 void held_set_stage(struct held *held, enum held_stage stage);
+
+/* The host of its peer, or, behind HELD_HEADER, of the client that the header names. False: it has
+ * none (AF_UNIX). */
+bool held_get_host(const struct held *held, struct cidr_host *host);
 
 /* The record is free; gives the fd. */
 int held_remove(struct held *held);

@@ -10,16 +10,6 @@
 
 #define DEFER_S 1 /* the kernel's least: it hands a silent client over after the next ACK */
 
-enum config_hold hold_kind(const struct config_holds *holds, const struct listener *listener)
-{
-    enum config_hold kind = HOLD_NONE;
-
-    for (int i = 0; i < holds->count; i++)
-        if (address_matches(&listener->bound, listener->socket.zone, holds->at[i].pattern))
-            kind = holds->at[i].kind;
-    return kind;
-}
-
 void hold_prepare(const struct listener *listener)
 {
     int seconds = 0;

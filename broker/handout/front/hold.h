@@ -10,9 +10,6 @@
 #include "broker/base/config.h"
 #include "broker/handout/front/held.h"
 
-/* What --hold says for this listener. */
-enum config_hold hold_kind(const struct config_holds *holds, const struct listener *listener);
-
 /* Has the kernel do what it can of it. */
 void hold_prepare(const struct listener *listener);
 

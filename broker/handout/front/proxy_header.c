@@ -86,17 +86,18 @@ static enum proxy_verdict read_v1(const uint8_t *bytes, size_t len, struct proxy
     const uint8_t *end = memchr(bytes, '\n', seen);
 
     if (!end && seen == PROXY_HEADER_V1_MAX)
-        return fault(header, "its line is longer than 107 bytes");
+        return fault(header, "the line of its PROXY header is longer than 107 bytes");
     if (!end)
         return PROXY_INCOMPLETE;
     header->len = (size_t)(end - bytes) + 1;
     if (end[-1] != '\r')
-        return fault(header, "its line does not end with CR LF");
+        return fault(header, "the line of its PROXY header does not end with CR LF");
     size_t line_len = header->len - 2 - V1_SIGNATURE_LEN;
     memcpy(line, bytes + V1_SIGNATURE_LEN, line_len);
     line[line_len] = '\0';
     if (strlen(line) != line_len || !read_v1_line(line, header))
-        return fault(header, "its line is not 'PROXY TCP4|TCP6 SOURCE DESTINATION PORT PORT'");
+        return fault(header,
+                     "its PROXY header is not 'PROXY TCP4|TCP6 SOURCE DESTINATION PORT PORT'");
     return PROXY_COMPLETE;
 }
 
@@ -164,14 +165,14 @@ static const char *check_tlvs(const uint8_t *bytes, size_t at, size_t len)
 {
     while (at < len) {
         if (len - at < TLV_HEAD)
-            return "its last TLV is cut";
+            return "the last TLV of its PROXY header is cut";
         size_t value_len = (size_t)bytes[at + 1] << 8 | bytes[at + 2];
         if (value_len > len - at - TLV_HEAD)
-            return "a TLV is longer than the header";
+            return "a TLV is longer than its PROXY header";
         if (bytes[at] == TLV_CRC32C && value_len != 4)
-            return "its checksum has not four bytes";
+            return "the checksum of its PROXY header has not four bytes";
         if (bytes[at] == TLV_CRC32C && !is_crc_right(bytes, len, at + TLV_HEAD))
-            return "its checksum (CRC32c) is wrong";
+            return "the checksum (CRC32c) of its PROXY header is wrong";
         at += TLV_HEAD + value_len;
     }
     return NULL;
@@ -189,9 +190,9 @@ static enum proxy_verdict read_v2_body(const uint8_t *bytes, struct proxy_header
            v2_addresses[i].family_and_protocol != bytes[13])
         i++;
     if (i == sizeof v2_addresses / sizeof v2_addresses[0])
-        return fault(header, "its family or protocol is unknown");
+        return fault(header, "the family or protocol in its PROXY header is unknown");
     if (v2_addresses[i].len > header->len - V2_HEAD)
-        return fault(header, "it is too short for its addresses");
+        return fault(header, "its PROXY header is too short for its addresses");
     if ((what = check_tlvs(bytes, V2_HEAD + v2_addresses[i].len, header->len)) != NULL)
         return fault(header, what);
     if (v2_addresses[i].family != AF_UNSPEC)
@@ -203,12 +204,12 @@ static enum proxy_verdict read_v2(const uint8_t *bytes, size_t len, struct proxy
 {
     header->len = V2_HEAD;
     if (len > 12 && bytes[12] != V2_LOCAL && bytes[12] != V2_PROXY)
-        return fault(header, "its version or command is unknown");
+        return fault(header, "the version or command in its PROXY header is unknown");
     if (len < V2_HEAD)
         return PROXY_INCOMPLETE;
     header->len += (size_t)bytes[14] << 8 | bytes[15];
     if (header->len > PROXY_HEADER_V2_MAX)
-        return fault(header, "it is longer than 4096 bytes");
+        return fault(header, "its PROXY header is longer than 4096 bytes");
     return len < header->len ? PROXY_INCOMPLETE : read_v2_body(bytes, header);
 }
 
@@ -222,5 +223,5 @@ enum proxy_verdict proxy_header_read(const uint8_t *bytes, size_t len,
         return len < V1_SIGNATURE_LEN ? PROXY_INCOMPLETE : read_v1(bytes, len, header);
     if (version != ACCEPT_PROXY_V1 && may_begin_with(bytes, len, v2_signature, sizeof v2_signature))
         return read_v2(bytes, len, header);
-    return fault(header, "the connection does not begin with one");
+    return fault(header, "it does not begin with a PROXY header");
 }

@@ -19,6 +19,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/handout/front/front.h"
 #include "broker/handout/rate.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/pool/session.h"
@@ -191,6 +192,11 @@ static void set_environment(const struct spawn_identity *identity)
     setenv("SSHIM_OWNER", text, 1);
     wire_format_token(identity->token, text);
     setenv("SSHIM_TOKEN", text, 1);
+    snprintf(text, sizeof text, "%u", front_flags());
+    if (front_flags())
+        setenv("SSHIM_PROXIED", text, 1);
+    else
+        unsetenv("SSHIM_PROXIED");
     if (broker.config.share_all)
         setenv("SSHIM_SHARE_ALL", "1", 1);
     else

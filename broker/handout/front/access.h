@@ -1,0 +1,34 @@
+/*
+ * access.h - whose connections are taken: the rules of --allow and --deny, and of `sshim allow` and
+ * `sshim deny`, which change them while the broker runs.
+ *
+ * Of the networks that contain a client the longest counts. A client that is in none is taken,
+ * unless there was an --allow.
+ */
+#ifndef SSHIM_BROKER_HANDOUT_FRONT_ACCESS_H
+#define SSHIM_BROKER_HANDOUT_FRONT_ACCESS_H
+
+#include <stdbool.h>
+
+#include "broker/base/cidr.h"
+
+/* The rules of the configuration. */
+void access_init(void);
+
+/* Whether there is any rule. */
+bool access_is_limited(void);
+
+bool access_permits(const struct cidr_host *host);
+
+/* From now on connections of this network are taken, or not. False: there is no room for another
+ * rule. */
+bool access_set(const struct cidr *network, bool denied);
+
+/* Calls visit for what access_set() has changed, in order; the next broker sets it again. */
+void access_each_change(void (*visit)(const struct cidr *network, bool denied, void *context),
+                        void *context);
+
+/* Says that a connection was closed, and why: once a minute for each reason. */
+void access_tell(const struct cidr_host *host, const char *why);
+
+#endif

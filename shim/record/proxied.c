@@ -1,0 +1,144 @@
+/* proxied.c - see proxied.h. */
+#include "shim/record/proxied.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "proto/proxied.h"
+#include "shim/base/broker_rpc.h"
+#include "shim/base/next.h"
+#include "shim/base/userptr.h"
+
+#define ASK_DEADLINE_MS 2000
+
+_Atomic uint32_t proxied_use;
+
+/* Mapped once; fork(2) hands it down. */
+static const struct proxied_table *_Atomic table;
+
+void proxied_note_use(uint32_t flags)
+{
+    atomic_fetch_or(&proxied_use, flags);
+}
+
+/* Two threads may both map it; the second mapping stays unused. */
+static const struct proxied_table *find_table(void)
+{
+    const struct proxied_table *found = atomic_load(&table);
+    struct stat info;
+
+    if (found)
+        return found;
+    int fd = link_fetch_proxied(ASK_DEADLINE_MS);
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &info) == 0 && info.st_size == (off_t)PROXIED_SIZE) {
+        void *memory = mmap(NULL, PROXIED_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+        if (memory != MAP_FAILED)
+            atomic_store(&table, found = memory);
+    }
+    NEXT(close)(fd);
+    return found;
+}
+
+static void set_ipv4(struct sockaddr_storage *address, socklen_t *len, uint16_t port,
+                     const void *host)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = port};
+
+    memcpy(&in.sin_addr, host, sizeof in.sin_addr);
+    memcpy(address, &in, sizeof in);
+    *len = sizeof in;
+}
+
+static void set_ipv6(struct sockaddr_storage *address, socklen_t *len, uint16_t port,
+                     const void *host)
+{
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = port};
+
+    memcpy(&in6.sin6_addr, host, sizeof in6.sin6_addr);
+    memcpy(address, &in6, sizeof in6);
+    *len = sizeof in6;
+}
+
+/* The broker has noted the end in the family of the socket. */
+static void replace(const struct proxied_end *end, struct sockaddr_storage *address, socklen_t *len)
+{
+    if (end->family == AF_INET6)
+        set_ipv6(address, len, end->port, end->host);
+    else
+        set_ipv4(address, len, end->port, end->host);
+}
+
+static void look_up(int fd, bool is_peer, struct sockaddr_storage *address, socklen_t *len)
+{
+    struct proxied_end client, destination;
+    uint64_t cookie;
+    socklen_t cookie_len = sizeof cookie;
+    const struct proxied_table *found = find_table();
+
+    if (found && NEXT(getsockopt)(fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_len) == 0 &&
+        proxied_find(found, cookie, &client, &destination))
+        replace(is_peer ? &client : &destination, address, len);
+}
+
+static void unmap(struct sockaddr_storage *address, socklen_t *len)
+{
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+    struct sockaddr_in6 copy = *in6;
+
+    if (in6->sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+        set_ipv4(address, len, copy.sin6_port, copy.sin6_addr.s6_addr + 12);
+}
+
+/* getpeername(2): the address is cut to the room given, *len becomes what it would have needed. */
+static int give(const struct sockaddr_storage *address, socklen_t needed, struct sockaddr *addr,
+                socklen_t *len)
+{
+    socklen_t room = *len;
+
+    if ((int)room < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    room = room < needed ? room : needed;
+    if (!userptr_is_writable(addr, room, USERPTR_ADDR)) {
+        errno = EFAULT;
+        return -1;
+    }
+    memcpy(addr, address, room);
+    *len = needed;
+    return 0;
+}
+
+static int get_name(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len, bool is_peer)
+{
+    struct sockaddr_storage address;
+    socklen_t needed = sizeof address;
+    int saved = errno;
+    uint32_t use = atomic_load_explicit(&proxied_use, memory_order_relaxed);
+
+    if (!userptr_is_writable(len, sizeof *len, USERPTR_LEN) ||
+        next(fd, (struct sockaddr *)&address, &needed) < 0)
+        return next(fd, addr, len);
+    bool is_tcp = address.ss_family == AF_INET || address.ss_family == AF_INET6;
+    if (is_tcp && (use & WIRE_GRANT_PROXIED))
+        look_up(fd, is_peer, &address, &needed);
+    if (is_tcp && is_peer && (use & WIRE_GRANT_UNMAP))
+        unmap(&address, &needed);
+    errno = saved;
+    return give(&address, needed, addr, len);
+}
+
+int proxied_getpeername(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return get_name(next, fd, addr, len, true);
+}
+
+int proxied_getsockname(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return get_name(next, fd, addr, len, false);
+}

@@ -1,0 +1,31 @@
+/*
+ * proxied.h - getpeername(2) and getsockname(2) of a connection whose client a balancer has told
+ * (proto/proxied.h), and of IPv4 clients under --unmap. Where neither is in use nothing here is
+ * called.
+ */
+#ifndef SSHIM_SHIM_RECORD_PROXIED_H
+#define SSHIM_SHIM_RECORD_PROXIED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* WIRE_GRANT_PROXIED, WIRE_GRANT_UNMAP: what is in use. */
+extern _Atomic uint32_t proxied_use;
+
+static inline bool proxied_is_used(void)
+{
+    return __builtin_expect(atomic_load_explicit(&proxied_use, memory_order_relaxed) != 0, 0);
+}
+
+/* From now on these are in use. */
+void proxied_note_use(uint32_t flags);
+
+typedef int proxied_call(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
+
+/* As getpeername(2), which next is, and getsockname(2). */
+int proxied_getpeername(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len);
+int proxied_getsockname(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len);
+
+#endif

@@ -1,0 +1,46 @@
+# proxied.py SERVER-ARGUMENTS | client ...: for tests/proxy.bats.
+#
+#   proxied.py HOST PORT         a blocking server: answers each connection with the peer by accept and by getpeername, the
+#                                name by getsockname, and both once more as a program sees them that it executes; then what it read
+#   proxied.py send HOST PORT [PIECE]...   sends the pieces, each in a segment of its own; prints the answer, or "closed"
+import os
+import socket
+import subprocess
+import sys
+
+CHILD = "import socket; s = socket.socket(fileno=0); print(s.getpeername()[:2], s.getsockname()[:2])"
+
+
+def serve(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(64)
+    while True:
+        conn, peer = listener.accept()
+        read = conn.recv(1000)
+        child = subprocess.run([sys.executable, "-SEc", CHILD], stdin=conn.fileno(), capture_output=True, check=False).stdout
+        same = "%s %s\n" % (conn.getpeername()[:2], conn.getsockname()[:2])
+        text = "%s %s child=%s read=%r\n" % (peer[:2], same.strip(), child.decode() == same, read)
+        conn.sendall(text.encode())
+        conn.close()
+
+
+def send(host, port, pieces):
+    conn = socket.create_connection((host, port))
+    conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        for piece in pieces:
+            conn.sendall(piece.encode("latin-1").decode("unicode_escape").encode("latin-1"))
+        conn.shutdown(socket.SHUT_WR)
+        answer = conn.makefile().read()
+    except OSError:
+        answer = ""
+    print(answer.strip() or "closed")
+
+
+if sys.argv[1] == "send":
+    send(sys.argv[2], int(sys.argv[3]), sys.argv[4:])
+else:
+    serve(sys.argv[1], int(sys.argv[2]))
