@@ -167,3 +167,32 @@ send() {
     [[ $(send hello) == *hello* && $(send hello) == *hello* && $(send hello) == closed ]]
     status_is '.listeners[0] | .limited == 1 and .taken == 2'
 }
+
+@test "an event loop is offered no more than it may have open; the others wait for the first that closes" {
+    local loop="import asyncio, sys
+async def answer(reader, writer):
+    writer.write(b'hello\n')
+    await reader.read()
+    writer.close()
+async def serve():
+    async with await asyncio.start_server(answer, sys.argv[1], int(sys.argv[2])) as server:
+        await server.serve_forever()
+asyncio.run(serve())"
+    start_broker -w 2 --max-conns-per-worker 1 -- python3 -c "$loop" "$HOST" "$PORT"
+    exec 4<>"/dev/tcp/$HOST/$PORT" 5<>"/dev/tcp/$HOST/$PORT"
+    read -r <&4 && read -r <&5
+    exec 6<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '.listeners[0].held_complete == 1'
+    status_is '[.workers[].active] == [1, 1]'
+    exec 4>&-
+    read -r <&6
+    status_is '.listeners[0].held == 0 and [.workers[].active] == [1, 1]'
+    exec 5>&- 6>&-
+}
+
+@test "a worker of another user cannot write to the table of clients" {
+    share_build
+    cp "$ROOT/tests/progs/proxied.py" "$TMP"
+    start_broker -w 1 --user nobody --accept-proxy any --proxy-from 127.0.0.1 -- python3 "$TMP/proxied.py" write "$HOST" "$PORT"
+    [[ $(send "${V1_IPV4}hello") == 'read-only: EACCES EACCES EPERM' ]]
+}

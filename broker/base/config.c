@@ -413,6 +413,9 @@ static const struct option_row run_rows[] = {
      "close connections of these clients at once; the longest network of these two options that "
      "has a client counts; may be repeated",
      AT(deny), .read = read_networks, .expected = NETWORKS, .repeats = true},
+    {"max-conns-per-worker", 0, "N",
+     "offer a worker no connection while it has so many open (default 0 = any number)",
+     AT(max_conns_per_worker), .read = option_number, .max = 1000000},
     {"max-conns-per-source", 0, "N",
      "close connections of a client that has so many open (default 0 = never)",
      AT(per_source.conns), .read = option_number, .max = 65536},
@@ -641,6 +644,8 @@ const char *config_front_option(const struct config *config)
         return "--allow";
     if (config->deny.count > 0)
         return "--deny";
+    if (config->max_conns_per_worker > 0)
+        return "--max-conns-per-worker";
     if (config->per_source.conns > 0)
         return "--max-conns-per-source";
     if (config->per_source.rate > 0)

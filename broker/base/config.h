@@ -152,6 +152,7 @@ struct config {
     struct cidr_set allow, deny;
     bool unmap;
     struct config_per_source per_source;
+    unsigned max_conns_per_worker; /* 0: any number */
     unsigned stop_timeout_s;
     unsigned start_timeout_s;
     unsigned settle_s; /* how long a new copy must serve before the old one drains */

@@ -2,12 +2,21 @@
 #include "broker/handout/pick.h"
 
 #include "broker/base/address.h"
+#include "broker/base/broker.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/worker.h"
 
 bool pick_is_eligible(const struct channel *channel)
 {
     return channel->listening && !channel->closed && worker_takes_connections(channel->worker);
+}
+
+/* --max-conns-per-worker: what its event loop would take as well, it is not offered. */
+static bool is_full(const struct channel *channel)
+{
+    unsigned most = broker.config.max_conns_per_worker;
+
+    return most > 0 && worker_active(channel->worker) + channel_untaken(channel) >= most;
 }
 
 /*
@@ -62,7 +71,7 @@ static void consider(struct search *search, struct channel *channel, int64_t now
         search->has_room = true;
         search->motion += reading.motion;
     }
-    if (!belief_is_idle(channel, &reading, now_ms))
+    if (!belief_is_idle(channel, &reading, now_ms) || is_full(channel))
         return;
     search->found += !reading.fds_low;
     if (!best->channel || is_better(search, channel, reading.active, best))
@@ -146,7 +155,7 @@ struct channel *pick_busy(struct listener *listener, int64_t now_ms)
     for (uint32_t i = 0; i < count; i++) {
         struct channel *channel = listener->channels[at++];
         at = at < count ? at : 0;
-        if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 ||
+        if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 || is_full(channel) ||
             now_ms < channel->belief.probe_at_ms)
             continue;
         move_cursor(channel);
@@ -164,7 +173,7 @@ struct channel *pick_by_source(struct listener *listener, const struct sockaddr_
 
     for (uint32_t i = 0; i < listener->channel_count; i++) {
         struct channel *channel = listener->channels[i];
-        if (!pick_is_eligible(channel))
+        if (!pick_is_eligible(channel) || is_full(channel))
             continue;
         uint32_t weight = (host ^ (worker_slot(channel->worker) + 1) * 2654435761u) * 2246822519u;
         weight ^= weight >> 15;

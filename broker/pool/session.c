@@ -288,11 +288,13 @@ static bool is_proven(const struct session *session, bool *is_there)
     } start;
     static_assert(offsetof(struct wire_claim, auth) == sizeof start.head, "where CLAIM has it");
     static_assert(offsetof(struct wire_attach, auth) == sizeof start.head, "where ATTACH has it");
+    static_assert(offsetof(struct wire_proxied, auth) == sizeof start.head, "where PROXIED has it");
 
     ssize_t got = recv(session->watch.fd, &start, sizeof start, MSG_PEEK | MSG_DONTWAIT);
     *is_there = got >= 0 || errno != EAGAIN;
     return got == sizeof start &&
-           (start.head.type == WIRE_CLAIM || start.head.type == WIRE_ATTACH) &&
+           (start.head.type == WIRE_CLAIM || start.head.type == WIRE_ATTACH ||
+            start.head.type == WIRE_PROXIED) &&
            worker_find_by_token(&start.auth);
 }
 

@@ -435,7 +435,8 @@ static int rule_for(const struct config_rules *rules, const struct listener *lis
 static bool is_needed(const struct listener *listener)
 {
     return listener->front.hold != HOLD_NONE || listener->front.accept_proxy != ACCEPT_PROXY_NONE ||
-           access_is_limited() || broker.config.unmap || is_limited || listener->front.count > 0;
+           access_is_limited() || broker.config.unmap || is_limited ||
+           broker.config.max_conns_per_worker > 0 || listener->front.count > 0;
 }
 
 void front_init(struct listener *listener)
