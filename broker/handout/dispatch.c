@@ -303,6 +303,15 @@ static bool make_room(struct listener *listener)
     return false;
 }
 
+/* Copies of one server want the same; front_take() corrects it. */
+static bool wants_nonblock(const struct listener *listener)
+{
+    return listener->channel_count > 0 &&
+           (atomic_load_explicit(&listener->channels[0]->board->worker.flags,
+                                 memory_order_relaxed) &
+            BOARD_WANTS_NONBLOCK);
+}
+
 /* One; the loop calls again for the next, for less than an accept4 that fails. */
 static void accept_into_front(struct listener *listener)
 {
@@ -311,7 +320,7 @@ static void accept_into_front(struct listener *listener)
     if (loop_timer_runs(&listener->handout.pause) ||
         (!front_has_room(listener) && !make_room(listener)))
         return;
-    enum take took = take_from_backlog(listener, false, &connection);
+    enum take took = take_from_backlog(listener, wants_nonblock(listener), &connection);
     if (took == TAKE_DONE)
         front_enter(listener, connection.fd, &connection.offer);
     on_taken(listener, took);
