@@ -146,20 +146,60 @@ all_have_ended() { # PROGRAM
     [[ $STATUS == 0 ]]
 }
 
-@test "a worker that sends files of a file system that does not answer does not stop the loop" {
+# mount_hung [files|hung]: at $TMP/hung; $SERVER is its server.
+mount_hung() {
     [[ $(id -u) == 0 ]] || skip "only root can mount"
     mkdir "$TMP/hung"
-    start_other python3 "$ROOT/tests/hostile/hung_mount.py" "$TMP/hung"
-    local server=$OTHER
+    start_other python3 "$ROOT/tests/hostile/hung_mount.py" "$TMP/hung" "$@"
+    SERVER=$OTHER
     wait_until grep -q mounted "$TMP/out.other"
+}
+
+# Who waits for it cannot be killed before.
+unmount_hung() {
+    kill -KILL "$SERVER"
+    umount -l "$TMP/hung"
+}
+
+@test "a worker that sends files of a file system that does not answer does not stop the loop" {
+    mount_hung
     share_build
     cp "$ROOT/tests/hostile/worker_hung_file.py" "$TMP/build"
     start_broker -w 1 --user nobody -- sh -c "python3 '$TMP/build/worker_hung_file.py' '$TMP/hung' & exec '$VICTIM' accept $ADDR"
-    wait_until attack_is_over || { kill -KILL "$server"; umount -l "$TMP/hung"; return 1; }
+    wait_until attack_is_over || { unmount_hung; return 1; }
     probe 5
     turns_are_short
     stop_broker
-    kill -KILL "$server"
-    umount -l "$TMP/hung"
+    unmount_hung
     [[ $STATUS == 0 ]]
+}
+
+@test "workers whose memory is of a file system that does not answer do not stop the loop" {
+    mount_hung files
+    start_attacked worker_hung_memory "$TMP/hung/file" 40
+    wait_until attack_is_over
+    rm "$TMP/build/go"
+    local victim
+    victim=$(worker_pid 0)
+    kill -KILL "$victim" # so that the broker looks for what it has left
+    wait_until is_gone "$victim"
+    wait_until status_is '([.workers[].restarts] | add) == 1 and .state == "ready"'
+    probe 20
+    turns_are_short 1000
+    run log_has "stood still"
+    ((status != 0))
+    kill -KILL -- "-$victim" # its group: they hide their token, so that nobody else ends them
+    stop_broker
+    unmount_hung
+    [[ $STATUS == 0 ]]
+}
+
+@test "a worker that no KILL ends does not keep the broker from stopping" {
+    mount_hung hung
+    start_attacked worker_hung_memory "$TMP/hung/file" 1
+    wait_until attack_is_over
+    timeout "$DEADLINE_S" "$SSHIM" stop --now --control "$CONTROL"
+    log_has "do not end on SIGKILL"
+    wait_for_broker
+    unmount_hung
 }

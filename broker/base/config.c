@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "broker/base/address.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 
 #define DAY_S 86400
 

@@ -3,7 +3,7 @@
 
 #include <sys/socket.h>
 
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/diagnose/procnet.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"

@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
+#include "broker/base/process/glance.h"
 #include "broker/diagnose/procnet.h"
 
 struct search {
@@ -55,7 +56,7 @@ static void visit_instance(pid_t pid, void *context)
     char path[sizeof broker.control_path + 1];
 
     if (pid != getpid() && is_trusted(pid, search->workers_uid) &&
-        procfs_get_environment(pid, "SSHIM_BROKER", path, sizeof path) &&
+        glance_get_environment(pid, "SSHIM_BROKER", path, sizeof path) &&
         strcmp(path, search->control_path) == 0 &&
         procnet_find_listening(pid, holders->listens_on, sizeof holders->listens_on))
         add(holders, pid);

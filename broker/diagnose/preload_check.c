@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
+#include "broker/base/process/aside.h"
+#include "broker/base/process/glance.h"
 #include "broker/diagnose/procnet.h"
 
 #define PROCESSES_MAX 64 /* of one worker that are looked at */
@@ -30,7 +32,7 @@ static bool maps_library(pid_t pid)
 {
     const char *name = strrchr(broker.library_path, '/');
 
-    return procfs_maps(pid, "/libsshim") || (name && procfs_maps(pid, name));
+    return glance_maps(pid, "/libsshim") || (name && glance_maps(pid, name));
 }
 
 static bool has_cleared(pid_t pid)
@@ -43,7 +45,7 @@ static bool has_cleared(pid_t pid)
     if (fd < 0)
         return false; /* not known */
     close(fd);
-    return !procfs_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) || !*preload;
+    return !glance_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) || !*preload;
 }
 
 /* By an LD_PRELOAD of another program. */
@@ -52,7 +54,7 @@ static bool has_replaced(pid_t pid)
     char preload[4096];
     const char *name = strrchr(broker.library_path, '/');
 
-    return procfs_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) && *preload && name &&
+    return glance_get_environment(pid, "LD_PRELOAD", preload, sizeof preload) && *preload && name &&
            !strstr(preload, name);
 }
 
@@ -106,21 +108,42 @@ static void format_exe(pid_t pid, char path[32])
     snprintf(path, 32, "/proc/%d/exe", (int)pid);
 }
 
-static bool bypasses_library(const struct process *process)
+/* The two questions about a program's file, by a helper: its file system may be the worker's own,
+ * and then it may not answer, or cut the file short. */
+
+static bool is_around_libc(const void *question, void *answer)
 {
     char path[32];
 
-    format_exe(process->pid, path);
-    return !process->mapped || check_bypasses_libc(path);
+    (void)answer;
+    format_exe(*(const pid_t *)question, path);
+    return check_bypasses_libc(path);
+}
+
+static bool is_unfit_file(const void *question, void *answer)
+{
+    char path[32];
+
+    format_exe(*(const pid_t *)question, path);
+    return check_program(path, broker.library_path, answer) == CHECK_REFUSED;
+}
+
+static bool bypasses_library(const struct process *process)
+{
+    pid_t pid = process->pid;
+    char none;
+
+    return !process->mapped || aside_ask(is_around_libc, pid, &pid, sizeof pid, &none, 0);
 }
 
 /* Names the program's file, and the reason where the file itself is one. */
 static bool has_unfit_file(pid_t pid, struct check_report *check)
 {
     char path[32];
+    bool unfit = aside_ask(is_unfit_file, pid, &pid, sizeof pid, check, sizeof *check);
 
     format_exe(pid, path);
-    bool unfit = check_program(path, broker.library_path, check) == CHECK_REFUSED;
+    snprintf(check->program, sizeof check->program, "%s", path);
     ssize_t len = readlink(path, check->program, sizeof check->program - 1);
     if (len > 0)
         check->program[len] = '\0';

@@ -13,8 +13,10 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
+#include "broker/base/process/aside.h"
+#include "broker/base/process/glance.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/path.h"
@@ -28,9 +30,9 @@
 /* The environment is cheaper to read, but a process title may have overwritten it or its end. */
 static bool get_token(pid_t pid, char text[WIRE_TOKEN_TEXT_SIZE])
 {
-    return (procfs_get_environment(pid, "SSHIM_TOKEN", text, WIRE_TOKEN_TEXT_SIZE) &&
+    return (glance_get_environment(pid, "SSHIM_TOKEN", text, WIRE_TOKEN_TEXT_SIZE) &&
             strlen(text) == WIRE_TOKEN_TEXT_SIZE - 1) ||
-           procfs_get_mapped_name(pid, "/memfd:" WIRE_TOKEN_FILE, text, WIRE_TOKEN_TEXT_SIZE);
+           glance_get_mapped_name(pid, "/memfd:" WIRE_TOKEN_FILE, text, WIRE_TOKEN_TEXT_SIZE);
 }
 
 static bool has_token(const struct worker *worker, const char *text)
@@ -52,7 +54,7 @@ static bool is_descendant(pid_t pid, const struct worker *worker)
 bool descendants_is_known(pid_t pid)
 {
     return pid == runtime.keeper_pid || pid == runtime.old_keeper_pid || closer_is_pid(pid) ||
-           path_is_removal(pid) || pid == runtime.hook_pid || pid == runtime.lines_pid ||
+           aside_is_pid(pid) || path_is_removal(pid) || pid == runtime.hook_pid || pid == runtime.lines_pid ||
            worker_find_by_pid(pid);
 }
 
@@ -110,7 +112,7 @@ static void signal_servers_below(pid_t root, int number)
     for (unsigned i = 1; i < tree.count; i++) { /* parents come first */
         int parent = find_in(&tree, i, procfs_parent(tree.at[i]));
         was_told[i] = parent >= 0 && was_told[parent];
-        if (was_told[i] || !procfs_maps(tree.at[i], BOARD_FILE))
+        if (was_told[i] || !glance_maps(tree.at[i], BOARD_FILE))
             continue;
         kill(tree.at[i], number);
         was_told[i] = true;
@@ -119,7 +121,7 @@ static void signal_servers_below(pid_t root, int number)
 
 void descendants_signal_servers(const struct worker *worker, int number)
 {
-    if (worker->pid > 0 && !procfs_maps(worker->pid, BOARD_FILE))
+    if (worker->pid > 0 && !glance_maps(worker->pid, BOARD_FILE))
         signal_servers_below(worker->pid, number);
     worker_signal(worker, number);
 }

@@ -3,7 +3,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/preload_check.h"
 

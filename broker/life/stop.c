@@ -9,7 +9,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/handout/dispatch.h"
 #include "broker/life/descendants.h"
 #include "broker/pool/listener.h"
@@ -17,8 +17,12 @@
 
 #define REAP_MS 50 /* between rounds of KILL: what was a grandchild is a child then */
 
+#define UNKILLABLE_MS                                                                              \
+    5000 /* from the first KILL on: what has not ended then waits in the kernel                    \
+          */
+
 static bool stopping;
-static bool killing;
+static int64_t killing_since_ms; /* 0: not yet */
 static int exit_code;
 static struct loop_timer grace_timer;
 static struct loop_timer shut_timer;
@@ -109,15 +113,26 @@ static void kill_leftover(pid_t pid, int64_t finish_by_ms)
     descendants_signal(pid, SIGKILL);
 }
 
+static void begin_killing(void)
+{
+    if (!killing_since_ms)
+        killing_since_ms = loop_now_ms();
+}
+
 static void on_grace_over(struct loop_timer *timer)
 {
-    if (!killing)
+    if (!killing_since_ms)
         log_info("workers did not end in %u s; killing them", broker.config.stop_timeout_s);
-    killing = true;
+    begin_killing();
     signal_everyone(SIGKILL);
     descendants_each_leftover(kill_leftover);
     loop_start_timer(timer, REAP_MS);
     stop_check();
+    if (loop_now_ms() - killing_since_ms < UNKILLABLE_MS)
+        return;
+    log_error("processes do not end on SIGKILL, as where a file system does not answer; leaving "
+              "them behind: ps shows them in state D");
+    loop_quit();
 }
 
 static void on_shut_time(struct loop_timer *timer)
@@ -134,7 +149,7 @@ void stop_begin(int code)
     struct worker *worker;
 
     if (stopping) {
-        killing = true;
+        begin_killing();
         on_grace_over(&grace_timer);
         return;
     }

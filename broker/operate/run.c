@@ -15,6 +15,7 @@
 #include "broker/base/log.h"
 #include "broker/base/log/ring.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/cli/default_name.h"
 #include "broker/cli/runtime_paths.h"
@@ -258,6 +259,7 @@ static void on_event(const struct log_record *record)
 static void connect_layers(void)
 {
     loop_set_save(save);
+    procfs_init(turn_has_time);
     children_init(on_other_child);
     listener_init(dispatch_init, dispatch_finish, retire_on_time);
     session_init(request_handle, control_handle_text);

@@ -12,6 +12,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/aside.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/operate/rehearsal.h"
@@ -94,6 +95,7 @@ static void execute(void)
         &(struct journal_upgrade){old_program_fd, upgrade.waiter ? upgrade.waiter->watch.fd : -1});
     state_save();
     closer_stop();
+    aside_stop();
     metrics_end_process();
     resume_exec(resume_program(), RESUME_UPGRADE);
     int error = errno;

@@ -10,7 +10,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/listener.h"
 

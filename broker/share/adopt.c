@@ -7,7 +7,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/life/children.h"
 #include "broker/life/drain.h"
 #include "broker/life/fleet.h"

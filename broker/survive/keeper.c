@@ -18,7 +18,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "proto/platform.h"
 
 #define RETRY_MS 1000

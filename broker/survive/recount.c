@@ -10,7 +10,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/front.h"
 #include "broker/handout/recall.h"

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/pool/worker.h"
 #include "unit.h"
 

@@ -8,7 +8,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"

@@ -8,7 +8,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/diagnose/clients.h"
 #include "broker/diagnose/failure.h"
 #include "broker/life/slot.h"

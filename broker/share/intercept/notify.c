@@ -16,7 +16,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 #include "broker/share/intercept/filter.h"
 
 #ifndef PIDFD_THREAD

@@ -1,5 +1,5 @@
 /* procfs.c - proc(5). */
-#include "broker/base/procfs.h"
+#include "broker/base/process/procfs.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -11,14 +11,24 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "broker/base/turn.h"
-
 #define STEPS 64 /* between looks at the clock */
 
-/* Whether the loop that calls this for each of its steps may go on. */
-static bool has_time(unsigned *steps)
+static bool (*budget)(void);
+
+void procfs_init(bool (*has_time)(void))
 {
-    return ++*steps % STEPS != 0 || turn_has_time();
+    budget = has_time;
+}
+
+static bool has_time(void)
+{
+    return !budget || budget();
+}
+
+/* Whether the loop that calls this for each of its steps may go on. */
+static bool may_step(unsigned *steps)
+{
+    return ++*steps % STEPS != 0 || has_time();
 }
 
 /* The state (0: there is no such process) and the parent. */
@@ -88,6 +98,13 @@ bool procfs_is_stopped(pid_t pid)
     char state = read_stat(pid, &parent);
 
     return state == 'T' || state == 't';
+}
+
+bool procfs_is_running(pid_t pid)
+{
+    int parent;
+
+    return read_stat(pid, &parent) == 'R';
 }
 
 /* All of its memory, and what of it is resident, in pages. */
@@ -178,7 +195,7 @@ static void visit_if_child(pid_t pid, void *context)
 {
     const struct child_search *search = context;
 
-    if (!turn_has_time())
+    if (!has_time())
         search->list->is_whole = false;
     else if (procfs_parent(pid) == search->parent)
         append(search->list, pid);
@@ -195,7 +212,7 @@ static bool list_children_of_thread(const char *path, struct procfs_list *list)
         return false;
     while (fscanf(file, "%d", &pid) == 1) {
         append(list, pid);
-        if (!has_time(&steps)) {
+        if (!may_step(&steps)) {
             list->is_whole = false;
             break;
         }
@@ -218,7 +235,7 @@ static void append_children(pid_t parent, struct procfs_list *list)
     while (listed && (entry = readdir(dir)) != NULL) {
         if (!isdigit((unsigned char)entry->d_name[0]))
             continue;
-        list->is_whole &= has_time(&steps);
+        list->is_whole &= may_step(&steps);
         if (!list->is_whole)
             break;
         snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)parent, entry->d_name);
@@ -241,7 +258,7 @@ static void keep_children(struct procfs_list *list, unsigned from, pid_t parent)
     unsigned kept = from;
 
     for (unsigned i = from; i < list->count; i++) {
-        if (!turn_has_time())
+        if (!has_time())
             list->is_whole = false;
         else if (procfs_parent(list->at[i]) == parent)
             list->at[kept++] = list->at[i];
@@ -257,49 +274,6 @@ void procfs_list_tree(pid_t root, struct procfs_list *list)
         append_children(list->at[i], list);
         keep_children(list, from, list->at[i]);
     }
-}
-
-bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size)
-{
-    char path[32];
-    char *line = NULL;
-    size_t room = 0;
-    size_t name_len = strlen(name);
-    bool found = false;
-    unsigned steps = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    while (!found && has_time(&steps) && getdelim(&line, &room, '\0', file) > 0)
-        found = strncmp(line, name, name_len) == 0 && line[name_len] == '=';
-    if (found)
-        snprintf(value, size, "%s", line + name_len + 1);
-    free(line);
-    fclose(file);
-    return found;
-}
-
-bool procfs_get_mapped_name(pid_t pid, const char *prefix, char *rest, size_t size)
-{
-    char path[32];
-    char *line = NULL;
-    size_t room = 0;
-    const char *found = NULL;
-    unsigned steps = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    while (!found && has_time(&steps) && getline(&line, &room, file) > 0)
-        found = strstr(line, prefix);
-    if (found)
-        snprintf(rest, size, "%s", found + strlen(prefix));
-    free(line);
-    fclose(file);
-    return found;
 }
 
 bool procfs_get_uid(pid_t pid, uid_t *uid)
@@ -338,13 +312,6 @@ void procfs_get_command(pid_t pid, char *name, size_t size)
     snprintf(name, size, "%s", *line ? line : "?");
 }
 
-bool procfs_maps(pid_t pid, const char *file_name)
-{
-    char rest[1];
-
-    return procfs_get_mapped_name(pid, file_name, rest, sizeof rest);
-}
-
 /* The number of the first descriptor that links there, or -1. */
 static int find_link(pid_t pid, const char *wanted)
 {
@@ -358,7 +325,7 @@ static int find_link(pid_t pid, const char *wanted)
     DIR *dir = opendir(path);
     if (!dir)
         return -1;
-    while (number < 0 && has_time(&steps) && (entry = readdir(dir)) != NULL) {
+    while (number < 0 && may_step(&steps) && (entry = readdir(dir)) != NULL) {
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
         link[len < 0 ? 0 : len] = '\0';
         if (strcmp(link, wanted) == 0)
@@ -396,7 +363,7 @@ bool procfs_tree_holds_socket(pid_t root, ino_t ino)
 
     procfs_list_tree(root, &tree);
     name_link(link, sizeof link, ino);
-    return find_link_in_tree(&tree, link) || !tree.is_whole || !turn_has_time();
+    return find_link_in_tree(&tree, link) || !tree.is_whole || !has_time();
 }
 
 bool procfs_tree_has_ring(pid_t root)

@@ -1,14 +1,18 @@
 /*
  * procfs.h - reads /proc about untrusted processes. Snapshots: a process may be gone, or another
  * one, when the call returns. Gives false or 0 if /proc cannot be read, or if the turn has no more
- * time, see turn_has_time(): the size of a process is not bounded.
+ * time: the size of a process is not bounded.
  */
-#ifndef SSHIM_BROKER_BASE_PROCFS_H
-#define SSHIM_BROKER_BASE_PROCFS_H
+#ifndef SSHIM_BROKER_BASE_PROCESS_PROCFS_H
+#define SSHIM_BROKER_BASE_PROCESS_PROCFS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* Whether there is time is asked by this function, see turn_has_time(); without it there always is.
+ */
+void procfs_init(bool (*has_time)(void));
 
 /* The parent, or 0. */
 pid_t procfs_parent(pid_t pid);
@@ -28,6 +32,9 @@ bool procfs_is_stopped(pid_t pid);
 
 /* How much memory it has resident; 0 when it is gone. */
 uint64_t procfs_resident_bytes(pid_t pid);
+
+/* Whether it has a processor, or waits for one. */
+bool procfs_is_running(pid_t pid);
 
 /* Whether it has given up its memory and not its children yet. */
 bool procfs_is_ending(pid_t pid);
@@ -57,17 +64,6 @@ bool procfs_get_uid(pid_t pid, uid_t *uid);
 
 /* The name of its program, 15 bytes at the most; "?" when it is gone. */
 void procfs_get_command(pid_t pid, char *name, size_t size);
-
-/* Copies what NAME was in the environment it was started with, cut to size; false: it was not
- * there. */
-bool procfs_get_environment(pid_t pid, const char *name, char *value, size_t size);
-
-/* Whether a file of this name is mapped into it. */
-bool procfs_maps(pid_t pid, const char *file_name);
-
-/* What follows prefix in the name of a file that is mapped into it, cut to size, up to the end of
- * the line; false: none has it. */
-bool procfs_get_mapped_name(pid_t pid, const char *prefix, char *rest, size_t size);
 
 /* The number of one of its descriptors of the socket with this inode, or -1. */
 int procfs_find_socket(pid_t pid, ino_t ino);
