@@ -161,6 +161,7 @@ struct config {
     unsigned stuck_kill_s; /* 0: never */
     const char *user;      /* of the workers; NULL: the broker's */
     const char *group;
+    bool sandbox; /* filter the calls of the broker itself */
     struct config_copy copy;
     struct config_recycle recycle;
     const char *pidfile_dir;                  /* NULL: none are written */

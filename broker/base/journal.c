@@ -33,6 +33,7 @@ struct journal {
     _Atomic int asker;       /* fd + 1; 0: none */
     _Atomic int held;        /* the same */
     _Atomic int proxied;     /* the same */
+    _Atomic int deputy;
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -249,6 +250,16 @@ void journal_set_keeper(pid_t pid)
 pid_t journal_keeper(void)
 {
     return atomic_load(&journal->keeper);
+}
+
+void journal_set_deputy(pid_t pid)
+{
+    journal->deputy = pid;
+}
+
+pid_t journal_deputy(void)
+{
+    return journal->deputy;
 }
 
 void journal_begin_upgrade(const struct journal_upgrade *upgrade)

@@ -102,6 +102,10 @@ bool journal_is_closing(int fd);
 void journal_set_keeper(pid_t pid);
 pid_t journal_keeper(void);
 
+/* The process that forks for the broker, see process/deputy.h. 0: none. */
+void journal_set_deputy(pid_t pid);
+pid_t journal_deputy(void);
+
 /*
  * An upgrade, from exec of the new program until it serves. Meanwhile the old program can be
  * executed again. The numbers are the same in the broker and in its keeper.

@@ -13,7 +13,7 @@
 #define LONG_US 5000
 #define LOOK_US 10000
 #define LOOK_MORE_US 50000
-#define LOOK_WALL_US 100000
+#define LOOK_WALL_US 40000
 
 static timer_t timer;
 static bool has_timer;

@@ -115,7 +115,7 @@ struct worker *slot_start_worker(struct slot *slot)
     worker->generation = generation;
     worker_set_held(worker, slot->held);
     journal_save_now(); /* the next broker knows whose process this is */
-    worker_set_pid(worker, spawn_worker(broker.config.command, &identity, &error_fd));
+    worker_set_pid(worker, spawn_worker(&identity, &error_fd));
     if (worker->pid < 0) {
         int saved = errno;
         worker_bury(worker);

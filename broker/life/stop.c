@@ -9,10 +9,12 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/process/deputy.h"
 #include "broker/base/process/procfs.h"
 #include "broker/handout/dispatch.h"
 #include "broker/life/descendants.h"
 #include "broker/pool/listener.h"
+#include "broker/pool/path.h"
 #include "broker/pool/worker.h"
 
 #define REAP_MS 50 /* between rounds of KILL: what was a grandchild is a child then */
@@ -85,10 +87,22 @@ static void signal_everyone(int number)
     signal_orphans(number);
 }
 
+/* But for those who help us. The deputy is one that waitid(2) counts. */
 static bool has_children(void)
 {
+    struct procfs_list children;
     siginfo_t info;
-    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return false;
+    if (!deputy_runs())
+        return true;
+    procfs_list_children(getpid(), &children);
+    for (unsigned i = 0; i < children.count; i++)
+        if (!descendants_is_known(children.at[i]) || worker_find_by_pid(children.at[i]) ||
+            path_is_removal(children.at[i]))
+            return true;
+    return !children.is_whole;
 }
 
 static bool has_other_workers(void)

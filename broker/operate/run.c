@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
@@ -15,7 +17,10 @@
 #include "broker/base/log.h"
 #include "broker/base/log/ring.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/deputy.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/process/rights.h"
+#include "broker/base/process/sandbox.h"
 #include "broker/base/turn.h"
 #include "broker/cli/default_name.h"
 #include "broker/cli/runtime_paths.h"
@@ -105,6 +110,30 @@ static void await_removals(unsigned at_most, int64_t end_ms)
     path_await_removals(at_most, left_ms > 0 ? (int)left_ms : 0);
 }
 
+static void remove_sockets(void)
+{
+    metrics_close();
+    rendezvous_close();
+}
+
+static _Noreturn void run_leave(const void *order)
+{
+    (void)order;
+    remove_sockets();
+    _exit(0);
+}
+
+/* The deputy has the rights that made them. */
+static void leave(void)
+{
+    pid_t pid = deputy_runs() ? deputy_fork(DEPUTY_LEAVE, NULL, 0) : -1;
+
+    if (pid < 0)
+        remove_sockets();
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static void clean_up(void)
 {
     struct listener *listener;
@@ -115,9 +144,8 @@ static void clean_up(void)
         listener_destroy(listener);
     }
     await_removals(0, end_ms);
-    metrics_close();
     output_close();
-    rendezvous_close();
+    leave();
     pidfile_finish();
 }
 
@@ -246,7 +274,14 @@ static void save(void)
 
 static bool on_other_child(const siginfo_t *info)
 {
-    return rehearsal_on_child_end(info) || metrics_on_child_end(info) || hook_on_child_end(info);
+    if (!deputy_on_child_end(info->si_pid))
+        return rehearsal_on_child_end(info) || metrics_on_child_end(info) ||
+               hook_on_child_end(info);
+    log_error("the process that starts workers has ended; the keeper takes the broker's place, "
+              "with a new one");
+    if (runtime.keeper_pid)
+        kill(getpid(), SIGKILL);
+    return true;
 }
 
 static void on_event(const struct log_record *record)
@@ -261,6 +296,9 @@ static void connect_layers(void)
     loop_set_save(save);
     procfs_init(turn_has_time);
     children_init(on_other_child);
+    path_init();
+    deputy_set(DEPUTY_LEAVE, run_leave);
+    metrics_init();
     listener_init(dispatch_init, dispatch_finish, retire_on_time);
     session_init(request_handle, control_handle_text);
     spawn_set_filter(filter_install);
@@ -325,6 +363,45 @@ static enum proceed set_up(bool resumes, int *exit_code)
     return GO_ON;
 }
 
+/* That of the program before, where another one was executed here: it has that one's descriptors.
+ */
+static void end_old_deputy(void)
+{
+    pid_t pid = journal_deputy();
+
+    if (pid > 0 && procfs_parent(pid) == getpid()) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
+/*
+ * The broker gives up what it need not have, and the deputy does what needs it. Only root has so
+ * much to give up, and only where the workers are another user's does it matter. An upgrade
+ * executes the new program here: that one must have all rights again.
+ */
+static bool confine(void)
+{
+    const struct config *config = &broker.config;
+    bool writes_files = config->pidfile_dir || config->log_file;
+    bool reduces = geteuid() == 0 && (config->sandbox || (config->user && rights_come_back()));
+
+    if (!reduces && !config->sandbox)
+        return true;
+    end_old_deputy();
+    pid_t deputy = deputy_start();
+    bool is_done = deputy > 0 && (!reduces || rights_reduce(writes_files)) &&
+                   (!config->sandbox || sandbox_enter(writes_files));
+    if (deputy > 0)
+        journal_set_deputy(deputy);
+    if (is_done)
+        return true;
+    log_error("cannot %s: %s; %s", config->sandbox ? "use --sandbox" : "give up capabilities",
+              strerror(errno),
+              config->sandbox ? "leave it out" : "the broker keeps all rights of root");
+    return !config->sandbox;
+}
+
 /* Begins anew, or where another broker was. */
 static enum proceed begin(bool resumes, int *exit_code)
 {
@@ -349,6 +426,12 @@ static enum proceed begin(bool resumes, int *exit_code)
         state_save(); /* before there is a keeper that would go on from it */
     }
     keeper_start();
+    if (!confine() && !resumes) {
+        journal_mark_clean();
+        keeper_stop();
+        remove_sockets();
+        return DONE;
+    }
     if (!resumes)
         start();
     recycle_begin();

@@ -27,7 +27,7 @@ static bool had_terminal;
 
 static bool has_terminal(void)
 {
-    int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd >= 0)
         close(fd);

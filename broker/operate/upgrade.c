@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
@@ -135,6 +136,11 @@ bool upgrade_begin(struct session *waiter)
     upgrade.waiter = waiter;
     if (waiter)
         session_await(waiter, on_waiter_gone);
+    if (broker.config.sandbox) {
+        fail("--sandbox permits no execution in place; stop this instance and start it again, or "
+             "run it without --sandbox");
+        return true;
+    }
     state_save();
     int error = rehearsal_start(resume_program(), resume_arguments(), on_rehearsal_end);
     if (error)

@@ -1,6 +1,7 @@
 /* path.c - see path.h. */
 #include "broker/pool/path.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "broker/base/log.h"
+#include "broker/base/process/deputy.h"
 #include "broker/pool/closer.h"
 
 #define REMOVAL_MAX_S 5 /* and not for longer */
@@ -141,6 +143,24 @@ static _Noreturn void run_removal(const struct path *path, int canonical_fd)
     _exit(0);
 }
 
+struct order {
+    struct path path;
+    int canonical_fd;
+};
+static_assert(sizeof(struct order) <= DEPUTY_ORDER_MAX, "an order must fit");
+
+static void run_order(const void *bytes)
+{
+    const struct order *order = bytes;
+
+    run_removal(&order->path, order->canonical_fd);
+}
+
+void path_init(void)
+{
+    deputy_set(DEPUTY_REMOVAL, run_order);
+}
+
 static pid_t *find_removal(pid_t pid)
 {
     for (int i = 0; i < PATH_REMOVALS_MAX; i++)
@@ -154,9 +174,8 @@ void path_remove(const struct path *path, int canonical_fd)
     if (path->folder_fd < 0 || path->ino == 0 || canonical_fd < 0)
         return;
     pid_t *place = find_removal(0);
-    pid_t pid = place ? fork() : -1;
-    if (pid == 0)
-        run_removal(path, canonical_fd);
+    struct order order = {*path, canonical_fd};
+    pid_t pid = place ? deputy_fork(DEPUTY_REMOVAL, &order, sizeof order) : -1;
     if (pid > 0)
         *place = pid;
     else

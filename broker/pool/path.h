@@ -41,6 +41,9 @@ struct path {
  */
 int path_open(struct path *path, int folder_fd, const char *name);
 
+/* Once, before the others. */
+void path_init(void);
+
 /* Whether it can be a record of ours. */
 bool path_is_sound(const struct path *path);
 

@@ -4,13 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,8 +16,8 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/deputy.h"
 #include "broker/base/process/procfs.h"
-#include "proto/platform.h"
 
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 30000
@@ -33,11 +31,6 @@ static bool failed; /* and it was said */
 static int64_t started_ms;
 static unsigned early_ends; /* in a row */
 static void (*rescue)(void);
-
-void keeper_init(void (*on_death)(void))
-{
-    rescue = on_death;
-}
 
 /* Nothing but the broker's death concerns the keeper: not Ctrl-C, not a TERM to the whole group. */
 static void block_signals(void)
@@ -68,16 +61,31 @@ static void wait_for_end_of(int broker_pidfd)
     }
 }
 
-static void keep(int broker_pidfd)
+struct order {
+    pid_t broker_pid;
+    int broker_pidfd;
+};
+
+static void keep(const void *bytes)
 {
+    const struct order *order = bytes;
+
+    broker_pid = order->broker_pid;
     block_signals();
     setsid(); /* what is sent to the broker's process group does not concern it either */
     prctl(PR_SET_NAME, "sshim-keeper");
-    wait_for_end_of(broker_pidfd);
+    wait_for_end_of(order->broker_pidfd);
     rescue();
     _exit(0);
 }
 
+void keeper_init(void (*on_death)(void))
+{
+    rescue = on_death;
+    deputy_set(DEPUTY_KEEPER, keep);
+}
+
+/* One that the deputy has forked is no child of ours: the deputy has it reaped. */
 static void reap(pid_t pid)
 {
     while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
@@ -88,7 +96,10 @@ static void end_keeper(void)
 {
     if (!runtime.keeper_pid)
         return;
-    kill(runtime.keeper_pid, SIGKILL);
+    if (watch.fd >= 0) /* not by its number: that may be another process's if the deputy had it */
+        pidfd_send_signal(watch.fd, SIGKILL, NULL, 0);
+    else
+        kill(runtime.keeper_pid, SIGKILL);
     reap(runtime.keeper_pid);
     if (watch.fd >= 0) {
         loop_remove(&watch);
@@ -139,12 +150,9 @@ static int try_to_start(void)
 
     if (broker_pidfd < 0 && (broker_pidfd = pidfd_open(getpid(), 0)) < 0)
         return -1;
-    /* No SIGCHLD at its end: it is not one of the children that are waited for. */
-    broker_pid = getpid();
+    struct order order = {getpid(), broker_pidfd};
     started_ms = loop_now_ms();
-    runtime.keeper_pid = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES));
-    if (runtime.keeper_pid == 0)
-        keep(broker_pidfd);
+    runtime.keeper_pid = deputy_fork(DEPUTY_KEEPER, &order, sizeof order);
     if (runtime.keeper_pid < 0) {
         runtime.keeper_pid = 0;
         return -1;

@@ -136,6 +136,7 @@ static void a_file_that_came_in_its_place_stays(void)
 
 int main(void)
 {
+    path_init();
     CHECK(mkdtemp(folder) != NULL);
     unit_run("path: a plain name in a folder is taken", a_plain_name_in_a_folder_is_taken);
     unit_run("path: what is no name or no folder is refused",

@@ -24,6 +24,7 @@
 #define SILENCE_MS 1000      /* this time, doubling up to */
 #define SILENCE_MAX_MS 64000 /* also after how long a user is forgotten */
 #define USERS_MAX 16
+#define END_TRIES 100 /* of 1 ms: one that waits for a file system may not end */
 
 struct question {
     aside_work *work;
@@ -77,33 +78,44 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Whether there is room for one more. */
+/* Whether all of them have ended. */
 static bool bury(void)
 {
-    bool has_room = false;
+    bool have_ended = true;
 
     for (int i = 0; i < LATE_MAX; i++) {
         if (late[i] && waitpid(late[i], NULL, __WCLONE | WNOHANG) != 0)
             late[i] = 0;
-        has_room |= !late[i];
+        have_ended &= !late[i];
     }
-    return has_room;
+    return have_ended;
 }
 
-void aside_stop(void)
+/* For one more helper that is to be waited for; NULL: there are too many. */
+static pid_t *find_place(void)
+{
+    for (int i = 0; i < LATE_MAX; i++)
+        if (!late[i])
+            return &late[i];
+    return NULL;
+}
+
+static void end_helper(void)
 {
     if (!helper)
         return;
     kill(helper, SIGKILL);
-    for (int i = 0; i < LATE_MAX; i++)
-        if (!late[i]) {
-            late[i] = helper;
-            break;
-        }
+    *find_place() = helper; /* start() has seen to it that there is one */
     close(helper_fd);
     helper = 0;
     helper_fd = -1;
-    bury();
+}
+
+void aside_stop(void)
+{
+    end_helper();
+    for (int tries = END_TRIES; !bury() && tries > 0; tries--)
+        usleep(1000);
 }
 
 static bool start(void)
@@ -113,7 +125,8 @@ static bool start(void)
 
     if (helper)
         return true;
-    if (!bury() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+    bury();
+    if (!find_place() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return false;
     /* No SIGCHLD at its end, as with the keeper. */
     pid_t pid = (pid_t)syscall(PLATFORM_CLONE(0));
@@ -205,15 +218,12 @@ static struct user *add_user(uid_t uid)
 }
 
 /* Other processes of the user may be honest: only many waits make it silent. */
-static void note_wait(pid_t pid)
+static void note_wait(pid_t pid, uid_t uid)
 {
     static unsigned next;
-    uid_t uid;
+    struct user *user = find_user(uid);
 
     known[next++ % KNOWN_MAX] = (struct known){pid, procfs_birth(pid)};
-    if (!procfs_get_uid(pid, &uid))
-        return;
-    struct user *user = find_user(uid);
     if (!user)
         user = add_user(uid);
     if (++user->waits < WAITS_MAX)
@@ -224,19 +234,11 @@ static void note_wait(pid_t pid)
         user->silence_ms *= 2;
 }
 
-/* Who the user is costs a look: nobody asks while no one is silent. */
-static bool is_silent(pid_t pid)
+static bool is_silent(uid_t uid)
 {
-    int64_t now = now_ms();
-    bool is_any = false;
-    uid_t uid;
-
-    for (int i = 0; i < USERS_MAX; i++)
-        is_any |= users[i].until_ms > now;
-    if (!is_any || !procfs_get_uid(pid, &uid))
-        return false;
     const struct user *user = find_user(uid);
-    return user && user->until_ms > now;
+
+    return user && user->until_ms > now_ms();
 }
 
 bool aside_ask(aside_work *work, pid_t pid, const void *question_bytes, size_t question_size,
@@ -245,19 +247,20 @@ bool aside_ask(aside_work *work, pid_t pid, const void *question_bytes, size_t q
     static struct question question;
     static struct answer answer;
     bool is_late;
+    uid_t uid = (uid_t)-1; /* that of a process which has two */
 
-    if (geteuid() != 0)
+    if (geteuid() != 0 || (procfs_get_uid(pid, &uid) && uid == 0))
         return work(question_bytes, answer_bytes);
     if (question_size > sizeof question.bytes || answer_size > sizeof answer.bytes ||
-        is_known(pid) || is_silent(pid) || !start())
+        is_known(pid) || is_silent(uid) || !start())
         return false;
     question.work = work;
     question.answer_size = answer_size;
     memcpy(question.bytes, question_bytes, question_size);
     if (!exchange(&question, &answer, &is_late)) {
-        aside_stop();
+        end_helper();
         if (is_late)
-            note_wait(pid);
+            note_wait(pid, uid);
         return false;
     }
     memcpy(answer_bytes, answer.bytes, answer_size);

@@ -23,8 +23,8 @@ typedef bool aside_work(const void *question, void *answer);
 
 /*
  * Asks about a process. False: the work says so, no helper is to be had, it was asleep for longer
- * than 20 ms, or nothing is asked. A broker that is not root
- * cannot look at processes of others: there the work is done at once.
+ * than 20 ms, or nothing is asked. About processes of the broker's own user the work is done at
+ * once: there is no boundary; and a broker that is not root cannot look at others.
  */
 bool aside_ask(aside_work *work, pid_t pid, const void *question, size_t question_size,
                void *answer, size_t answer_size);

@@ -19,6 +19,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/process/deputy.h"
 #include "broker/handout/front/front.h"
 #include "broker/handout/rate.h"
 #include "broker/life/launch/surroundings.h"
@@ -36,6 +37,8 @@ static bool has_user, has_group;
 static const char *user_name;
 static uid_t run_uid;
 static gid_t run_gid;
+
+static void run_order(const void *bytes);
 
 /* Each session is then a group of its own for the scheduler, sched(7). */
 static bool is_autogroup_on(void)
@@ -59,6 +62,7 @@ void spawn_init(void)
             original_ignored |= UINT64_C(1) << (number - 1);
     signal(SIGCHLD, SIG_DFL);
     has_own_sessions = !is_autogroup_on();
+    deputy_set(DEPUTY_WORKER, run_order);
 }
 
 bool spawn_was_ignored(int number)
@@ -289,15 +293,36 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     fail(error_fd, LAUNCH_EXEC);
 }
 
-pid_t spawn_worker(char **command, const struct spawn_identity *identity, int *error_fd)
+/* What it does not know from when it was started, or the broker has forked it: see deputy.h. */
+struct order {
+    unsigned slot;
+    uint8_t token[WIRE_TOKEN_SIZE];
+    enum config_intercept intercept;
+    int outputs[2];
+    int error_fd;
+};
+
+static void run_order(const void *bytes)
 {
+    const struct order *order = bytes;
+    struct spawn_identity identity = {
+        order->slot, order->token, {order->outputs[0], order->outputs[1]}};
+
+    runtime.intercept = order->intercept;
+    run_child(broker.config.command, &identity, order->error_fd);
+}
+
+pid_t spawn_worker(const struct spawn_identity *identity, int *error_fd)
+{
+    struct order order = {.slot = identity->slot, .intercept = runtime.intercept};
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -1;
-    pid_t pid = fork();
-    if (pid == 0)
-        run_child(command, identity, ends[1]);
+    memcpy(order.token, identity->token, sizeof order.token);
+    memcpy(order.outputs, identity->outputs, sizeof order.outputs);
+    order.error_fd = ends[1];
+    pid_t pid = deputy_fork(DEPUTY_WORKER, &order, sizeof order);
     int saved = errno;
     close(ends[1]);
     if (pid < 0)

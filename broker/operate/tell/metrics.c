@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <spawn.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +16,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/deputy.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/life/stop.h"
 #include "broker/pool/session.h"
@@ -88,32 +89,36 @@ static bool open_socket(void)
 
 /* --- the process --- */
 
-/* With what it needs and no more: no environment, its two descriptors, our standard error. 0, or an
- * errno. */
-static int spawn(const char *path, int broker_fd)
+struct order {
+    int listen_fd, broker_fd;
+};
+
+/* With what it needs and no more: no environment, its two descriptors, our standard error. */
+static _Noreturn void run_order(const void *bytes)
 {
+    const struct order *order = bytes;
     char *arguments[] = {(char[]){PROGRAM}, NULL};
     char *environment[] = {NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t signals;
+    char path[PATH_MAX];
+    sigset_t none;
 
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
-    posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, runtime.metrics_fd, LISTEN_FD);
-    posix_spawn_file_actions_adddup2(&actions, broker_fd, BROKER_FD);
-    posix_spawnattr_init(&attributes);
-    sigemptyset(&signals);
-    posix_spawnattr_setsigmask(&attributes, &signals);
-    sigfillset(&signals);
-    posix_spawnattr_setsigdefault(&attributes, &signals);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-    int error = posix_spawn(&process.pid, path, &actions, &attributes, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return error;
+    if (!runtime_paths_own_program(PROGRAM, path, sizeof path))
+        _exit(EXIT_NOT_FOUND);
+    setsid();
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (dup2(null_fd, STDIN_FILENO) >= 0 && dup2(null_fd, STDOUT_FILENO) >= 0 &&
+        dup2(order->listen_fd, LISTEN_FD) >= 0 && dup2(order->broker_fd, BROKER_FD) >= 0)
+        execve(path, arguments, environment);
+    _exit(EXIT_NOT_EXECUTABLE);
+}
+
+void metrics_init(void)
+{
+    deputy_set(DEPUTY_METRICS, run_order);
 }
 
 /* Its descriptors must not be in the way of each other when they get their numbers. */
@@ -137,7 +142,9 @@ static int start_process(void)
         return error;
     }
     fcntl(theirs, F_SETFL, 0); /* it waits for our answers */
-    int error = spawn(path, theirs);
+    struct order order = {runtime.metrics_fd, theirs};
+    process.pid = deputy_fork(DEPUTY_METRICS, &order, sizeof order);
+    int error = process.pid < 0 ? errno : 0;
     close(theirs);
     process.started_ms = loop_now_ms();
     return error;

@@ -9,6 +9,9 @@
 #include <signal.h>
 #include <stdbool.h>
 
+/* Once, before the others. */
+void metrics_init(void);
+
 /* Listens, unless the broker before us did, and starts the process. Does nothing without --metrics.
  * False after one line. */
 bool metrics_begin(void);

@@ -13,12 +13,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker/base/process/bpf.h"
+
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* since Linux 5.19 */
 #endif
 
 #define X32_BIT 0x40000000u
-#define PROGRAM_MAX 128
 #define EXIT_NO_NEW_PRIVS 255 /* of the trial: it works, but for what is setuid; else errno */
 
 /* By architecture, those of one together. The numbers of system calls never change. */
@@ -56,80 +57,52 @@ enum filter_call filter_call_of(const struct seccomp_data *data)
 
 /* --- the program --- */
 
-struct program {
-    struct sock_filter at[PROGRAM_MAX];
-    unsigned short len;
-};
-
-static void put(struct program *program, struct sock_filter step)
-{
-    program->at[program->len++] = step;
-}
-
-static void put_load(struct program *program, size_t offset)
-{
-    put(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
-}
-
-/* Goes on if the value is this one, else over so many steps. */
-static void put_if(struct program *program, uint32_t value, uint8_t else_over)
-{
-    put(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, else_over));
-}
-
-static void put_return(struct program *program, uint32_t action)
-{
-    put(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
-}
-
 /* The low half of the first argument says which call it is. */
-static void put_socketcall(struct program *program, uint32_t number)
+static void put_socketcall(struct bpf_program *program, uint32_t number)
 {
-    size_t offset = offsetof(struct seccomp_data, args[0]);
-
-    put_if(program, number, 5);
-    put_load(program, __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? offset + 4 : offset);
-    put(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_BIND, 1, 0));
-    put_if(program, SYS_LISTEN, 1);
-    put_return(program, SECCOMP_RET_USER_NOTIF);
-    put_return(program, SECCOMP_RET_ALLOW);
+    bpf_put_if(program, number, 5);
+    bpf_put_load_argument(program, 0);
+    bpf_put(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_BIND, 1, 0));
+    bpf_put_if(program, SYS_LISTEN, 1);
+    bpf_put_return(program, SECCOMP_RET_USER_NOTIF);
+    bpf_put_return(program, SECCOMP_RET_ALLOW);
 }
 
-static void put_row(struct program *program, size_t row)
+static void put_row(struct bpf_program *program, size_t row)
 {
     if (rows[row].call == FILTER_SOCKETCALL) {
         put_socketcall(program, rows[row].number);
         return;
     }
-    put_if(program, rows[row].number, 1);
-    put_return(program, rows[row].call == FILTER_IO_URING ? SECCOMP_RET_ERRNO | ENOSYS
-                                                          : SECCOMP_RET_USER_NOTIF);
+    bpf_put_if(program, rows[row].number, 1);
+    bpf_put_return(program, rows[row].call == FILTER_IO_URING ? SECCOMP_RET_ERRNO | ENOSYS
+                                                              : SECCOMP_RET_USER_NOTIF);
 }
 
 /* The rows of one architecture; returns the first of the next. */
-static size_t put_arch(struct program *program, size_t row)
+static size_t put_arch(struct bpf_program *program, size_t row)
 {
     uint32_t arch = rows[row].arch;
     unsigned short start = program->len;
 
-    put_if(program, arch, 0);
-    put_load(program, offsetof(struct seccomp_data, nr));
+    bpf_put_if(program, arch, 0);
+    bpf_put_load(program, offsetof(struct seccomp_data, nr));
     if (arch == AUDIT_ARCH_X86_64)
-        put(program, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~X32_BIT));
+        bpf_put(program, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~X32_BIT));
     for (; row < ROWS && rows[row].arch == arch; row++)
         put_row(program, row);
-    put_return(program, SECCOMP_RET_ALLOW);
+    bpf_put_return(program, SECCOMP_RET_ALLOW);
     program->at[start].jf = (uint8_t)(program->len - start - 1);
     return row;
 }
 
-static void build(struct program *program)
+static void build(struct bpf_program *program)
 {
     program->len = 0;
-    put_load(program, offsetof(struct seccomp_data, arch));
+    bpf_put_load(program, offsetof(struct seccomp_data, arch));
     for (size_t row = 0; row < ROWS;)
         row = put_arch(program, row);
-    put_return(program, SECCOMP_RET_ALLOW);
+    bpf_put_return(program, SECCOMP_RET_ALLOW);
 }
 
 /* --- installing it --- */
@@ -149,7 +122,7 @@ static int install(const struct sock_fprog *program)
 
 int filter_install(void)
 {
-    struct program program;
+    struct bpf_program program;
 
     build(&program);
     struct sock_fprog filter = {program.len, program.at};

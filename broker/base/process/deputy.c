@@ -1,0 +1,153 @@
+/* deputy.c - see deputy.h. */
+#include "broker/base/process/deputy.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proto/platform.h"
+
+struct order {
+    enum deputy_errand errand;
+    char bytes[DEPUTY_ORDER_MAX];
+};
+
+struct reply {
+    pid_t pid;
+    int error;
+};
+
+static deputy_run *runs[DEPUTY_ERRANDS];
+static pid_t deputy; /* 0: none */
+static bool has_ended;
+static int fds[2] = {-1, -1}; /* the broker's end and the deputy's, in the table of both */
+
+void deputy_set(enum deputy_errand errand, deputy_run *run)
+{
+    runs[errand] = run;
+}
+
+/* Flags for a child of the caller. The keeper lives as long as the broker does not, and shares its
+ * descriptors. */
+static pid_t fork_for(const struct order *order, unsigned long flags)
+{
+    if (order->errand == DEPUTY_KEEPER)
+        flags = CLONE_FILES | (flags & CLONE_PARENT ? SIGCHLD : 0);
+    pid_t pid = flags == SIGCHLD ? fork() : (pid_t)syscall(PLATFORM_CLONE(flags));
+    if (pid == 0) {
+        runs[order->errand](order->bytes);
+        _exit(0);
+    }
+    return pid;
+}
+
+/* --- the deputy --- */
+
+static _Noreturn void serve(pid_t broker)
+{
+    static struct order order;
+    sigset_t all;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "sshim-deputy");
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    signal(SIGCHLD, SIG_IGN); /* nobody waits for a keeper; all else are the broker's children */
+    while (getppid() == broker) {
+        if (recv(fds[1], &order, sizeof order, 0) != sizeof order)
+            continue;
+        pid_t pid = fork_for(&order, CLONE_PARENT);
+        struct reply reply = {pid, pid < 0 ? errno : 0};
+        send(fds[1], &reply, sizeof reply, MSG_NOSIGNAL);
+    }
+    _exit(0);
+}
+
+/* --- the broker --- */
+
+pid_t deputy_start(void)
+{
+    pid_t broker = getpid();
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+        return -1;
+    /* What it clones by CLONE_PARENT reports its end by the same signal. */
+    pid_t pid = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES | SIGCHLD));
+    if (pid == 0)
+        serve(broker);
+    if (pid > 0) {
+        deputy = pid;
+        return pid;
+    }
+    int saved = errno;
+    close(fds[0]);
+    close(fds[1]);
+    fds[0] = fds[1] = -1;
+    errno = saved;
+    return -1;
+}
+
+static bool is_alive(void)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)deputy, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+}
+
+/* For as long as the fork takes. Both ends are in our table: that the deputy has ended is not seen
+ * there. */
+static bool exchange(const struct order *order, struct reply *reply)
+{
+    struct pollfd ready = {.fd = fds[0], .events = POLLIN};
+
+    if (send(fds[0], order, sizeof *order, MSG_NOSIGNAL) < 0)
+        return false;
+    while (poll(&ready, 1, 100) <= 0)
+        if (!is_alive())
+            return false;
+    return recv(fds[0], reply, sizeof *reply, 0) == sizeof *reply;
+}
+
+pid_t deputy_fork(enum deputy_errand errand, const void *bytes, size_t size)
+{
+    static struct order order;
+    struct reply reply;
+
+    order.errand = errand;
+    if (size > 0)
+        memcpy(order.bytes, bytes, size < sizeof order.bytes ? size : sizeof order.bytes);
+    if (!deputy && !has_ended)
+        return fork_for(&order, SIGCHLD);
+    if (has_ended || !exchange(&order, &reply)) {
+        errno = ECHILD;
+        return -1;
+    }
+    errno = reply.error;
+    return reply.pid;
+}
+
+bool deputy_runs(void)
+{
+    return deputy != 0;
+}
+
+bool deputy_is_pid(pid_t pid)
+{
+    return pid == deputy;
+}
+
+bool deputy_on_child_end(pid_t pid)
+{
+    if (!deputy || pid != deputy)
+        return false;
+    deputy = 0;
+    has_ended = true;
+    return true;
+}
