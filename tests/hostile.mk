@@ -8,3 +8,10 @@ $(BUILD)/tests/hostile/%: tests/hostile/%.c tests/hostile/hostile.h $(PROTO)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread -static -o $@ $< $(PROTO)
 
 test-progs: $(HOSTILE)
+
+# With the broker's own journal.
+$(BUILD)/tests/turns: tests/progs/turns.c $(BUILD)/obj/broker/base/journal.o
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g $(SANFLAGS) -o $@ $^
+
+test-progs: $(BUILD)/tests/turns
