@@ -15,3 +15,10 @@ $(BUILD)/tests/turns: tests/progs/turns.c $(BUILD)/obj/broker/base/journal.o
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g $(SANFLAGS) -o $@ $^
 
 test-progs: $(BUILD)/tests/turns
+
+# make hostile    attacks a pool beside honest clients and prints what that costs them; HOSTILE_SECONDS each
+HOSTILE_SECONDS ?= 5
+hostile: all test-progs
+	python3 tests/hostile/figures.py $(BUILD) . $(HOSTILE_SECONDS)
+
+.PHONY: hostile

@@ -203,3 +203,18 @@ unmount_hung() {
     wait_for_broker
     unmount_hung
 }
+
+@test "a worker that sends hundreds of files whose close never ends does not stop the loop" {
+    mount_hung hung
+    share_build
+    cp "$ROOT/tests/hostile/worker_hung_closes.py" "$TMP/build"
+    start_broker -w 1 --user nobody -- sh -c "python3 '$TMP/build/worker_hung_closes.py' '$TMP/hung/file' & exec '$VICTIM' accept $ADDR"
+    wait_until attack_is_over || { unmount_hung; return 1; }
+    probe 5
+    turns_are_short
+    run log_has "stood still"
+    ((status != 0))
+    timeout "$DEADLINE_S" "$SSHIM" stop --now --control "$CONTROL" # its file never closes
+    wait_for_broker
+    unmount_hung
+}

@@ -147,6 +147,7 @@ static void clean_up(void)
     output_close();
     leave();
     pidfile_finish();
+    closer_finish();
 }
 
 /* Another broker was here before us, in this process or one that was killed. */

@@ -7,8 +7,10 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -20,7 +22,8 @@
 #include "broker/base/loop.h"
 #include "proto/platform.h"
 
-#define HELPERS_MAX 8
+#define HELPERS_MAX 16
+#define FILES_MAX 8   /* being closed at a time: no more are received then; less than HELPERS_MAX */
 #define REVIEW_MS 20  /* a descriptor that waits longer needs one more helper */
 #define HURRY_MS 5    /* a signal ends what a helper sleeps in, if it can be ended */
 #define END_TRIES 100 /* of 1 ms: a helper in state D cannot be waited for */
@@ -28,6 +31,22 @@
 static int queue[2] = {-1, -1}; /* places in the journal's table */
 static pid_t helpers[HELPERS_MAX];
 static struct loop_timer review;
+static _Atomic int *files; /* that are no sockets and are not closed yet; shared with the helpers */
+
+static int get_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
+}
+
+/* A file may be of a file system whose server does not answer: closing it asks that, and no signal
+ * ends the wait. */
+static bool is_no_socket(int fd)
+{
+    return get_option(fd, SO_TYPE) < 0;
+}
 
 /* --- in a helper --- */
 
@@ -60,10 +79,12 @@ static _Noreturn void help(pid_t broker_pid)
         if (read(queue[0], &place, sizeof place) != sizeof place)
             continue;
         int fd = journal_take_closing(place);
+        bool is_file = fd >= 0 && is_no_socket(fd);
         set_hurry(HURRY_MS);
         if (fd >= 0)
             close(fd);
         set_hurry(0);
+        *files -= is_file;
     }
     _exit(0);
 }
@@ -115,7 +136,8 @@ static void on_review(struct loop_timer *timer)
 
 int closer_init(void)
 {
-    if (pipe2(queue, O_CLOEXEC) < 0)
+    files = mmap(NULL, sizeof *files, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (files == MAP_FAILED || pipe2(queue, O_CLOEXEC) < 0)
         return -1;
     review.on_time = on_review;
     return 0;
@@ -127,11 +149,13 @@ void closer_pass(int fd)
     int place = queue[1] >= 0 ? journal_note_closing(fd) : -1;
     uint32_t word = (uint32_t)place;
 
-    /* All helpers are held up: close here. A call that a signal ends does not last long, see
-     * turn.h. */
+    /* All helpers are held up: close here. It is a socket, or there are too many files already, see
+     * closer_has_room(): a call that a signal ends does not last long, see turn.h. */
+    *files += is_no_socket(fd);
     if (place < 0 || write(queue[1], &word, sizeof word) != sizeof word) {
         if (place >= 0)
             journal_take_closing(word);
+        *files -= is_no_socket(fd);
         close(fd);
         errno = saved;
         return;
@@ -141,14 +165,6 @@ void closer_pass(int fd)
     if (!loop_timer_runs(&review))
         loop_start_timer(&review, REVIEW_MS);
     errno = saved;
-}
-
-static int get_option(int fd, int option)
-{
-    int value = -1;
-    socklen_t len = sizeof value;
-
-    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
 }
 
 static bool lingers(int fd)
@@ -199,6 +215,11 @@ void closer_close(int fd)
     errno = saved;
 }
 
+bool closer_has_room(void)
+{
+    return !files || *files < FILES_MAX;
+}
+
 bool closer_is_pid(pid_t pid)
 {
     for (int i = 0; i < HELPERS_MAX; i++)
@@ -217,4 +238,11 @@ void closer_stop(void)
         usleep(1000);
         bury();
     }
+}
+
+void closer_finish(void)
+{
+    closer_stop();
+    if (has_helper())
+        close_range(STDERR_FILENO + 1, ~0u, 0);
 }

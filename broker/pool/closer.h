@@ -23,11 +23,19 @@ void closer_close(int fd);
 /* Closes fd (takes) in a helper, whatever it is. */
 void closer_pass(int fd);
 
+/* Whether one more helper may be held up by a file. If not, no descriptor is to be received from
+ * who may send any kind. */
+bool closer_has_room(void);
+
 /* Whether that process is a helper. */
 bool closer_is_pid(pid_t pid);
 
 /* Ends the helpers: the broker is about to execute a program. What they have not closed is closed
  * by that. */
 void closer_stop(void);
+
+/* The broker ends. A helper that does not end keeps the table that we share: closes all that is in
+ * it but standard input, output and error. */
+void closer_finish(void);
 
 #endif

@@ -73,10 +73,12 @@ static void close_link(const struct session *session)
     char byte;
 
     if (session_is_stranger(session) &&
-        recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+        recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) {
+        shutdown(session->watch.fd, SHUT_RDWR); /* the helpers may take their time */
         closer_pass(session->watch.fd);
-    else
+    } else {
         close(session->watch.fd);
+    }
 }
 
 void session_close(struct session *session)
@@ -292,7 +294,7 @@ static bool is_proven(const struct session *session, bool *is_there)
 
     ssize_t got = recv(session->watch.fd, &start, sizeof start, MSG_PEEK | MSG_DONTWAIT);
     *is_there = got >= 0 || errno != EAGAIN;
-    return got == sizeof start &&
+    return got == sizeof start && closer_has_room() &&
            (start.head.type == WIRE_CLAIM || start.head.type == WIRE_ATTACH ||
             start.head.type == WIRE_PROXIED) &&
            worker_find_by_token(&start.auth);
