@@ -15,6 +15,7 @@
 
 enum deputy_errand {
     DEPUTY_WORKER,  /* life/launch/spawn.c */
+    DEPUTY_COMMAND, /* of --on-event; life/launch/spawn.c */
     DEPUTY_REMOVAL, /* of a socket file; pool/path.c */
     DEPUTY_METRICS, /* operate/tell/metrics.c */
     DEPUTY_LEAVE,   /* removes the control sockets; operate/run.c */

@@ -142,7 +142,7 @@ static const int permitted[] = {
 };
 
 /* Calls that change files: where the operator wants the broker to keep some. */
-static const int writing[] = {SYS_openat, SYS_renameat, SYS_unlinkat, SYS_fchmod,
+static const int writing[] = {SYS_openat, SYS_renameat2, SYS_unlinkat,
 #ifdef __x86_64__
                               SYS_rename, SYS_unlink
 #endif

@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
@@ -39,6 +41,7 @@ static uid_t run_uid;
 static gid_t run_gid;
 
 static void run_order(const void *bytes);
+static void run_command(const void *bytes);
 
 /* Each session is then a group of its own for the scheduler, sched(7). */
 static bool is_autogroup_on(void)
@@ -63,6 +66,7 @@ void spawn_init(void)
     signal(SIGCHLD, SIG_DFL);
     has_own_sessions = !is_autogroup_on();
     deputy_set(DEPUTY_WORKER, run_order);
+    deputy_set(DEPUTY_COMMAND, run_command);
 }
 
 bool spawn_was_ignored(int number)
@@ -333,22 +337,39 @@ pid_t spawn_worker(const struct spawn_identity *identity, int *error_fd)
     return pid;
 }
 
-static void add_variables(const char *text)
+/* No other names: a shell with more rights than the broker's would believe LD_PRELOAD, or PATH. */
+static void add_variable(const char *text)
 {
+    static const char ours[] = "SSHIM_EVENT";
+    const char *value = strchr(text, '=');
     char name[64];
 
-    for (; *text; text += strlen(text) + 1) {
-        size_t len = strcspn(text, "=");
-        if (len >= sizeof name)
-            continue;
-        memcpy(name, text, len);
-        name[len] = '\0';
-        setenv(name, text + len + 1, 1);
-    }
+    if (!value || (size_t)(value - text) >= sizeof name || strncmp(text, ours, strlen(ours)) != 0)
+        return;
+    memcpy(name, text, (size_t)(value - text));
+    name[value - text] = '\0';
+    setenv(name, value + 1, 1);
 }
 
-static _Noreturn void run_command(const char *command, const char *variables)
+static void add_variables(int fd)
 {
+    struct stat info = {.st_size = 0};
+    size_t size = fstat(fd, &info) == 0 ? (size_t)info.st_size : 0;
+    char *text = calloc(1, size + 2);
+
+    if (!text || pread(fd, text, size, 0) < 0)
+        _exit(EXIT_NOT_EXECUTABLE);
+    for (; *text; text += strlen(text) + 1)
+        add_variable(text);
+}
+
+struct command_order {
+    int variables_fd;
+};
+
+static void run_command(const void *bytes)
+{
+    const struct command_order *order = bytes;
     int null_fd = open("/dev/null", O_RDONLY);
 
     setsid();
@@ -358,17 +379,33 @@ static _Noreturn void run_command(const char *command, const char *variables)
         close(null_fd);
     restore_process();
     hide_manager();
-    add_variables(variables);
+    add_variables(order->variables_fd);
     sigprocmask(SIG_SETMASK, &original_mask, NULL);
-    execl("/bin/sh", "sh", "-c", command, NULL);
+    execl("/bin/sh", "sh", "-c", broker.config.on_event, NULL);
     _exit(EXIT_NOT_FOUND);
 }
 
-pid_t spawn_command(const char *command, const char *variables)
+static size_t size_of(const char *variables)
 {
-    pid_t pid = fork();
+    const char *at = variables;
 
-    if (pid == 0)
-        run_command(command, variables);
+    while (*at)
+        at += strlen(at) + 1;
+    return (size_t)(at - variables);
+}
+
+/* They may be longer than an order. */
+pid_t spawn_command(const char *variables)
+{
+    size_t size = size_of(variables);
+    struct command_order order = {memfd_create("sshim-event", MFD_CLOEXEC)};
+
+    if (order.variables_fd < 0)
+        return -1;
+    bool is_written = write(order.variables_fd, variables, size) == (ssize_t)size;
+    pid_t pid = is_written ? deputy_fork(DEPUTY_COMMAND, &order, sizeof order) : -1;
+    int saved = errno;
+    close(order.variables_fd);
+    errno = saved;
     return pid;
 }

@@ -61,11 +61,12 @@ gid_t spawn_gid(void);
 pid_t spawn_worker(const struct spawn_identity *identity, int *error_fd);
 
 /*
- * Runs a command of the operator by `sh -c`, as the broker's user, with the signals, the limits and
- * the scheduling that the broker was started with, in a session of its own, without input, its
- * output on standard error. variables: "NAME=VALUE" texts, each with its zero, and an empty one
- * behind. Returns the pid, or -1 with the errno of fork(2).
+ * Runs the command of --on-event by `sh -c`, with the rights, the signals, the limits and the
+ * scheduling that the broker was started with, in a session of its own, without input, its output
+ * on standard error. variables: "NAME=VALUE" texts, each with its zero, and an empty one behind;
+ * those whose name does not begin with SSHIM_EVENT are left out. Returns the pid, or -1 with the
+ * errno of memfd_create(2), write(2) or deputy_fork().
  */
-pid_t spawn_command(const char *command, const char *variables);
+pid_t spawn_command(const char *variables);
 
 #endif

@@ -89,7 +89,7 @@ static void drop_first(void)
 static void start_next(void)
 {
     while (queued > 0 && !runtime.hook_pid) {
-        pid_t pid = spawn_command(broker.config.on_event, queue[0]);
+        pid_t pid = spawn_command(queue[0]);
         drop_first();
         if (pid < 0) {
             tell_failure("cannot be started, errno", errno);
