@@ -1,4 +1,4 @@
-/* sandbox.c - see sandbox.h. The calls were found by strace(1) over the tests, see SECURITY.md. */
+/* sandbox.c - see sandbox.h. For how the calls were found see SECURITY.md. */
 #include "broker/base/process/sandbox.h"
 
 #include <errno.h>
@@ -142,9 +142,10 @@ static const int permitted[] = {
 };
 
 /* Calls that change files: where the operator wants the broker to keep some. */
-static const int writing[] = {SYS_openat, SYS_renameat2, SYS_unlinkat,
-#ifdef __x86_64__
-                              SYS_rename, SYS_unlink
+static const int writing[] = {
+    SYS_openat, SYS_renameat2, SYS_unlinkat,
+#ifdef SYS_renameat
+    SYS_renameat, /* riscv64 has none */
 #endif
 };
 
