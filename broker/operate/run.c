@@ -61,6 +61,7 @@
 #include "broker/pool/session.h"
 #include "broker/operate/steer/elastic.h"
 #include "broker/operate/steer/recycle.h"
+#include "broker/operate/steer/reload.h"
 #include "broker/operate/steer/scale.h"
 #include "broker/share/adopt.h"
 #include "broker/share/inherit.h"
@@ -300,6 +301,7 @@ static void connect_layers(void)
     path_init();
     deputy_set(DEPUTY_LEAVE, run_leave);
     metrics_init();
+    reload_init();
     listener_init(dispatch_init, dispatch_finish, retire_on_time);
     session_init(request_handle, control_handle_text);
     spawn_set_filter(filter_install);

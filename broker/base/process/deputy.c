@@ -25,6 +25,7 @@ struct reply {
 };
 
 static deputy_run *runs[DEPUTY_ERRANDS];
+static bool (*reload)(void);
 static pid_t deputy; /* 0: none */
 static bool has_ended;
 static int fds[2] = {-1, -1}; /* the broker's end and the deputy's, in the table of both */
@@ -32,6 +33,11 @@ static int fds[2] = {-1, -1}; /* the broker's end and the deputy's, in the table
 void deputy_set(enum deputy_errand errand, deputy_run *run)
 {
     runs[errand] = run;
+}
+
+void deputy_set_reload(bool (*function)(void))
+{
+    reload = function;
 }
 
 /* Flags for a child of the caller. The keeper lives as long as the broker does not, and shares its
@@ -63,8 +69,12 @@ static _Noreturn void serve(pid_t broker)
     while (getppid() == broker) {
         if (recv(fds[1], &order, sizeof order, 0) != sizeof order)
             continue;
-        pid_t pid = fork_for(&order, CLONE_PARENT);
-        struct reply reply = {pid, pid < 0 ? errno : 0};
+        struct reply reply = {.pid = -1};
+        if (order.errand != DEPUTY_RELOAD)
+            reply.pid = fork_for(&order, CLONE_PARENT);
+        else if (reload())
+            reply.pid = 0;
+        reply.error = reply.pid < 0 ? errno : 0;
         send(fds[1], &reply, sizeof reply, MSG_NOSIGNAL);
     }
     _exit(0);
@@ -131,6 +141,11 @@ pid_t deputy_fork(enum deputy_errand errand, const void *bytes, size_t size)
     }
     errno = reply.error;
     return reply.pid;
+}
+
+bool deputy_reload(void)
+{
+    return !deputy_runs() || deputy_fork(DEPUTY_RELOAD, NULL, 0) == 0;
 }
 
 bool deputy_runs(void)

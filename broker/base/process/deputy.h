@@ -20,6 +20,7 @@ enum deputy_errand {
     DEPUTY_METRICS, /* operate/tell/metrics.c */
     DEPUTY_LEAVE,   /* removes the control sockets; operate/run.c */
     DEPUTY_KEEPER,  /* survive/keeper.c; shares the descriptors, and no SIGCHLD reports its end */
+    DEPUTY_RELOAD,  /* in the deputy itself; operate/steer/reload.c */
     DEPUTY_ERRANDS
 };
 
@@ -39,6 +40,11 @@ pid_t deputy_start(void);
  * descriptors. Its pid, or -1 with the errno of fork(2), or ECHILD if the deputy has ended.
  */
 pid_t deputy_fork(enum deputy_errand errand, const void *order, size_t size);
+
+/* Has the deputy itself read the options again, from where it has them: not from us. False: it
+ * could not, or has ended. True without a deputy. The function is reached by deputy_set_reload(). */
+bool deputy_reload(void);
+void deputy_set_reload(bool (*reload)(void));
 
 bool deputy_runs(void);
 bool deputy_is_pid(pid_t pid);

@@ -120,7 +120,7 @@ int spawn_resolve_user(const char *user, const char *group)
                   user && !entry ? "user" : "group", user && !entry ? user : group);
         return -1;
     }
-    if ((user || group) && !may_change_user()) {
+    if ((user || group) && !deputy_runs() && !may_change_user()) {
         log_error("only root can run workers as another %s: start sshim as root, or leave --%s out",
                   user ? "user" : "group", user ? "user" : "group");
         return -1;

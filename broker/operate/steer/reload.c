@@ -6,6 +6,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/process/deputy.h"
 #include "broker/cli/settings/reread.h"
 #include "broker/diagnose/check.h"
 #include "broker/life/launch/spawn.h"
@@ -27,6 +28,32 @@ static void change_number(const struct config *before)
     scale_begin(text, true, NULL);
 }
 
+/* The deputy starts the workers, by options that it reads itself: a broker that was taken over must
+ * not choose their user, or a command of root's. The broker has judged them already. */
+static bool use_in_deputy(int argc, char **resolved)
+{
+    struct config next;
+    int exit_code;
+
+    if (config_parse(&next, argc, resolved + 1, &exit_code) == DONE ||
+        spawn_resolve_user(next.user, next.group) < 0)
+        return false;
+    broker.config = next;
+    return true;
+}
+
+static bool reload_in_deputy(void)
+{
+    struct option_fault told;
+
+    return reread_file(use_in_deputy, &told);
+}
+
+void reload_init(void)
+{
+    deputy_set_reload(reload_in_deputy);
+}
+
 /* Has logged what is wrong, if anything is. */
 static bool use(int argc, char **resolved)
 {
@@ -35,7 +62,7 @@ static bool use(int argc, char **resolved)
     int exit_code;
 
     if (config_parse(&next, argc, resolved + 1, &exit_code) == DONE || !choose_stays(&next) ||
-        spawn_resolve_user(next.user, next.group) < 0)
+        spawn_resolve_user(next.user, next.group) < 0 || !deputy_reload())
         return false;
     broker.config = next;
     check_set_user(spawn_uid(), spawn_gid());

@@ -9,6 +9,9 @@
 
 #include "broker/base/options.h"
 
+/* Gives the deputy what it does when the options change. */
+void reload_init(void);
+
 /*
  * told: lines about what has changed and what cannot, "" if there is no file. False: the file
  * cannot be used, nothing has changed, and told is one line that says why. It is logged in any
