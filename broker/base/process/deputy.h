@@ -42,7 +42,8 @@ pid_t deputy_start(void);
 pid_t deputy_fork(enum deputy_errand errand, const void *order, size_t size);
 
 /* Has the deputy itself read the options again, from where it has them: not from us. False: it
- * could not, or has ended. True without a deputy. The function is reached by deputy_set_reload(). */
+ * could not, or has ended. True without a deputy. The function is reached by deputy_set_reload().
+ */
 bool deputy_reload(void);
 void deputy_set_reload(bool (*reload)(void));
 
