@@ -96,3 +96,35 @@ has_deputy_other_than() { # PID
     [[ -z $(child_named sshim-deputy) ]]
     stop_broker
 }
+
+hooked() { # TEXT
+    grep -q -- "$1" "$TMP/hooked"
+}
+
+runs_as() { # USER COLOUR
+    local pid
+    pid=$(worker_pid 0) && [[ $(stat -c %U "/proc/$pid") == "$1" ]] && tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "COLOUR=$2"
+}
+
+@test "the operator's files and command have the first rights also in the sandbox: --log, --pidfile-dir, --on-event, --config" {
+    [[ $(id -u) == 0 ]] || skip "only root has capabilities to give up"
+    share_build
+    install -d -o nobody -m 700 "$TMP/theirs" # into which root writes by CAP_DAC_OVERRIDE alone
+    printf 'user = nobody\nenv = COLOUR=red\n' >"$TMP/options.conf"
+    export ASAN_OPTIONS=detect_leaks=0
+    start_broker -w 1 --sandbox --config "$TMP/options.conf" --log "$TMP/theirs/log" --pidfile-dir "$TMP/theirs" \
+        --on-event "echo \$SSHIM_EVENT \$(sed -n 's/^CapEff:[[:space:]]*//p;s/^NoNewPrivs:[[:space:]]*//p' /proc/self/status) >>$TMP/hooked" \
+        -- "$VICTIM" accept "$ADDR"
+    runs_as nobody red
+    wait_until hooked "^ready .*$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)"
+    grep "^ready" "$TMP/hooked" | tr " " "\n" | grep -qx 0
+    mv "$TMP/theirs/log" "$TMP/theirs/log.1"
+    "$SSHIM" reopen --control "$CONTROL"
+    printf 'user = daemon\nenv = COLOUR=blue\n' >"$TMP/options.conf"
+    timeout "$DEADLINE_S" "$SSHIM" restart --control "$CONTROL"
+    runs_as daemon blue
+    [[ -s $TMP/theirs/log && $(<"$TMP/theirs/options-0.pid") == "$(worker_pid 0)" ]]
+    "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+    [[ ! -e $TMP/theirs/options.pid ]]
+}
