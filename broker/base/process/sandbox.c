@@ -143,9 +143,12 @@ static const int permitted[] = {
 
 /* Calls that change files: where the operator wants the broker to keep some. */
 static const int writing[] = {
-    SYS_openat, SYS_renameat2, SYS_unlinkat,
+    SYS_openat,   SYS_renameat2, SYS_unlinkat,
 #ifdef SYS_renameat
     SYS_renameat, /* riscv64 has none */
+#endif
+#ifdef SYS_rename /* older names of the same */
+    SYS_rename,   SYS_unlink,
 #endif
 };
 
