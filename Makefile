@@ -51,7 +51,8 @@ $(BUILD)/sshim: $(BROKER_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^
 
 # -Bsymbolic-functions: a hook that calls another hook means ours, not the one of a library in front of us
-SHIM_LINK := -Wl,-z,defs -Wl,-z,relro,-z,now -Wl,-Bsymbolic-functions
+# noseparate-code: fewer pages and mappings in each worker
+SHIM_LINK := -Wl,-z,noseparate-code -Wl,-z,defs -Wl,-z,relro,-z,now -Wl,-Bsymbolic-functions
 
 $(BUILD)/libsshim.so: $(SHIM_OBJECTS)
 	$(CC) $(LDFLAGS) $(SHIMSAN) -shared $(SHIM_LINK) -Wl,-soname,libsshim.so -o $@.debug $^

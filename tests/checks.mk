@@ -54,7 +54,7 @@ $(BUILD)/fuzz/replay-%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(UNIT_OBJECTS)
 
 # What a command would do is played by the target.
 $(BUILD)/fuzz/replay-control $(BUILD)/fuzz/fuzz-control: FUZZ_LDFLAGS := \
-	-Wl,--wrap=stop_begin,--wrap=slot_start_worker,--wrap=posix_spawn,--wrap=connect
+	-Wl,--wrap=stop_begin,--wrap=stop_announce,--wrap=slot_start_worker,--wrap=posix_spawn,--wrap=connect
 
 fuzz-replay: $(FUZZERS:%=$(BUILD)/fuzz/replay-%)
 	@for name in $(FUZZERS); do $(BUILD)/fuzz/replay-$$name tests/fuzz/corpus/$$name/* || exit 1; done

@@ -113,7 +113,7 @@ END
 }
 
 @test "a 32-bit program, by its own calls and by socketcall" {
-    [[ $(uname -m) == x86_64 ]] || skip "this machine runs no program of i386"
+    runs_32bit || skip "this kernel executes no 32-bit program"
     local way
     for way in "" old; do
         # shellcheck disable=SC2086 # none or one

@@ -49,7 +49,7 @@ library_kib() { # PID
     start_broker -w 4 --stuck-warn 1 -- "$VICTIM" epoll "$ADDR" # the watchdog looks every 250 ms as long as somebody is busy
     local round before
     for round in 1 2; do
-        # timers that the traffic has started run out within a second
+        # timers that the start and the traffic have begun run out within a second
         wait_until is_quiet
         before=$(wakeups "$BROKER")
         sleep 3 # the measured time, not a wait for anything
@@ -64,7 +64,7 @@ library_kib() { # PID
 is_quiet() {
     local before
     before=$(wakeups "$BROKER")
-    sleep 0.6
+    sleep 1.2
     [[ $(wakeups "$BROKER") == "$before" ]]
 }
 

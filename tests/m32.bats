@@ -7,6 +7,7 @@ setup() { victims_setup; }
 teardown() { victims_teardown; }
 
 m32_victim() { # MODE
+    runs_32bit || skip "this kernel executes no 32-bit program"
     local program
     for program in victim_wait-m32 victim_wait-m32-time64; do
         start 3 -- "$PROGS/$program" "$1" "$PORT"

@@ -159,7 +159,7 @@ static void skip_suspension(int64_t due_ms)
     journal_touch();
 }
 
-static void turn(void)
+void loop_turn(void)
 {
     if (journal_live.touched) {
         journal_live.touched = false;
@@ -191,7 +191,7 @@ static void turn(void)
 void loop_run(void)
 {
     while (running)
-        turn();
+        loop_turn();
 }
 
 void loop_quit(void)

@@ -57,6 +57,8 @@ void loop_set_save(void (*save_state)(void));
 
 /* Turns until loop_quit(), which may have been called already. */
 void loop_run(void);
+/* One turn: waits for what comes first, an event or a timer. */
+void loop_turn(void);
 void loop_quit(void);
 
 #endif

@@ -87,20 +87,28 @@ static void signal_everyone(int number)
     signal_orphans(number);
 }
 
+/* False for a helper, dead or alive: no signal reports its end, so waitid(2) does not count it. */
+static bool is_child(idtype_t which, pid_t pid)
+{
+    siginfo_t info;
+
+    return waitid(which, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 /* But for those who help us. The deputy is one that waitid(2) counts. */
 static bool has_children(void)
 {
     struct procfs_list children;
-    siginfo_t info;
 
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+    if (!is_child(P_ALL, 0))
         return false;
     if (!deputy_runs())
         return true;
     procfs_list_children(getpid(), &children);
     for (unsigned i = 0; i < children.count; i++)
-        if (!descendants_is_known(children.at[i]) || worker_find_by_pid(children.at[i]) ||
-            path_is_removal(children.at[i]))
+        if (is_child(P_PID, children.at[i]) &&
+            (!descendants_is_known(children.at[i]) || worker_find_by_pid(children.at[i]) ||
+             path_is_removal(children.at[i])))
             return true;
     return !children.is_whole;
 }

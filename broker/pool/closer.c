@@ -31,7 +31,9 @@
 static int queue[2] = {-1, -1}; /* places in the journal's table */
 static pid_t helpers[HELPERS_MAX];
 static struct loop_timer review;
-static _Atomic int *files; /* that are no sockets and are not closed yet; shared with the helpers */
+static _Atomic int no_files;
+static _Atomic int *files = &no_files; /* that are no sockets and are not closed yet; shared with
+                                        * the helpers from closer_init() on */
 
 static int get_option(int fd, int option)
 {
@@ -217,7 +219,7 @@ void closer_close(int fd)
 
 bool closer_has_room(void)
 {
-    return !files || *files < FILES_MAX;
+    return *files < FILES_MAX;
 }
 
 bool closer_is_pid(pid_t pid)

@@ -33,6 +33,7 @@
 #include "broker/operate/request.h"
 #include "broker/pool/session.h"
 #include "broker/share/retire.h"
+#include "broker/survive/resume.h"
 #include "broker/survive/snapshot.h"
 #include "broker/survive/state.h"
 #include "broker/operate/takeover.h"
@@ -70,6 +71,7 @@ static int answers_fd = -1; /* what the next connect() is to reach */
 /* --- played instead of done */
 
 void __wrap_stop_begin(int code);
+void __wrap_stop_announce(int code);
 struct worker *__wrap_slot_start_worker(struct slot *slot);
 int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                        const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]);
@@ -77,6 +79,11 @@ int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
 void __wrap_stop_begin(int code)
+{
+    (void)code;
+}
+
+void __wrap_stop_announce(int code)
 {
     (void)code;
 }
@@ -115,15 +122,14 @@ int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 static void on_turn_over(struct loop_timer *timer)
 {
     (void)timer;
-    loop_quit();
 }
 
 static void turn(void)
 {
     static struct loop_timer timer = {.on_time = on_turn_over};
 
-    loop_start_timer(&timer, 0);
-    loop_run();
+    loop_start_timer(&timer, 0); /* nothing is waited for */
+    loop_turn();
 }
 
 static int count_fds(void)
@@ -156,6 +162,9 @@ static void open_rendezvous(void)
 
 static void begin(void)
 {
+    static char program[] = "sshim", *arguments[] = {program, NULL};
+
+    resume_set_arguments(arguments);
     null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null_fd, STDOUT_FILENO);
     signal(SIGPIPE, SIG_IGN);
