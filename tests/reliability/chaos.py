@@ -120,7 +120,7 @@ def expect_no_leak(r, pool, fds, memory):
     await_no_surplus(pool)
 
 
-CLOSERS_MAX = 8  # helpers of the broker that close what may block
+HELPERS_MAX = {"sshim-closer": 8, "sshim-aside": 1}  # of the broker: for what may block
 
 
 def await_no_surplus(pool):
@@ -130,8 +130,9 @@ def await_no_surplus(pool):
 
     def is_no_surplus():
         found = commands()
-        closers = found.count("sshim-closer")
-        return closers <= CLOSERS_MAX and len(found) - closers <= pool.workers + 2
+        helpers = {name: found.count(name) for name in HELPERS_MAX}
+        return (all(helpers[name] <= most for name, most in HELPERS_MAX.items())
+                and len(found) - sum(helpers.values()) <= pool.workers + 2)
     try:
         wait_for(is_no_surplus, "no process is left over", 30)
     except tools.Broken as broken:
