@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -16,7 +18,7 @@
 
 struct order {
     enum deputy_errand errand;
-    char bytes[DEPUTY_ORDER_MAX];
+    alignas(max_align_t) char bytes[DEPUTY_ORDER_MAX]; /* a record of the errand's */
 };
 
 struct reply {
