@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,12 +31,12 @@
 struct question {
     aside_work *work;
     size_t answer_size;
-    char bytes[ASIDE_QUESTION_MAX];
+    alignas(max_align_t) char bytes[ASIDE_QUESTION_MAX];
 };
 
 struct answer {
     bool result;
-    char bytes[ASIDE_ANSWER_MAX];
+    alignas(max_align_t) char bytes[ASIDE_ANSWER_MAX];
 };
 
 static pid_t helper; /* 0: none */
@@ -60,7 +62,7 @@ static _Noreturn void help(int fd, pid_t broker_pid)
     fd = STDERR_FILENO + 1;
     close_range((unsigned)fd + 1, ~0u, 0);
     while (getppid() == broker_pid && recv(fd, &question, sizeof question, 0) > 0) {
-        size_t size = sizeof answer.result + question.answer_size;
+        size_t size = offsetof(struct answer, bytes) + question.answer_size;
         answer.result = question.work(question.bytes, answer.bytes);
         if (send(fd, &answer, size, MSG_NOSIGNAL) < 0)
             break;
@@ -166,7 +168,7 @@ static bool await_answer(void)
 /* False: it has ended, or it sleeps. */
 static bool exchange(const struct question *question, struct answer *answer, bool *is_late)
 {
-    size_t size = sizeof answer->result + question->answer_size;
+    size_t size = offsetof(struct answer, bytes) + question->answer_size;
 
     *is_late = false;
     if (send(helper_fd, question, sizeof *question, MSG_NOSIGNAL) < 0)
