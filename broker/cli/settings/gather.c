@@ -210,9 +210,10 @@ size_t gather_count_words(char *const *words)
 }
 
 /* What wins last stands last, as --quiet and --verbose are about one thing. */
+static char dashes[] = "--";
+
 char **gather_resolve(char **program_argv)
 {
-    static char dashes[] = "--";
     size_t words = settings.command ? gather_count_words(settings.command) : 0;
     size_t used = 2;
 
@@ -227,12 +228,21 @@ char **gather_resolve(char **program_argv)
             if (!belongs_into_arguments(&settings.at[i], (enum source)source))
                 continue;
             all[used] = format_argument(&settings.at[i]);
-            if (!all[used++])
+            if (!all[used++]) {
+                gather_free_resolved(all);
                 return NULL;
+            }
         }
     }
     all[used++] = dashes;
     if (words > 0)
         memcpy(all + used, settings.command, words * sizeof *all);
     return all;
+}
+
+void gather_free_resolved(char **all)
+{
+    for (size_t i = 2; all && all[i] && all[i] != dashes; i++)
+        free(all[i]);
+    free(all);
 }

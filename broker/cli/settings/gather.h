@@ -70,6 +70,8 @@ bool gather_name_after_file(void);
 /* All as one command line, on the heap; the program and "run" come from program_argv. NULL: out of
  * memory. */
 char **gather_resolve(char **program_argv);
+/* What gather_resolve() has made; NULL is permitted. */
+void gather_free_resolved(char **all);
 
 size_t gather_count_words(char *const *words);
 

@@ -195,6 +195,8 @@ bool reread_file(bool (*try)(int argc, char **resolved), struct option_fault *to
         all_older = older;
         return true;
     }
+    if (settings.resolved != older->settings.resolved)
+        gather_free_resolved(settings.resolved);
     free(settings.at);
     free(settings.text);
     free(settings.file_command);
