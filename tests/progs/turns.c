@@ -37,16 +37,19 @@ static bool look_at_journal(int pid)
 
     snprintf(path, sizeof path, "/proc/%d/fd", pid);
     DIR *dir = opendir(path);
-    while (dir && (entry = readdir(dir)) != NULL) {
+    int fd = -1;
+
+    while (fd < 0 && dir && (entry = readdir(dir)) != NULL) {
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, name, sizeof name - 1);
         name[len < 0 ? 0 : len] = '\0';
         if (strncmp(name, "/memfd:sshim-journal", 20) != 0)
             continue;
         snprintf(path, sizeof path, "/proc/%d/fd/%s", pid, entry->d_name);
-        int fd = open(path, O_RDONLY);
-        return fd >= 0 && journal_look(fd) == 0;
+        fd = open(path, O_RDONLY);
     }
-    return false;
+    if (dir)
+        closedir(dir);
+    return fd >= 0 && journal_look(fd) == 0;
 }
 
 static int64_t now_us(void)
