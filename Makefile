@@ -39,7 +39,9 @@ TOP_LIBRARIES := -lncursesw -ltinfo -ljansson
 TOP := $(if $(call has_libraries,$(TOP_LIBRARIES)),$(BUILD)/sshim-top)
 TOP_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,top_main screen view ask usage)
 
-all: $(BUILD)/sshim $(BUILD)/libsshim.so $(METRICS) $(TOP)
+OBSERVERS := $(METRICS) $(TOP)
+
+all: $(BUILD)/sshim $(BUILD)/libsshim.so $(OBSERVERS)
 
 $(BUILD)/sshim-top: $(TOP_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(TOP_LIBRARIES)
@@ -107,7 +109,7 @@ SHAREDIR := $(DESTDIR)$(PREFIX)/share
 DOCDIR := $(SHAREDIR)/doc/sshim
 ZSHDIR ?= zsh/site-functions
 COMPLETIONS := bash:bash-completion/completions/sshim zsh:$(ZSHDIR)/_sshim fish:fish/vendor_completions.d/sshim.fish
-INSTALLED = $(BINDIR)/sshim $(LIBDIR)/libsshim.so $(LIBDIR)/sshim-metrics $(UNITDIR)/sshim@.service \
+INSTALLED = $(BINDIR)/sshim $(addprefix $(LIBDIR)/,libsshim.so sshim-metrics sshim-top) $(UNITDIR)/sshim@.service \
 	$(addprefix $(DOCDIR)/,alerts.yml sshim@web.socket) \
 	$(foreach page,$(notdir $(wildcard man/*.[17])),$(SHAREDIR)/man/man$(subst .,,$(suffix $(page)))/$(page)) \
 	$(foreach pair,$(COMPLETIONS),$(SHAREDIR)/$(lastword $(subst :, ,$(pair))))
@@ -127,7 +129,7 @@ install: all
 	install -d $(sort $(dir $(INSTALLED)))
 	install -m 755 $(BUILD)/sshim $(BINDIR)/sshim
 	install -m 644 $(BUILD)/libsshim.so $(LIBDIR)/libsshim.so
-	$(if $(METRICS),install -m 755 $(METRICS) $(LIBDIR)/sshim-metrics)
+	$(if $(OBSERVERS),install -m 755 $(OBSERVERS) $(LIBDIR))
 	sed 's|/usr/local/bin|$(PREFIX)/bin|' scripts/systemd/sshim@.service >$(UNITDIR)/sshim@.service
 	install -m 644 observe/alerts.yml scripts/systemd/sshim@web.socket $(DOCDIR)
 	for page in man/*.[17]; do \

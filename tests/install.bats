@@ -47,6 +47,13 @@ offers_zsh() {
 
 @test "what was installed is used, and is removed as a whole" {
     "$PREFIX/bin/sshim" check -- /bin/cat | grep -q "can be preloaded"
+    # each program that was built is found by what was installed
+    local program
+    for program in "$BUILD"/sshim-*; do
+        [[ ! -x $program ]] || cmp "$program" "$PREFIX/lib/sshim/${program##*/}"
+    done
+    run "$PREFIX/bin/sshim" top --control "$TMP/none.sock"
+    [[ $output == *"top needs a terminal"* ]] # says sshim-top itself
     make -s -C "$ROOT" uninstall PREFIX="$PREFIX" BUILD="$BUILD"
     find "$TMP" ! -type d >"$TMP.left" || true
     cat "$TMP.left"
