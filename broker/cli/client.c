@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "broker/base/log.h"
+#include "broker/base/turn.h"
 #include "broker/cli/broker_socket.h"
 #include "broker/cli/instances.h"
 #include "proto/fdpass.h"
@@ -249,10 +250,7 @@ static int look_at(const struct config_target *target)
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return turn_read_us(CLOCK_MONOTONIC) / 1000;
 }
 
 /* False: not in time. A broker that has ended may be one that is being replaced. */

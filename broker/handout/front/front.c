@@ -12,6 +12,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/turn.h"
 #include "broker/handout/front/access.h"
 #include "broker/handout/front/hold.h"
 #include "broker/handout/front/proxied.h"
@@ -166,10 +167,7 @@ static bool is_open(const struct sock_diag_key *key)
 
 static int64_t now_us(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return turn_read_us(CLOCK_MONOTONIC);
 }
 
 static bool begin_limits(void)
@@ -271,6 +269,13 @@ static void on_ready(struct loop_fd *watch, uint32_t events)
     listener_pump(listener);
 }
 
+/* A connection that was here before: its header may have been read by then. */
+static void pass_known_header(struct held *held)
+{
+    if (held->stage == HELD_HEADER && proxy_resume(held))
+        held_set_stage(held, next_stage(held->listener, HELD_HEADER));
+}
+
 static void enter(struct listener *listener, int fd, const struct wire_offer *offer, bool again)
 {
     struct held *held = held_add(listener, next_stage(listener, HELD_FREE), fd, offer);
@@ -280,8 +285,8 @@ static void enter(struct listener *listener, int fd, const struct wire_offer *of
         return;
     }
     listener->front.count++;
-    if (again && held->stage == HELD_HEADER && proxy_resume(held))
-        held_set_stage(held, next_stage(listener, HELD_HEADER));
+    if (again)
+        pass_known_header(held);
     if (held->stage == HELD_HEADER || admit(held))
         advance(held, false);
 }
@@ -490,8 +495,7 @@ static void resume(struct listener *listener)
         while (held) {
             struct held *next = TAILQ_NEXT(held, queue);
             listener->front.count++;
-            if (stage == HELD_HEADER && proxy_resume(held))
-                held_set_stage(held, next_stage(listener, HELD_HEADER));
+            pass_known_header(held);
             if (held->stage < HELD_COMPLETE && (!asks_for(listener, held->stage) || !watch(held)))
                 held_set_stage(held, HELD_COMPLETE);
             held = next;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "broker/base/log/sink.h"
+#include "broker/base/turn.h"
 #include "proto/fdpass.h"
 
 #define CONTROL_FD 3
@@ -38,10 +39,7 @@ static bool has_broker = true;
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return turn_read_us(CLOCK_MONOTONIC) / 1000;
 }
 
 static void write_piece(struct stream *stream, const char *text, size_t len)

@@ -14,6 +14,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/turn.h"
 #include "broker/life/fleet.h"
 #include "broker/operate/tell/status.h"
 
@@ -102,14 +103,6 @@ void service_begin(bool resumes)
     begin_watchdog(resumes);
 }
 
-static int64_t monotonic_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* How long the manager is to wait from now on: a restart and a stop take as long as they take, and
  * this is told again while they go on. */
 static int64_t patience_s(enum status_state state)
@@ -127,7 +120,8 @@ static void describe_change(enum status_state state, char *text, size_t size)
 
     text[0] = '\0';
     if (state == STATUS_RESTARTING && service.told != state)
-        snprintf(text, size, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\n", monotonic_us());
+        snprintf(text, size, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\n",
+                 turn_read_us(CLOCK_MONOTONIC));
     else if (state == STATUS_STOPPING && service.told != state)
         snprintf(text, size, "STOPPING=1\n");
     else if (reloaded || (fleet_was_ready() && !service.told_ready && state != STATUS_STOPPING))
