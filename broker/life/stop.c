@@ -19,9 +19,8 @@
 
 #define REAP_MS 50 /* between rounds of KILL: what was a grandchild is a child then */
 
-#define UNKILLABLE_MS                                                                              \
-    5000 /* from the first KILL on: what has not ended then waits in the kernel                    \
-          */
+/* From the first KILL on: what has not ended then waits in the kernel. */
+#define UNKILLABLE_MS 5000
 
 static bool stopping;
 static int64_t killing_since_ms; /* 0: not yet */

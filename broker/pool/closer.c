@@ -15,18 +15,17 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/helpers.h"
 #include "proto/platform.h"
 
 #define HELPERS_MAX 16
-#define FILES_MAX 8   /* being closed at a time: no more are received then; less than HELPERS_MAX */
-#define REVIEW_MS 20  /* a descriptor that waits longer needs one more helper */
-#define HURRY_MS 5    /* a signal ends what a helper sleeps in, if it can be ended */
-#define END_TRIES 100 /* of 1 ms: a helper in state D cannot be waited for */
+#define FILES_MAX 8  /* being closed at a time: no more are received then; less than HELPERS_MAX */
+#define REVIEW_MS 20 /* a descriptor that waits longer needs one more helper */
+#define HURRY_MS 5   /* a signal ends what a helper sleeps in, if it can be ended */
 
 static int queue[2] = {-1, -1}; /* places in the journal's table */
 static pid_t helpers[HELPERS_MAX];
@@ -93,19 +92,12 @@ static _Noreturn void help(pid_t broker_pid)
 
 /* --- in the broker --- */
 
-static void bury(void)
-{
-    for (int i = 0; i < HELPERS_MAX; i++)
-        if (helpers[i] && waitpid(helpers[i], NULL, __WCLONE | WNOHANG) != 0)
-            helpers[i] = 0;
-}
-
 /* One more, if that is permitted. */
 static void start_helper(void)
 {
     pid_t broker_pid = getpid();
 
-    bury();
+    helpers_bury(helpers, HELPERS_MAX);
     for (int i = 0; i < HELPERS_MAX; i++) {
         if (helpers[i])
             continue;
@@ -235,11 +227,7 @@ void closer_stop(void)
     for (int i = 0; i < HELPERS_MAX; i++)
         if (helpers[i])
             kill(helpers[i], SIGKILL);
-    bury();
-    for (int tries = END_TRIES; has_helper() && tries > 0; tries--) {
-        usleep(1000);
-        bury();
-    }
+    helpers_await(helpers, HELPERS_MAX);
 }
 
 void closer_finish(void)

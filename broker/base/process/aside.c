@@ -12,10 +12,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "broker/base/process/helpers.h"
 #include "broker/base/process/procfs.h"
 #include "proto/platform.h"
 
@@ -26,7 +26,6 @@
 #define SILENCE_MS 1000      /* this time, doubling up to */
 #define SILENCE_MAX_MS 64000 /* also after how long a user is forgotten */
 #define USERS_MAX 16
-#define END_TRIES 100 /* of 1 ms: one that waits for a file system may not end */
 
 struct question {
     aside_work *work;
@@ -80,19 +79,6 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Whether all of them have ended. */
-static bool bury(void)
-{
-    bool have_ended = true;
-
-    for (int i = 0; i < LATE_MAX; i++) {
-        if (late[i] && waitpid(late[i], NULL, __WCLONE | WNOHANG) != 0)
-            late[i] = 0;
-        have_ended &= !late[i];
-    }
-    return have_ended;
-}
-
 /* For one more helper that is to be waited for; NULL: there are too many. */
 static pid_t *find_place(void)
 {
@@ -116,8 +102,7 @@ static void end_helper(void)
 void aside_stop(void)
 {
     end_helper();
-    for (int tries = END_TRIES; !bury() && tries > 0; tries--)
-        usleep(1000);
+    helpers_await(late, LATE_MAX);
 }
 
 static bool start(void)
@@ -127,7 +112,7 @@ static bool start(void)
 
     if (helper)
         return true;
-    bury();
+    helpers_bury(late, LATE_MAX);
     if (!find_place() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return false;
     /* No SIGCHLD at its end, as with the keeper. */

@@ -18,9 +18,9 @@
 #define MEMORY_LOOKS 5       /* memory is read at every so many looks */
 #define PAUSE_FIRST_MS 10000 /* after a replacement that failed */
 #define PAUSE_MAX_MS (600 * 1000)
-#define SPREAD                                                                                     \
-    10 /* a limit is met at 9/10 to 10/10 of it, or copies of one age would all be due             \
-        */
+
+/* A limit is met at 9/10 to 10/10 of it, or copies of one age would all be due. */
+#define SPREAD 10
 
 static struct {
     struct loop_timer timer;

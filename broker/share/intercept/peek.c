@@ -9,8 +9,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "broker/base/process/helpers.h"
 
 #define PATIENCE_MS 1000
 #define LATE_MAX 64
@@ -35,13 +36,6 @@ static _Noreturn void help(int write_fd, pid_t thread, uint64_t address, size_t 
     _exit(0);
 }
 
-static void bury(void)
-{
-    for (int i = 0; i < LATE_MAX; i++)
-        if (late[i] && waitpid(late[i], NULL, __WCLONE | WNOHANG) != 0)
-            late[i] = 0;
-}
-
 /* Where there is no room it is a zombie until the broker ends. */
 static void bury_later(pid_t pid)
 {
@@ -51,7 +45,7 @@ static void bury_later(pid_t pid)
             late[i] = pid;
             break;
         }
-    bury();
+    helpers_bury(late, LATE_MAX);
 }
 
 void peek_cancel(struct peek *peek)
@@ -95,7 +89,7 @@ int peek_begin(struct peek *peek, pid_t thread, uint64_t address, size_t len)
 {
     int ends[2];
 
-    bury();
+    helpers_bury(late, LATE_MAX);
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return -1;
     peek->watch.fd = ends[0];

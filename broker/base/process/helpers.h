@@ -1,0 +1,19 @@
+/*
+ * helpers.h - the ends of helper processes: children that clone(2) made without a signal for their
+ * end, so that only waitpid(2) with __WCLONE finds them. The owner keeps their pids in an array in
+ * which 0 is a free place.
+ */
+#ifndef SSHIM_BROKER_BASE_PROCESS_HELPERS_H
+#define SSHIM_BROKER_BASE_PROCESS_HELPERS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Frees the places of those that have ended. Whether all have. Does not wait. */
+bool helpers_bury(pid_t *pids, int count);
+
+/* Waits for up to 100 ms until all that were killed have ended: one that waits for a file system
+ * may not end at all. Whether all have. */
+bool helpers_await(pid_t *pids, int count);
+
+#endif
