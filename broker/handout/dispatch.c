@@ -132,7 +132,7 @@ static void on_pause_over(struct loop_timer *timer)
 /* --- to which worker --- */
 
 /* The system is short of something, or accept4 slept. */
-static void on_taken(struct listener *listener, enum take took)
+static void on_not_taken(struct listener *listener, enum take took)
 {
     if (took == TAKE_SHORT)
         pause_listener(listener, "accept", errno);
@@ -146,10 +146,12 @@ static bool get_connection(struct listener *listener, const struct channel *chan
 {
     enum take took = take_next(listener, channel, connection);
 
+    if (took == TAKE_DONE)
+        return true;
     if (took == TAKE_NONE)
         note_queue_empty(listener);
-    on_taken(listener, took);
-    return took == TAKE_DONE;
+    on_not_taken(listener, took);
+    return false;
 }
 
 /*
@@ -250,10 +252,10 @@ static void drop_recallable(struct listener *listener)
     }
 }
 
-/* Whether a front holds all that waits, and none of it is complete. */
+/* Whether its front holds all that waits, and none of it is complete. */
 static bool is_held_up(const struct listener *listener)
 {
-    return listener->front.is_on && !front_has_complete(listener) && !listener->take.holds &&
+    return !front_has_complete(listener) && !listener->take.holds &&
            TAILQ_EMPTY(&listener->recallable);
 }
 
@@ -273,7 +275,7 @@ void dispatch_pump(struct listener *listener)
         return;
     }
     for (int budget = PUMP_BUDGET; budget > 0; budget--) {
-        if (is_held_up(listener)) {
+        if (listener->front.is_on && is_held_up(listener)) {
             note_queue_empty(listener);
             return;
         }
@@ -323,7 +325,8 @@ static void accept_into_front(struct listener *listener)
     enum take took = take_from_backlog(listener, wants_nonblock(listener), &connection);
     if (took == TAKE_DONE)
         front_enter(listener, connection.fd, &connection.offer);
-    on_taken(listener, took);
+    else
+        on_not_taken(listener, took);
 }
 
 static void on_canonical_ready(struct loop_fd *watch, uint32_t events)

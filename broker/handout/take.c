@@ -61,12 +61,6 @@ static void note_sleep(struct listener *listener)
                   socket_key_format(&listener->socket, &listener->bound, text));
 }
 
-/* Whether it waited in the kernel's queue, and its client has left meanwhile. */
-static bool is_skipped(struct listener *listener, int fd)
-{
-    return listener->handout.queue_waits && front_skip(listener, fd);
-}
-
 /* TAKE_DONE gives the fd. Anything that concerns one connection alone is passed over, see
  * accept(2), "Error handling". */
 static enum take accept_next(struct listener *listener, int flags, int *fd,
@@ -78,7 +72,8 @@ static enum take accept_next(struct listener *listener, int flags, int *fd,
                   ? accept_awake(listener->canonical_fd, peer, len, flags)
                   : accept4(listener->canonical_fd, (struct sockaddr *)peer, len, flags);
         if (*fd >= 0) {
-            if (!is_skipped(listener, *fd))
+            /* one that waited in the kernel's queue may have been left by its client */
+            if (!listener->handout.queue_waits || !front_skip(listener, *fd))
                 return TAKE_DONE;
         } else if (errno == EINTR) {
             note_sleep(listener);
