@@ -267,27 +267,17 @@ static bool was_reported(struct vlisten *listener, int fd)
            (!vlisten_is_nonblock(listener) && wait_may_have_reported(listener, fd));
 }
 
-/* Where this thread's last peer address went. A loop passes the same places each time. */
-static __thread struct room {
-    const struct sockaddr *addr;
-    const socklen_t *len;
-    socklen_t size_bytes;
-} good __attribute__((tls_model("initial-exec"))); /* as in wait.c */
-
 /* 0, or the errno for these places to put the peer's address. */
 static int check_room(const struct sockaddr *addr, const socklen_t *len)
 {
-    if (!addr || (addr == good.addr && len == good.len && *len <= good.size_bytes))
+    if (!addr)
         return 0;
     if (!userptr_is_writable(len, sizeof *len, USERPTR_LEN))
         return EFAULT;
     if ((int)*len < 0)
         return EINVAL;
     size_t used = *len < WIRE_ADDRESS_MAX ? *len : WIRE_ADDRESS_MAX;
-    if (!userptr_is_writable(addr, used, USERPTR_ADDR))
-        return EFAULT;
-    good = (struct room){addr, len, *len};
-    return 0;
+    return userptr_is_writable(addr, used, USERPTR_ADDR) ? 0 : EFAULT;
 }
 
 int accept_connection(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len,
