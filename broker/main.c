@@ -7,6 +7,9 @@
 #include "broker/cli/client.h"
 #include "broker/cli/follow.h"
 #include "broker/cli/list.h"
+#include "broker/cli/options/help.h"
+#include "broker/cli/options/rows.h"
+#include "broker/cli/options/target_options.h"
 #include "broker/cli/top.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
@@ -32,7 +35,7 @@ static int ask(enum wire_command_code code, int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     if (code == WIRE_COMMAND_STATUS && target.json)
         code = WIRE_COMMAND_STATUS_JSON;
@@ -52,7 +55,7 @@ static int command_list(int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     return list_run(&target);
 }
@@ -62,7 +65,7 @@ static int command_top(int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     return top_run(&target);
 }
@@ -122,7 +125,7 @@ static int command_events(int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     return follow_run(&target);
 }
@@ -131,7 +134,7 @@ static int command_help(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    config_print_help();
+    help_print();
     return EXIT_STOPPED;
 }
 
@@ -140,7 +143,7 @@ static int command_version(int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     if (target.json)
         printf("{\"name\":\"sshim\",\"version\":\"" SSHIM_VERSION "\",\"protocol\":%d}\n",
@@ -155,7 +158,7 @@ static const struct {
     command_function *run;
 } commands[] = {
 #define X(name, arguments, summary) {#name, command_##name},
-    CONFIG_COMMANDS(X)
+    COMMANDS(X)
 #undef X
         {REHEARSAL_COMMAND, run_rehearsal}, /* for an older version of ourselves */
     {"--help", command_help},
@@ -166,7 +169,7 @@ static const struct {
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        config_print_hint(stderr);
+        help_print_hint(stderr);
         return EXIT_USAGE;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)

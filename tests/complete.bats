@@ -24,7 +24,7 @@ same() { # FILE FILE: what is in one of them only, by name
 }
 
 @test "each command is in the list, in main.c, in --help and in sshim(1)" {
-    macro_names CONFIG_COMMANDS "$ROOT/broker/base/config.h" 1 >"$TMP/commands"
+    macro_names COMMANDS "$ROOT/broker/cli/options/rows.h" 1 >"$TMP/commands"
     sed -nE 's/^static int command_([a-z_]+)\(.*/\1/p' "$ROOT/broker/main.c" >"$TMP/main"
     same "$TMP/commands" "$TMP/main"
     "$SSHIM" --help | sed -nE 's/^(usage:| +) ?sshim ([a-z]+)( .*)?$/\2/p' >"$TMP/help"
@@ -75,7 +75,7 @@ shows() { # SOURCE OPTION...
 @test "each option of run is a variable of the environment and a name in a file" {
     local option argument value variable
     run_options >"$TMP/options"
-    sed -n '/^static const struct option_row run_rows/,/^};/p' "$ROOT/broker/base/config.c" | sed -nE 's/^    \{"([a-z-]+)".*/\1/p' >"$TMP/rows"
+    sed -n '/^static const struct option_row run_rows/,/^};/p' "$ROOT/broker/cli/options/rows.c" | sed -nE 's/^    \{"([a-z-]+)".*/\1/p' >"$TMP/rows"
     sed 's/ .*//' "$TMP/options" >"$TMP/names"
     same "$TMP/rows" "$TMP/names"
     while read -r option argument; do

@@ -80,7 +80,7 @@ quoted() { # REGEX FILE...
 }
 
 old_names() {
-    sed -nE 's/.*\.old_name = "([a-z-]+)".*/--\1/p' "$ROOT/broker/base/config.c"
+    sed -nE 's/.*\.old_name = "([a-z-]+)".*/--\1/p' "$ROOT/broker/cli/options/rows.c"
 }
 
 @test "every option of sshim(1) is in --help, or is an older name" {

@@ -1,7 +1,4 @@
-/*
- * config.h - what the command line of `sshim run` says. Parsing is pure but for messages and
- * --help; nothing here opens or starts anything.
- */
+/* config.h - what the options say: of `sshim run`, and of the commands that talk to a broker. */
 #ifndef SSHIM_BROKER_BASE_CONFIG_H
 #define SSHIM_BROKER_BASE_CONFIG_H
 
@@ -67,7 +64,7 @@ enum config_hold {
 #undef X
 };
 
-/* In the order of the names in config.c. */
+/* In the order of the names in rows.c. */
 enum config_hold_close { HOLD_CLOSE_FIN, HOLD_CLOSE_RST };
 enum config_broker_death { BROKER_DEATH_SERVE, BROKER_DEATH_EXIT };
 
@@ -187,47 +184,16 @@ static inline bool config_is_exact(const struct config *config)
     return config->share_all && config->workers <= 1 && !config->workers_max;
 }
 
+/* Whether there is one whose kind is not "none". */
+bool config_has_rule(const struct config_rules *rules);
+
 /* The option by which the broker has to see each connection before a worker does, or NULL. */
 const char *config_front_option(const struct config *config);
 
-/*
- * The commands: name, arguments, what it does. main.c has a function command_NAME() for each; help
- * prints them.
- */
-#define CONFIG_COMMANDS(X)                                                                         \
-    X(run, "[options] -- COMMAND [ARGUMENTS]", "run copies of a server behind its address")        \
-    X(status, "[--json] [--wait STATE]", "show listeners and workers")                             \
-    X(top, "", "watch an instance in the terminal")                                                \
-    X(list, "[--json]", "show the instances that run")                                             \
-    X(restart, "[SLOT] [--parallel K] [--stop-timeout S] [--no-wait]",                             \
-      "replace the workers one by one")                                                            \
-    X(scale, "N|+N|-N [--no-wait]", "run more or fewer workers from now on")                       \
-    X(drain, "SLOT [--timeout S] [--no-wait]", "give this worker no more connections")             \
-    X(resume, "SLOT", "give this worker connections again")                                        \
-    X(kill, "SLOT [SIGNAL]", "send a signal to a worker, TERM by default")                         \
-    X(deny, "ADDR", "close connections of a client or network from now on")                        \
-    X(allow, "ADDR", "take connections of a client or network from now on")                        \
-    X(reopen, "", "reopen log files after they were moved away")                                   \
-    X(events, "[-f] [--after N]", "show what has happened, a JSON document a line")                \
-    X(upgrade, "", "execute the broker's program anew, in place")                                  \
-    X(stop, "[--now]", "stop an instance and wait until it is gone")                               \
-    X(check, "[--] COMMAND [ARGUMENTS]", "say how this command can be served, if at all")          \
-    X(help, "", "print this text")                                                                 \
-    X(version, "[--json]", "print the version")
-
-/*
- * Fills in config from the arguments of `sshim run`; keeps pointers into argv. DONE: leave with
- * *exit_code, which is 0 after --help and EXIT_USAGE after one line that says what is wrong.
- */
-enum proceed config_parse(struct config *config, int argc, char **argv, int *exit_code);
-
-/* The options of `sshim run`, for settings.c, which gathers them: their fields are in a config. */
-const struct option_table *config_run_options(void);
-
-/* In the order of the names in config.c. */
+/* In the order of the names in rows.c. */
 enum config_wait { CONFIG_WAIT_NOT, CONFIG_WAIT_READY, CONFIG_WAIT_STOPPED };
 
-/* The options of the commands that talk to a broker. The same contract. */
+/* The options of the commands that talk to a broker. */
 struct config_target {
     const char *command;
     const char *name;
@@ -244,22 +210,5 @@ struct config_target {
     const char *operands[CONFIG_OPERANDS_MAX];
     unsigned operand_count, operands_max;
 };
-enum proceed config_parse_target(struct config_target *target, int argc, char **argv,
-                                 int *exit_code);
-
-/* The same without a message: the caller reports the fault; argv[0] is the command. Keeps pointers
- * into argv. */
-enum option_end config_read_target(struct config_target *target, int argc, char **argv,
-                                   struct option_fault *fault);
-
-/* The command and its options, but for the instance, as one line between spaces. */
-void config_format_line(const struct config_target *target, char *line, size_t size);
-
-/* `sshim check [--] COMMAND`: gives the command, which is never empty. The same contract. */
-enum proceed config_parse_check(int argc, char **argv, char ***command, int *exit_code);
-
-/* The text of `sshim --help`, and the ten lines of `sshim` alone. */
-void config_print_help(void);
-void config_print_hint(FILE *out);
 
 #endif

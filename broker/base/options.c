@@ -58,7 +58,7 @@ bool option_parse_duration(const char *text, unsigned *seconds)
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
     switch (*end) {
-    case 'd': unit = 86400; break;
+    case 'd': unit = DAY_S; break;
     case 'h': unit = 3600; break;
     case 'm': unit = 60; break;
     case 's':
@@ -332,22 +332,29 @@ enum option_end options_read(const struct option_table *table, void *into, int a
     return end;
 }
 
-enum proceed options_parse(const struct option_table *table, void *into, int argc, char **argv,
-                           int *exit_code)
+enum proceed options_end(enum option_end end, const struct option_fault *fault,
+                         void (*print_help)(void), int *exit_code)
 {
-    struct option_fault fault;
-
-    switch (options_read(table, into, argc, argv, &fault)) {
+    switch (end) {
     case OPTION_END_WELL: return GO_ON;
     case OPTION_END_HELP:
-        table->print_help();
+        print_help();
         *exit_code = EXIT_STOPPED;
         return DONE;
     case OPTION_END_FAULT: break;
     }
-    log_error("%s", fault.text);
+    log_error("%s", fault->text);
     *exit_code = EXIT_USAGE;
     return DONE;
+}
+
+enum proceed options_parse(const struct option_table *table, void *into, int argc, char **argv,
+                           void (*print_help)(void), int *exit_code)
+{
+    struct option_fault fault;
+
+    enum option_end end = options_read(table, into, argc, argv, &fault);
+    return options_end(end, &fault, print_help, exit_code);
 }
 
 /* Prints words from column `at` on; further lines begin at TEXT_COLUMN. */

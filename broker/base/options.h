@@ -50,7 +50,6 @@ struct option_table {
     const char *command; /* for messages: "run" */
     const struct option_row *rows;
     size_t count; /* at most OPTIONS_MAX */
-    void (*print_help)(void);
     /* Takes an argument that is no option; they may stand anywhere then. False: there is one too
      * many. NULL: the first one ends the options, and the caller looks at it. */
     bool (*operand)(void *into, const char *text);
@@ -60,6 +59,7 @@ struct option_table {
 };
 
 #define OPTIONS_MAX 96
+#define DAY_S 86400
 
 /* Readers by the type of the field. Texts are kept as pointers into argv. */
 option_reader option_flag;   /* bool: becomes true */
@@ -100,13 +100,18 @@ enum option_end { OPTION_END_WELL, OPTION_END_HELP, OPTION_END_FAULT };
 enum option_end options_read(const struct option_table *table, void *into, int argc, char **argv,
                              struct option_fault *fault);
 
+/* What a command does about this end: goes on, prints the help, or says what the fault is. The same
+ * contract as options_parse(). */
+enum proceed options_end(enum option_end end, const struct option_fault *fault,
+                         void (*print_help)(void), int *exit_code);
+
 /*
  * Reads the defaults and the options into `into`; optind is then the first argument that is no
  * option. -h and --help need no row: they print the help. DONE: leave with *exit_code, which is 0
  * after the help and EXIT_USAGE after one line on standard error. Not thread-safe (getopt).
  */
 enum proceed options_parse(const struct option_table *table, void *into, int argc, char **argv,
-                           int *exit_code);
+                           void (*print_help)(void), int *exit_code);
 
 /* The rows as --help shows them, wrapped at 100 columns. */
 void options_print(const struct option_table *table);

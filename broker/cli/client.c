@@ -13,6 +13,7 @@
 #include "broker/base/turn.h"
 #include "broker/cli/broker_socket.h"
 #include "broker/cli/instances.h"
+#include "broker/cli/options/target_options.h"
 #include "proto/fdpass.h"
 
 #define NO_ANSWER (-1) /* in place of an exit code */
@@ -172,7 +173,7 @@ static bool send_question(int fd, const struct config_target *target, enum wire_
                                                (was_cut_off ? WIRE_JOIN : 0)};
 
     if (code == WIRE_COMMAND_LINE)
-        config_format_line(target, command.line, sizeof command.line);
+        target_options_format(target, command.line, sizeof command.line);
     return fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0;
 }
 

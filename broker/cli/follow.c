@@ -13,6 +13,7 @@
 #include "broker/cli/broker_socket.h"
 #include "broker/cli/client.h"
 #include "broker/cli/instances.h"
+#include "broker/cli/options/target_options.h"
 #include "proto/fdpass.h"
 
 #define AGAIN_MS 50
@@ -32,7 +33,7 @@ static bool ask(int fd, const struct config_target *target)
 {
     struct wire_command command = {.head = WIRE_HEAD(WIRE_COMMAND), .code = WIRE_COMMAND_LINE};
 
-    config_format_line(target, command.line, sizeof command.line);
+    target_options_format(target, command.line, sizeof command.line);
     return fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0;
 }
 

@@ -8,6 +8,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/cli/options/target_options.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
@@ -272,7 +273,7 @@ static bool handle_words(struct session *session, int count, char **words, const
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(words[0], commands[i].name) != 0)
             continue;
-        if (config_read_target(&asked, count, words, &fault) != OPTION_END_WELL) {
+        if (target_options_read(&asked, count, words, &fault) != OPTION_END_WELL) {
             session_answer(session, EXIT_USAGE, "%s\n", fault.text);
             return true;
         }

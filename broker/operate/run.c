@@ -23,6 +23,7 @@
 #include "broker/base/process/sandbox.h"
 #include "broker/base/turn.h"
 #include "broker/cli/default_name.h"
+#include "broker/cli/options/run_options.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/cli/settings/dry_run.h"
 #include "broker/cli/settings/settings.h"
@@ -473,7 +474,7 @@ int run_rehearsal(int argc, char **argv)
 {
     int exit_code = EXIT_USAGE;
 
-    if (config_parse(&broker.config, argc, argv, &exit_code) == DONE)
+    if (run_options_parse(&broker.config, argc, argv, &exit_code) == DONE)
         return exit_code;
     log_set_level(broker.config.verbosity);
     if (settle_options(&exit_code) == DONE)

@@ -3,7 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/base/config.h"
+#include "broker/cli/options/run_options.h"
+#include "broker/cli/options/target_options.h"
 #include "fuzz.h"
 
 #define ARGUMENTS_MAX 80
@@ -38,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
             *line++ = '\0';
     }
     int exit_code = -1;
-    if (config_parse(&config, argc, argv, &exit_code) == DONE) {
+    if (run_options_parse(&config, argc, argv, &exit_code) == DONE) {
         MUST(exit_code == EXIT_STOPPED || exit_code == EXIT_USAGE);
     } else {
         MUST(config.workers <= CONFIG_WORKERS_MAX && config.stop_timeout_s <= 86400);
@@ -49,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
              config.backlog >= 0);
     }
     argv[0] = (char *)(len % 2 ? "status" : "scale");
-    if (config_parse_target(&target, argc, argv, &exit_code) == DONE)
+    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
         MUST(exit_code == EXIT_STOPPED || exit_code == EXIT_USAGE);
     free(text);
     return 0;

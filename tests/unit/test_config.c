@@ -1,10 +1,11 @@
-/* test_config.c - broker/base/config.c: every option, its default, its limits. */
+/* test_config.c - broker/cli/options/: every option, its default, its limits. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/base/config.h"
+#include "broker/cli/options/run_options.h"
+#include "broker/cli/options/target_options.h"
 #include "unit.h"
 
 static struct config config;
@@ -14,7 +15,7 @@ static int parse_counted(int argc, char **argv)
 {
     int exit_code = -1;
 
-    return config_parse(&config, argc, argv, &exit_code) == GO_ON ? -1 : exit_code;
+    return run_options_parse(&config, argc, argv, &exit_code) == GO_ON ? -1 : exit_code;
 }
 
 /* Parses up to eight arguments; messages go nowhere. */
@@ -283,9 +284,9 @@ static void targets(void)
     char *good[] = {(char *)"status", (char *)"--json", (char *)"--name", (char *)"web", NULL};
     char *bad[] = {(char *)"status", (char *)"web", NULL};
 
-    CHECK(config_parse_target(&target, 4, good, &exit_code) == GO_ON);
+    CHECK(target_options_parse(&target, 4, good, &exit_code) == GO_ON);
     CHECK(target.json && strcmp(target.name, "web") == 0 && !target.control);
-    CHECK(config_parse_target(&target, 2, bad, &exit_code) == DONE);
+    CHECK(target_options_parse(&target, 2, bad, &exit_code) == DONE);
     CHECK(exit_code == EXIT_USAGE);
 }
 
@@ -299,13 +300,13 @@ static void lines(void)
     char *twice[] = {(char *)"scale", (char *)"3", (char *)"-4", NULL};
     char *none[] = {(char *)"scale", NULL};
 
-    CHECK(config_read_target(&target, 4, down, &fault) == OPTION_END_WELL);
+    CHECK(target_options_read(&target, 4, down, &fault) == OPTION_END_WELL);
     CHECK(target.no_wait && strcmp(target.name, "web") == 0 && target.operand_count == 1);
-    config_format_line(&target, text, sizeof text);
+    target_options_format(&target, text, sizeof text);
     CHECK(strcmp(text, "scale -2 --no-wait") == 0);
-    CHECK(config_read_target(&target, 3, twice, &fault) == OPTION_END_FAULT);
+    CHECK(target_options_read(&target, 3, twice, &fault) == OPTION_END_FAULT);
     CHECK(strstr(fault.text, "'3'"));
-    CHECK(config_read_target(&target, 1, none, &fault) == OPTION_END_FAULT);
+    CHECK(target_options_read(&target, 1, none, &fault) == OPTION_END_FAULT);
     CHECK(strstr(fault.text, "needs a number"));
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/base/log.h"
+#include "broker/cli/options/rows.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/cli/settings/config_file.h"
 
@@ -14,7 +15,7 @@ struct settings settings;
 
 const struct option_table *gather_table(void)
 {
-    return config_run_options();
+    return &rows_of_run;
 }
 
 bool gather_add(const struct option_row *row, const char *value, enum source source, unsigned line)

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "broker/base/log.h"
+#include "broker/cli/options/help.h"
+#include "broker/cli/options/run_options.h"
 #include "broker/cli/settings/config_file.h"
 #include "broker/cli/settings/gather.h"
 #include "broker/cli/settings/reread.h"
@@ -70,10 +72,11 @@ enum proceed settings_read(struct config *config, int argc, char **program_argv,
     *resolved = program_argv;
     if (secure_getenv("SSHIM_RESUME")) { /* all was resolved already */
         reread_recall(argc, program_argv);
-        return config_parse(config, argc, program_argv + 1, exit_code);
+        return run_options_parse(config, argc, program_argv + 1, exit_code);
     }
     gathering.take = take_argument;
-    if (options_parse(&gathering, &settings.checked, argc, program_argv + 1, exit_code) == DONE)
+    if (options_parse(&gathering, &settings.checked, argc, program_argv + 1, help_print,
+                      exit_code) == DONE)
         return DONE;
     *exit_code = EXIT_USAGE;
     if (!gather_all(argc, program_argv + 1))
@@ -81,8 +84,8 @@ enum proceed settings_read(struct config *config, int argc, char **program_argv,
     if (!come_from_arguments_alone())
         *resolved = settings.resolved = gather_resolve(program_argv);
     if (*resolved)
-        return config_parse(config, (int)gather_count_words(*resolved) - 1, *resolved + 1,
-                            exit_code);
+        return run_options_parse(config, (int)gather_count_words(*resolved) - 1, *resolved + 1,
+                                 exit_code);
     log_error("cannot start: out of memory; check the memory limits of this process");
     return DONE;
 }

@@ -7,6 +7,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/process/deputy.h"
+#include "broker/cli/options/run_options.h"
 #include "broker/cli/settings/reread.h"
 #include "broker/diagnose/check.h"
 #include "broker/life/launch/spawn.h"
@@ -35,7 +36,7 @@ static bool use_in_deputy(int argc, char **resolved)
     struct config next;
     int exit_code;
 
-    if (config_parse(&next, argc, resolved + 1, &exit_code) == DONE ||
+    if (run_options_parse(&next, argc, resolved + 1, &exit_code) == DONE ||
         spawn_resolve_user(next.user, next.group) < 0)
         return false;
     broker.config = next;
@@ -61,7 +62,7 @@ static bool use(int argc, char **resolved)
     struct config next;
     int exit_code;
 
-    if (config_parse(&next, argc, resolved + 1, &exit_code) == DONE || !choose_stays(&next) ||
+    if (run_options_parse(&next, argc, resolved + 1, &exit_code) == DONE || !choose_stays(&next) ||
         spawn_resolve_user(next.user, next.group) < 0 || !deputy_reload())
         return false;
     broker.config = next;

@@ -2,11 +2,13 @@
 #include "broker/share/intercept/choose.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/cli/options/help.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/check.h"
 #include "broker/share/intercept/filter.h"
@@ -170,13 +172,28 @@ static int tell_seccomp(const char *command, const struct check_report *report)
     return EXIT_STOPPED;
 }
 
+/* Gives the command of `sshim check`, which is never empty. DONE: leave with *exit_code. */
+static enum proceed parse_command(int argc, char **argv, char ***command, int *exit_code)
+{
+    const struct option_table table = {.command = "check"};
+
+    if (options_parse(&table, NULL, argc, argv, help_print, exit_code) == DONE)
+        return DONE;
+    *command = argv + optind;
+    if (optind < argc)
+        return GO_ON;
+    log_error("there is no command to check; write 'sshim check -- COMMAND'");
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
 int choose_run_check(int argc, char **argv)
 {
     struct check_report report;
     char **command;
     int exit_code;
 
-    if (config_parse_check(argc, argv, &command, &exit_code) == DONE)
+    if (parse_command(argc, argv, &command, &exit_code) == DONE)
         return exit_code;
     if (!runtime_paths_library(broker.library_path, sizeof broker.library_path))
         return EXIT_USAGE;

@@ -1,0 +1,69 @@
+/* run_options.c - see run_options.h. */
+#include "broker/cli/options/run_options.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <string.h>
+
+#include "broker/cli/options/help.h"
+#include "broker/cli/options/rows.h"
+
+/* A command without copies, or copies without a command. */
+static enum proceed check_command(const struct config *config, int *exit_code)
+{
+    *exit_code = EXIT_USAGE;
+    if (!config->command && config->workers != 0) {
+        log_error("there is no command to run; write 'sshim run [options] -- COMMAND', 'command = "
+                  "COMMAND' in a file for --config, or -w 0 to wait for workers that join");
+        return DONE;
+    }
+    if (config->command && config->workers == 0) {
+        log_error("-w 0 starts no copy of '%s'; leave the command out to wait for workers that "
+                  "join, or give -w 1 or more",
+                  config->command[0]);
+        return DONE;
+    }
+    return GO_ON;
+}
+
+static enum proceed check_handoff(const struct config *config, int *exit_code)
+{
+    if (config->handoff != HANDOFF_DIRECT || !config_front_option(config))
+        return GO_ON;
+    log_error("with --handoff direct no connection passes the broker, so there is no %s; leave one "
+              "of the two out",
+              config_front_option(config));
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
+/* Who may say where a client comes from is never guessed. */
+static enum proceed check_proxy(const struct config *config, int *exit_code)
+{
+    bool accepts = config_has_rule(&config->accept_proxy);
+
+    if (accepts == (config->proxy_from.count > 0) || config->dry_run)
+        return GO_ON;
+    log_error(accepts ? "--accept-proxy needs --proxy-from: name the balancers whose PROXY headers "
+                        "are to be believed"
+                      : "--proxy-from needs --accept-proxy: say which PROXY header the balancers "
+                        "send (v1, v2 or any)");
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
+enum proceed run_options_parse(struct config *config, int argc, char **argv, int *exit_code)
+{
+    *config = (struct config){.backlog = INT_MAX,
+                              .ready_fd = -1,
+                              .verbosity = LOG_LEVEL_NORMAL,
+                              .copy = {.umask = CONFIG_NOT_GIVEN, .nice = CONFIG_NO_NICE}};
+    if (options_parse(&rows_of_run, config, argc, argv, help_print, exit_code) == DONE)
+        return DONE;
+    for (int i = 0; i < config->share.count; i++)
+        config->share_all |= strcmp(config->share.at[i], "all") == 0;
+    config->command = optind < argc ? argv + optind : NULL;
+    if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE)
+        return DONE;
+    return check_command(config, exit_code);
+}
