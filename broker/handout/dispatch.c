@@ -22,6 +22,7 @@
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
 #include "broker/handout/front/front.h"
+#include "broker/handout/front/stages.h"
 #include "broker/handout/listener_poll.h"
 #include "broker/handout/pick.h"
 #include "broker/handout/rate.h"
@@ -324,7 +325,7 @@ static void accept_into_front(struct listener *listener)
         return;
     enum take took = take_from_backlog(listener, wants_nonblock(listener), &connection);
     if (took == TAKE_DONE)
-        front_enter(listener, connection.fd, &connection.offer);
+        stages_enter(listener, connection.fd, &connection.offer);
     else
         on_not_taken(listener, took);
 }
@@ -432,7 +433,7 @@ void dispatch_finish(struct listener *listener)
     loop_stop_timer(&listener->handout.pause);
     rate_forget(listener);
     take_finish(listener);
-    front_finish(listener);
+    stages_finish(listener);
 }
 
 void dispatch_start(struct listener *listener, struct channel *channel)
@@ -454,7 +455,7 @@ void dispatch_stop(struct listener *listener)
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_listening(listener, false);
     take_finish(listener);
-    front_finish(listener);
+    stages_finish(listener);
     if (!listener->inherited)
         shutdown(listener->canonical_fd, SHUT_RD);
 }
@@ -484,7 +485,7 @@ void dispatch_shut(struct listener *listener)
     dispatch_pump(listener);
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_shut(listener);
-    front_finish(listener);
+    stages_finish(listener);
     if (!listener->inherited) /* else a new client waits for the next broker */
         shutdown(listener->canonical_fd, SHUT_RDWR);
 }

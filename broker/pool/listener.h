@@ -83,10 +83,16 @@ struct listener {
         bool is_on; /* the broker accepts connections before a worker is idle for them */
         enum config_hold hold;
         enum config_accept_proxy accept_proxy;
-        uint32_t count;                            /* of connections held */
+    } front; /* written by handout/front/front.c */
+
+    struct {
+        uint32_t count;                            /* of connections */
         struct held_queue queues[LISTENER_STAGES]; /* by stage, oldest first */
-        struct loop_timer deadline;                /* of the oldest ones */
-    } front;                                       /* written by handout/front/front.c */
+    } held;                                        /* written by handout/front/held.c */
+
+    struct {
+        struct loop_timer deadline; /* of the oldest connections held */
+    } stages;                       /* written by handout/front/stages.c */
 
     struct {
         uint64_t given;         /* the ordinal of the channel behind which the next search begins */

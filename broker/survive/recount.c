@@ -12,7 +12,7 @@
 #include "broker/base/log.h"
 #include "broker/base/process/procfs.h"
 #include "broker/handout/dispatch.h"
-#include "broker/handout/front/front.h"
+#include "broker/handout/front/stages.h"
 #include "broker/handout/recall.h"
 #include "broker/handout/take.h"
 #include "broker/pool/listener.h"
@@ -183,7 +183,7 @@ void recount_rescue(int fd)
     connection.offer.addr_len = len <= WIRE_ADDRESS_MAX ? len : WIRE_ADDRESS_MAX;
     memcpy(connection.offer.addr, &peer, connection.offer.addr_len);
     if (listener->front.is_on) {
-        front_enter_again(listener, fd, &connection.offer);
+        stages_enter_again(listener, fd, &connection.offer);
         return;
     }
     take_hold(listener, &connection);

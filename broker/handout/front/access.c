@@ -3,10 +3,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/turn.h"
+#include "broker/diagnose/sock_diag.h"
+#include "broker/handout/front/sources.h"
 
 #define RULES_MAX 1024
 #define SILENCE_MS 60000
@@ -20,6 +24,7 @@ struct rule {
 
 static struct rule rules[RULES_MAX];
 static unsigned rule_count;
+static bool counts_sources;
 
 static struct rule *find(const struct cidr *network)
 {
@@ -41,21 +46,51 @@ static bool set(const struct cidr *network, bool denied, bool is_change)
     return true;
 }
 
-void access_init(void)
+/* Where the kernel does not answer, none is counted. */
+static bool is_open(const struct sock_diag_key *key)
+{
+    return sock_diag_ask(key) == SOCK_DIAG_OPEN;
+}
+
+static int64_t now_us(void)
+{
+    return turn_read_us(CLOCK_MONOTONIC);
+}
+
+static bool begin_limits(void)
+{
+    const struct config_per_source *asked = &broker.config.per_source;
+    struct sources_limits limits = {
+        .conns = asked->conns,
+        .rate = asked->rate,
+        .rate_s = asked->rate_s,
+        .penalty_s = asked->penalty_s,
+        .bits_ipv4 = asked->bits_ipv4,
+        .bits_ipv6 = asked->bits_ipv6,
+        .is_open = is_open,
+        .now_us = now_us,
+    };
+
+    counts_sources = asked->conns > 0 || asked->rate > 0;
+    return !counts_sources || sources_init(&limits);
+}
+
+bool access_init(void)
 {
     rule_count = 0;
     for (unsigned i = 0; i < broker.config.allow.count; i++)
         set(&broker.config.allow.at[i], false, false);
     for (unsigned i = 0; i < broker.config.deny.count; i++)
         set(&broker.config.deny.at[i], true, false);
+    return begin_limits();
 }
 
 bool access_is_limited(void)
 {
-    return rule_count > 0;
+    return rule_count > 0 || counts_sources;
 }
 
-bool access_permits(const struct cidr_host *host)
+static bool permits(const struct cidr_host *host)
 {
     const struct rule *longest = NULL;
 
@@ -72,7 +107,7 @@ static void drop_idle(struct rule *rule)
     struct rule kept = *rule;
 
     *rule = rules[--rule_count];
-    if (!access_permits(&kept.network.host))
+    if (!permits(&kept.network.host))
         rules[rule_count++] = kept;
 }
 
@@ -121,4 +156,24 @@ void access_tell(const struct cidr_host *host, const char *why)
     reasons[i].why = why;
     reasons[i].told_ms = loop_now_ms();
     reasons[i].untold = 0;
+}
+
+/* Why a connection of this client is not taken, or NULL. */
+static const char *refuse(int fd, const struct cidr_host *host)
+{
+    struct sock_diag_key key;
+    bool has_key = sources_want_keys() && sock_diag_identify(fd, &key);
+
+    return sources_refuse(host, has_key ? &key : NULL);
+}
+
+enum access access_ask(int fd, const struct cidr_host *host)
+{
+    bool is_denied = rule_count > 0 && !permits(host);
+    const char *why = is_denied ? "it is denied" : counts_sources ? refuse(fd, host) : NULL;
+
+    if (!why)
+        return ACCESS_GIVEN;
+    access_tell(host, why);
+    return is_denied ? ACCESS_DENIED : ACCESS_LIMITED;
 }

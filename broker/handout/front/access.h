@@ -1,6 +1,6 @@
 /*
  * access.h - whose connections are taken: the rules of --allow and --deny, and of `sshim allow` and
- * `sshim deny`, which change them while the broker runs.
+ * `sshim deny`, which change them while the broker runs; and the limits of each source (sources.h).
  *
  * Of the networks that contain a client the longest counts. A client that is in none is taken,
  * unless there was an --allow.
@@ -12,13 +12,17 @@
 
 #include "broker/base/cidr.h"
 
-/* The rules of the configuration. */
-void access_init(void);
+/* The rules and limits of the configuration. False: memory is out. */
+bool access_init(void);
 
-/* Whether there is any rule. */
+/* Whether there is any rule or limit. */
 bool access_is_limited(void);
 
-bool access_permits(const struct cidr_host *host);
+enum access { ACCESS_GIVEN, ACCESS_DENIED, ACCESS_LIMITED };
+
+/* Whether this client's connection (borrows fd) is taken: then it counts. Else says why not, as
+ * access_tell() does. */
+enum access access_ask(int fd, const struct cidr_host *host);
 
 /* From now on connections of this network are taken, or not. False: there is no room for another
  * rule. */

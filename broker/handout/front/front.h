@@ -1,16 +1,14 @@
 /*
  * front.h - what happens to a connection between accept4(2) and its offer to a worker, where the
  * operator asks for it (--hold). The broker then accepts at once, and a connection goes through
- * stages (enum held_stage) until it is complete: then it waits, in order, for an idle worker.
- * The broker only peeks; the worker reads everything.
+ * stages (stages.h) until it is complete: then it waits, in order, for an idle worker. The broker
+ * only peeks; the worker reads everything. Here is which listeners have a front, and how
+ * connections leave it:
  *
- *   take_from_backlog -> front_enter -> advance -> look of the stage, again and again, by the loop
- *   pump -> front_take                                           the oldest complete one
+ *   take_from_backlog -> stages_enter
+ *   pump -> front_take                      the oldest complete one
  *
  * A listener with a front is as with --handoff broker: no worker accepts past the broker.
- *
- * A stage is one row of `stages` in front.c, a number in enum held_stage, and a time limit. Rules
- * that need no waiting (limits, lists of addresses) belong into front_enter().
  */
 #ifndef SSHIM_BROKER_HANDOUT_FRONT_FRONT_H
 #define SSHIM_BROKER_HANDOUT_FRONT_FRONT_H
@@ -32,23 +30,15 @@ int front_enforce(void);
 /* WIRE_GRANT_*: what workers have to look up of their connections. */
 uint32_t front_flags(void);
 
-/* A listener got its canonical socket: decides whether it has a front. Before it ends: closes what
- * is held. */
+/* A listener got its canonical socket: decides whether it has a front. stages_finish() before it
+ * ends. */
 void front_init(struct listener *listener);
-void front_finish(struct listener *listener);
 
 /* Whether one more may be accepted. False: the next ones wait in the kernel's queue. */
 bool front_has_room(const struct listener *listener);
 
 /* The oldest one that is not complete gives way for another. False: there is none. */
 bool front_evict(struct listener *listener);
-
-/* A connection was accepted (takes fd); offer has its peer. Where the table is full it is complete
- * at once. The caller pumps the listener. */
-void front_enter(struct listener *listener, int fd, const struct wire_offer *offer);
-
-/* The same with one that a broker had that was killed. */
-void front_enter_again(struct listener *listener, int fd, const struct wire_offer *offer);
 
 /* Whether a connection is complete. */
 bool front_has_complete(const struct listener *listener);

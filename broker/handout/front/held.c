@@ -76,6 +76,12 @@ bool held_is_there(void)
     return table != NULL;
 }
 
+void held_prepare(struct listener *listener)
+{
+    for (int stage = 0; stage < LISTENER_STAGES; stage++)
+        TAILQ_INIT(&listener->held.queues[stage]);
+}
+
 static struct held *find_place(void)
 {
     struct held *held = TAILQ_FIRST(&free_places);
@@ -105,14 +111,15 @@ struct held *held_add(struct listener *listener, enum held_stage stage, int fd,
     held->watch.fd = -1;
     held->looks = 0;
     atomic_store_explicit(&held->stage, stage, memory_order_release);
-    TAILQ_INSERT_TAIL(&listener->front.queues[stage], held, queue);
+    TAILQ_INSERT_TAIL(&listener->held.queues[stage], held, queue);
+    listener->held.count++;
     count++;
     return held;
 }
 
 void held_set_stage(struct held *held, enum held_stage stage)
 {
-    struct held_queue *queues = held->listener->front.queues;
+    struct held_queue *queues = held->listener->held.queues;
 
     TAILQ_REMOVE(&queues[held->stage], held, queue);
     held->since_ms = loop_now_ms();
@@ -132,9 +139,10 @@ bool held_get_host(const struct held *held, struct cidr_host *host)
 
 int held_remove(struct held *held)
 {
-    TAILQ_REMOVE(&held->listener->front.queues[held->stage], held, queue);
+    TAILQ_REMOVE(&held->listener->held.queues[held->stage], held, queue);
     atomic_store_explicit(&held->stage, HELD_FREE, memory_order_release);
     TAILQ_INSERT_HEAD(&free_places, held, queue);
+    held->listener->held.count--;
     count--;
     return held->fd;
 }
@@ -240,7 +248,8 @@ static void copy(const struct other *other, const struct held *from, int fd,
     held->since_ms += other->table->suspended_ms - loop_suspended_ms();
     held->listener = listener;
     held->watch.fd = -1;
-    TAILQ_INSERT_TAIL(&listener->front.queues[held->stage], held, queue);
+    TAILQ_INSERT_TAIL(&listener->held.queues[held->stage], held, queue);
+    listener->held.count++;
     count++;
 }
 

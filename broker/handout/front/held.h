@@ -96,6 +96,9 @@ void held_publish(void);
 /* Whether there is a table. */
 bool held_is_there(void);
 
+/* Once for each listener, before held_add(). */
+void held_prepare(struct listener *listener);
+
 /* A record of fd (takes), whose peer and O_NONBLOCK the offer tells, at the end of the stage's
  * queue. NULL: the table is full, and the fd is the caller's still. */
 struct held *held_add(struct listener *listener, enum held_stage stage, int fd,

@@ -1,6 +1,6 @@
 /*
  * hold.h - --hold: the stage in which a connection waits until what was asked for can be read. Only
- * peeks.
+ * peeks at the bytes of a stranger.
  */
 #ifndef SSHIM_BROKER_HANDOUT_FRONT_HOLD_H
 #define SSHIM_BROKER_HANDOUT_FRONT_HOLD_H
@@ -17,7 +17,13 @@ void hold_prepare(const struct listener *listener);
  * is reset, or its client sends no more and has sent nothing that is not read. */
 bool hold_is_dead(int fd);
 
-/* A look of front.c. is_half_closed: the client is known to send no more. */
+#define HOLD_BYTES_MAX 16384 /* bytes; more is complete, whatever it is */
+
+/* Whether these first bytes are as much as the kind asks for, or cannot become that any more. Pure.
+ */
+bool hold_is_complete(enum config_hold kind, const uint8_t *bytes, size_t len);
+
+/* A look of stages.c. is_half_closed: the client is known to send no more. */
 struct held_look hold_look(struct held *held, bool is_half_closed);
 
 #endif

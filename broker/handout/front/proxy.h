@@ -11,7 +11,7 @@
 
 #define PROXY_TIMEOUT_MS 3000 /* proxy-protocol.txt, 2: at least 3 seconds */
 
-/* A look of front.c. Puts the header's client in the place of the peer. */
+/* A look of stages.c. Puts the header's client in the place of the peer. */
 struct held_look proxy_look(struct held *held, bool is_half_closed);
 
 /* Whether its header was read before, by a broker that was killed. Puts the client in the place of

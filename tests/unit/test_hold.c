@@ -1,5 +1,5 @@
-/* test_request.c - broker/handout/front/request.c: each request is split at every byte. */
-#include "broker/handout/front/request.h"
+/* test_hold.c - broker/handout/front/hold.c: each request is split at every byte. */
+#include "broker/handout/front/hold.h"
 
 #include <string.h>
 
@@ -9,7 +9,7 @@
 static bool completes_at(enum config_hold kind, const void *bytes, size_t len, size_t first)
 {
     for (size_t n = 0; n <= len; n++)
-        if (request_is_complete(kind, bytes, n) != (n >= first)) {
+        if (hold_is_complete(kind, bytes, n) != (n >= first)) {
             printf("# of %zu bytes %zu are %scomplete, expected from %zu on\n", len, n,
                    n >= first ? "not " : "", first);
             return false;
@@ -26,8 +26,8 @@ static void data_and_lines(void)
     COMPLETES(HOLD_DATA, "\0", "\0");
     COMPLETES(HOLD_LINE, "EHLO a\r\n", "MAIL FROM:<>\r\n");
     COMPLETES(HOLD_LINE, "\n", "x");
-    CHECK(!request_is_complete(HOLD_LINE, (const uint8_t *)"no end", 6));
-    CHECK(!request_is_complete(HOLD_LINE, (const uint8_t *)"", 0));
+    CHECK(!hold_is_complete(HOLD_LINE, (const uint8_t *)"no end", 6));
+    CHECK(!hold_is_complete(HOLD_LINE, (const uint8_t *)"", 0));
 }
 
 static void http_heads(void)
@@ -84,15 +84,15 @@ static void no_tls(void)
 
 static void what_is_too_long(void)
 {
-    static uint8_t bytes[REQUEST_MAX + 1];
+    static uint8_t bytes[HOLD_BYTES_MAX + 1];
 
     memset(bytes, 'a', sizeof bytes);
-    CHECK(completes_at(HOLD_LINE, bytes, sizeof bytes, REQUEST_MAX));
-    CHECK(completes_at(HOLD_HTTP, bytes, sizeof bytes, REQUEST_MAX));
+    CHECK(completes_at(HOLD_LINE, bytes, sizeof bytes, HOLD_BYTES_MAX));
+    CHECK(completes_at(HOLD_HTTP, bytes, sizeof bytes, HOLD_BYTES_MAX));
     memset(bytes, '\n', sizeof bytes);
-    CHECK(completes_at(HOLD_HTTP, bytes, sizeof bytes, REQUEST_MAX));
+    CHECK(completes_at(HOLD_HTTP, bytes, sizeof bytes, HOLD_BYTES_MAX));
     memcpy(bytes, "\x16\x03\x01\x3f\xfc\x01\x00\x3f\xf8", 9);
-    CHECK(completes_at(HOLD_TLS, bytes, sizeof bytes, REQUEST_MAX));
+    CHECK(completes_at(HOLD_TLS, bytes, sizeof bytes, HOLD_BYTES_MAX));
 }
 
 int main(void)

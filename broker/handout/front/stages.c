@@ -1,0 +1,272 @@
+/* stages.c - see stages.h. */
+#include "broker/handout/front/stages.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/loop.h"
+#include "broker/handout/front/access.h"
+#include "broker/handout/front/hold.h"
+#include "broker/handout/front/proxy.h"
+
+#define DISCARDED_MAX (1 << 30) /* bytes; of TCP, MSG_TRUNC copies nothing, tcp(7) */
+
+/* A request in many pieces costs a look for each: so many at once, then one in a while. */
+#define LOOKS_AT_ONCE 32
+#define LOOK_AGAIN_MS 50
+
+/* Edges: what does not grow is not reported again, and what grows need not be read for that. */
+#define WATCHED (EPOLLIN | EPOLLRDHUP | EPOLLET)
+
+static const struct {
+    struct held_look (*look)(struct held *held, bool is_half_closed);
+} stages[] = {
+    [HELD_HEADER] = {proxy_look},
+    [HELD_REQUEST] = {hold_look},
+};
+
+static bool asks_for(const struct listener *listener, enum held_stage stage)
+{
+    return stage == HELD_COMPLETE ||
+           (stage == HELD_HEADER && listener->front.accept_proxy != ACCEPT_PROXY_NONE) ||
+           (stage == HELD_REQUEST && listener->front.hold != HOLD_NONE);
+}
+
+static enum held_stage next_stage(const struct listener *listener, enum held_stage stage)
+{
+    do
+        stage++;
+    while (!asks_for(listener, stage));
+    return stage;
+}
+
+static int64_t limit_ms(enum held_stage stage)
+{
+    return stage == HELD_HEADER ? PROXY_TIMEOUT_MS : (int64_t)broker.config.hold_timeout_s * 1000;
+}
+
+/* --- the end of a connection here --- */
+
+static void unwatch(struct held *held)
+{
+    if (held->watch.fd >= 0)
+        loop_remove(&held->watch);
+    held->watch.fd = -1;
+}
+
+int stages_leave(struct held *held)
+{
+    unwatch(held);
+    loop_stop_timer(&held->again);
+    return held_remove(held);
+}
+
+/* A server's SO_LINGER, which connections inherit, must not make us sleep. By FIN: what was not
+ * read would make it a RST, see tcp(7) and RFC 1122, 4.2.2.13. */
+void stages_close(int fd, bool by_reset)
+{
+    struct linger linger = {.l_onoff = by_reset};
+
+    if (!by_reset)
+        recv(fd, NULL, DISCARDED_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    close(fd);
+}
+
+void stages_drop(struct held *held, enum held_closing why)
+{
+    bool by_reset = broker.config.hold_close == HOLD_CLOSE_RST || why == HELD_SHUT ||
+                    why == HELD_DENIED || why == HELD_LIMITED || why == HELD_REJECTED;
+
+    held_counts_of(held->listener)->closed[why]++;
+    stages_close(stages_leave(held), by_reset);
+}
+
+/* --- its way --- */
+
+static void on_ready(struct loop_fd *watch, uint32_t events);
+
+/* False: the kernel has no room for one more watch. */
+static bool watch(struct held *held)
+{
+    if (held->watch.fd >= 0)
+        return true;
+    held->watch = (struct loop_fd){held->fd, on_ready};
+    if (loop_add(&held->watch, WATCHED) == 0)
+        return true;
+    held->watch.fd = -1;
+    return false;
+}
+
+/* Each queue goes by age, so its first one is due first. */
+static void expect_deadline(const struct held *held)
+{
+    struct loop_timer *timer = &held->listener->stages.deadline;
+    int64_t due_ms = held->since_ms + limit_ms(held->stage);
+
+    if (!loop_timer_runs(timer) || timer->at_ms > due_ms)
+        loop_start_timer(timer, due_ms - loop_now_ms());
+}
+
+static void expect_deadlines(struct listener *listener)
+{
+    for (enum held_stage stage = HELD_HEADER; stage < HELD_COMPLETE; stage++)
+        if (!TAILQ_EMPTY(&listener->held.queues[stage]))
+            expect_deadline(TAILQ_FIRST(&listener->held.queues[stage]));
+}
+
+static void drop_late(struct held *held)
+{
+    struct cidr_host host;
+
+    if (held->stage == HELD_HEADER && held_get_host(held, &host))
+        access_tell(&host, "its PROXY header did not come within 3 seconds");
+    stages_drop(held, held->stage == HELD_HEADER ? HELD_REJECTED : HELD_TIMEOUT);
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+    struct listener *listener = loop_container(timer, struct listener, stages.deadline);
+    int64_t now_ms = loop_now_ms();
+
+    for (enum held_stage stage = HELD_HEADER; stage < HELD_COMPLETE; stage++) {
+        struct held *oldest;
+        while ((oldest = TAILQ_FIRST(&listener->held.queues[stage])) != NULL &&
+               oldest->since_ms + limit_ms(stage) <= now_ms)
+            drop_late(oldest);
+    }
+    expect_deadlines(listener);
+    listener_pump(listener); /* there is room for others */
+}
+
+/* Its client is known: behind HELD_HEADER. False: it was closed. */
+static bool admit(struct held *held)
+{
+    struct cidr_host host;
+
+    if (!access_is_limited() || !held_get_host(held, &host))
+        return true;
+    enum access answer = access_ask(held->fd, &host);
+    if (answer != ACCESS_GIVEN)
+        stages_drop(held, answer == ACCESS_DENIED ? HELD_DENIED : HELD_LIMITED);
+    return answer == ACCESS_GIVEN;
+}
+
+/* False: it was closed. */
+static bool go_on(struct held *held)
+{
+    bool is_new = held->stage == HELD_HEADER;
+
+    held_set_stage(held, next_stage(held->listener, held->stage));
+    return !is_new || admit(held);
+}
+
+/* As far as it goes now. What cannot be watched is complete: the worker waits for it then. */
+static void advance(struct held *held, bool is_half_closed)
+{
+    while (held->stage < HELD_COMPLETE) {
+        struct held_look found = stages[held->stage].look(held, is_half_closed);
+        if (found.result == LOOK_CLOSE) {
+            stages_drop(held, found.why);
+            return;
+        }
+        if (found.result == LOOK_MORE && watch(held)) {
+            expect_deadline(held);
+            return;
+        }
+        if (!go_on(held))
+            return;
+    }
+    unwatch(held);
+}
+
+static void on_look_again(struct loop_timer *timer)
+{
+    struct held *held = loop_container(timer, struct held, again);
+
+    held->looks = LOOKS_AT_ONCE - 1;
+    if (!watch(held)) /* reports what came meanwhile */
+        advance(held, false);
+}
+
+static void on_ready(struct loop_fd *watch, uint32_t events)
+{
+    struct held *held = loop_container(watch, struct held, watch);
+    struct listener *listener = held->listener;
+
+    if (++held->looks > LOOKS_AT_ONCE && !(events & EPOLLERR)) {
+        unwatch(held);
+        held->again.on_time = on_look_again;
+        loop_start_timer(&held->again, LOOK_AGAIN_MS);
+        return;
+    }
+    if (events & EPOLLERR) /* reset; what was sent before may be there all the same */
+        stages_drop(held, HELD_HUNG_UP);
+    else
+        advance(held, (events & (EPOLLRDHUP | EPOLLHUP)) != 0);
+    listener_pump(listener);
+}
+
+/* A connection that was here before: its header may have been read by then. */
+static void pass_known_header(struct held *held)
+{
+    if (held->stage == HELD_HEADER && proxy_resume(held))
+        held_set_stage(held, next_stage(held->listener, HELD_HEADER));
+}
+
+static void enter(struct listener *listener, int fd, const struct wire_offer *offer, bool again)
+{
+    struct held *held = held_add(listener, next_stage(listener, HELD_FREE), fd, offer);
+
+    if (!held) {
+        stages_close(fd, true); /* front_has_room() was not asked */
+        return;
+    }
+    if (again)
+        pass_known_header(held);
+    if (held->stage == HELD_HEADER || admit(held))
+        advance(held, false);
+}
+
+/* Watched from now on: what came meanwhile is reported at once. */
+void stages_resume(struct listener *listener)
+{
+    for (int stage = HELD_COMPLETE; stage >= HELD_HEADER; stage--) { /* they move upward */
+        struct held *held = TAILQ_FIRST(&listener->held.queues[stage]);
+        while (held) {
+            struct held *next = TAILQ_NEXT(held, queue);
+            pass_known_header(held);
+            if (held->stage < HELD_COMPLETE && (!asks_for(listener, held->stage) || !watch(held)))
+                held_set_stage(held, HELD_COMPLETE);
+            held = next;
+        }
+    }
+    expect_deadlines(listener);
+}
+
+void stages_enter(struct listener *listener, int fd, const struct wire_offer *offer)
+{
+    enter(listener, fd, offer, false);
+}
+
+void stages_enter_again(struct listener *listener, int fd, const struct wire_offer *offer)
+{
+    enter(listener, fd, offer, true);
+}
+
+void stages_init(struct listener *listener)
+{
+    held_prepare(listener);
+    listener->stages.deadline.on_time = on_deadline;
+}
+
+void stages_finish(struct listener *listener)
+{
+    struct held *held;
+
+    for (int stage = HELD_HEADER; stage < LISTENER_STAGES; stage++)
+        while ((held = TAILQ_FIRST(&listener->held.queues[stage])) != NULL)
+            stages_drop(held, HELD_SHUT);
+    loop_stop_timer(&listener->stages.deadline);
+}
