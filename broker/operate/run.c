@@ -69,7 +69,8 @@
 #include "broker/share/retire.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
-#include "broker/survive/state.h"
+#include "broker/survive/state_load.h"
+#include "broker/survive/state_save.h"
 
 /* Of socket files at the end: for all together. */
 #define REMOVALS_MS 5000

@@ -35,10 +35,10 @@
 #include "broker/share/retire.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/snapshot.h"
-#include "broker/survive/state.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/upgrade.h"
+#include "broker/survive/state_load.h"
 #include "fuzz.h"
 #include "proto/fdpass.h"
 
