@@ -59,7 +59,7 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/operate/steer/elastic.h"
 #include "broker/operate/steer/recycle.h"
 #include "broker/operate/steer/reload.h"

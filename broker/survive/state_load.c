@@ -20,7 +20,7 @@
 #include "broker/life/slot.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/listener.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/pool/worker.h"
 #include "broker/share/adopt.h"
 #include "broker/share/channel_messages.h"
@@ -287,12 +287,12 @@ static void load_all(const struct snapshot *snapshot, struct listener **loaded_l
 
 static void load_rendezvous(const struct state_head *head, state_fd_map *map)
 {
-    session_listen(SESSION_DOOR_NAME, map(head->rendezvous_fds[0]));
-    session_listen(SESSION_DOOR_LINK, map(head->rendezvous_fds[1]));
+    session_listen(DOOR_NAME, map(head->rendezvous_fds[0]));
+    session_listen(DOOR_LINK, map(head->rendezvous_fds[1]));
     if (head->text_fds[0] > 0)
-        session_listen(SESSION_DOOR_CONTROL, map(head->text_fds[0]));
+        session_listen(DOOR_CONTROL, map(head->text_fds[0]));
     if (head->text_fds[1] > 0)
-        session_listen(SESSION_DOOR_READ_ONLY, map(head->text_fds[1]));
+        session_listen(DOOR_READ_ONLY, map(head->text_fds[1]));
     if (head->metrics_fd > 0)
         runtime.metrics_fd = map(head->metrics_fd);
 }

@@ -16,7 +16,7 @@
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/pool/worker.h"
 #include "broker/share/intercept/notify.h"
 #include "broker/survive/snapshot.h"
@@ -141,9 +141,9 @@ static void put_slots(struct writer *writer, uint32_t *count)
     }
 }
 
-static int32_t text_fd(enum session_door door)
+static int32_t text_fd(enum door_name door)
 {
-    int fd = session_rendezvous_fd(door);
+    int fd = door_fd(door);
 
     return fd < 0 ? 0 : fd;
 }
@@ -185,9 +185,8 @@ static void put_rule(const struct cidr *network, bool denied, void *context)
 void state_save(void)
 {
     struct state_head head = {
-        .rendezvous_fds = {session_rendezvous_fd(SESSION_DOOR_NAME),
-                           session_rendezvous_fd(SESSION_DOOR_LINK)},
-        .text_fds = {text_fd(SESSION_DOOR_CONTROL), text_fd(SESSION_DOOR_READ_ONLY)},
+        .rendezvous_fds = {door_fd(DOOR_NAME), door_fd(DOOR_LINK)},
+        .text_fds = {text_fd(DOOR_CONTROL), text_fd(DOOR_READ_ONLY)},
         .metrics_fd = runtime.metrics_fd < 0 ? 0 : runtime.metrics_fd,
         .direct = runtime.handoff == HANDOFF_DIRECT,
         .stopping = stop_is_announced(),

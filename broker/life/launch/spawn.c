@@ -25,7 +25,7 @@
 #include "broker/handout/front/front.h"
 #include "broker/handout/rate.h"
 #include "broker/life/launch/surroundings.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "proto/fdpass.h"
 
 #define SIGNALS 64
@@ -193,7 +193,7 @@ static void set_environment(const struct spawn_identity *identity)
     if (runtime.intercept != INTERCEPT_SECCOMP)
         set_preload();
     setenv("SSHIM_BROKER", broker.control_path, 1);
-    setenv("SSHIM_RENDEZVOUS", session_rendezvous_name(), 1);
+    setenv("SSHIM_RENDEZVOUS", door_abstract_name(), 1);
     snprintf(text, sizeof text, "%u", identity->slot);
     setenv("SSHIM_WORKER_ID", text, 1);
     snprintf(text, sizeof text, "%u", (unsigned)broker.uid);
