@@ -29,6 +29,8 @@ int fdpass_send(int socket_fd, const void *bytes, size_t len_bytes, int fd, int 
     return sendmsg(socket_fd, &message, flags | MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
+ssize_t (*fdpass_recvmsg)(int, struct msghdr *, int) = recvmsg;
+
 ssize_t fdpass_recv(int socket_fd, void *bytes, size_t size_bytes, int *fd, int flags,
                     int *truncated)
 {
@@ -44,7 +46,7 @@ ssize_t fdpass_recv(int socket_fd, void *bytes, size_t size_bytes, int *fd, int 
     };
 
     *fd = -1;
-    ssize_t got = recvmsg(socket_fd, &message, flags);
+    ssize_t got = fdpass_recvmsg(socket_fd, &message, flags);
     if (got < 0)
         return -1;
     if (message.msg_controllen >= CMSG_LEN(sizeof(int)) &&

@@ -6,6 +6,7 @@
 #define SSHIM_PROTO_FDPASS_H
 
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /*
@@ -15,6 +16,10 @@
  * EMSGSIZE.
  */
 int fdpass_send(int socket_fd, const void *bytes, size_t len_bytes, int fd, int flags);
+
+/* The recvmsg(2) that it calls. The library makes it that of libc: one of another preloaded library
+ * may refuse descriptors, as torsocks(8) does. */
+extern ssize_t (*fdpass_recvmsg)(int, struct msghdr *, int);
 
 /*
  * Receives one datagram into bytes, and into *fd the descriptor that came along, or -1; gives it to

@@ -134,6 +134,10 @@ stacked() {
     stacked "$PROGS/preload.so:$BUILD/libsshim.so"
 }
 
+@test "another preloaded library in front of ours that refuses descriptors, as torsocks, does not concern ours" {
+    stacked "$PROGS/refuses_fds.so:$BUILD/libsshim.so"
+}
+
 @test "another preloaded library, which asks the kernel by syscall(), behaves behind ours and in front of it" {
     local library
     for library in by_number by_number-jump; do

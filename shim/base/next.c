@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "proto/fdpass.h"
+
 struct next_table next_table;
 
 static long missing(void)
@@ -81,6 +83,7 @@ void next_resolve(void)
     __atomic_store_n((void **)&next_table.name, next_find(#name), __ATOMIC_RELEASE);
     NEXT_CALLS(X)
 #undef X
+    __atomic_store_n((void **)&fdpass_recvmsg, next_find("recvmsg"), __ATOMIC_RELEASE);
     dl_iterate_phdr(note_object, &count);
     errno = saved;
 }
