@@ -182,6 +182,25 @@ takes_back() {
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "a program that is killed before it serves is tried again, and whoever asked hears of its success" {
+    two_versions
+    serve -w 2
+    connect_slowly
+    cp "$SSHIM" "$TMP/v2/real"
+    liar "[ -e '$TMP/killed' ] && exec '$TMP/v2/real' \"\$@\"
+touch '$TMP/killed'
+kill -KILL \$\$"
+    upgrade
+    [[ $status == 0 && $output == "upgraded to $TMP/current/sshim" ]]
+    log_has "ended before it served; trying the upgrade again"
+    [[ $(readlink "/proc/$(status_of .pid)/exe") == "$TMP/v2/real" ]]
+    same_workers
+    wait_until has_keeper
+    is_answered
+    probe 5
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "a program that stands still when it goes on is ended and taken back" {
     two_versions
     serve -w 2

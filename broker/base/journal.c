@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define JOURNAL_MAGIC 0x344a5353u /* "SSJ4": the layout of everything here and in snapshot.h */
+#define JOURNAL_MAGIC 0x344a5353u /* "SSJ4": the layout of everything here and in state.c */
 #define JOURNAL_NAME "sshim-journal"
 #define COUNTS_MAX JOURNAL_LISTENERS_MAX
 #define CLOSING_MAX 256
@@ -34,6 +34,7 @@ struct journal {
     _Atomic int held;        /* the same */
     _Atomic int proxied;     /* the same */
     _Atomic int deputy;
+    _Atomic int tries_left; /* of an upgrade */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -264,6 +265,7 @@ pid_t journal_deputy(void)
 
 void journal_begin_upgrade(const struct journal_upgrade *upgrade)
 {
+    atomic_store(&journal->tries_left, upgrade->tries_left);
     atomic_store(&journal->asker, upgrade->asker_fd + 1);
     atomic_store(&journal->old_program, upgrade->old_program_fd + 1);
 }
@@ -272,12 +274,18 @@ bool journal_find_upgrade(struct journal_upgrade *upgrade)
 {
     upgrade->old_program_fd = atomic_load(&journal->old_program) - 1;
     upgrade->asker_fd = atomic_load(&journal->asker) - 1;
+    upgrade->tries_left = atomic_load(&journal->tries_left);
     return upgrade->old_program_fd >= 0;
 }
 
 void journal_end_upgrade(void)
 {
     atomic_store(&journal->old_program, 0);
+}
+
+void journal_forbid_tries(void)
+{
+    atomic_store(&journal->tries_left, 0);
 }
 
 void journal_set_held_fd(int fd)

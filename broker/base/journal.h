@@ -1,7 +1,7 @@
 /*
  * journal.h - the state that survives the broker: shared memory that the keeper (keeper.h) maps as
  * well. Counters and the connection in hand are written in place; everything else is a snapshot
- * that state_save.h makes when something changed.
+ * that state.h makes when something changed.
  *
  * A broker may be killed between any two instructions. So a snapshot is written beside the valid
  * one, and one store makes it valid; the in-hand record says which connection may be both held and
@@ -113,10 +113,14 @@ pid_t journal_deputy(void);
 struct journal_upgrade {
     int old_program_fd; /* its file */
     int asker_fd;       /* the connection of `sshim upgrade`; -1: none */
+    int tries_left;     /* after this one */
 };
 void journal_begin_upgrade(const struct journal_upgrade *upgrade);
 bool journal_find_upgrade(struct journal_upgrade *upgrade); /* whether one is under way */
 void journal_end_upgrade(void);
+
+/* The keeper has ended a program that stood still: trying it again would take as long. */
+void journal_forbid_tries(void);
 
 /* The memory of the connections that are held, see handout/front/held.h; -1: none. */
 void journal_set_held_fd(int fd);

@@ -49,8 +49,7 @@ static struct {
 /* The one that ended last; is_resumed: it was begun by the broker before us. */
 static struct {
     bool is_resumed;
-    bool is_aborted;
-    int exit_code;
+    struct restart_result result;
     char text[320];
 } ended;
 
@@ -99,6 +98,10 @@ static void answer(struct waiter *waiter)
                        waiter->text, (unsigned long long)waiter->cut);
     else if (session)
         session_answer(session, waiter->exit_code, "%s%s", waiter->news, waiter->text);
+    if (session && ended.result.is_due) {
+        ended.result.is_due = false;
+        journal_touch();
+    }
     TAILQ_REMOVE(&waiters, waiter, all);
     free(waiter);
 }
@@ -205,25 +208,36 @@ static void log_result(const char *text)
     }
 }
 
-static void finish(void)
+/* Returns whether a command waits for this one, or may have waited for it at the broker before. */
+static bool tell_waiters(void)
 {
     struct waiter *waiter;
-    char text[sizeof waiter->text];
-    int exit_code = describe(text, sizeof text);
+    bool is_due = ended.is_resumed;
+
+    TAILQ_FOREACH(waiter, &waiters, all) {
+        if (waiter->is_over)
+            continue;
+        memcpy(waiter->text, ended.text, sizeof waiter->text);
+        waiter->exit_code = ended.result.exit_code;
+        waiter->is_over = true;
+        waiter->no_wait |= restart.aborted;
+        is_due |= waiter->session != NULL;
+    }
+    return is_due;
+}
+
+static void finish(void)
+{
     bool again = restart.again;
     unsigned parallel = restart.parallel;
 
-    log_result(text);
-    memcpy(ended.text, text, sizeof ended.text);
-    ended.exit_code = exit_code;
-    ended.is_aborted = restart.aborted;
-    TAILQ_FOREACH(waiter, &waiters, all)
-        if (!waiter->is_over) {
-            memcpy(waiter->text, text, sizeof waiter->text);
-            waiter->exit_code = exit_code;
-            waiter->is_over = true;
-            waiter->no_wait |= restart.aborted;
-        }
+    ended.result =
+        (struct restart_result){.exit_code = (uint8_t)describe(ended.text, sizeof ended.text),
+                                .is_aborted = restart.aborted,
+                                .replaced = (uint16_t)count_replaced(),
+                                .wanted = (uint16_t)count_concerned()};
+    log_result(ended.text);
+    ended.result.is_due = tell_waiters();
     memset(&restart, 0, sizeof restart);
     journal_touch();
     if (again)
@@ -404,6 +418,7 @@ bool restart_begin_with(const struct restart_order *order, struct session *waite
     if (order->news)
         snprintf(TAILQ_LAST(&waiters, waiter_queue)->news, sizeof(struct waiter){0}.news, "%s",
                  order->news);
+    ended.result.is_due = false;
     restart.active = true;
     restart.recycles = false; /* one that was under way becomes a part of this one */
     restart.parallel = order->parallel ? order->parallel : 1;
@@ -450,17 +465,31 @@ bool restart_is_under_way(void)
 
 const char *restart_last_result(void)
 {
-    return !ended.text[0] ? "none" : ended.is_aborted ? "aborted" : "done";
+    return !ended.text[0] ? "none" : ended.result.is_aborted ? "aborted" : "done";
 }
 
 struct restart_record restart_record(void)
 {
     return (struct restart_record){restart.active ? restart.parallel : 0, restart.again,
-                                   restart.only, restart.stop_timeout_s};
+                                   restart.only, restart.stop_timeout_s,
+                                   ended.result.is_due ? ended.result : (struct restart_result){0}};
+}
+
+/* The reason, and what else is to be said, is in the log of the broker before. */
+static void resume_result(const struct restart_result *result)
+{
+    if (!result->is_due)
+        return;
+    ended.is_resumed = true;
+    ended.result = *result;
+    snprintf(ended.text, sizeof ended.text, "%s%u of %u workers were replaced%s\n",
+             result->is_aborted ? "restart aborted: " : "", result->replaced, result->wanted,
+             result->exit_code ? "; the log says more" : "");
 }
 
 void restart_resume(const struct restart_record *record)
 {
+    resume_result(&record->result);
     if (!record->parallel || !add_waiter(NULL, false))
         return;
     restart.active = true;
@@ -473,21 +502,18 @@ void restart_resume(const struct restart_record *record)
     look_soon();
 }
 
-void restart_join(bool no_wait, struct session *session)
+bool restart_join(bool no_wait, struct session *session)
 {
     bool has_ended = !restart.active && ended.is_resumed && ended.text[0];
     struct waiter *waiter = restart.active || has_ended ? add_waiter(session, no_wait) : NULL;
 
-    if (!waiter) {
-        session_answer(session, 1, "no restart is under way any more; see sshim status\n");
-        return;
-    }
-    if (!has_ended)
-        return;
+    if (!waiter || !has_ended)
+        return waiter != NULL;
     memcpy(waiter->text, ended.text, sizeof waiter->text);
-    waiter->exit_code = ended.exit_code;
+    waiter->exit_code = ended.result.exit_code;
     waiter->is_over = true; /* but its old workers may still drain */
     look_soon();
+    return true;
 }
 
 void restart_on_failure(const struct worker *last, const char *how)

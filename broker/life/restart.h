@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "broker/life/slot.h"
-#include "broker/pool/session/session.h"
+#include "broker/pool/session.h"
 
 /*
  * Begins with at most parallel slots at a time. waiter (NULL: none) is answered when the old
@@ -36,8 +36,9 @@ bool restart_recycle(const struct slot *slot);
 bool restart_is_recycling(void);
 
 /* The session asked the broker before us, which was killed or upgraded: it is answered as by
- * restart_begin(), when the restart that went on and its old workers have ended. */
-void restart_join(bool no_wait, struct session *session);
+ * restart_begin(), when the restart that went on and its old workers have ended. False: no restart
+ * went on, and none has ended unanswered. */
+bool restart_join(bool no_wait, struct session *session);
 
 /* Whether a command may begin one now. */
 bool restart_may_begin(void);
@@ -48,16 +49,27 @@ bool restart_is_under_way(void);
 /* How the last one ended that this broker has seen: "none", "done" or "aborted". */
 const char *restart_last_result(void);
 
+/* Of a restart that has ended, while the command that asked for it has no answer yet. */
+struct restart_result {
+    uint8_t is_due; /* 0: there is none */
+    uint8_t exit_code;
+    uint8_t is_aborted;
+    uint8_t reserved;
+    uint16_t replaced, wanted;
+};
+
 /* What of it is in the snapshot; parallel is 0 where none is under way. */
 struct restart_record {
     uint32_t parallel;
     uint32_t again; /* another one follows */
     uint32_t only;  /* the slot that is replaced and 1; 0: all */
     uint32_t stop_timeout_s;
+    struct restart_result result; /* of the one before, where none is under way */
 };
 struct restart_record restart_record(void);
 
-/* Goes on with the restart of a broker before us; slots and workers are loaded. */
+/* Goes on with the restart of a broker before us, or with its answer; slots and workers are loaded.
+ */
 void restart_resume(const struct restart_record *record);
 
 /* fleet: a worker has ended, and how; or it has served and ended by itself. It has left its slot.

@@ -165,7 +165,11 @@ static bool join_stop(struct session *session, const struct config_target *asked
 
 static bool join_restart(struct session *session, const struct config_target *asked)
 {
-    restart_join(asked->no_wait, session);
+    if (restart_join(asked->no_wait, session))
+        return true;
+    if (resume_cause() != RESUME_NONE) /* the broker before was killed as soon as it was asked */
+        return on_restart(session, asked);
+    refuse(session, "given up: the broker that was asked has ended");
     return true;
 }
 
@@ -237,13 +241,13 @@ static void note_refusal(const struct session *session, const char *line)
 
 static bool may_change(const struct session *session)
 {
-    return door_name(session->from) != DOOR_READ_ONLY && !session_is_stranger(session);
+    return session_door(session) != SESSION_DOOR_READ_ONLY && !session_is_stranger(session);
 }
 
 static void refuse_line(struct session *session, const char *line)
 {
     note_refusal(session, line);
-    if (door_name(session->from) == DOOR_READ_ONLY)
+    if (session_door(session) == SESSION_DOOR_READ_ONLY)
         refuse(session, "refused: this socket is read-only; use the control socket");
     else
         refuse(session, "refused: only the broker's user and root may give commands here");
@@ -342,7 +346,7 @@ bool control_handle_text(struct session *session, const char *line)
         session_answer(session, EXIT_USAGE, "a command is a line of printable characters\n");
         return true;
     }
-    if (session_is_stranger(session) && door_name(session->from) != DOOR_READ_ONLY) {
+    if (session_is_stranger(session) && session_door(session) != SESSION_DOOR_READ_ONLY) {
         refuse_line(session, line);
         return true;
     }

@@ -59,7 +59,7 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
-#include "broker/pool/session/session.h"
+#include "broker/pool/session.h"
 #include "broker/operate/steer/elastic.h"
 #include "broker/operate/steer/recycle.h"
 #include "broker/operate/steer/reload.h"
@@ -69,11 +69,10 @@
 #include "broker/share/retire.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
-#include "broker/survive/state_load.h"
-#include "broker/survive/state_save.h"
+#include "broker/survive/state.h"
 
-/* Of socket files at the end: for all together. */
-#define REMOVALS_MS 5000
+/* Of socket files at the end: for all together. Less than the keeper waits for a turn. */
+#define REMOVALS_MS 3000
 
 static bool resolve_identity(void)
 {
@@ -465,9 +464,9 @@ int run_broker(int argc, char **program_argv)
         set_up(resumes, &exit_code) == DONE || begin(resumes, &exit_code) == DONE)
         return exit_code;
     loop_run();
-    journal_mark_clean();
-    keeper_stop();
     clean_up();
+    journal_mark_clean(); /* what a broker before this line leaves behind, the next one cleans up */
+    keeper_stop();
     return stop_exit_code();
 }
 

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,18 +22,23 @@
 #include "broker/pool/listener.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
-#include "broker/survive/state_save.h"
+#include "broker/survive/state.h"
 #include "proto/fdpass.h"
 
 #define LOOK_MS 20 /* while a connection is in hand */
 #define LOOKS_MAX 250
 
+/* A new program that is killed before it serves is tried again: that may have been a crash. */
+#define TRIES 3
+
 static struct {
     bool is_under_way;
     unsigned looks;
+    int tries_left;
     struct loop_timer timer;
     struct session *waiter;
-} upgrade;
+    int asker_fd; /* instead, of a broker before; -1: none */
+} upgrade = {.asker_fd = -1};
 
 static void on_waiter_gone(struct session *session)
 {
@@ -50,36 +55,36 @@ static bool takes_text(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-/* On a connection of which only the descriptor is left; two datagrams have room there. */
-__attribute__((format(printf, 3, 4))) static void answer(int fd, int exit_code, const char *format,
-                                                         ...)
+/* On a connection of which only the descriptor is left (takes; -1: none); two datagrams have room
+ * there. */
+static void answer(int fd, int exit_code, const char *line)
 {
     struct wire_text text = {.head = WIRE_HEAD(WIRE_TEXT)};
     struct wire_result result = {.head = WIRE_HEAD(WIRE_RESULT), .exit_code = exit_code};
-    va_list arguments;
 
-    va_start(arguments, format);
-    int len = vsnprintf(text.text, sizeof text.text, format, arguments);
-    va_end(arguments);
-    if (len < 0)
+    if (fd < 0)
         return;
+    int len = snprintf(text.text, sizeof text.text, "%s\n", line);
     size_t used = (size_t)len < sizeof text.text ? (size_t)len : sizeof text.text - 1;
-    if (takes_text(fd)) {
+    if (takes_text(fd))
         send(fd, text.text, used, MSG_DONTWAIT | MSG_NOSIGNAL);
-        return;
-    }
-    if (fdpass_send(fd, &text, WIRE_TEXT_MIN + used, -1, MSG_DONTWAIT) == 0)
+    else if (fdpass_send(fd, &text, WIRE_TEXT_MIN + used, -1, MSG_DONTWAIT) == 0)
         fdpass_send(fd, &result, sizeof result, -1, MSG_DONTWAIT);
+    close(fd);
 }
 
 static void fail(const char *reason)
 {
     struct session *waiter = upgrade.waiter;
+    char text[PATH_MAX + 512];
 
-    log_error("cannot upgrade to %s: %s; the running version goes on", resume_program(), reason);
-    memset(&upgrade, 0, sizeof upgrade);
+    snprintf(text, sizeof text, "cannot upgrade to %s: %s", resume_program(), reason);
+    log_error("%s; the running version goes on", text);
     if (waiter)
-        session_answer(waiter, 1, "cannot upgrade to %s: %s\n", resume_program(), reason);
+        session_answer(waiter, 1, "%s\n", text);
+    answer(upgrade.asker_fd, 1, text);
+    memset(&upgrade, 0, sizeof upgrade);
+    upgrade.asker_fd = -1;
 }
 
 /* From here on the journal has the connection to answer. */
@@ -92,8 +97,9 @@ static void execute(void)
         return;
     }
     keeper_start(); /* if there is none */
-    journal_begin_upgrade(
-        &(struct journal_upgrade){old_program_fd, upgrade.waiter ? upgrade.waiter->watch.fd : -1});
+    journal_begin_upgrade(&(struct journal_upgrade){
+        old_program_fd, upgrade.waiter ? upgrade.waiter->watch.fd : upgrade.asker_fd,
+        upgrade.tries_left});
     state_save();
     closer_stop();
     aside_stop();
@@ -128,11 +134,20 @@ static void on_rehearsal_end(const char *failure)
     loop_start_timer(&upgrade.timer, 0);
 }
 
+static void rehearse(void)
+{
+    int error = rehearsal_start(resume_program(), resume_arguments(), on_rehearsal_end);
+
+    if (error)
+        fail(strerror(error));
+}
+
 bool upgrade_begin(struct session *waiter)
 {
     if (upgrade.is_under_way || stop_is_under_way())
         return false;
     upgrade.is_under_way = true;
+    upgrade.tries_left = TRIES - 1;
     upgrade.waiter = waiter;
     if (waiter)
         session_await(waiter, on_waiter_gone);
@@ -142,26 +157,42 @@ bool upgrade_begin(struct session *waiter)
         return true;
     }
     state_save();
-    int error = rehearsal_start(resume_program(), resume_arguments(), on_rehearsal_end);
-    if (error)
-        fail(strerror(error));
+    rehearse();
     return true;
 }
 
 static void tell_success(int asker_fd)
 {
-    if (asker_fd >= 0)
-        answer(asker_fd, 0, "upgraded to %s\n", resume_program());
+    char text[PATH_MAX + 64];
+
+    snprintf(text, sizeof text, "upgraded to %s", resume_program());
+    answer(asker_fd, 0, text);
 }
 
 static void tell_failure(int asker_fd)
 {
-    const char *reason = "it ended, or stood still, before it served; its lines in the log say why";
+    char text[PATH_MAX + 128];
 
-    log_error("cannot upgrade to %s: %s; the version before goes on as pid %d", resume_program(),
-              reason, (int)getpid());
-    if (asker_fd >= 0)
-        answer(asker_fd, 1, "cannot upgrade to %s: %s\n", resume_program(), reason);
+    snprintf(text, sizeof text,
+             "cannot upgrade to %s: it ended, or stood still, before it served; its lines in the "
+             "log say why",
+             resume_program());
+    log_error("%s; the version before goes on as pid %d", text, (int)getpid());
+    answer(asker_fd, 1, text);
+}
+
+/* The new program has ended before it served. */
+static void try_again(const struct journal_upgrade *before)
+{
+    if (before->tries_left <= 0 || stop_is_under_way()) {
+        tell_failure(before->asker_fd);
+        return;
+    }
+    log_info("%s ended before it served; trying the upgrade again", resume_program());
+    upgrade.is_under_way = true;
+    upgrade.tries_left = before->tries_left - 1;
+    upgrade.asker_fd = before->asker_fd;
+    rehearse();
 }
 
 void upgrade_settle(void)
@@ -178,11 +209,9 @@ void upgrade_settle(void)
     journal_end_upgrade();
     state_save();
     keeper_end_old();
+    close(under_way.old_program_fd);
     if (resume_cause() == RESUME_UPGRADE)
         tell_success(under_way.asker_fd);
     else
-        tell_failure(under_way.asker_fd);
-    close(under_way.old_program_fd);
-    if (under_way.asker_fd >= 0)
-        close(under_way.asker_fd);
+        try_again(&under_way);
 }

@@ -56,9 +56,22 @@ static void wait_for_end_of(int broker_pidfd)
             continue;
         log_error("the broker has stood still for %d s; the keeper kills it and takes its place",
                   KEEPER_TURN_MAX_S);
+        journal_forbid_tries();
         pidfd_send_signal(broker_pidfd, SIGKILL, NULL, 0);
         seconds = 0;
     }
+}
+
+/*
+ * During an upgrade two keepers see the broker's end: that of the old program, and that of the new
+ * one. A broker that is named itself was a keeper, and was killed before it could name the one that
+ * it had just started.
+ */
+static bool is_in_charge(void)
+{
+    pid_t named = journal_keeper();
+
+    return named == 0 || named == getpid() || named == broker_pid;
 }
 
 struct order {
@@ -75,7 +88,8 @@ static void keep(const void *bytes)
     setsid(); /* what is sent to the broker's process group does not concern it either */
     prctl(PR_SET_NAME, "sshim-keeper");
     wait_for_end_of(order->broker_pidfd);
-    rescue();
+    if (!journal_is_clean() && is_in_charge())
+        rescue();
     _exit(0);
 }
 

@@ -15,8 +15,8 @@
 
 #define KEEPER_TURN_MAX_S 5
 
-/* Sets what the keeper calls when the broker has died: in its process, with the broker's
- * descriptors. */
+/* Sets what the keeper in charge calls when the broker has not ended in order: in the keeper's
+ * process, with the broker's descriptors. */
 void keeper_init(void (*on_death)(void));
 
 /*

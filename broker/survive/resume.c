@@ -27,7 +27,7 @@
 #include "broker/life/launch/spawn.h"
 #include "broker/pool/listener.h"
 #include "broker/survive/recount.h"
-#include "broker/survive/state_load.h"
+#include "broker/survive/state.h"
 
 #define STRAYS_MAX 1024
 
@@ -107,6 +107,13 @@ static bool is_packet_in_hand(int fd, int type)
     return type == SOCK_SEQPACKET && fd == atomic_load(journal_live.in_hand_fd);
 }
 
+static bool is_asker(int fd)
+{
+    struct journal_upgrade upgrade;
+
+    return journal_find_upgrade(&upgrade) && fd == upgrade.asker_fd;
+}
+
 /* A connection that was accepted and got no further, whatever the snapshot says that this number
  * was. */
 static bool is_stray(int fd)
@@ -117,7 +124,7 @@ static bool is_stray(int fd)
     return fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) &&
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
            (type == SOCK_STREAM || is_packet_in_hand(fd, type)) && is_connection(fd) &&
-           !journal_is_closing(fd);
+           !journal_is_closing(fd) && !is_asker(fd);
 }
 
 /* A connection that was being sent and was then taken out of its channel is here twice. */
@@ -181,22 +188,11 @@ void resume_exec(const char *program, enum resume_cause why)
     errno = saved;
 }
 
-/* During an upgrade two keepers see the broker's end: that of the old program, and that of the new
- * one. */
-static bool is_in_charge(void)
-{
-    pid_t keeper = journal_keeper();
-
-    return keeper == 0 || keeper == getpid();
-}
-
 void resume_rescue(void)
 {
     struct journal_upgrade upgrade;
     char old_program[48];
 
-    if (journal_is_clean() || !is_in_charge())
-        return;
     if (journal_find_upgrade(&upgrade)) {
         snprintf(old_program, sizeof old_program, "/proc/self/fd/%d", upgrade.old_program_fd);
         resume_exec(old_program, RESUME_TAKE_BACK);

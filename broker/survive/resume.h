@@ -37,8 +37,8 @@ enum resume_cause {
  */
 void resume_exec(const char *program, enum resume_cause why);
 
-/* For keeper_init(): unless the broker has ended in order, or another keeper is in charge, executes
- * its program, during an upgrade the old one. Returns else. */
+/* For keeper_init(): executes the broker's program, during an upgrade the old one. Returns if it
+ * could not. */
 void resume_rescue(void);
 
 /* *is_due: whether this process was started by resume_exec; then the journal is adopted. DONE,

@@ -16,6 +16,7 @@
 
 #include "broker/base/address.h"
 #include "broker/life/launch/output.h"
+#include "broker/life/restart.h"
 #include "broker/base/cidr.h"
 #include "broker/pool/path.h"
 #include "proto/wire.h"
@@ -57,8 +58,9 @@ struct state_head {
     int32_t lines_fd, lines_pid;   /* see output.h; 0: none */
     uint32_t restart_stop_timeout; /* in seconds, and 1; 0: as ever */
     uint32_t rules;                /* records of that kind; the next begin at a multiple of 8 */
+    struct restart_result restart_result;
 };
-static_assert(sizeof(struct state_head) == 128, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 136, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts;
@@ -116,10 +118,6 @@ struct state_rule {
     uint8_t reserved[6];
 };
 static_assert(sizeof(struct state_rule) == 24, SNAPSHOT_SIZE);
-
-/* A number as a record has it, 0 where it is not given (CONFIG_NOT_GIVEN); and back. */
-uint32_t snapshot_from_number(unsigned number);
-unsigned snapshot_to_number(uint64_t recorded);
 
 /* The sizes of these records in this program, for the head of a snapshot. */
 void snapshot_note_sizes(struct state_head *head);
