@@ -92,3 +92,33 @@ workers() {
     at_most "workers' accept4" "$(calls "$TMP/workers" accept4)" 480
     at_most "workers' recvmsg" "$(calls "$TMP/workers" recvmsg)" 160
 }
+
+# saturated_loop MODE CALL...: one call that waits and one accept4 a connection; the broker sleeps.
+saturated_loop() {
+    start_broker -w 2 -- "$SERVER" "$1" "$ADDR"
+    answers 40 32 l1
+    # shellcheck disable=SC2046
+    count_calls "$TMP/workers" $(workers)
+    answers 400 32 l1
+    stop_counting
+    at_most "workers' sendmsg" "$(calls "$TMP/workers" sendmsg)" 60
+    at_most "workers' accept4" "$(calls "$TMP/workers" accept4)" 480
+    at_most "workers' recvmsg" "$(calls "$TMP/workers" recvmsg)" 60
+    local name waits=0
+    for name in "${@:2}"; do waits=$((waits + $(calls "$TMP/workers" "$name"))); done
+    at_most "workers' waits" "$waits" 520
+    at_most "connections without a wait" $((400 - waits)) 0
+    count_calls "$TMP/broker" "$BROKER"
+    answers 400 32 l1
+    stop_counting
+    at_most "broker's calls" "$(awk '$2 ~ /^[0-9]+$/ && $1 != "total" { sum += $2 } END { print sum + 0 }' "$TMP/broker")" 240
+    at_most "broker's sendmsg" "$(calls "$TMP/broker" sendmsg)" 60
+}
+
+@test "a saturated loop over poll: one poll and one accept4, and the broker sleeps" {
+    saturated_loop poll-sync poll
+}
+
+@test "a saturated loop over select: one select and one accept4, and the broker sleeps" {
+    saturated_loop select-sync select pselect6
+}

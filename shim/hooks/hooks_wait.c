@@ -14,6 +14,7 @@
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
 #include "shim/take/epoll_set.h"
+#include "shim/take/turn.h"
 #include "shim/take/wait.h"
 
 /* glibc declares poll's array write-only; the events in it are read. clang has no such warning. */
@@ -129,13 +130,15 @@ static const struct timespec *left_of(const struct rounds *rounds, const struct 
  * check takes out of `ready`, what the call gave, what is not there any more: a wait with nothing
  * else goes on. The names of the call's parameters are those of its callers.
  */
-#define WAITING(may_block, listeners, timeout_ns, mask, call, check)                               \
+#define WAITING(may_block, listeners, timeout_ns, mask, turn, call, check)                         \
     do {                                                                                           \
         bool visibly_ = (may_block);                                                               \
         uint64_t waited = (listeners);                                                             \
         int ready;                                                                                 \
         if (!waited)                                                                               \
             return (call);                                                                         \
+        if (visibly_ && !(mask) && (ready = (turn)) != 0)                                          \
+            return ready;                                                                          \
         do {                                                                                       \
             if (visibly_)                                                                          \
                 wait_begin(waited);                                                                \
@@ -179,8 +182,8 @@ static int note_selected(int count, const fd_set *readable, int ready)
         (void)left;                                                                                \
         if (!matters())                                                                            \
             return note_polled(fds, count, (call));                                                \
-        WAITING(may_block, wait_mask_poll(fds, count), timeout_ns, mask, call,                     \
-                announce_check_poll(fds, count, ready));                                           \
+        WAITING(may_block, wait_mask_poll(fds, count), timeout_ns, mask,                           \
+                turn_poll(waited, fds, count), call, announce_check_poll(fds, count, ready));      \
     } while (0)
 
 SSHIM_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
@@ -287,6 +290,7 @@ static struct timeval *left_timeval_of(const struct rounds *rounds, struct timev
             return note_selected(count, readable, (call));                                         \
         note_question(&question, count, readable, writable, urgent);                               \
         WAITING(may_block, wait_mask_select(count, readable), timeout_ns, mask,                    \
+                question.known ? turn_select(waited, count, readable, writable, urgent) : 0,       \
                 (ask_again(&rounds, &question, count, readable, writable, urgent), (call)),        \
                 check_selected(&question, count, readable, ready));                                \
     } while (0)

@@ -63,11 +63,17 @@ static bool look(struct vlisten *listener)
     return NEXT(poll)(&canonical, 1, 0) == 1 && canonical.revents == POLLIN;
 }
 
+void direct_note_vain(struct vlisten *listener)
+{
+    if (board_queue(listener->board) == BOARD_QUEUE_EMPTY)
+        atomic_fetch_sub_explicit(&listener->looks, 1, memory_order_relaxed);
+}
+
 bool direct_look(struct vlisten *listener)
 {
     if (look(listener))
         return true;
-    atomic_fetch_sub_explicit(&listener->looks, 1, memory_order_relaxed);
+    direct_note_vain(listener);
     return false;
 }
 

@@ -18,7 +18,8 @@ bool direct_is_permitted(struct vlisten *listener);
  * offers are not on their way, and it does not drain. No system call. */
 bool direct_is_free(struct vlisten *listener);
 
-/* Whether a call of direct_is_ready is worth its cost. No system call. */
+/* Whether a look at the canonical socket is worth its cost, for a loop that is about to wait. No
+ * system call. */
 bool direct_is_possible(struct vlisten *listener);
 
 /* An event loop is about to wait with nothing else to do: whether a connection is there for it. */
@@ -30,6 +31,9 @@ bool direct_may_look(struct vlisten *listener);
 
 /* Whether a connection is there. One system call; a vain look counts against the next looks. */
 bool direct_look(struct vlisten *listener);
+
+/* A look found nothing; it counts if nobody had said that a connection is there. */
+void direct_note_vain(struct vlisten *listener);
 
 /* accept4(2) on the canonical socket, and the only one. EINVAL: it was shut down, for this program
  * or for the whole pool. */

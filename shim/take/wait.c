@@ -106,8 +106,7 @@ static bool is_wanted(uint64_t listeners)
     return false;
 }
 
-/* It came to wait, even if it returns at once: its waiting is visible. */
-static void note_visit(uint64_t listeners)
+void wait_note_visit(uint64_t listeners)
 {
     for (uint64_t rest = listeners; rest; rest &= rest - 1)
         atomic_fetch_add_explicit(&vlisten_table[__builtin_ctzll(rest)].board->worker.waits, 1,
@@ -236,7 +235,7 @@ int wait_take_turn(uint64_t listeners, int epoll_fd, struct epoll_event *events,
         consider_attending(epoll_fd, listeners);
     if (!is_wanted(listeners))
         return 0;
-    note_visit(listeners);
+    wait_note_visit(listeners);
     int ready =
         wait_translate(listeners, epoll_fd, events, NEXT(epoll_wait)(epoll_fd, events, max, 0));
     if (ready != 0 || !userptr_is_writable(events, sizeof *events, USERPTR_WAIT) ||

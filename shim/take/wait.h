@@ -22,6 +22,9 @@ void wait_begin(uint64_t listeners);
 /* Lowers what wait_begin raised in this thread; keeps errno. */
 void wait_end(void);
 
+/* A thread came to wait for these, even if it returns at once: this server's waiting is visible. */
+void wait_note_visit(uint64_t listeners);
+
 /* The listeners that these calls wait for. */
 uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count);
 uint64_t wait_mask_select(int count, const fd_set *readable);

@@ -13,6 +13,7 @@
  *       epoll-all   event loop, accepts until EAGAIN
  *       epoll-sync  waits in epoll, then serves one connection to its end
  *       poll-sync   the same with poll, as simple servers do
+ *       select-sync the same with select
  */
 #include <errno.h>
 #include <poll.h>
@@ -24,6 +25,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -126,12 +128,26 @@ static void run_epoll_sync(int listener_fd)
     }
 }
 
-static void run_poll_sync(int listener_fd)
+static bool wait_by_poll(int listener_fd)
 {
     struct pollfd readable = {.fd = listener_fd, .events = POLLIN};
 
+    return poll(&readable, 1, -1) == 1;
+}
+
+static bool wait_by_select(int listener_fd)
+{
+    fd_set readable;
+
+    FD_ZERO(&readable);
+    FD_SET(listener_fd, &readable);
+    return select(listener_fd + 1, &readable, NULL, NULL, NULL) == 1;
+}
+
+static void run_sync(int listener_fd, bool (*wait_for)(int listener_fd))
+{
     for (;;) {
-        if (poll(&readable, 1, -1) != 1)
+        if (!wait_for(listener_fd))
             continue;
         int conn_fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC);
         if (conn_fd >= 0)
@@ -149,7 +165,9 @@ static void run_mode(const char *mode, int listener_fd)
     if (strcmp(mode, "epoll-sync") == 0)
         run_epoll_sync(listener_fd);
     if (strcmp(mode, "poll-sync") == 0)
-        run_poll_sync(listener_fd);
+        run_sync(listener_fd, wait_by_poll);
+    if (strcmp(mode, "select-sync") == 0)
+        run_sync(listener_fd, wait_by_select);
     fprintf(stderr, "server: unknown mode %s\n", mode);
     exit(2);
 }

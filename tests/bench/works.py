@@ -45,6 +45,10 @@ def churn_epoll(mode):
                     sides.reuseport("SO_REUSEPORT", mode), sides.one_copy("one copy", mode)]
 
 
+def churn_loop(mode):
+    return lambda: [sides.native("native", mode), *ours(mode)[:2], sides.one_copy("one copy", mode)]
+
+
 def one_client(workers):
     return lambda: [sides.native("native shared epoll", "epoll-one", workers),
                     sides.native("native EPOLLEXCLUSIVE", "epoll-one", workers, ["-x"]),
@@ -140,6 +144,8 @@ WORKS = [
          CHURN, "native shared epoll", event_loop_targets(), quick=True),
     Work("churn-epoll-all", "the same, 4 event loops, accept until EAGAIN", churn_epoll("epoll-all"),
          CHURN, "native shared epoll", event_loop_targets()),
+    *[Work(f"churn-{mode}", f"the same, 4 loops that wait in {mode}, then serve one connection",
+           churn_loop(f"{mode}-sync"), CHURN, "native") for mode in ("poll", "select")],
     Work("single-blocking", "one client at a time, 4 blocking workers", one_client_blocking,
          ["-c", "1"], "native pre-fork"),
     *[Work(f"single-epoll-{count}", f"one client at a time, {count} event loops", one_client(count),

@@ -109,12 +109,12 @@ inline translate(w)
     fi
 }
 
-/* wait_take_turn(): nothing else to do, and connections wait; else epoll_wait or poll */
+/* wait_take_turn(), turn_poll(), turn_select(): nothing else to do, and connections wait; else the call itself */
 inline wait_for_event(w)
 {
     if
     :: queue_waited[w] == BACKLOG && sent[w] == taken[w] && len(backlog) > 0 -> /* direct_is_possible(), direct_is_ready() */
-        atomic { waits[w] = true; MOVE(w) }; /* note_visit() */
+        atomic { waits[w] = true; MOVE(w) }; /* wait_note_visit() */
         take_directly(w)
     :: true ->
         wait_begin(w);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -101,7 +102,7 @@ static inline const char *slot_name(void)
 }
 
 /* Reads a line, answers it, closes. */
-static inline void answer_as(int conn_fd, const struct sockaddr_storage *peer, const char *slot)
+static inline void answer_line(int conn_fd, const struct sockaddr_storage *peer, const char *slot)
 {
     char line[128];
     struct sockaddr_storage real = {0};
@@ -110,7 +111,11 @@ static inline void answer_as(int conn_fd, const struct sockaddr_storage *peer, c
 
     if (fcntl(conn_fd, F_GETFL) & O_NONBLOCK)
         poll(&(struct pollfd){.fd = conn_fd, .events = POLLIN}, 1, 5000);
-    if (read(conn_fd, line, sizeof line) <= 0) {
+    ssize_t got;
+    do
+        got = read(conn_fd, line, sizeof line);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0) {
         close(conn_fd);
         return;
     }
@@ -122,6 +127,16 @@ static inline void answer_as(int conn_fd, const struct sockaddr_storage *peer, c
     if (write(conn_fd, line, (size_t)size) != size)
         perror("victim: write");
     close(conn_fd);
+}
+
+/* The signals and cancellations that a test sends are meant for accept, not for its client. */
+static inline void answer_as(int conn_fd, const struct sockaddr_storage *peer, const char *slot)
+{
+    int state;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    answer_line(conn_fd, peer, slot);
+    pthread_setcancelstate(state, NULL);
 }
 
 static inline void answer(int conn_fd, const struct sockaddr_storage *peer)
