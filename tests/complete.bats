@@ -164,7 +164,7 @@ permitted_in() { # COLUMN
 }
 
 @test "the states of a link are those of PROTOCOL.md" {
-    sed -n '/#define SESSION_STATES(X)/,/[^\\]$/p' "$ROOT/broker/pool/session.h" | sed -nE 's/.*X\(([A-Z]+)\).*/\1/p' >"$TMP/code"
+    sed -n '/#define SESSION_STATES(X)/,/[^\\]$/p' "$ROOT/broker/pool/session/session.h" | sed -nE 's/.*X\(([A-Z]+)\).*/\1/p' >"$TMP/code"
     sed -n '/^| state .* permitted /,/^$/p' "$ROOT/PROTOCOL.md" | sed -nE 's/^\| ([a-z]+) .*/\1/p' | grep -v state | tr a-z A-Z >"$TMP/document"
     same "$TMP/code" "$TMP/document"
 }

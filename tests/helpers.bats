@@ -10,6 +10,7 @@ load helpers
 
 @test "the leak check finds a process" {
     start_other sleep 100
+    wait_until eval '! no_process_is_left'
     LEFT_DEADLINE_S=0 run assert_nothing_left
     [[ $status == 1 ]]
     [[ $output == *"left behind: processes"*"sleep 100"* ]]

@@ -37,6 +37,7 @@ sums_agree() {
 stop_worker() {
     WORKER=$(worker_pid 0)
     kill -STOP "$WORKER"
+    wait_until status_is '.workers[0].state == "stuck"'
 }
 
 @test "silent clients occupy no worker, and are closed in time" {

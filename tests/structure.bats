@@ -104,7 +104,7 @@ assert_written_only_in() { # STRUCT FIELDS FILES
 }
 
 @test "what a crash must not forget of a worker is changed by setters alone" {
-    assert_written_only_in worker 'slot|state|pid|stopped|held|ready_ms|started_ms|port_zero_claims' 'pool/worker.c|survive/state.c'
+    assert_written_only_in worker 'slot|state|pid|stopped|held|ready_ms|started_ms|port_zero_claims' 'pool/worker.c|survive/state_load.c'
     assert_written_only_in belief '[a-z_]+' 'pool/belief.c'
     run assert_written_only_in worker 'stuck' 'none'
     ((status != 0))

@@ -26,12 +26,12 @@ extern struct broker broker;
 /* Begins as the configuration says. Each field names its only writer. */
 struct runtime {
     /* PRELOAD or SECCOMP; share/intercept/choose.c, life/fleet.c where a launcher starts what
-     * bypasses the library, and survive/state.c: a pool that is taken over keeps its own */
+     * bypasses the library, and survive/state_load.c: a pool that is taken over keeps its own */
     enum config_intercept intercept;
     bool may_switch; /* from PRELOAD to SECCOMP while no worker was ever ready; choose.c, fleet.c */
-    enum config_handoff handoff; /* survive/state.c: a pool that is taken over keeps its own */
+    enum config_handoff handoff; /* survive/state_load.c: a pool that is taken over keeps its own */
     int ready_fd;                /* keeps, -1: none; life/fleet.c closes it when all are ready */
-    int metrics_fd;              /* keeps, -1: none; operate/tell/metrics.c, survive/state.c */
+    int metrics_fd;              /* keeps, -1: none; operate/tell/metrics.c, survive/state_load.c */
     pid_t keeper_pid;            /* survive/keeper.c; 0: none */
     pid_t old_keeper_pid;        /* the same: that of the program before, during an upgrade */
     pid_t lines_pid;             /* life/launch/output.c; 0: it does not run */

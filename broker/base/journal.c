@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define JOURNAL_MAGIC 0x344a5353u /* "SSJ4": the layout of everything here and in state.c */
+#define JOURNAL_MAGIC 0x344a5353u /* "SSJ4": the layout of everything here and in snapshot.h */
 #define JOURNAL_NAME "sshim-journal"
 #define COUNTS_MAX JOURNAL_LISTENERS_MAX
 #define CLOSING_MAX 256

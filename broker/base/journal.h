@@ -1,7 +1,7 @@
 /*
  * journal.h - the state that survives the broker: shared memory that the keeper (keeper.h) maps as
  * well. Counters and the connection in hand are written in place; everything else is a snapshot
- * that state.h makes when something changed.
+ * that state_save.h makes when something changed.
  *
  * A broker may be killed between any two instructions. So a snapshot is written beside the valid
  * one, and one store makes it valid; the in-hand record says which connection may be both held and

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "broker/life/slot.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /*
  * Begins with at most parallel slots at a time. waiter (NULL: none) is answered when the old

@@ -241,13 +241,13 @@ static void note_refusal(const struct session *session, const char *line)
 
 static bool may_change(const struct session *session)
 {
-    return session_door(session) != SESSION_DOOR_READ_ONLY && !session_is_stranger(session);
+    return door_name(session->from) != DOOR_READ_ONLY && !session_is_stranger(session);
 }
 
 static void refuse_line(struct session *session, const char *line)
 {
     note_refusal(session, line);
-    if (session_door(session) == SESSION_DOOR_READ_ONLY)
+    if (door_name(session->from) == DOOR_READ_ONLY)
         refuse(session, "refused: this socket is read-only; use the control socket");
     else
         refuse(session, "refused: only the broker's user and root may give commands here");
@@ -346,7 +346,7 @@ bool control_handle_text(struct session *session, const char *line)
         session_answer(session, EXIT_USAGE, "a command is a line of printable characters\n");
         return true;
     }
-    if (session_is_stranger(session) && session_door(session) != SESSION_DOOR_READ_ONLY) {
+    if (session_is_stranger(session) && door_name(session->from) != DOOR_READ_ONLY) {
         refuse_line(session, line);
         return true;
     }

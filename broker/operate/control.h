@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /* False: the session is over. */
 bool control_handle(struct session *session, const struct wire_command *command);

@@ -22,16 +22,16 @@
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/holders.h"
 #include "broker/life/launch/spawn.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "proto/wire.h"
 
 #define LOCK_MS 2000
 #define LOCK_LOOK_MS 20
 
 /* Listens on one name. -1 with errno; the caller logs it. */
-static int listen_on(enum session_door door, const struct sockaddr_un *addr, socklen_t len)
+static int listen_on(enum door_name door, const struct sockaddr_un *addr, socklen_t len)
 {
-    int type = door < SESSION_DOOR_CONTROL ? SOCK_SEQPACKET : SOCK_STREAM;
+    int type = door < DOOR_CONTROL ? SOCK_SEQPACKET : SOCK_STREAM;
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
@@ -73,7 +73,7 @@ static bool open_abstract(void)
              random[1], broker.control_path);
     size_t len = strnlen(name, sizeof addr.sun_path - 1);
     memcpy(addr.sun_path + 1, name, len);
-    if (listen_on(SESSION_DOOR_NAME, &addr,
+    if (listen_on(DOOR_NAME, &addr,
                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) >= 0)
         return true;
     bool is_forbidden = errno == EAFNOSUPPORT || errno == EPERM || errno == EACCES;
@@ -162,7 +162,7 @@ static bool remove_stale(const char *path)
 }
 
 /* With these rights from the first instant on. */
-static bool open_file(enum session_door door, const struct sockaddr_un *addr, mode_t mode)
+static bool open_file(enum door_name door, const struct sockaddr_un *addr, mode_t mode)
 {
     mode_t old_mask = umask(0777 & ~mode);
     int fd = listen_on(door, addr, sizeof *addr);
@@ -181,7 +181,7 @@ static bool open_control(void)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
     memcpy(addr.sun_path, broker.control_path, strlen(broker.control_path));
-    return open_file(SESSION_DOOR_CONTROL, &addr, 0600);
+    return open_file(DOOR_CONTROL, &addr, 0600);
 }
 
 static bool open_link(void)
@@ -190,7 +190,7 @@ static bool open_link(void)
 
     link_address(broker.control_path, &addr);
     unlink(addr.sun_path); /* the control socket itself was not there, or was stale */
-    return open_file(SESSION_DOOR_LINK, &addr, 0600);
+    return open_file(DOOR_LINK, &addr, 0600);
 }
 
 /* --- --control-ro --- */
@@ -231,7 +231,7 @@ static bool open_read_only(void)
         return false;
     }
     if (!runtime_paths_control(wanted->path, NULL, addr.sun_path, sizeof addr.sun_path) ||
-        !make_way(&addr) || !open_file(SESSION_DOOR_READ_ONLY, &addr, 0600))
+        !make_way(&addr) || !open_file(DOOR_READ_ONLY, &addr, 0600))
         return false;
     if ((!group || chown(addr.sun_path, (uid_t)-1, group->gr_gid) == 0) &&
         chmod(addr.sun_path, wanted->mode) == 0)
@@ -269,18 +269,17 @@ void rendezvous_complete(void)
     struct sockaddr_un addr;
 
     link_address(broker.control_path, &addr);
-    if (session_rendezvous_fd(SESSION_DOOR_CONTROL) < 0 &&
-        rename(broker.control_path, addr.sun_path) == 0)
+    if (door_fd(DOOR_CONTROL) < 0 && rename(broker.control_path, addr.sun_path) == 0)
         open_control();
-    if (session_rendezvous_fd(SESSION_DOOR_READ_ONLY) < 0)
+    if (door_fd(DOOR_READ_ONLY) < 0)
         open_read_only();
 }
 
-static void unlink_file(enum session_door door)
+static void unlink_file(enum door_name door)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNSPEC};
     socklen_t len = sizeof addr;
-    int fd = session_rendezvous_fd(door);
+    int fd = door_fd(door);
 
     if (fd >= 0 && getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sun_path[0])
         unlink(addr.sun_path);
@@ -288,10 +287,10 @@ static void unlink_file(enum session_door door)
 
 void rendezvous_close(void)
 {
-    if (session_rendezvous_fd(SESSION_DOOR_LINK) >= 0)
+    if (door_fd(DOOR_LINK) >= 0)
         unlink_link(broker.control_path);
-    unlink_file(SESSION_DOOR_CONTROL);
-    unlink_file(SESSION_DOOR_READ_ONLY);
+    unlink_file(DOOR_CONTROL);
+    unlink_file(DOOR_READ_ONLY);
 }
 
 bool rendezvous_open(void)

@@ -59,7 +59,7 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/operate/steer/elastic.h"
 #include "broker/operate/steer/recycle.h"
 #include "broker/operate/steer/reload.h"
@@ -69,7 +69,8 @@
 #include "broker/share/retire.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
-#include "broker/survive/state.h"
+#include "broker/survive/state_load.h"
+#include "broker/survive/state_save.h"
 
 /* Of socket files at the end: for all together. Less than the keeper waits for a turn. */
 #define REMOVALS_MS 3000

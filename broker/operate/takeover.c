@@ -15,7 +15,8 @@
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/snapshot.h"
-#include "broker/survive/state.h"
+#include "broker/survive/state_load.h"
+#include "broker/survive/state_save.h"
 #include "proto/fdpass.h"
 
 #define DEADLINE_S 5

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /* The old one: sends everything to one that reads this format of snapshots (snapshot.h); does not
  * return when that worked. False: the session is over, we go on. */

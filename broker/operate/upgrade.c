@@ -22,7 +22,7 @@
 #include "broker/pool/listener.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
-#include "broker/survive/state.h"
+#include "broker/survive/state_save.h"
 #include "proto/fdpass.h"
 
 #define LOOK_MS 20 /* while a connection is in hand */

@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /*
  * Rehearses the program, then executes it. The program that goes on answers waiter (NULL: none).

@@ -22,7 +22,7 @@ struct worker;
 /* By which its memory is found among what a process has mapped. */
 #define CHANNEL_BOARD_NAME "sshim-board"
 
-/* Whether its scoreboard is believed. Written by belief.c alone; survive/state.c restores
+/* Whether its scoreboard is believed. Written by belief.c alone; survive/state_load.c restores
  * `wait_invisible`. */
 struct belief {
     bool wait_invisible; /* it waits invisibly: without an untaken offer it counts as idle */

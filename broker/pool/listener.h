@@ -54,7 +54,7 @@ struct listener {
     /* Written by pool/channel_offers.c: */
     struct channel_queue outstanding, recallable, woken;
 
-    /* Written by survive/state.c: */
+    /* Written by survive/state_save.c: */
     uint32_t number; /* in the snapshot being written */
 
     struct {

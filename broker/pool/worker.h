@@ -89,7 +89,7 @@ struct worker {
     bool stuck;                /* watchdog.c has said so */
     int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
     uint64_t seen_motion; /* worker_motion() then */
-    uint32_t number;      /* in the snapshot being written, see state.c */
+    uint32_t number;      /* in the snapshot being written, see state_save.c */
     struct loop_fd pidfd_watch; /* of a process that is not our child; .fd keeps */
     struct loop_fd exec_watch;  /* the socket on which exec's failure is told; .fd keeps */
     LIST_ENTRY(worker) all;

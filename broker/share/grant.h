@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /* A verdict without a channel. Whether the session goes on: only after WIRE_VACANT. */
 bool grant_answer(struct session *session, enum wire_verdict verdict, int error);

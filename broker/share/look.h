@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /*
  * WIRE_CLAIM_LOOK. If the address is shared and the worker has neither bound it nor accepted a

@@ -27,7 +27,7 @@
 #include "broker/life/launch/spawn.h"
 #include "broker/pool/listener.h"
 #include "broker/survive/recount.h"
-#include "broker/survive/state.h"
+#include "broker/survive/state_load.h"
 
 #define STRAYS_MAX 1024
 

@@ -25,6 +25,16 @@ static const uint32_t own_sizes[STATE_KINDS] = {
 /* Of format 0, for ever. */
 static const uint32_t first_sizes[STATE_KINDS] = {48, 16, 80, 448, 40, 0, 0};
 
+uint32_t snapshot_from_number(unsigned number)
+{
+    return number + 1; /* CONFIG_NOT_GIVEN is UINT_MAX */
+}
+
+unsigned snapshot_to_number(uint64_t recorded)
+{
+    return (unsigned)recorded - 1;
+}
+
 void snapshot_note_sizes(struct state_head *head)
 {
     memset(head->sizes, 0, sizeof head->sizes);

@@ -119,6 +119,10 @@ struct state_rule {
 };
 static_assert(sizeof(struct state_rule) == 24, SNAPSHOT_SIZE);
 
+/* A number as a record has it, 0 where it is not given (CONFIG_NOT_GIVEN); and back. */
+uint32_t snapshot_from_number(unsigned number);
+unsigned snapshot_to_number(uint64_t recorded);
+
 /* The sizes of these records in this program, for the head of a snapshot. */
 void snapshot_note_sizes(struct state_head *head);
 

@@ -31,14 +31,14 @@
 #include "broker/life/restart.h"
 #include "broker/operate/control.h"
 #include "broker/operate/request.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/share/retire.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/snapshot.h"
-#include "broker/survive/state.h"
 #include "broker/operate/takeover.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/upgrade.h"
+#include "broker/survive/state_load.h"
 #include "fuzz.h"
 #include "proto/fdpass.h"
 
@@ -157,7 +157,7 @@ static void open_rendezvous(void)
     MUST(getsockname(fd, (struct sockaddr *)&rendezvous, &rendezvous_len) == 0);
     listener_init(dispatch_init, dispatch_finish, retire_on_time);
     session_init(request_handle, control_handle_text);
-    MUST(listen(fd, 64) == 0 && session_listen(SESSION_DOOR_LINK, fd) == 0);
+    MUST(listen(fd, 64) == 0 && session_listen(DOOR_LINK, fd) == 0);
 }
 
 static void begin(void)

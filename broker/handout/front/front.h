@@ -51,7 +51,8 @@ bool front_take(struct listener *listener, bool nonblock, int *fd, struct wire_o
  * client has left. */
 bool front_skip(struct listener *listener, int fd);
 
-/* Goes on with what the broker before held; map as in survive/state.h. The listeners are there. */
+/* Goes on with what the broker before held; map as in survive/state_load.h. The listeners are
+ * there. */
 void front_load(int (*map)(int fd));
 
 /* Of one listener, for status: what is held now, and what became of the others. */

@@ -131,8 +131,8 @@ void held_each_fd(void (*visit)(int fd, void *context), void *context);
 
 /*
  * Goes on from the table of the broker before, if it had one: its connections are in the queues of
- * their listeners, oldest first, in no loop. map as in survive/state.h. Connections of listeners
- * that are no more are closed. From then on the journal has this table.
+ * their listeners, oldest first, in no loop. map as in survive/state_load.h. Connections of
+ * listeners that are no more are closed. From then on the journal has this table.
  */
 void held_load(int (*map)(int fd));
 

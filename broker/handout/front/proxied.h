@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 
 /* Makes the table, if the configuration has --accept-proxy and the broker before had none. map as
- * in survive/state.h; NULL: there was no broker before. 0, or -1 with the errno of memfd_create(2),
- * ftruncate(2), open(2) or mmap(2). */
+ * in survive/state_load.h; NULL: there was no broker before. 0, or -1 with the errno of
+ * memfd_create(2), ftruncate(2), open(2) or mmap(2). */
 int proxied_begin(int (*map)(int fd));
 
 /* Notes whose the connection fd (borrows) is. */

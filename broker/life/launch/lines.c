@@ -70,8 +70,11 @@ static void write_lines(struct stream *stream)
     size_t left = stream->used;
 
     for (char *end; (end = memchr(start, '\n', left)) != NULL; start = end + 1) {
-        write_piece(stream, start, (size_t)(end - start));
-        left -= (size_t)(end - start) + 1;
+        size_t len = (size_t)(end - start);
+        bool is_cut = len > 0 && memcmp(end - 1, LINES_CUT, LINES_CUT_LEN) == 0;
+        if (!is_cut || len > 1)
+            write_piece(stream, start, len - is_cut);
+        left -= len + 1;
     }
     memmove(stream->text, start, left);
     stream->used = left;

@@ -12,6 +12,11 @@ struct lines_stream {
     int is_error; /* it is for standard error, else for standard output */
 };
 
+/* A new worker of the slot writes into the same pipe: this in front of what it writes ends a line
+ * that the one before it left without an end. It is no line itself. */
+#define LINES_CUT "\0\n"
+#define LINES_CUT_LEN 2
+
 /* In a process of its own: takes streams from this socket (takes) until its other end is closed,
  * and ends when all streams have ended as well. */
 _Noreturn void lines_run(int control_fd);

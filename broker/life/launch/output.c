@@ -167,6 +167,14 @@ bool output_for(unsigned slot, int fds[2])
     return true;
 }
 
+void output_begin_line(int fd)
+{
+    struct pollfd pipe = {.fd = fd, .events = POLLOUT};
+
+    if (poll(&pipe, 1, 0) == 1 && (pipe.revents & POLLOUT))
+        (void)!write(fd, LINES_CUT, LINES_CUT_LEN);
+}
+
 struct output_fds output_record(unsigned slot)
 {
     return slot < count ? outputs[slot].fds : (struct output_fds){.reads = {0}};

@@ -18,6 +18,10 @@ struct output_fds {
  * broker's, since nothing else was asked for, or no pipe is to be had. */
 bool output_for(unsigned slot, int fds[2]);
 
+/* In the child, before exec: what it writes begins with a new line. If the pipe is full, it does
+ * nothing rather than wait. */
+void output_begin_line(int fd);
+
 /* For the snapshot, and from it (takes). */
 struct output_fds output_record(unsigned slot);
 void output_adopt(unsigned slot, const struct output_fds *fds);

@@ -24,8 +24,9 @@
 #include "broker/base/process/deputy.h"
 #include "broker/handout/front/front.h"
 #include "broker/handout/rate.h"
+#include "broker/life/launch/output.h"
 #include "broker/life/launch/surroundings.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "proto/fdpass.h"
 
 #define SIGNALS 64
@@ -193,7 +194,7 @@ static void set_environment(const struct spawn_identity *identity)
     if (runtime.intercept != INTERCEPT_SECCOMP)
         set_preload();
     setenv("SSHIM_BROKER", broker.control_path, 1);
-    setenv("SSHIM_RENDEZVOUS", session_rendezvous_name(), 1);
+    setenv("SSHIM_RENDEZVOUS", door_abstract_name(), 1);
     snprintf(text, sizeof text, "%u", identity->slot);
     setenv("SSHIM_WORKER_ID", text, 1);
     snprintf(text, sizeof text, "%u", (unsigned)broker.uid);
@@ -281,8 +282,10 @@ static void run_child(char **command, const struct spawn_identity *identity, int
         setpgid(0, 0);
     detach_terminal();
     for (int i = 0; i < 2; i++)
-        if (identity->outputs[i] >= 0)
+        if (identity->outputs[i] >= 0) {
+            output_begin_line(identity->outputs[i]);
             dup2(identity->outputs[i], STDOUT_FILENO + i);
+        }
     restore_process();
     if (!launch_set_limits(identity->slot, &failure))
         end(error_fd, &failure);

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /* Looks in a row that must find no open connection: counters lag behind the calls. */
 #define AWAIT_LOOKS_AT_REST 3

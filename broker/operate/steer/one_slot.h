@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "broker/base/config.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /* The slot that text names. NULL: there is none, which session has been answered. */
 struct slot *one_slot_find(struct session *session, const char *text);

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /* text is an address or a network. Answers the session. Survives the broker's death; connections
  * that workers have stay open. */

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/pool/worker.h"
 
 /*

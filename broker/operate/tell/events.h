@@ -7,7 +7,7 @@
 
 #include "broker/base/config.h"
 #include "broker/base/log.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 #define EVENTS_FOLLOWERS_MAX 16
 

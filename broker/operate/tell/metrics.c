@@ -19,7 +19,7 @@
 #include "broker/base/process/deputy.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/life/stop.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 #define PROGRAM "sshim-metrics"
 #define LISTEN_FD 3 /* there the program finds the socket, */
@@ -133,7 +133,7 @@ static int start_process(void)
         return errno;
     int theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, BROKER_FD + 1);
     close(ends[1]);
-    if (theirs < 0 || !session_open_lasting(SESSION_DOOR_READ_ONLY, ends[0])) {
+    if (theirs < 0 || !session_open_lasting(DOOR_READ_ONLY, ends[0])) {
         int error = errno;
         if (theirs >= 0)
             close(theirs);

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 
 /* Takes fd: the worker's end, or with RENEW the canonical socket; -1: none came. False: the session
  * is over. */

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/pool/worker.h"
 
 /* Takes fd. False: the session is over (answered, or the peer misbehaved). */

@@ -9,7 +9,7 @@
 #include "broker/base/journal.h"
 #include "broker/life/slot.h"
 #include "broker/pool/listener.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/share/retire.h"
 
 #define LOW_PORTS 1024 /* IPPORT_RESERVED; the kernel's own number may be lower */

@@ -1,16 +1,8 @@
-/*
- * state.h - the broker's structure as a snapshot, and back: slots, workers, listeners, channels and
- * which fd is which. For the keeper, for another `sshim run` that takes over, and for an upgrade in
- * place.
- */
-#ifndef SSHIM_BROKER_SURVIVE_STATE_H
-#define SSHIM_BROKER_SURVIVE_STATE_H
+/* state_load.h - the broker's structure from the snapshot that state_save.h wrote. */
+#ifndef SSHIM_BROKER_SURVIVE_STATE_LOAD_H
+#define SSHIM_BROKER_SURVIVE_STATE_LOAD_H
 
 #include <stdbool.h>
-
-/* Writes a snapshot. The loop calls it before it waits if something changed, see journal_touch().
- */
-void state_save(void);
 
 /*
  * Where the fds of the snapshot are in this process: the fd that had this number in the broker that

@@ -1,5 +1,5 @@
 /* line.c - see line.h. */
-#include "broker/pool/line.h"
+#include "broker/pool/session/line.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* line.h - one line of text that a peer sends over a stream, in pieces perhaps. Knows no commands.
  */
-#ifndef SSHIM_BROKER_POOL_LINE_H
-#define SSHIM_BROKER_POOL_LINE_H
+#ifndef SSHIM_BROKER_POOL_SESSION_LINE_H
+#define SSHIM_BROKER_POOL_SESSION_LINE_H
 
 #include <stddef.h>
 

@@ -1,8 +1,7 @@
-/* state.c - see state.h. Records of fixed size (snapshot.h), slots first, channels last. */
-#include "broker/survive/state.h"
+/* state_load.c - see state_load.h. */
+#include "broker/survive/state_load.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,244 +14,21 @@
 #include "broker/handout/front/held.h"
 #include "broker/life/children.h"
 #include "broker/life/descendants.h"
-#include "broker/share/intercept/notify.h"
 #include "broker/life/drain.h"
 #include "broker/life/launch/output.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
-#include "broker/life/stop.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/listener.h"
-#include "broker/pool/session.h"
+#include "broker/pool/session/session.h"
 #include "broker/pool/worker.h"
 #include "broker/share/adopt.h"
 #include "broker/share/channel_messages.h"
 #include "broker/share/grant.h"
+#include "broker/share/intercept/notify.h"
 #include "broker/share/retire.h"
 #include "broker/survive/recount.h"
 #include "broker/survive/snapshot.h"
-
-/* --- writing --- */
-
-struct writer {
-    char *at;
-    size_t room;
-};
-
-static void put(struct writer *writer, const void *record, size_t size)
-{
-    if (writer->room < size) {
-        writer->room = 0;
-        return;
-    }
-    memcpy(writer->at, record, size);
-    writer->at += size;
-    writer->room -= size;
-}
-
-/* As a record has it: 0 is not given there. CONFIG_NOT_GIVEN and 1 is 0. */
-static uint32_t from_not_given(unsigned number)
-{
-    return number + 1;
-}
-
-static unsigned to_not_given(uint64_t number)
-{
-    return (unsigned)number - 1;
-}
-
-static enum state_role role_of(const struct worker *worker)
-{
-    const struct slot *slot = slot_at(worker->slot);
-
-    return slot->worker == worker      ? ROLE_CURRENT
-           : slot->successor == worker ? ROLE_SUCCESSOR
-                                       : ROLE_OTHER;
-}
-
-static void put_workers(struct writer *writer, uint32_t *count)
-{
-    struct worker *worker;
-
-    *count = 0;
-    LIST_FOREACH(worker, &workers, all) {
-        struct state_worker record = {
-            .slot = worker->slot,
-            .state = worker->state,
-            .role = role_of(worker),
-            .generation = worker->generation,
-            .joined = worker->joined,
-            .stopped = worker->stopped,
-            .port_zero_claims = worker->port_zero_claims,
-            .pid = worker->pid,
-            .birth = worker->birth,
-            .accepted = worker->accepted,
-            .started_ms = worker->started_ms + loop_suspended_ms(),
-            .ready_ms = worker->ready_ms + loop_suspended_ms(),
-            .drain_ms = worker->drain_ms ? worker->drain_ms + loop_suspended_ms() : 0,
-            .stop_timeout = from_not_given(worker->stop_timeout_s),
-        };
-        memcpy(record.token, worker->token, sizeof record.token);
-        worker->number = (*count)++;
-        put(writer, &record, sizeof record);
-    }
-}
-
-static void put_listeners(struct writer *writer, uint32_t *count)
-{
-    struct listener *listener;
-
-    *count = 0;
-    TAILQ_FOREACH(listener, &listeners, all) {
-        if (listener->canonical_fd < 0)
-            continue; /* reserved: its claimant will ask again */
-        struct state_listener record = {
-            .key = listener->key,
-            .path = listener->path,
-            .ordinal = listener->ordinal,
-            .listening = listener->listening,
-            .backlog = (uint32_t)listener->backlog,
-            .counts = listener->counts_number,
-            .canonical_fd = listener->canonical_fd,
-            .inherited = listener->inherited,
-            .view = listener->socket.view,
-        };
-        listener->number = (*count)++;
-        put(writer, &record, sizeof record);
-    }
-}
-
-static void put_channels(struct writer *writer, uint32_t *count)
-{
-    struct listener *listener;
-
-    *count = 0;
-    TAILQ_FOREACH(listener, &listeners, all)
-        for (uint32_t i = 0; i < listener->channel_count; i++) {
-            const struct channel *channel = listener->channels[i];
-            bool is_over = channel->their_fd < 0 && channel->closed; /* but for a reference */
-            if (is_over || listener->canonical_fd < 0)
-                continue;
-            struct state_channel record = {
-                .id = channel->id,
-                .listener = listener->number,
-                .worker = channel->worker->number,
-                .our_fd = channel->our_fd,
-                .their_fd = channel->their_fd,
-                .board_fd = channel->board_fd,
-                .listening = channel->listening,
-                .closed = channel->closed,
-                .wait_invisible = channel->belief.wait_invisible,
-            };
-            (*count)++;
-            put(writer, &record, sizeof record);
-        }
-}
-
-static void put_slots(struct writer *writer, uint32_t *count)
-{
-    *count = slot_count();
-    for (uint32_t i = 0; i < *count; i++) {
-        const struct slot *slot = slot_at(i);
-        struct state_slot record = {
-            .restarts = slot->restarts,
-            .failures = slot->failures < UINT16_MAX ? (uint16_t)slot->failures : UINT16_MAX,
-            .held = slot->held,
-            .accepted = slot->accepted,
-            .output = output_record(i),
-        };
-        put(writer, &record, sizeof record);
-    }
-}
-
-static int32_t text_fd(enum session_door door)
-{
-    int fd = session_rendezvous_fd(door);
-
-    return fd < 0 ? 0 : fd;
-}
-
-static bool is_scaled(void)
-{
-    return runtime.workers != broker.config.workers;
-}
-
-struct departed_writer {
-    struct writer *writer;
-    uint32_t *count;
-};
-
-static void put_departed(const struct descendants_record *departed, void *context)
-{
-    struct departed_writer *to = context;
-    struct state_departed record = {.finish_by_ms = departed->finish_by_ms + loop_suspended_ms()};
-
-    memcpy(record.token, departed->token, sizeof record.token);
-    (*to->count)++;
-    put(to->writer, &record, sizeof record);
-}
-
-struct rule_writer {
-    struct writer *writer;
-    uint32_t *count;
-};
-
-static void put_rule(const struct cidr *network, bool denied, void *context)
-{
-    struct rule_writer *to = context;
-    struct state_rule record = {.network = *network, .denied = denied};
-
-    (*to->count)++;
-    put(to->writer, &record, sizeof record);
-}
-
-void state_save(void)
-{
-    struct state_head head = {
-        .rendezvous_fds = {session_rendezvous_fd(SESSION_DOOR_NAME),
-                           session_rendezvous_fd(SESSION_DOOR_LINK)},
-        .text_fds = {text_fd(SESSION_DOOR_CONTROL), text_fd(SESSION_DOOR_READ_ONLY)},
-        .metrics_fd = runtime.metrics_fd < 0 ? 0 : runtime.metrics_fd,
-        .direct = runtime.handoff == HANDOFF_DIRECT,
-        .stopping = stop_is_announced(),
-        .generation = slot_generation(),
-        .restart_parallel = (uint16_t)restart_record().parallel,
-        .restart_only = (uint16_t)restart_record().only,
-        .restart_again = restart_record().again,
-        .restart_stop_timeout = from_not_given(restart_record().stop_timeout_s),
-        .restart_result = restart_record().result,
-        .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
-        .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
-        .events_fd = ring_fd(),
-        .change_asker = slot_last_change().asker,
-        .change_from = (uint16_t)slot_last_change().from,
-        .change_to = (uint16_t)slot_last_change().to,
-        .lines_fd = output_control_fd(),
-        .lines_pid = runtime.lines_pid,
-        .notices_fd = runtime.intercept == INTERCEPT_SECCOMP ? notify_memory_fd() : 0,
-    };
-    size_t size;
-
-    held_note_clock();
-    char *room = journal_snapshot_room(&size);
-    struct writer writer = {room + sizeof head, size - sizeof head};
-    put_slots(&writer, &head.slots);
-    put_workers(&writer, &head.workers);
-    put_listeners(&writer, &head.listeners);
-    put_channels(&writer, &head.channels);
-    descendants_each_record(put_departed, &(struct departed_writer){&writer, &head.departed});
-    access_each_change(put_rule, &(struct rule_writer){&writer, &head.rules});
-    if (writer.room == 0) {
-        log_error("cannot note the state of so many workers: a crash of the broker loses them; "
-                  "start fewer");
-        return;
-    }
-    snapshot_note_sizes(&head);
-    memcpy(room, &head, sizeof head);
-    journal_publish_snapshot((size_t)(writer.at - room), SNAPSHOT_FORMAT);
-}
-
-/* --- reading --- */
 
 void state_each_fd(void (*visit)(int fd, void *context), void *context)
 {
@@ -286,7 +62,7 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->started_ms = record->started_ms - loop_suspended_ms();
     worker->ready_ms = record->ready_ms - loop_suspended_ms();
     worker->drain_ms = record->drain_ms ? record->drain_ms - loop_suspended_ms() : 0;
-    worker_set_stop_timeout(worker, to_not_given(record->stop_timeout));
+    worker_set_stop_timeout(worker, snapshot_to_number(record->stop_timeout));
     return worker;
 }
 
@@ -511,12 +287,12 @@ static void load_all(const struct snapshot *snapshot, struct listener **loaded_l
 
 static void load_rendezvous(const struct state_head *head, state_fd_map *map)
 {
-    session_listen(SESSION_DOOR_NAME, map(head->rendezvous_fds[0]));
-    session_listen(SESSION_DOOR_LINK, map(head->rendezvous_fds[1]));
+    session_listen(DOOR_NAME, map(head->rendezvous_fds[0]));
+    session_listen(DOOR_LINK, map(head->rendezvous_fds[1]));
     if (head->text_fds[0] > 0)
-        session_listen(SESSION_DOOR_CONTROL, map(head->text_fds[0]));
+        session_listen(DOOR_CONTROL, map(head->text_fds[0]));
     if (head->text_fds[1] > 0)
-        session_listen(SESSION_DOOR_READ_ONLY, map(head->text_fds[1]));
+        session_listen(DOOR_READ_ONLY, map(head->text_fds[1]));
     if (head->metrics_fd > 0)
         runtime.metrics_fd = map(head->metrics_fd);
 }
@@ -542,9 +318,9 @@ int state_load(state_fd_map *map)
     if (head->notices_fd > 0)
         notify_resume(map(head->notices_fd), map);
     load_rendezvous(head, map);
-    restart_resume(
-        &(struct restart_record){head->restart_parallel, head->restart_again, head->restart_only,
-                                 to_not_given(head->restart_stop_timeout), head->restart_result});
+    restart_resume(&(struct restart_record){
+        head->restart_parallel, head->restart_again, head->restart_only,
+        snapshot_to_number(head->restart_stop_timeout), head->restart_result});
     free(loaded_workers);
     free(loaded_listeners);
     retire_resume();

@@ -3,8 +3,8 @@
  * command. Every byte is treated as hostile; a bad peer loses its connection and nothing else
  * happens.
  */
-#ifndef SSHIM_BROKER_POOL_SESSION_H
-#define SSHIM_BROKER_POOL_SESSION_H
+#ifndef SSHIM_BROKER_POOL_SESSION_SESSION_H
+#define SSHIM_BROKER_POOL_SESSION_SESSION_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,38 +12,15 @@
 #include <sys/socket.h>
 
 #include "broker/base/loop.h"
-#include "broker/pool/line.h"
 #include "broker/pool/listener.h"
+#include "broker/pool/session/door.h"
+#include "broker/pool/session/line.h"
 #include "proto/wire.h"
 
-/*
- * At most this many connections at a time, by where they came in: the abstract name, which every
- * local user reaches, and the file, which only the broker's own does. A further one closes the
- * oldest silent one; if all have spoken, it waits in the backlog.
- */
-#define SESSION_WORKERS_MAX 448
-#define SESSION_OPERATORS_MAX 64
-#define SESSION_TEXTS_MAX 32
-
-/* Where a peer comes in. Messages are of proto/wire.h; text is a line and its answer. */
-#define SESSION_DOORS(X)                                                                           \
-    X(NAME, SESSION_WORKERS_MAX, false)   /* the abstract name: workers */                         \
-    X(LINK, SESSION_OPERATORS_MAX, false) /* the file PATH.link: the same, and `sshim` */          \
-    X(CONTROL, SESSION_TEXTS_MAX, true)   /* the file PATH: commands as text */                    \
-    X(READ_ONLY, SESSION_TEXTS_MAX, true) /* --control-ro: read-only */
-
-enum session_door {
-#define X(name, max, is_text) SESSION_DOOR_##name,
-    SESSION_DOORS(X)
-#undef X
-};
-#define SESSION_DOORS_COUNT 4
-/* Of these, so many in which one worker is claiming a path. */
+/* Of the sessions of one door, so many in which one worker is claiming a path. */
 #define SESSION_CLAIMS_MAX 64
 /* A peer that says nothing for this long is dropped. */
 #define SESSION_DEADLINE_MS 10000
-
-struct rendezvous;
 
 /* The state of a link; the table in operate/request.c says which messages it may send then. */
 #define SESSION_STATES(X)                                                                          \
@@ -65,10 +42,10 @@ enum session_state {
 struct session;
 typedef size_t session_source(struct session *session, char *text);
 
-/* Written by session.c, but for claim_slot. */
+/* Written by the files of this folder, but for claim_slot. */
 struct session {
     struct loop_fd watch; /* .fd keeps */
-    struct rendezvous *from;
+    struct door *from;
     enum session_state state;
     bool has_spoken;
     unsigned claim_slot; /* share/claim.c: whose claim it is about, if it is reserved or parked */
@@ -89,6 +66,7 @@ struct session {
 };
 
 TAILQ_HEAD(session_queue, session);
+extern struct session_queue sessions; /* all, oldest first; for the files of this folder */
 
 /* What a peer asks: a whole message of this type and its descriptor (takes, -1 for none). False:
  * the session is over. */
@@ -102,23 +80,14 @@ void session_init(session_handler *handler, session_text_handler *text_handler);
 
 /* Watches a listening socket (takes): SOCK_SEQPACKET for messages, SOCK_STREAM for text. 0, or -1
  * with the errno of epoll_ctl(2). */
-int session_listen(enum session_door door, int fd);
+int session_listen(enum door_name name, int fd);
 
 /* A session on a connected socket (takes), as if its peer had come in at this door of text. It may
  * ask any number of times, one line after the other. False with the errno of epoll_ctl(2). */
-bool session_open_lasting(enum session_door door, int fd);
-
-/* The socket of a door, or -1. */
-int session_rendezvous_fd(enum session_door door);
-
-/* Where this session came in. */
-enum session_door session_door(const struct session *session);
+bool session_open_lasting(enum door_name name, int fd);
 
 /* Whether its peer is neither root nor the broker's user. */
 bool session_is_stranger(const struct session *session);
-
-/* The abstract name of SESSION_DOOR_NAME, without its leading zero; "" if it has none. */
-const char *session_rendezvous_name(void);
 
 /* Sends a message with fd (borrowed, -1 for none). False: the peer is gone or does not read; close
  * the session. */
@@ -153,6 +122,12 @@ void session_close(struct session *session);
 
 /* How many links have a reservation of this slot, or are parked for it. */
 unsigned session_count_claims(unsigned slot);
+
+/* For the files of this folder. Has the message (with fd, takes) or the line answered; closes the
+ * session if it is over. tell: goes on with the answer. */
+void session_handle(struct session *session, const void *message, int type, int fd);
+void session_handle_text(struct session *session, const char *line);
+void session_tell(struct session *session);
 
 /* A reservation has ended: claims that were parked for this address are looked at again. */
 void session_retry_parked(void);

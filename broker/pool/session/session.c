@@ -1,0 +1,128 @@
+/* session.c - see session.h: the record of a session, and its end. session_receive.c opens it,
+ * session_answer.c tells its peer. */
+#include "broker/pool/session/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/base/broker.h"
+#include "broker/base/journal.h"
+#include "broker/pool/closer.h"
+#include "proto/fdpass.h"
+
+struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
+static session_handler *handle;
+static session_text_handler *handle_text;
+
+bool session_is_stranger(const struct session *session)
+{
+    return session->peer.uid != 0 && session->peer.uid != broker.uid;
+}
+
+/* What was not read may hold descriptors, which end with the link. */
+static void close_link(const struct session *session)
+{
+    char byte;
+
+    if (session_is_stranger(session) &&
+        recv(session->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) {
+        shutdown(session->watch.fd, SHUT_RDWR); /* the helpers may take their time */
+        closer_pass(session->watch.fd);
+    } else {
+        close(session->watch.fd);
+    }
+}
+
+void session_close(struct session *session)
+{
+    if (session->on_close)
+        session->on_close(session);
+    loop_remove(&session->watch);
+    loop_stop_timer(&session->deadline);
+    close_link(session);
+    closer_close(session->claim_fd);
+    free(session->text);
+    TAILQ_REMOVE(&sessions, session, all);
+    struct listener *reserved = session->reserved;
+    session->from->sessions--;
+    door_pause(session->from, false);
+    free(session);
+    if (reserved) {
+        listener_destroy(reserved);
+        session_retry_parked();
+    }
+}
+
+void session_handle(struct session *session, const void *message, int type, int fd)
+{
+    if (!handle(session, message, type, fd))
+        session_close(session);
+}
+
+void session_handle_text(struct session *session, const char *line)
+{
+    if (!handle_text(session, line))
+        session_close(session);
+}
+
+void session_retry_parked(void)
+{
+    struct session *session = TAILQ_FIRST(&sessions);
+
+    while (session) {
+        struct session *next = TAILQ_NEXT(session, all);
+        if (session->state == SESSION_PARKED) {
+            int fd = session->claim_fd;
+            session->state = SESSION_NEW;
+            session->claim_fd = -1;
+            session_handle(session, &session->claim, WIRE_CLAIM, fd);
+        }
+        session = next;
+    }
+}
+
+bool session_send(struct session *session, const void *message, size_t len_bytes, int fd)
+{
+    journal_save_now();
+    return fdpass_send(session->watch.fd, message, len_bytes, fd, MSG_DONTWAIT) == 0;
+}
+
+void session_reserve(struct session *session, struct listener *listener)
+{
+    session->state = SESSION_RESERVED;
+    session->reserved = listener;
+}
+
+struct listener *session_take_reserved(struct session *session)
+{
+    struct listener *listener = session->reserved;
+
+    session->state = SESSION_NEW;
+    session->reserved = NULL;
+    return listener;
+}
+
+void session_park(struct session *session, const struct wire_claim *claim, int fd)
+{
+    session->state = SESSION_PARKED;
+    session->claim = *claim;
+    session->claim_fd = fd;
+}
+
+unsigned session_count_claims(unsigned slot)
+{
+    const struct session *session;
+    unsigned count = 0;
+
+    TAILQ_FOREACH(session, &sessions, all)
+        count += (session->state == SESSION_RESERVED || session->state == SESSION_PARKED) &&
+                 session->claim_slot == slot;
+    return count;
+}
+
+void session_init(session_handler *handler, session_text_handler *text_handler)
+{
+    handle = handler;
+    handle_text = text_handler;
+}
