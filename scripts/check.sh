@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # check.sh - runs every test that must pass. The last line is "N passed, N failed, N skipped".
 #
-# Output of each part is kept in build/check/PART.tap; what failed is shown. JOBS (2) parts run at a time.
+# Output of each part is kept in build/check/PART.tap; what failed is shown. JOBS (as many as processors) compilers run
+# at a time, and BATS_JOBS (twice as many) behaviour tests, which wait most of their time.
 # A behaviour test that fails is run three times more, alone. If it passes each time it counts as passed and is listed as
 # flaky, with its output: a fault to mend.
 # check.sh PART...: only these of: build unit tsan fuzz lint bats sanitized
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-jobs=${JOBS:-2}
+jobs=${JOBS:-$(nproc)}
+bats_jobs=${BATS_JOBS:-$((2 * jobs))}
 out=$PWD/build/check
 sanitized=build/asan
 parts=("$@")
@@ -120,7 +122,7 @@ run_bats() {
     shift 2
     export BUILD=$build out
     # shellcheck disable=SC2016
-    printf '%s\n' "$@" | xargs -P "$jobs" -I{} bash -c '
+    printf '%s\n' "$@" | xargs -P "$bats_jobs" -I{} bash -c '
         name=$1-$(basename "$2" .bats)
         timeout 900 bats --tap "$2" >"$out/$name.tap" 2>&1 3>&- ||
             grep -q "^not ok" "$out/$name.tap" || echo "not ok 1 $name ended early" >>"$out/$name.tap"
@@ -133,7 +135,9 @@ run_bats() {
 }
 
 longest_first() {
-    local first=(tests/servers.bats tests/status.bats tests/supervision.bats tests/limits.bats tests/waiting.bats) file
+    local names=(reliability restart builds intercept hostile_turn leftovers victims_report supervision hold upgrade calls) file
+    local first=("${names[@]/#/tests/}")
+    first=("${first[@]/%/.bats}")
     for file in "${first[@]}"; do [[ ! -e $file ]] || echo "$file"; done
     for file in tests/*.bats; do [[ " ${first[*]} " == *" $file "* ]] || echo "$file"; done
 }
@@ -144,8 +148,8 @@ part_bats() {
     run_bats bats build "${files[@]}"
 }
 
-# The same tests with the broker under AddressSanitizer and UBSan and the library under UBSan; but for
-# limits.bats and syscalls.bats, which measure memory and system calls of the plain build.
+# The same tests with the broker under AddressSanitizer and UBSan and the library under UBSan; but for those that measure
+# the plain build (limits, syscalls, calls), and those that look at files and hardly run the programs.
 part_sanitized() {
     local files
     step sanitized-build make -s -j"$jobs" SAN=address,undefined BUILD="$sanitized" all test-progs unit-build
@@ -154,7 +158,8 @@ part_sanitized() {
         [[ $test == *.d || ! -x $test ]] || tap "sanitized-unit-${test##*/test_}" "$test"
     done
     step sanitized-fuzz-replay make -s SAN=address,undefined BUILD="$sanitized" fuzz-replay
-    mapfile -t files < <(longest_first | grep -vE '/(limits|syscalls)\.bats')
+    mapfile -t files < <(longest_first |
+        grep -vE '/(limits|syscalls|calls|analyze|builds|complete|deps|docs|install|structure|text)\.bats')
     run_bats sanitized "$sanitized" "${files[@]}"
 }
 
