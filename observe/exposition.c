@@ -26,6 +26,8 @@ static const struct family totals[] = {
     {"sshim_uptime_seconds", "gauge", "uptime_s", 1, "Time since this broker began."},
     {"sshim_log_lines_dropped_total", "counter", "log_dropped", 1,
      "Log lines that could not be written."},
+    {"sshim_conn_log_lines_dropped_total", "counter", "conn_log_dropped", 1,
+     "Lines of --conn-log that could not be written."},
 };
 
 static const struct family of_listeners[] = {

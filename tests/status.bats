@@ -28,7 +28,7 @@ sums_agree() {
 @test "the JSON document has exactly the fields of the manual" {
     start_broker -w 2 --name web -- "$VICTIM" accept "$ADDR"
     probe 4
-    status_is '(keys == ["drained", "joined", "last_restart", "listeners", "log_dropped", "longest_turn_ms", "name", "pid", "ready", "schema_version", "serving", "state", "uptime_s",
+    status_is '(keys == ["conn_log_dropped", "drained", "joined", "last_restart", "listeners", "log_dropped", "longest_turn_ms", "name", "pid", "ready", "schema_version", "serving", "state", "uptime_s",
             "wanted", "workers"])
         and (.workers | map(keys == ["accepted", "active", "ends", "pid", "restarts", "slot", "state", "uptime_s", "via"]) | all)
         and (.listeners | map(keys == ["accepted", "address", "backlog", "connections", "dead", "denied", "direct", "handed", "held", "held_complete", "hold_evicted",

@@ -32,6 +32,7 @@ struct runtime {
     enum config_handoff handoff; /* survive/state_load.c: a pool that is taken over keeps its own */
     int ready_fd;                /* keeps, -1: none; life/fleet.c closes it when all are ready */
     int metrics_fd;              /* keeps, -1: none; operate/tell/metrics.c, survive/state_load.c */
+    int connections_fd;          /* of the broker before, -1: none; survive/state_load.c */
     pid_t keeper_pid;            /* survive/keeper.c; 0: none */
     pid_t old_keeper_pid;        /* the same: that of the program before, during an upgrade */
     pid_t lines_pid;             /* life/launch/output.c; 0: it does not run */

@@ -25,5 +25,7 @@ const char *config_front_option(const struct config *config)
         return "--max-conns-per-source";
     if (config->per_source.rate > 0)
         return "--max-rate-per-source";
+    if (config->conn_log)
+        return "--conn-log";
     return config->unmap ? "--unmap" : NULL;
 }

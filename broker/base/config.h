@@ -170,6 +170,7 @@ struct config {
     int ready_fd;                             /* -1: none */
     const char *log_file;                     /* NULL: standard error */
     enum log_format log_format;
+    const char *conn_log; /* a file, "-" for standard output; NULL: no line for each connection */
     bool log_prefix;
     const char *on_event; /* a command of the shell; NULL: none */
     const char *file;     /* more of them are in this one; NULL: none */

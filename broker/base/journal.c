@@ -34,7 +34,8 @@ struct journal {
     _Atomic int held;        /* the same */
     _Atomic int proxied;     /* the same */
     _Atomic int deputy;
-    _Atomic int tries_left; /* of an upgrade */
+    _Atomic int tries_left;  /* of an upgrade */
+    _Atomic int connections; /* as proxied */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -306,6 +307,16 @@ void journal_set_proxied_fd(int fd)
 int journal_proxied_fd(void)
 {
     return atomic_load(&journal->proxied) - 1;
+}
+
+void journal_set_connections_fd(int fd)
+{
+    atomic_store(&journal->connections, fd + 1);
+}
+
+int journal_connections_fd(void)
+{
+    return atomic_load(&journal->connections) - 1;
 }
 
 void journal_mark_clean(void)

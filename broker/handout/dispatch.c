@@ -167,9 +167,19 @@ static void close_copy(struct listener *listener, int fd, int64_t now_ms)
         listener->handout.lingers_until_ms = now_ms + LINGER_MS;
 }
 
+static void (*observe)(const struct channel *channel, const struct take_connection *connection);
+
+void dispatch_set_observer(void (*on_hand)(const struct channel *channel,
+                                           const struct take_connection *connection))
+{
+    observe = on_hand;
+}
+
 static void hand(struct listener *listener, struct channel *channel,
                  const struct take_connection *connection, int64_t now_ms)
 {
+    if (observe)
+        observe(channel, connection);
     if (channel_send(channel, &connection->offer, connection->fd, listener->counts->handed + 1) ==
         0) {
         close_copy(listener, connection->fd, now_ms);

@@ -9,11 +9,16 @@
 #define SSHIM_BROKER_HANDOUT_DISPATCH_H
 
 #include "broker/pool/channel.h"
+#include "broker/handout/take.h"
 #include "broker/pool/listener.h"
 
 /* For listener_init(). */
 void dispatch_init(struct listener *listener);
 void dispatch_finish(struct listener *listener);
+
+/* Is called before each hand-over; a connection that is taken back comes again. */
+void dispatch_set_observer(void (*on_hand)(const struct channel *channel,
+                                           const struct take_connection *connection));
 
 /* The worker of this channel listens now, or takes connections again. */
 void dispatch_start(struct listener *listener, struct channel *channel);

@@ -49,6 +49,7 @@
 #include "broker/operate/request.h"
 #include "broker/operate/signals.h"
 #include "broker/operate/takeover.h"
+#include "broker/operate/tell/conn_log.h"
 #include "broker/operate/tell/events.h"
 #include "broker/operate/tell/hook.h"
 #include "broker/operate/tell/metrics.h"
@@ -147,6 +148,7 @@ static void clean_up(void)
         listener_destroy(listener);
     }
     await_removals(0, end_ms);
+    conn_log_finish();
     output_close();
     leave();
     pidfile_finish();
@@ -321,11 +323,16 @@ static bool open_log(bool resumes)
     struct log_options options = {config->verbosity, config->log_format, config->log_file,
                                   broker.name};
 
-    if (log_open(&options))
-        return true;
-    log_error("cannot open %s for --log: %s; %s", config->log_file, strerror(errno),
-              resumes ? "messages go to standard error until 'sshim reopen'"
-                      : "give a file that this user may write to");
+    const char *remedy = "give a file that this user may write to";
+    bool is_open = log_open(&options);
+
+    if (!is_open)
+        log_error("cannot open %s for --log: %s; %s", config->log_file, strerror(errno),
+                  resumes ? "messages go to standard error until 'sshim reopen'" : remedy);
+    if ((!is_open && !resumes) || !conn_log_is_on() || conn_log_open())
+        return is_open || resumes;
+    log_error("cannot open %s for --conn-log: %s; %s", config->conn_log, strerror(errno),
+              resumes ? "connections are not noted until 'sshim reopen'" : remedy);
     return resumes;
 }
 
@@ -335,6 +342,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
     runtime.handoff = broker.config.handoff;
     runtime.workers = broker.config.workers;
     runtime.metrics_fd = -1;
+    runtime.connections_fd = -1;
     *exit_code = EXIT_USAGE;
     if (!take_ready_fd(resumes))
         return DONE;
@@ -388,7 +396,7 @@ static void end_old_deputy(void)
 static bool confine(void)
 {
     const struct config *config = &broker.config;
-    bool writes_files = config->pidfile_dir || config->log_file;
+    bool writes_files = config->pidfile_dir || config->log_file || conn_log_is_on();
     bool reduces = geteuid() == 0 && (config->sandbox || (config->user && rights_come_back()));
 
     if (!reduces && !config->sandbox)
@@ -418,6 +426,10 @@ static enum proceed begin(bool resumes, int *exit_code)
         *exit_code = EXIT_ADDRESS;
         return DONE;
     }
+    if (conn_log_is_on() && !conn_log_begin())
+        log_error("cannot note connections for --conn-log: %s; check the memory limits of this "
+                  "process",
+                  strerror(errno));
     if (!metrics_begin() && !resumes) {
         rendezvous_close();
         *exit_code = EXIT_ADDRESS;

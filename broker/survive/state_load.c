@@ -40,6 +40,8 @@ void state_each_fd(void (*visit)(int fd, void *context), void *context)
     held_each_fd(visit, context);
     if (journal_proxied_fd() >= 0)
         visit(journal_proxied_fd(), context);
+    if (journal_connections_fd() >= 0)
+        visit(journal_connections_fd(), context);
 }
 
 static struct worker *load_worker(const struct state_worker *record)
@@ -295,6 +297,8 @@ static void load_rendezvous(const struct state_head *head, state_fd_map *map)
         session_listen(DOOR_READ_ONLY, map(head->text_fds[1]));
     if (head->metrics_fd > 0)
         runtime.metrics_fd = map(head->metrics_fd);
+    if (journal_connections_fd() >= 0)
+        runtime.connections_fd = map(journal_connections_fd());
 }
 
 int state_load(state_fd_map *map)

@@ -154,7 +154,8 @@ static void add_logfmt(struct text *text, const struct log_record *record,
     }
     if (head->dropped > 0)
         add(text, " dropped=%" PRIu64, head->dropped);
-    add_logfmt_text(text, "msg", record->message);
+    if (record->message)
+        add_logfmt_text(text, "msg", record->message);
 }
 
 static void add_json_text(struct text *text, const char *name, const char *value)
@@ -184,7 +185,8 @@ static void add_json(struct text *text, const struct log_record *record,
     }
     if (head->dropped > 0)
         add(text, ",\"dropped\":%" PRIu64, head->dropped);
-    add_json_text(text, "msg", record->message);
+    if (record->message)
+        add_json_text(text, "msg", record->message);
     end_value(text, "}");
 }
 

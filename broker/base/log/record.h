@@ -25,7 +25,8 @@
     X(RESTART_BEGIN, "restart_begin")                                                              \
     X(RESTART_DONE, "restart_done")                                                                \
     X(RESTART_FAILED, "restart_failed")                                                            \
-    X(LOG_REOPEN, "log_reopen")
+    X(LOG_REOPEN, "log_reopen")                                                                    \
+    X(CONNECTION, "connection") /* of --conn-log alone */
 
 enum log_event {
 #define X(name, text) LOG_##name,
@@ -59,7 +60,7 @@ struct log_record {
     enum log_level level;
     enum log_event event;
     const struct log_fact *facts; /* NULL: none */
-    const char *message;          /* for people; one line, without its end */
+    const char *message;          /* for people; one line, without its end; NULL: none */
 };
 
 #endif

@@ -202,7 +202,7 @@ static const struct option_row run_rows[] = {
     {"clean-env", 0, NULL, "give the workers nothing of the broker's environment but PATH",
      AT(copy.clean_env), .read = option_flag, .is_live = true},
     {"chdir", 0, "FOLDER", "start the workers in this folder; {id} becomes the slot",
-     AT(copy.chdir), .read = value_folder, .expected = "a folder", .is_live = true},
+     AT(copy.chdir), .read = value_filled, .expected = "a folder", .is_live = true},
     {"umask", 0, "RIGHTS", "umask of the workers, in octal", .read = value_umask,
      .expected = "rights in octal, as 027", .is_live = true},
     {"nice", 0, "N", "niceness of the workers, from -20 to 19", .read = value_nice,
@@ -220,7 +220,7 @@ static const struct option_row run_rows[] = {
      .is_live = true},
     {"pidfile-dir", 0, "FOLDER",
      "write the broker's pid to FOLDER/NAME.pid and that of each slot to FOLDER/NAME-SLOT.pid",
-     AT(pidfile_dir), .read = value_folder, .expected = "a folder"},
+     AT(pidfile_dir), .read = value_filled, .expected = "a folder"},
     {"on-broker-death", 0, "WHAT",
      "serve (default): workers go on if the broker is killed, and the next 'sshim run' of this "
      "name takes them over; exit: workers end",
@@ -246,6 +246,10 @@ static const struct option_row run_rows[] = {
      "auto (default): for people, with levels for the journal, logfmt in --log FILE; human, logfmt "
      "or json",
      AT(log_format), .read = option_choice, .names = log_formats},
+    {"conn-log", 0, "FILE|-",
+     "write a line for each connection when it is over: client, listener, worker, how long it "
+     "waited and was open; - = to standard output; every connection goes through the broker then",
+     AT(conn_log), .read = value_filled, .expected = "a file, or -"},
     {"log-prefix", 0, NULL, "put the slot in front of each line that a worker writes",
      AT(log_prefix), .read = option_flag},
     {"on-event", 0, "COMMAND",

@@ -62,6 +62,8 @@ enum proceed run_options_parse(struct config *config, int argc, char **argv, int
         return DONE;
     for (int i = 0; i < config->share.count; i++)
         config->share_all |= strcmp(config->share.at[i], "all") == 0;
+    if (config->conn_log && config->handoff == HANDOFF_AUTO)
+        config->handoff = HANDOFF_BROKER; /* which sees them all */
     config->command = optind < argc ? argv + optind : NULL;
     if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE)
         return DONE;

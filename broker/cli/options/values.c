@@ -227,7 +227,7 @@ bool value_size(const struct option_row *row, void *into, const char *value)
     return option_parse_size(value, (uint64_t *)(void *)((char *)into + row->offset));
 }
 
-bool value_folder(const struct option_row *row, void *into, const char *value)
+bool value_filled(const struct option_row *row, void *into, const char *value)
 {
     return *value && option_text(row, into, value);
 }

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define REOPEN_TEXT_MAX 512
+#define REOPEN_TEXT_MAX 1024
 
 /* For `sshim reopen` and USR1: opens them, and logs what was done. text is the same, as an answer.
  * Gives the exit code of the command: 1 if one cannot be opened, which goes on as it was. */

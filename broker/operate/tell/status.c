@@ -16,6 +16,7 @@
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
+#include "broker/operate/tell/conn_log.h"
 #include "broker/pool/listener.h"
 #include "broker/diagnose/clients.h"
 #include "broker/share/retire.h"
@@ -321,10 +322,11 @@ char *status_render_json(size_t *len)
         comma = ",";
     }
     fprintf(out,
-            "],\"longest_turn_ms\":%u,\"log_dropped\":%" PRIu64 ",\"uptime_s\":%" PRId64
-            ",\"serving\":%s,\"last_restart\":\"%s\"}\n",
-            turn_longest_ms(), log_dropped(), (loop_now_ms() - broker.started_ms) / 1000,
-            status_is_serving() ? "true" : "false", restart_last_result());
+            "],\"longest_turn_ms\":%u,\"log_dropped\":%" PRIu64 ",\"conn_log_dropped\":%" PRIu64
+            ",\"uptime_s\":%" PRId64 ",\"serving\":%s,\"last_restart\":\"%s\"}\n",
+            turn_longest_ms(), log_dropped(), conn_log_dropped(),
+            (loop_now_ms() - broker.started_ms) / 1000, status_is_serving() ? "true" : "false",
+            restart_last_result());
     fclose(out);
     return text;
 }

@@ -45,10 +45,10 @@ static void judge_filter(const char *program, char *reason, size_t size)
 /* The option that only the library can fulfil, or NULL. */
 static const char *option_for_library(const struct config *config)
 {
-    if (config->handoff == HANDOFF_BROKER)
-        return "--handoff broker";
     if (config_front_option(config))
         return config_front_option(config);
+    if (config->handoff == HANDOFF_BROKER)
+        return "--handoff broker";
     if (config->workers_max)
         return "--workers LOW..HIGH";
     if (config->recycle.conns)

@@ -1,0 +1,322 @@
+/* conn_log.c - see conn_log.h. */
+#include "broker/operate/tell/conn_log.h"
+
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/base/address.h"
+#include "broker/base/broker.h"
+#include "broker/base/log/line.h"
+#include "broker/base/log/sink.h"
+#include "broker/base/loop.h"
+#include "broker/base/turn.h"
+#include "broker/handout/dispatch.h"
+#include "broker/operate/tell/conn_table.h"
+#include "broker/pool/channel.h"
+#include "broker/pool/worker.h"
+
+#define LOOKS_A_SWEEP 500
+#define REST 9 /* a sweep is followed by so many times its duration without one */
+#define FACTS_MAX 8
+#define MESSAGE_SIZE (2 * SOCKET_KEY_TEXT_MAX + 128)
+
+static struct sink sink = {.fd = -1};
+static struct loop_timer timer;
+static struct {
+    char text[LINE_SIZE]; /* whole lines, which a pipe takes at once or not at all */
+    size_t used;
+    unsigned lines;
+    uint64_t told; /* lines lost before, as the first one says */
+} buffer;
+static uint64_t dropped; /* in all */
+static uint64_t untold;  /* of these */
+
+bool conn_log_is_on(void)
+{
+    return broker.config.conn_log != NULL;
+}
+
+static bool is_standard_output(void)
+{
+    return strcmp(broker.config.conn_log, "-") == 0;
+}
+
+bool conn_log_open(void)
+{
+    if (!is_standard_output())
+        return sink_open_file(&sink, broker.config.conn_log) == 0;
+    sink_open_standard(&sink, STDOUT_FILENO);
+    return true;
+}
+
+bool conn_log_reopen(void)
+{
+    return is_standard_output() || sink_open_file(&sink, broker.config.conn_log) == 0;
+}
+
+uint64_t conn_log_dropped(void)
+{
+    return dropped;
+}
+
+/* --- lines --- */
+
+static void flush(void)
+{
+    bool is_taken = buffer.lines == 0 || sink_write(&sink, buffer.text, buffer.used);
+
+    untold = is_taken ? untold - buffer.told : untold + buffer.lines;
+    dropped += is_taken ? 0 : buffer.lines;
+    buffer.used = 0;
+    buffer.lines = 0;
+    buffer.told = 0;
+}
+
+static enum line_form form(void)
+{
+    return broker.config.log_format == LOG_FORMAT_JSON    ? LINE_JSON
+           : broker.config.log_format == LOG_FORMAT_HUMAN ? LINE_DATED
+                                                          : LINE_LOGFMT;
+}
+
+/* The first line in the buffer says how many were lost. */
+static size_t format(const struct log_record *record, char *line)
+{
+    struct line_head head = {.instance = broker.name, .dropped = buffer.lines ? 0 : untold};
+
+    return line_format(form(), record, &head, line, LINE_SIZE);
+}
+
+static void put(const struct log_record *record)
+{
+    char line[LINE_SIZE];
+    size_t len = format(record, line);
+
+    if (buffer.used + len > sizeof buffer.text) {
+        flush();
+        len = format(record, line);
+    }
+    if (buffer.lines == 0)
+        buffer.told = untold;
+    memcpy(buffer.text + buffer.used, line, len);
+    buffer.used += len;
+    buffer.lines++;
+}
+
+/* --- what they say --- */
+
+/* What is known of one connection. */
+struct story {
+    char client[SOCKET_KEY_TEXT_MAX];
+    char sender[SOCKET_KEY_TEXT_MAX]; /* "": the client itself */
+    char listener[SOCKET_KEY_TEXT_MAX];
+    unsigned slot;
+    int64_t wait_ms, open_ms; /* -1: not known */
+};
+
+/* For people. */
+static const char *describe(const struct story *story, char text[MESSAGE_SIZE])
+{
+    int used = snprintf(text, MESSAGE_SIZE, "connection of %s to %s: worker %u", story->client,
+                        story->listener, story->slot);
+
+    if (story->wait_ms >= 0)
+        used += snprintf(text + used, MESSAGE_SIZE - (size_t)used, ", waited %" PRId64 " ms",
+                         story->wait_ms);
+    if (story->open_ms >= 0)
+        used += snprintf(text + used, MESSAGE_SIZE - (size_t)used, ", open for %" PRId64 " ms",
+                         story->open_ms);
+    if (*story->sender)
+        snprintf(text + used, MESSAGE_SIZE - (size_t)used, ", by %s", story->sender);
+    return text;
+}
+
+static void tell(const struct story *story)
+{
+    struct log_fact facts[FACTS_MAX];
+    char message[MESSAGE_SIZE];
+    struct timespec now;
+    unsigned count = 0;
+
+    facts[count++] = (struct log_fact)LOG_TEXT("client", story->client);
+    if (*story->sender)
+        facts[count++] = (struct log_fact)LOG_TEXT("sender", story->sender);
+    facts[count++] = (struct log_fact)LOG_TEXT("listener", story->listener);
+    facts[count++] = (struct log_fact)LOG_NUMBER("worker", story->slot);
+    if (story->wait_ms >= 0)
+        facts[count++] = (struct log_fact)LOG_NUMBER("wait_ms", story->wait_ms);
+    if (story->open_ms >= 0)
+        facts[count++] = (struct log_fact)LOG_NUMBER("open_ms", story->open_ms);
+    facts[count] = (struct log_fact){.name = NULL};
+    clock_gettime(CLOCK_REALTIME, &now);
+    put(&(struct log_record){.time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                             .level = LOG_LEVEL_NORMAL,
+                             .event = LOG_CONNECTION,
+                             .facts = facts,
+                             .message = form() == LINE_DATED ? describe(story, message) : NULL});
+}
+
+static void format_address(const union conn_address *from, char *text)
+{
+    struct address address = {.len = from->family == AF_INET ? sizeof from->in : sizeof from->in6};
+
+    memcpy(&address.storage, from, sizeof *from);
+    address_format(&address, text);
+}
+
+/* Its sender is the other end of the connection itself. */
+static void format_sender(const struct sock_diag_key *key, char *text)
+{
+    union conn_address sender = {.family = key->family};
+
+    sender.in.sin_port = key->peer_port; /* in the same place in both */
+    if (key->family == AF_INET)
+        memcpy(&sender.in.sin_addr, key->peer, sizeof sender.in.sin_addr);
+    else
+        memcpy(&sender.in6.sin6_addr, key->peer, sizeof sender.in6.sin6_addr);
+    format_address(&sender, text);
+}
+
+static void tell_conn(const struct conn *conn, int64_t open_ms)
+{
+    struct story story = {.slot = conn->slot, .wait_ms = conn->wait_ms, .open_ms = open_ms};
+
+    format_address(&conn->client, story.client);
+    format_address(&conn->listener, story.listener);
+    if (conn->has_sender)
+        format_sender(&conn->key, story.sender);
+    tell(&story);
+}
+
+/* --- its end --- */
+
+static int64_t now_ms(void)
+{
+    return turn_read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+/* Whether it is over, or its end cannot be known. */
+static bool look(struct conn *conn, int64_t at_ms)
+{
+    enum sock_diag_answer answer = sock_diag_ask(&conn->key);
+
+    if (answer == SOCK_DIAG_OPEN)
+        return false;
+    tell_conn(conn, answer == SOCK_DIAG_CLOSED ? at_ms - conn->handed_ms : -1);
+    return true;
+}
+
+static void expect(int64_t at_ms, int64_t rest_ms)
+{
+    struct conn *first = conn_table_first();
+
+    if (!first || loop_timer_runs(&timer))
+        return;
+    int64_t delay_ms = first->due_ms - at_ms;
+    loop_start_timer(&timer, delay_ms > rest_ms ? delay_ms : rest_ms);
+}
+
+static void on_time(struct loop_timer *unused)
+{
+    int64_t begin_us = turn_read_us(CLOCK_MONOTONIC);
+    int64_t at_ms = begin_us / 1000;
+    struct conn *conn;
+
+    (void)unused;
+    for (int looks = 0; looks < LOOKS_A_SWEEP; looks++) {
+        if (!(conn = conn_table_first()) || conn->due_ms > at_ms)
+            break;
+        if (look(conn, at_ms))
+            conn_table_remove(conn);
+        else
+            conn_table_put_off(conn, at_ms);
+    }
+    flush();
+    expect(at_ms, REST * (turn_read_us(CLOCK_MONOTONIC) - begin_us) / 1000);
+}
+
+/* --- its beginning --- */
+
+/*
+ * How long it has waited since its handshake, -1: not known. The kernel notes that moment as the
+ * last one at which the server sent something (tcp(7), TCP_INFO), and it has sent nothing yet.
+ */
+static int64_t measure_wait_ms(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+        len < offsetof(struct tcp_info, tcpi_last_ack_sent))
+        return -1;
+    return info.tcpi_last_data_sent;
+}
+
+/* One whose end nobody tells us. */
+static void tell_at_once(const struct listener *listener, unsigned slot,
+                         const struct wire_offer *offer)
+{
+    struct address client = {.len = offer->addr_len};
+    struct story story = {.slot = slot, .wait_ms = -1, .open_ms = -1};
+
+    memcpy(&client.storage, offer->addr, offer->addr_len);
+    address_format(&client, story.client);
+    socket_key_format(&listener->socket, &listener->bound, story.listener);
+    tell(&story);
+    flush();
+}
+
+static bool is_tcp(const struct listener *listener, const struct wire_offer *offer)
+{
+    return listener->socket.netns == 0 && offer->addr_len <= sizeof(union conn_address) &&
+           (listener->bound.storage.ss_family == AF_INET ||
+            listener->bound.storage.ss_family == AF_INET6);
+}
+
+static void on_hand(const struct channel *channel, const struct take_connection *connection)
+{
+    const struct listener *listener = channel->listener;
+    const struct wire_offer *offer = &connection->offer;
+    int64_t at_ms = now_ms();
+    struct conn conn = {.slot = worker_slot(channel->worker), .handed_ms = at_ms};
+
+    if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key)) {
+        tell_at_once(listener, conn.slot, offer);
+        return;
+    }
+    conn.wait_ms = measure_wait_ms(connection->fd);
+    conn.has_sender = listener->front.accept_proxy != ACCEPT_PROXY_NONE;
+    memcpy(&conn.client, offer->addr, offer->addr_len);
+    memcpy(&conn.listener, &listener->bound.storage, sizeof conn.listener);
+    if (!conn_table_add(&conn, at_ms))
+        tell_at_once(listener, conn.slot, offer);
+    expect(at_ms, 0);
+}
+
+bool conn_log_begin(void)
+{
+    timer.on_time = on_time;
+    if (conn_table_open(runtime.connections_fd, now_ms()) < 0)
+        return false;
+    dispatch_set_observer(on_hand);
+    expect(now_ms(), 0);
+    return true;
+}
+
+void conn_log_finish(void)
+{
+    struct conn *conn;
+
+    while (conn_log_is_on() && (conn = conn_table_first()) != NULL) {
+        if (!look(conn, now_ms()))
+            tell_conn(conn, -1);
+        conn_table_remove(conn);
+    }
+    flush();
+}

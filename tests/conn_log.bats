@@ -1,0 +1,184 @@
+#!/usr/bin/env bats
+# --conn-log: a line for each connection that a worker got, once it is over.
+
+load helpers
+
+start_noted() { # OPTIONS... -- COMMAND
+    start_broker --conn-log "$TMP/conns" --log-format json "$@"
+}
+
+# lines_are COUNT [CONDITION]: so many have been written, and each of them is so.
+lines_are() {
+    jq -e -s "length == $1 and all(.event == \"connection\" and .msg == null and (${2:-true}))" "$TMP/conns" >/dev/null
+}
+
+await_lines() { # COUNT [CONDITION]
+    wait_until lines_are "$@" || { cat "$TMP/conns"; return 1; }
+}
+
+@test "each connection has one line, which says whose it was, where, and how long" {
+    start_noted -w 2 -- "$VICTIM" accept "$ADDR"
+    all_answer 2
+    await_lines "$(wc -l <"$TMP/answers.all")" ".listener == \"$ADDR\" and .wait_ms >= 0 and .open_ms >= 0 and .open_ms < 10000 and .instance == \"victim\""
+    # as the worker saw the same client
+    sed -nE 's/.*slot=([0-9]+) peer=([^ ]+) .*/\2 \1/p' "$TMP/answers.all" | sort >"$TMP/seen"
+    jq -r '"\(.client) \(.worker)"' "$TMP/conns" | sort >"$TMP/told"
+    [[ -s $TMP/seen ]]
+    diff "$TMP/seen" "$TMP/told"
+    stop_broker
+}
+
+@test "open_ms is the time until the last process has closed it, wait_ms that before a worker had it" {
+    start_noted -w 1 -- python3 "$ROOT/tests/progs/forker.py" "$ADDR"
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '.listeners[0].handed == 1'
+    sleep 1.2
+    [[ ! -s $TMP/conns ]] # its child has the connection, the server itself has closed it
+    exec 7>&-
+    await_lines 1 '.open_ms > 1100 and .open_ms < 6000'
+    stop_broker
+}
+
+@test "the time in the kernel's queue counts as a wait" {
+    start_noted -w 1 -- "$VICTIM" accept "$ADDR"
+    kill -STOP "$(worker_pid 0)"
+    wait_until status_is '.workers[0].state == "stuck"'
+    "$PROBE" -n 1 "$ADDR" >"$TMP/answers" & pid=$!
+    wait_until status_is '.listeners[0].queued == 1'
+    sleep 1
+    kill -CONT "$(worker_pid 0)"
+    wait "$pid"
+    await_lines 1 '.wait_ms >= 900 and .wait_ms < 15000 and .open_ms < .wait_ms'
+    stop_broker
+}
+
+@test "no connection is taken past the broker, also when all workers are busy" {
+    local i pids=()
+    start_noted -w 2 -- "$VICTIM" accept "$ADDR"
+    for i in 1 2 3 4 5 6; do "$PROBE" -n 200 "$ADDR" >"$TMP/answers.$i" & pids+=($!); done
+    wait "${pids[@]}"
+    status_is '.listeners[0] | .direct == 0 and .connections == 1200'
+    await_lines 1200
+    stop_broker
+    lines_are 1200
+}
+
+@test "a connection that is taken back has one line, of the worker that got it" {
+    local i pids=() first
+    start_noted -w 2 -- "$VICTIM" accept --delay 500 "$ADDR"
+    first=$(worker_pid 0)
+    for i in 1 2 3 4; do "$PROBE" -n 1 "$ADDR" >"$TMP/answers.$i" & pids+=($!); done
+    wait_until status_is '.listeners[0].untaken > 0' # sent to a worker that is busy
+    kill -STOP "$first" # what it has not accepted goes to the other one
+    wait_until status_is '.listeners[0].recalled > 0'
+    wait_until status_is '.listeners[0].untaken == 0 and .listeners[0].queued == 0'
+    kill -CONT "$first"
+    wait "${pids[@]}"
+    await_lines 4
+    sed -nE 's/.*slot=([0-9]+) peer=([^ ]+) .*/\2 \1/p' "$TMP"/answers.* | sort >"$TMP/seen"
+    jq -r '"\(.client) \(.worker)"' "$TMP/conns" | sort >"$TMP/told"
+    diff "$TMP/seen" "$TMP/told"
+    stop_broker
+    lines_are 4
+}
+
+@test "client is the one of the PROXY header, sender the balancer" {
+    start_noted -w 1 --accept-proxy any --proxy-from 127.0.0.0/8 -- python3 "$ROOT/tests/progs/proxied.py" "$HOST" "$PORT"
+    timeout 60 python3 "$ROOT/tests/progs/proxied.py" send "$HOST" "$PORT" 'PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\nhello'
+    await_lines 1 '.client == "192.0.2.7:4711" and (.sender | startswith("127."))'
+    stop_broker
+}
+
+@test "IPv6 is told as such, and the end of a connection of a path is not known" {
+    start_noted -w 1 -- "$VICTIM" epoll "[::1]:$PORT" "$TMP/path"
+    probe 1 "[::1]:$PORT"
+    await_lines 1 ".listener == \"[::1]:$PORT\" and (.client | startswith(\"[::1]:\")) and .open_ms >= 0"
+    probe 1 "$TMP/path"
+    await_lines 2 ".open_ms >= 0 or (.listener == \"unix:$TMP/path\" and (.client | startswith(\"unix:@probe-\")) and .wait_ms == null and .open_ms == null)"
+    stop_broker
+}
+
+@test "what is open at an upgrade, at a crash and at the end has its line" {
+    local how
+    start_noted -w 2 -- "$VICTIM" epoll --hold "$ADDR"
+    for how in upgrade crash; do
+        exec 7<>"/dev/tcp/$HOST/$PORT"
+        wait_until status_is '[.workers[].active] | add == 1'
+        case $how in
+        upgrade) "$SSHIM" upgrade --control "$CONTROL" ;;
+        crash)
+            kill -KILL "$BROKER"
+            wait_until status_is ".pid != $BROKER"
+            wait_for_broker
+            ;;
+        esac
+        [[ ! -s $TMP/conns ]]
+        exec 7>&-
+        await_lines 1 '.open_ms > 0 and .wait_ms >= 0'
+        : >"$TMP/conns"
+        wait_until status_is '[.workers[].active] | add == 0'
+    done
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '[.workers[].active] | add == 1'
+    "$SSHIM" stop --now --control "$CONTROL"
+    lines_are 1 '.open_ms >= 0'
+    exec 7>&-
+}
+
+@test "lines that a full pipe does not take are counted and told, and nobody waits" {
+    local line
+    mkfifo "$TMP/pipe"
+    exec 7<>"$TMP/pipe"
+    "$SSHIM" run -w 1 --control "$CONTROL" --conn-log - -- "$VICTIM" accept "$ADDR" </dev/null 2>>"$TMP/log" 1>&7 3>&- 7>&- &
+    BROKER=$!
+    timeout 60 "$SSHIM" status --wait ready --control "$CONTROL" >/dev/null
+    dd if=/dev/zero of="$TMP/pipe" bs=4096 count=1000 oflag=nonblock 2>/dev/null || true
+    probe 20
+    wait_until status_is '.conn_log_dropped == 20'
+    dd if="$TMP/pipe" bs=65536 iflag=nonblock of=/dev/null 2>/dev/null || true
+    probe 1
+    IFS= read -r -t 30 -u 7 line
+    [[ $line == *" event=connection instance=victim client=127.0.0.1:"*" dropped=20" ]]
+    exec 7>&-
+    probe 3
+    stop_broker
+}
+
+@test "reopen and USR1 open the file anew; --log-format human is for people" {
+    start_broker -w 1 --conn-log "$TMP/conns" --log "$TMP/own.log" --log-format human -- "$VICTIM" accept "$ADDR"
+    [[ $(stat -c %a "$TMP/conns") == 640 ]]
+    probe 1
+    wait_until grep -qE "^[0-9TZ:.-]+ sshim: connection of 127.0.0.1:[0-9]+ to $ADDR: worker 0, waited [0-9]+ ms, open for [0-9]+ ms$" "$TMP/conns"
+    mv "$TMP/conns" "$TMP/conns.1"
+    [[ $("$SSHIM" reopen --control "$CONTROL") == "$TMP/own.log is open anew; $TMP/conns is open anew" ]]
+    probe 1
+    wait_until test -s "$TMP/conns"
+    mv "$TMP/conns" "$TMP/conns.2"
+    kill -USR1 "$BROKER"
+    wait_until test -e "$TMP/conns"
+    rm "$TMP/conns"
+    mkdir "$TMP/conns"
+    run "$SSHIM" reopen --control "$CONTROL"
+    [[ $status == 1 && $output == *"cannot open $TMP/conns: Is a directory; going on with the old file"* ]]
+    stop_broker
+}
+
+@test "a file that cannot be opened, and ways past the broker, are errors at the start" {
+    run timeout 60 "$SSHIM" run -w 1 --control "$CONTROL" --conn-log "$TMP/none/conns" -- "$VICTIM" accept "$ADDR"
+    [[ $status == 2 && $output == *"cannot open $TMP/none/conns for --conn-log: No such file or directory"* ]]
+    run timeout 60 "$SSHIM" run -w 1 --control "$CONTROL" --handoff direct --conn-log - -- "$VICTIM" accept "$ADDR"
+    [[ $status == 2 && $output == *"with --handoff direct no connection passes the broker, so there is no --conn-log"* ]]
+    run timeout 60 "$SSHIM" run -w 1 --control "$CONTROL" --intercept seccomp --conn-log - -- "$VICTIM" accept "$ADDR"
+    [[ $status != 0 && $output == *"--conn-log"* ]]
+}
+
+@test "--sandbox permits it" {
+    start_noted -w 1 --sandbox -- "$VICTIM" accept "$ADDR"
+    probe 5
+    await_lines 5 '.open_ms >= 0'
+    rm "$TMP/conns"
+    "$SSHIM" reopen --control "$CONTROL"
+    probe 2
+    await_lines 2
+    stop_broker
+}
