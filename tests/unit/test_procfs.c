@@ -1,9 +1,6 @@
 /* test_procfs.c - what tells a process from a later one with the same pid. */
-#include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,46 +50,9 @@ static void worker_is_no_other(void)
     end(later);
 }
 
-static void write_file(const char *folder, const char *name, const char *text)
-{
-    char path[PATH_MAX];
-
-    mkdir(folder, 0700);
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    CHECK(file != NULL);
-    fputs(text, file);
-    fclose(file);
-}
-
-/* The smallest on the way to the root counts, rounded up. */
-static void cpu_limit(void)
-{
-    char root[] = "/tmp/sshim-unit.XXXXXX";
-    char above[PATH_MAX];
-    char group[PATH_MAX];
-
-    CHECK(mkdtemp(root) != NULL);
-    snprintf(above, sizeof above, "%s/a", root);
-    snprintf(group, sizeof group, "%s/a/b", root);
-    CHECK(procfs_cpu_limit(root, "/a/b") == 0);
-    write_file(above, "cpu.max", "250000 100000\n");
-    write_file(group, "cpu.max", "max 100000\n");
-    CHECK(procfs_cpu_limit(root, "/a/b") == 3 && procfs_cpu_limit(root, "/a") == 3);
-    write_file(group, "cpu.max", "50000 100000\n");
-    CHECK(procfs_cpu_limit(root, "/a/b") == 1);
-    write_file(root, "cpu.max", "nonsense");
-    CHECK(procfs_cpu_limit(root, "/") == 0 && procfs_cpu_limit(root, "/a/b") == 1);
-    CHECK(procfs_cpu_limit(root, "/../x") == 0);
-    char command[PATH_MAX + 16];
-    snprintf(command, sizeof command, "rm -r '%s'", root);
-    CHECK(system(command) == 0);
-}
-
 int main(void)
 {
     unit_run("procfs: the birth of a process is no other's", tells_apart);
     unit_run("worker: a later process with its pid is not taken for it", worker_is_no_other);
-    unit_run("procfs: what the cgroup permits of the processors", cpu_limit);
     return unit_end();
 }

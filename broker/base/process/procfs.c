@@ -31,40 +31,54 @@ static bool may_step(unsigned *steps)
     return ++*steps % STEPS != 0 || has_time();
 }
 
-/* The state (0: there is no such process) and the parent. */
-static char read_stat(pid_t pid, int *parent)
+/* A file of the process, to read; NULL: it is gone. */
+static FILE *open_file(pid_t pid, const char *name)
 {
-    char path[32];
-    char text[512];
+    char path[48];
 
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    return fopen(path, "re");
+}
+
+/* What stands behind its name in its stat, " STATE PPID ...": the name may hold anything, so look
+ * from its end. NULL: there is no such process. */
+static const char *read_stat(pid_t pid, char *text, size_t size)
+{
+    FILE *file = open_file(pid, "stat");
+
     if (!file)
-        return '\0';
-    size_t len = fread(text, 1, sizeof text - 1, file);
+        return NULL;
+    text[fread(text, 1, size - 1, file)] = '\0';
     fclose(file);
-    text[len] = '\0';
-    /* "PID (NAME) STATE PPID": the name may hold anything, so look from its end. */
     const char *end = strrchr(text, ')');
+    return end ? end + 1 : NULL;
+}
+
+/* The state (0: there is no such process) and the parent. */
+static char read_state(pid_t pid, int *parent)
+{
+    char text[512];
+    const char *stat = read_stat(pid, text, sizeof text);
     char state;
-    return end && sscanf(end + 1, " %c %d", &state, parent) == 2 ? state : '\0';
+
+    return stat && sscanf(stat, " %c %d", &state, parent) == 2 ? state : '\0';
 }
 
 /* An ended process has no parent. */
 pid_t procfs_parent(pid_t pid)
 {
     int parent;
-    char state = read_stat(pid, &parent);
+    char state = read_state(pid, &parent);
 
     return !state || state == 'Z' || state == 'X' ? 0 : parent;
 }
 
 /* The number behind NAME in a file of lines "NAME VALUE", -1 where it is not there. */
-static long read_number(const char *path, const char *name, int base)
+static long read_number(pid_t pid, const char *file_name, const char *name, int base)
 {
     char line[256];
     long number = -1;
-    FILE *file = fopen(path, "re");
+    FILE *file = open_file(pid, file_name);
 
     while (file && number < 0 && fgets(line, sizeof line, file))
         if (strncmp(line, name, strlen(name)) == 0)
@@ -76,26 +90,24 @@ static long read_number(const char *path, const char *name, int base)
 
 pid_t procfs_process_of(pid_t thread)
 {
-    char path[32];
+    long pid = read_number(thread, "status", "Tgid:", 10);
 
-    snprintf(path, sizeof path, "/proc/%d/status", (int)thread);
-    long pid = read_number(path, "Tgid:", 10);
     return pid > 0 ? (pid_t)pid : 0;
 }
 
 bool procfs_closes_on_exec(pid_t pid, int fd)
 {
-    char path[48];
+    char name[32];
 
-    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)pid, fd);
-    long flags = read_number(path, "flags:", 8);
+    snprintf(name, sizeof name, "fdinfo/%d", fd);
+    long flags = read_number(pid, name, "flags:", 8);
     return flags >= 0 && (flags & O_CLOEXEC);
 }
 
 bool procfs_is_stopped(pid_t pid)
 {
     int parent;
-    char state = read_stat(pid, &parent);
+    char state = read_state(pid, &parent);
 
     return state == 'T' || state == 't';
 }
@@ -104,16 +116,14 @@ bool procfs_is_running(pid_t pid)
 {
     int parent;
 
-    return read_stat(pid, &parent) == 'R';
+    return read_state(pid, &parent) == 'R';
 }
 
 /* All of its memory, and what of it is resident, in pages. */
 static bool read_pages(pid_t pid, unsigned long *all, unsigned long *resident)
 {
-    char path[32];
+    FILE *file = open_file(pid, "statm");
 
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    FILE *file = fopen(path, "re");
     if (!file)
         return false;
     bool is_read = fscanf(file, "%lu %lu", all, resident) == 2;
@@ -136,25 +146,18 @@ bool procfs_is_ending(pid_t pid)
     unsigned long resident;
     int parent;
 
-    return read_pages(pid, &all, &resident) && all == 0 && read_stat(pid, &parent) != 'Z';
+    return read_pages(pid, &all, &resident) && all == 0 && read_state(pid, &parent) != 'Z';
 }
 
 uint32_t procfs_birth(pid_t pid)
 {
-    char path[32];
     char text[1024];
+    const char *stat = read_stat(pid, text, sizeof text);
     unsigned long long ticks;
 
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
-    fclose(file);
-    const char *end = strrchr(text, ')'); /* as above; the start time is the 20th field after it */
-    for (int field = 0; end && field < 20; field++)
-        end = strchr(end + 1, ' ');
-    if (!end || sscanf(end, " %llu", &ticks) != 1)
+    for (int field = 0; stat && field < 20; field++) /* the start time is the 20th */
+        stat = strchr(stat + (field > 0), ' ');
+    if (!stat || sscanf(stat, " %llu", &ticks) != 1)
         return 0;
     return (uint32_t)ticks ? (uint32_t)ticks : 1;
 }
@@ -278,14 +281,12 @@ void procfs_list_tree(pid_t root, struct procfs_list *list)
 
 bool procfs_get_uid(pid_t pid, uid_t *uid)
 {
-    char path[32];
     char line[256];
     unsigned real;
     unsigned effective;
     bool found = false;
+    FILE *file = open_file(pid, "status");
 
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
     if (!file)
         return false;
     while (!found && fgets(line, sizeof line, file))
@@ -297,11 +298,9 @@ bool procfs_get_uid(pid_t pid, uid_t *uid)
 
 void procfs_get_command(pid_t pid, char *name, size_t size)
 {
-    char path[32];
     char line[32] = "";
+    FILE *file = open_file(pid, "comm");
 
-    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-    FILE *file = fopen(path, "re");
     if (file && fgets(line, sizeof line, file))
         line[strcspn(line, "\n")] = '\0';
     if (file)
@@ -312,27 +311,47 @@ void procfs_get_command(pid_t pid, char *name, size_t size)
     snprintf(name, size, "%s", *line ? line : "?");
 }
 
-/* The number of the first descriptor that links there, or -1. */
-static int find_link(pid_t pid, const char *wanted)
+void procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
+                      void *context)
 {
-    char path[64];
+    char path[32];
     char link[64];
     struct dirent *entry;
-    int number = -1;
     unsigned steps = 0;
 
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *dir = opendir(path);
-    if (!dir)
-        return -1;
-    while (number < 0 && may_step(&steps) && (entry = readdir(dir)) != NULL) {
+    while (dir && may_step(&steps) && (entry = readdir(dir)) != NULL) {
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
         link[len < 0 ? 0 : len] = '\0';
-        if (strcmp(link, wanted) == 0)
-            number = atoi(entry->d_name);
+        if (!visit(atoi(entry->d_name), link, context))
+            break;
     }
-    closedir(dir);
-    return number;
+    if (dir)
+        closedir(dir);
+}
+
+struct link_search {
+    const char *wanted;
+    int fd;
+};
+
+static bool compare_link(int fd, const char *link, void *context)
+{
+    struct link_search *search = context;
+
+    if (strcmp(link, search->wanted) == 0)
+        search->fd = fd;
+    return search->fd < 0;
+}
+
+/* The number of the first descriptor that links there, or -1. */
+static int find_link(pid_t pid, const char *wanted)
+{
+    struct link_search search = {wanted, -1};
+
+    procfs_each_link(pid, compare_link, &search);
+    return search.fd;
 }
 
 static void name_link(char *link, size_t size, ino_t ino)
@@ -376,69 +395,14 @@ bool procfs_tree_has_ring(pid_t root)
 
 bool procfs_is_secure(pid_t pid)
 {
-    char path[32];
     unsigned long pairs[64][2];
+    FILE *file = open_file(pid, "auxv");
+    size_t count = file ? fread(pairs, sizeof pairs[0], sizeof pairs / sizeof pairs[0], file) : 0;
 
-    snprintf(path, sizeof path, "/proc/%d/auxv", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, pairs, sizeof pairs);
-    if (fd >= 0)
-        close(fd);
-    for (size_t i = 0; len > 0 && i < (size_t)len / sizeof pairs[0]; i++)
+    if (file)
+        fclose(file);
+    for (size_t i = 0; i < count; i++)
         if (pairs[i][0] == AT_SECURE)
             return pairs[i][1] != 0;
     return false;
-}
-
-void procfs_get_cgroup(char *path, size_t size)
-{
-    char line[PATH_MAX];
-    FILE *file = fopen("/proc/self/cgroup", "re");
-
-    snprintf(path, size, "/");
-    while (file && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = '\0';
-        /* The others are groups of version 1. */
-        if (strncmp(line, "0::/", 4) == 0 && strlen(line + 3) < size)
-            memcpy(path, line + 3, strlen(line + 3) + 1);
-    }
-    if (file)
-        fclose(file);
-}
-
-/* "max 100000" or "150000 100000": so many microseconds of a processor in each period. */
-static unsigned read_cpu_max(const char *folder)
-{
-    char path[PATH_MAX + sizeof "/cpu.max"];
-    unsigned long long quota;
-    unsigned long long period;
-
-    snprintf(path, sizeof path, "%s/cpu.max", folder);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    bool limits = fscanf(file, "%llu %llu", &quota, &period) == 2 && period > 0;
-    fclose(file);
-    unsigned long long processors = limits ? (quota + period - 1) / period : 0;
-    return processors > UINT_MAX ? 0 : (unsigned)processors;
-}
-
-unsigned procfs_cpu_limit(const char *root, const char *path)
-{
-    char folder[PATH_MAX];
-    unsigned smallest = 0;
-
-    int len = snprintf(folder, sizeof folder, "%s%s", root, path);
-    if (strstr(path, "..") || len < 0 || (size_t)len >= sizeof folder)
-        return 0; /* outside of what this namespace sees */
-    while (strlen(folder) >= strlen(root)) {
-        unsigned limit = read_cpu_max(folder);
-        if (limit > 0 && (smallest == 0 || limit < smallest))
-            smallest = limit;
-        char *slash = strrchr(folder, '/');
-        if (!slash)
-            break;
-        *slash = '\0';
-    }
-    return smallest;
 }

@@ -65,6 +65,11 @@ bool procfs_get_uid(pid_t pid, uid_t *uid);
 /* The name of its program, 15 bytes at the most; "?" when it is gone. */
 void procfs_get_command(pid_t pid, char *name, size_t size);
 
+/* Calls visit for each of its descriptors, with what that links to ("socket:[4711]"), until visit
+ * gives false. */
+void procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
+                      void *context);
+
 /* The number of one of its descriptors of the socket with this inode, or -1. */
 int procfs_find_socket(pid_t pid, ino_t ino);
 /* Whether it, or a descendant, has an fd of the socket with this inode; also true if the turn has
@@ -72,16 +77,6 @@ int procfs_find_socket(pid_t pid, ino_t ino);
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
 /* Whether it, or a descendant, was found to have an io_uring(7). */
 bool procfs_tree_has_ring(pid_t root);
-
-/*
- * How many processors the cgroup (version 2) permits: the smallest cpu.max of the group at path
- * ("/", "/system.slice/web.service") and of those above it, below the folder root
- * ("/sys/fs/cgroup"), rounded up. 0: as many as there are.
- */
-unsigned procfs_cpu_limit(const char *root, const char *path);
-
-/* The path of our own group, "/" where it cannot be told. */
-void procfs_get_cgroup(char *path, size_t size);
 
 /* Whether the kernel has told its loader that it gained rights by its execution (AT_SECURE). */
 bool procfs_is_secure(pid_t pid);

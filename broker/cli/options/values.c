@@ -1,33 +1,13 @@
 /* values.c - see values.h. */
 #include "broker/cli/options/values.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/base/address.h"
 #include "broker/base/config.h"
-#include "broker/base/process/procfs.h"
-
-static unsigned usable_cores(void)
-{
-    cpu_set_t cores;
-    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? (unsigned)CPU_COUNT(&cores) : 1;
-}
-
-/* The affinity mask says where we may run, the cgroup for how long: whichever is less. */
-static void choose_workers(struct config *config)
-{
-    char group[PATH_MAX];
-    unsigned limit;
-
-    procfs_get_cgroup(group, sizeof group);
-    limit = procfs_cpu_limit("/sys/fs/cgroup", group);
-    config->cores = usable_cores();
-    config->workers = limit > 0 && limit < config->cores ? limit : config->cores;
-    config->workers_auto = true;
-}
+#include "broker/cli/options/cores.h"
 
 /* "2..16" */
 static bool read_range(const struct option_row *row, struct config *config, const char *value)
@@ -54,7 +34,9 @@ bool value_workers(const struct option_row *row, void *into, const char *value)
         return read_range(row, config, value);
     if (strcmp(value, "auto") != 0)
         return option_number(row, into, value);
-    choose_workers(config);
+    config->cores = cores_usable();
+    config->workers = cores_permitted();
+    config->workers_auto = true;
     return true;
 }
 
