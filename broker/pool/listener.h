@@ -137,6 +137,8 @@ struct listener {
         uint64_t count;    /* of them in the last period */
         uint64_t late;     /* that waited for a worker */
         uint64_t closed;
+        uint64_t direct;
+        uint64_t wakes;        /* handout.wakes then */
         uint64_t queue_waited; /* handout.queue_waited then */
     } rate;                    /* written by handout/rate.c */
 };

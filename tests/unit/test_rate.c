@@ -105,6 +105,38 @@ static void is_looked_at_while_something_goes_on(void)
     CHECK(rate_is_low(&listener));
 }
 
+/* In a second each worker got so many, and took so many itself; so many times one woke us. */
+static bool may_wait_exclusively(uint64_t offered, uint64_t direct, uint64_t wakes)
+{
+    for (unsigned i = 0; i < listener.channel_count; i++) {
+        fates.handed += offered;
+        listener.channels[i]->sent += offered;
+        listener.channels[i]->board->worker.taken += offered;
+        listener.channels[i]->board->worker.direct += direct;
+        listener.channels[i]->board->worker.closed += offered + direct;
+    }
+    listener.handout.wakes += wakes;
+    listener.rate.reviewed_ms = loop_now_ms() - 1000;
+    listener.poll.high_rate = rate_review(&listener);
+    return listener.poll.high_rate;
+}
+
+static void loops_wait_exclusively_while_workers_are_idle(void)
+{
+    uint64_t few = 1000 / listener.channel_count, many = 100 * few;
+
+    broker.config.balance = BALANCE_LEASTCONN;
+    runtime.handoff = HANDOFF_AUTO;
+    CHECK(!may_wait_exclusively(few / 2, 0, 0)); /* they come slowly */
+    CHECK(may_wait_exclusively(many, 0, 0));
+    CHECK(may_wait_exclusively(0, many, few)); /* what the kernel woke them for */
+    CHECK(!may_wait_exclusively(0, many, many * listener.channel_count / 5)); /* they decline */
+    CHECK(!may_wait_exclusively(few, many, 0)); /* who comes back always finds one */
+    CHECK(may_wait_exclusively(many, many / 2, 0));
+    listener.handout.queue_waited += many;
+    CHECK(!may_wait_exclusively(many, 0, 0));
+}
+
 static void a_pool_that_is_gone_has_no_average(void)
 {
     review(1000, 1000);
@@ -126,6 +158,8 @@ int main(void)
              whoever_moves_up_is_told);
     unit_run("pace: is looked at again as long as something goes on",
              is_looked_at_while_something_goes_on);
+    unit_run("pace: event loops wait exclusively only while workers are idle",
+             loops_wait_exclusively_while_workers_are_idle);
     unit_run("pace: when all workers are gone nothing is allowed",
              a_pool_that_is_gone_has_no_average);
     return unit_end();
