@@ -32,9 +32,10 @@ static const struct family totals[] = {
 
 static const struct family of_listeners[] = {
     {"sshim_connections_total", "counter", "connections", 1,
-     "Connections that workers got, each counted once."},
+     "Connections that were accepted, each counted once."},
     {"sshim_accepted_total", "counter", "accepted", 1,
-     "Connections handed over or taken directly; one that was recalled counts again."},
+     "Connections handed over, taken directly, held or closed by the broker; one that was "
+     "recalled counts again."},
     {"sshim_handed_total", "counter", "handed", 1, "Connections that the broker sent to a worker."},
     {"sshim_direct_total", "counter", "direct", 1, "Connections that a worker accepted by itself."},
     {"sshim_recalled_total", "counter", "recalled", 1,
@@ -42,11 +43,18 @@ static const struct family of_listeners[] = {
     {"sshim_lost_total", "counter", "lost", 1, "Connections that were lost on the way."},
     {"sshim_untaken_connections", "gauge", "untaken", 1,
      "Connections that a worker was sent and has not accepted yet."},
+    {"sshim_held_connections", "gauge", "held", 1,
+     "Connections that the broker has accepted and not given to a worker."},
     {"sshim_queue_connections", "gauge", "queued", 1, "Connections in the kernel's queue."},
     {"sshim_queue_limit_connections", "gauge", "backlog", 1, "Length of the kernel's queue."},
     {"sshim_all_busy_seconds_total", "counter", "waited_ms", 1e-3,
      "Time for which connections waited because no worker was idle."},
 };
+
+/* Why the broker closed a connection itself: members of a listener, values of one label. */
+static const char *const closings[] = {"hold_timeouts", "hung_up", "hold_evicted",
+                                       "hold_shut",     "dead",    "proxy_rejected",
+                                       "limited",       "denied",  "full"};
 
 static const struct family of_slots[] = {
     {"sshim_worker_accepted_total", "counter", "accepted", 1, "Connections that a slot accepted."},
@@ -133,6 +141,25 @@ static void print_listeners(FILE *out, const json_t *listeners)
             fprintf(out, "%s{listener=", family->name);
             print_quoted(out, text(listener, "address"));
             fprintf(out, "} %.15g\n", number(listener, family->key) * family->scale);
+        }
+    }
+}
+
+static void print_closings(FILE *out, const json_t *listeners)
+{
+    size_t number_of;
+    json_t *listener;
+
+    if (!json_object_get(json_array_get(listeners, 0), closings[0]))
+        return; /* a broker of another version, or no listener */
+    print_head(out, "sshim_closed_total", "counter",
+               "Connections that the broker closed itself, by reason.");
+    json_array_foreach(listeners, number_of, listener)
+    {
+        for (size_t i = 0; i < COUNT(closings); i++) {
+            fputs("sshim_closed_total{listener=", out);
+            print_quoted(out, text(listener, "address"));
+            fprintf(out, ",reason=\"%s\"} %.15g\n", closings[i], number(listener, closings[i]));
         }
     }
 }
@@ -267,6 +294,7 @@ char *exposition_render(const json_t *status, size_t *len)
     print_instance(out, status);
     print_totals(out, status);
     print_listeners(out, json_object_get(status, "listeners"));
+    print_closings(out, json_object_get(status, "listeners"));
     print_worker_states(out, workers);
     print_slots(out, workers);
     print_ends(out, workers);

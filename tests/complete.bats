@@ -220,3 +220,11 @@ exported() {
     echo "has a number and no case: $(comm -23 "$TMP/expected" "$TMP/known" | xargs)"
     [[ -z $(comm -23 "$TMP/expected" "$TMP/known") ]]
 }
+
+@test "each reason for which the broker closes a connection is a metric" {
+    macro_names HELD_CLOSINGS "$ROOT/broker/handout/front/held.h" 1 >"$TMP/names"
+    sed -n '/#define HELD_CLOSINGS(X)/,/[^\\]$/p' "$ROOT/broker/handout/front/held.h" | grep -o '"[a-z_]*"' >"$TMP/fields"
+    [[ $(wc -l <"$TMP/names") == $(wc -l <"$TMP/fields") ]]
+    sed -n '/^static const char \*const closings/,/;/p' "$ROOT/observe/exposition.c" | grep -o '"[a-z_]*"' >"$TMP/metrics"
+    same "$TMP/fields" "$TMP/metrics"
+}

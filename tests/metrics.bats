@@ -38,6 +38,7 @@ server_pid() { # of the process that serves HTTP
     page /status.json | jq -e '.name == "we-b" and .serving and (.workers | length == 2)'
     metric_is "sshim_connections_total{listener=\"$ADDR\"}" 6
     metric_is 'sshim_state{state="ready"}' 1
+    metric_is "sshim_closed_total{listener=\"$ADDR\",reason=\"full\"}" 0
     [[ $(page /metrics | awk '/^sshim_worker_accepted_total/ { sum += $2 } END { print sum }') == 6 ]]
     kill -KILL "$(worker_pid 1)"
     wait_until metric_is 'sshim_worker_ends_total{worker="1",cause="signal"}' 1

@@ -27,5 +27,7 @@ const char *config_front_option(const struct config *config)
         return "--max-rate-per-source";
     if (config->conn_log)
         return "--conn-log";
+    if (config->when_full.kind != WHEN_FULL_QUEUE)
+        return "--when-full";
     return config->unmap ? "--unmap" : NULL;
 }

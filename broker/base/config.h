@@ -64,6 +64,12 @@ enum config_hold {
 #undef X
 };
 
+/* What becomes of a connection that no worker can take. */
+struct config_when_full {
+    enum { WHEN_FULL_QUEUE, WHEN_FULL_CLOSE, WHEN_FULL_ANSWER } kind;
+    const char *file; /* with WHEN_FULL_ANSWER */
+};
+
 /* In the order of the names in rows.c. */
 enum config_hold_close { HOLD_CLOSE_FIN, HOLD_CLOSE_RST };
 enum config_broker_death { BROKER_DEATH_SERVE, BROKER_DEATH_EXIT };
@@ -141,6 +147,8 @@ struct config {
     unsigned hold_timeout_s;
     unsigned hold_max; /* a listener */
     enum config_hold_close hold_close;
+    struct config_when_full when_full;
+    unsigned full_after_s;
     bool skip_dead;         /* also where --handoff is not broker */
     bool unshared_has_each; /* some pattern is ADDRESS_EACH */
     struct config_rules accept_proxy;

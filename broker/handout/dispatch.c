@@ -22,6 +22,7 @@
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
 #include "broker/handout/front/front.h"
+#include "broker/handout/front/full.h"
 #include "broker/handout/front/stages.h"
 #include "broker/handout/listener_poll.h"
 #include "broker/handout/pick.h"
@@ -219,7 +220,7 @@ static void pump_by_source(struct listener *listener)
         channel = pick_by_source(listener, &peer); /* a hand that fails may have freed it */
     }
     if (!channel)
-        listener_poll_arm(listener, false); /* dispatch_start arms again */
+        listener_poll_arm(listener, front_has_room(listener)); /* dispatch_start arms again */
 }
 
 static struct channel *pick_or_wait(struct listener *listener, int64_t now_ms)
@@ -279,6 +280,8 @@ void dispatch_pump(struct listener *listener)
     if (!listener->listening || runtime.handoff == HANDOFF_DIRECT ||
         (listener->displaced && is_deserted(listener))) {
         drop_recallable(listener);
+        if (!listener->listening && front_opens_early(listener))
+            listener_poll_arm(listener, front_has_room(listener));
         return;
     }
     if (broker.config.balance == BALANCE_SOURCE) {
@@ -400,12 +403,24 @@ static void probe(struct listener *listener)
     }
 }
 
+/* --when-full: those that the front does not have any more, but no worker either. */
+static void turn_away(struct listener *listener)
+{
+    int64_t before_ms = loop_now_ms() - (int64_t)broker.config.full_after_s * 1000;
+    struct take_connection connection;
+
+    while (take_older(listener, before_ms, &connection))
+        stages_turn_away(listener, connection.fd, &connection.offer);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct listener *listener = loop_container(timer, struct listener, handout.tick);
     uint64_t progress = measure_progress(listener);
     bool moved = progress != listener->handout.seen_progress;
 
+    if (full_is_asked_for())
+        turn_away(listener);
     dispatch_pump(listener);
     if (!listener->handout.queue_waits || loop_timer_runs(&listener->handout.tick))
         return;
@@ -432,6 +447,8 @@ void dispatch_init(struct listener *listener)
     front_init(listener);
     recall_init(listener);
     listener_poll_init(listener, on_canonical_ready);
+    if (front_opens_early(listener))
+        listener_poll_arm(listener, true);
 }
 
 void dispatch_finish(struct listener *listener)

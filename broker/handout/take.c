@@ -129,22 +129,53 @@ static int recall(struct channel *channel, struct wire_offer *offer)
     return fd;
 }
 
-/* The oldest offer that its worker does not take. recall.c makes announced offers recallable again
- * in time. */
+/* False: it has none any more. recall.c makes announced offers recallable again in time. */
+static bool recall_from(struct channel *channel, struct take_connection *connection)
+{
+    connection->fd = recall(channel, &connection->offer);
+    if (connection->fd >= 0) {
+        channel->listener->counts->recalled++;
+        return true;
+    }
+    channel_set_recallable(channel, false);
+    worker_on_channel_drained(channel); /* may free it */
+    return false;
+}
+
+/* The oldest offer that its worker does not take. */
 static enum take take_recallable(struct listener *listener, struct take_connection *connection)
 {
     struct channel *channel;
 
-    while ((channel = TAILQ_FIRST(&listener->recallable)) != NULL) {
-        connection->fd = recall(channel, &connection->offer);
-        if (connection->fd >= 0) {
-            listener->counts->recalled++;
+    while ((channel = TAILQ_FIRST(&listener->recallable)) != NULL)
+        if (recall_from(channel, connection))
             return TAKE_DONE;
-        }
-        channel_set_recallable(channel, false);
-        worker_on_channel_drained(channel); /* may free it */
-    }
     return TAKE_NONE;
+}
+
+static struct channel *find_recallable(const struct listener *listener, int64_t before_ms)
+{
+    struct channel *channel;
+
+    TAILQ_FOREACH(channel, &listener->recallable, recallable)
+        if (channel->recall.sent_at_ms <= before_ms)
+            return channel;
+    return NULL;
+}
+
+bool take_older(struct listener *listener, int64_t before_ms, struct take_connection *connection)
+{
+    struct channel *channel;
+
+    if (listener->take.holds && listener->take.held_since_ms <= before_ms) {
+        *connection = (struct take_connection){listener->take.held_fd, listener->take.held};
+        listener->take.holds = false;
+        return true;
+    }
+    while ((channel = find_recallable(listener, before_ms)) != NULL)
+        if (recall_from(channel, connection))
+            return true;
+    return false;
 }
 
 enum take take_next(struct listener *listener, const struct channel *channel,
@@ -170,6 +201,7 @@ enum take take_next(struct listener *listener, const struct channel *channel,
 void take_hold(struct listener *listener, const struct take_connection *connection)
 {
     listener->take.holds = true;
+    listener->take.held_since_ms = loop_now_ms();
     listener->take.held_fd = connection->fd;
     listener->take.held = connection->offer;
 }

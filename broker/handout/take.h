@@ -35,6 +35,10 @@ enum take take_from_backlog(struct listener *listener, bool nonblock,
 enum take take_next(struct listener *listener, const struct channel *channel,
                     struct take_connection *connection);
 
+/* Takes a connection that was in hand, or offered to a worker that does not take it, since before
+ * that time (loop_now_ms()); gives connection->fd. False: there is none. */
+bool take_older(struct listener *listener, int64_t before_ms, struct take_connection *connection);
+
 /* Keeps a connection (takes its fd) that could not be passed on; it is the next one that take_next
  * gives. */
 void take_hold(struct listener *listener, const struct take_connection *connection);

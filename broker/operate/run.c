@@ -31,6 +31,7 @@
 #include "broker/diagnose/oom.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/front.h"
+#include "broker/handout/front/full.h"
 #include "broker/handout/rate.h"
 #include "broker/share/intercept/answer.h"
 #include "broker/share/intercept/choose.h"
@@ -336,6 +337,17 @@ static bool open_log(bool resumes)
     return resumes;
 }
 
+/* Clients of a broker that goes on without it are closed in its place. */
+static bool read_answer(bool resumes)
+{
+    struct option_fault fault;
+
+    if (full_read(&fault))
+        return true;
+    log_error("%s%s", fault.text, resumes ? "; until 'sshim restart' clients get no answer" : "");
+    return resumes;
+}
+
 /* This process becomes a broker that no peer can reach yet. */
 static enum proceed set_up(bool resumes, int *exit_code)
 {
@@ -370,6 +382,8 @@ static enum proceed set_up(bool resumes, int *exit_code)
                   strerror(errno));
         return DONE;
     }
+    if (!read_answer(resumes))
+        return DONE;
     broker.started_ms = loop_now_ms();
     connect_layers();
     service_begin(resumes);
@@ -491,6 +505,8 @@ int run_rehearsal(int argc, char **argv)
         return exit_code;
     log_set_level(broker.config.verbosity);
     if (settle_options(&exit_code) == DONE)
+        return exit_code;
+    if (!read_answer(false))
         return exit_code;
     if (!resume_can_read(REHEARSAL_FD)) {
         log_error("this version does not read the journal of the running one; stop that one and "

@@ -21,7 +21,7 @@
 struct session;
 struct held;
 TAILQ_HEAD(held_queue, held);
-#define LISTENER_STAGES 4 /* enum held_stage, handout/front/held.h */
+#define LISTENER_STAGES 5 /* enum held_stage, handout/front/held.h */
 
 /* Each part is written only by the file named with it; a test checks that. Any file may read. */
 struct listener {
@@ -75,6 +75,7 @@ struct listener {
     struct {
         bool holds;  /* a connection that was accepted or recalled and could not be sent: */
         int held_fd; /* keeps */
+        int64_t held_since_ms;
         struct wire_offer held;
         unsigned sleeps; /* how often accept4 slept: a worker clears O_NONBLOCK, which all share */
     } take;              /* written by handout/take.c */

@@ -146,6 +146,23 @@ static void holds(void)
     REFUSES("--hold=data", "--handoff=direct", "cmd");
 }
 
+static void full(void)
+{
+    ACCEPTS("cmd");
+    CHECK(config.when_full.kind == WHEN_FULL_QUEUE && config.full_after_s == 5);
+    ACCEPTS("--when-full", "close", "--full-after", "1", "cmd");
+    CHECK(config.when_full.kind == WHEN_FULL_CLOSE && config.full_after_s == 1);
+    ACCEPTS("--when-full=./close", "--full-after=86400", "cmd");
+    CHECK(config.when_full.kind == WHEN_FULL_ANSWER &&
+          strcmp(config.when_full.file, "./close") == 0);
+    ACCEPTS("--when-full=busy.http", "--when-full=queue", "--handoff=direct", "cmd");
+    CHECK(config.when_full.kind == WHEN_FULL_QUEUE && !config.when_full.file);
+    REFUSES("--when-full", "", "cmd");
+    REFUSES("--when-full=close", "--handoff=direct", "cmd");
+    REFUSES("--full-after", "0", "cmd");
+    REFUSES("--full-after", "86401", "cmd");
+}
+
 static void numbers(void)
 {
     ACCEPTS("--stop-timeout", "0", "--start-timeout", "86400", "--accept-timeout", "10000", "cmd");
@@ -321,6 +338,7 @@ int main(void)
     unit_run("arguments: what belongs to the command is left alone", the_command_is_left_alone);
     unit_run("arguments: --handoff and --balance", choices);
     unit_run("arguments: --hold", holds);
+    unit_run("arguments: --when-full", full);
     unit_run("arguments: seconds, milliseconds, backlog", numbers);
     unit_run("arguments: --share and --unshared", addresses);
     unit_run("arguments: more addresses than there is room for", too_many_addresses);

@@ -128,6 +128,13 @@ static const struct option_row run_rows[] = {
      .initial = "4096", .read = option_number, .min = 1, .max = 65536},
     {"hold-close", 0, "HOW", "hold: close by fin (default) or by rst", AT(hold_close),
      .read = option_choice, .names = hold_closes},
+    {"when-full", 0, "queue|close|FILE",
+     "what becomes of a connection that no worker can take for --full-after seconds; queue "
+     "(default): it waits; close; FILE: it gets what is in this file, {retry_after} in seconds",
+     AT(when_full), .read = value_when_full, .expected = "queue, close or a file"},
+    {"full-after", 0, "SECONDS", "when-full: after this time (default 5)", AT(full_after_s),
+     .initial = "5", .read = option_number, .min = 1, .max = DAY_S,
+     .expected = "whole seconds from 1 to 86400", .is_live = true},
     {"skip-dead", 0, NULL,
      "close connections whose client left while they waited in the kernel's queue (always with "
      "--handoff broker)",

@@ -87,6 +87,17 @@ bool value_networks(const struct option_row *row, void *into, const char *value)
     return cidr_set_add_list((void *)((char *)into + row->offset), value);
 }
 
+bool value_when_full(const struct option_row *row, void *into, const char *value)
+{
+    struct config_when_full *full = (void *)((char *)into + row->offset);
+
+    full->kind = strcmp(value, "queue") == 0   ? WHEN_FULL_QUEUE
+                 : strcmp(value, "close") == 0 ? WHEN_FULL_CLOSE
+                                               : WHEN_FULL_ANSWER;
+    full->file = full->kind == WHEN_FULL_ANSWER ? value : NULL;
+    return *value != '\0';
+}
+
 /* "5" a second, "100/60". */
 bool value_rate(const struct option_row *row, void *into, const char *value)
 {

@@ -13,6 +13,7 @@ option_reader value_pattern;    /* struct config_patterns: one more address */
 option_reader value_rule;       /* struct config_rules: KIND[@ADDR]; the kind is one of the names */
 option_reader value_unshared;   /* struct config_patterns: an address, or PORT+{id} */
 option_reader value_networks;   /* struct cidr_set: more of them */
+option_reader value_when_full;  /* struct config_when_full: queue, close or a file */
 option_reader value_rate;       /* struct config_per_source: N[/SECONDS] */
 option_reader value_prefix;     /* struct config_per_source: bits of IPv4,IPv6 */
 option_reader value_backlog;    /* int: so many, or 0 for "app" */

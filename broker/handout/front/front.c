@@ -12,6 +12,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/handout/front/access.h"
+#include "broker/handout/front/full.h"
 #include "broker/handout/front/hold.h"
 #include "broker/handout/front/proxied.h"
 #include "broker/handout/front/stages.h"
@@ -32,10 +33,17 @@ bool front_has_room(const struct listener *listener)
            held_count() < capacity;
 }
 
+bool front_opens_early(const struct listener *listener)
+{
+    return listener->inherited && listener->front.is_on && full_is_asked_for();
+}
+
 bool front_evict(struct listener *listener)
 {
-    for (enum held_stage stage = HELD_HEADER; stage < HELD_COMPLETE; stage++) {
-        struct held *oldest = TAILQ_FIRST(&listener->held.queues[stage]);
+    static const enum held_stage order[] = {HELD_ANSWERED, HELD_HEADER, HELD_REQUEST};
+
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        struct held *oldest = TAILQ_FIRST(&listener->held.queues[order[i]]);
         if (!oldest)
             continue;
         stages_drop(oldest, HELD_EVICTED);
@@ -162,7 +170,7 @@ static bool is_needed(const struct listener *listener)
 {
     return listener->front.hold != HOLD_NONE || listener->front.accept_proxy != ACCEPT_PROXY_NONE ||
            access_is_limited() || broker.config.unmap || broker.config.max_conns_per_worker > 0 ||
-           listener->held.count > 0;
+           full_is_asked_for() || listener->held.count > 0;
 }
 
 void front_init(struct listener *listener)

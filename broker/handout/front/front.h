@@ -34,10 +34,14 @@ uint32_t front_flags(void);
  * ends. */
 void front_init(struct listener *listener);
 
+/* Whether connections are accepted while no worker listens: the socket does, by a service manager,
+ * and --when-full is asked for. */
+bool front_opens_early(const struct listener *listener);
+
 /* Whether one more may be accepted. False: the next ones wait in the kernel's queue. */
 bool front_has_room(const struct listener *listener);
 
-/* The oldest one that is not complete gives way for another. False: there is none. */
+/* The oldest one that waits for its client gives way for another. False: there is none. */
 bool front_evict(struct listener *listener);
 
 /* Whether a connection is complete. */

@@ -242,7 +242,7 @@ static void copy(const struct other *other, const struct held *from, int fd,
 
     memset(held, 0, sizeof *held);
     memcpy(held, from, size);
-    if (held->stage > HELD_COMPLETE)
+    if (held->stage >= LISTENER_STAGES)
         held->stage = HELD_COMPLETE; /* of a version with more of them */
     held->fd = fd;
     held->since_ms += other->table->suspended_ms - loop_suspended_ms();

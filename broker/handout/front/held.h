@@ -25,8 +25,9 @@ enum held_stage {
     HELD_HEADER = 1,   /* --accept-proxy: its PROXY header is not there yet */
     HELD_REQUEST = 2,  /* --hold: what it asks for is not there yet */
     HELD_COMPLETE = 3, /* waits for an idle worker */
+    HELD_ANSWERED = 4, /* --when-full: it was told that none came, and reads that */
 };
-static_assert(HELD_COMPLETE + 1 == LISTENER_STAGES, "a queue for each stage");
+static_assert(HELD_ANSWERED + 1 == LISTENER_STAGES, "a queue for each stage");
 
 /* Why the broker closed one: name in the source, field of status. The order is in the table. */
 #define HELD_CLOSINGS(X)                                                                           \
@@ -37,7 +38,8 @@ static_assert(HELD_COMPLETE + 1 == LISTENER_STAGES, "a queue for each stage");
     X(DEAD, "dead")               /* the client left while it waited for a worker */               \
     X(REJECTED, "proxy_rejected") /* no valid PROXY header in time, or not of a known balancer */  \
     X(LIMITED, "limited")         /* --max-conns-per-source, --max-rate-per-source */              \
-    X(DENIED, "denied")           /* --allow, --deny */
+    X(DENIED, "denied")           /* --allow, --deny */                                            \
+    X(FULL, "full")               /* --when-full: no worker could take it in time */
 
 enum held_closing {
 #define X(name, field) HELD_##name,

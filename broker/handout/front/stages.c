@@ -7,6 +7,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/loop.h"
 #include "broker/handout/front/access.h"
+#include "broker/handout/front/full.h"
 #include "broker/handout/front/hold.h"
 #include "broker/handout/front/proxy.h"
 
@@ -24,11 +25,12 @@ static const struct {
 } stages[] = {
     [HELD_HEADER] = {proxy_look},
     [HELD_REQUEST] = {hold_look},
+    [HELD_ANSWERED] = {full_look},
 };
 
 static bool asks_for(const struct listener *listener, enum held_stage stage)
 {
-    return stage == HELD_COMPLETE ||
+    return stage >= HELD_COMPLETE ||
            (stage == HELD_HEADER && listener->front.accept_proxy != ACCEPT_PROXY_NONE) ||
            (stage == HELD_REQUEST && listener->front.hold != HOLD_NONE);
 }
@@ -43,7 +45,17 @@ static enum held_stage next_stage(const struct listener *listener, enum held_sta
 
 static int64_t limit_ms(enum held_stage stage)
 {
-    return stage == HELD_HEADER ? PROXY_TIMEOUT_MS : (int64_t)broker.config.hold_timeout_s * 1000;
+    switch (stage) {
+    case HELD_HEADER: return PROXY_TIMEOUT_MS;
+    case HELD_COMPLETE: return (int64_t)broker.config.full_after_s * 1000;
+    case HELD_ANSWERED: return FULL_LINGER_MS;
+    default: return (int64_t)broker.config.hold_timeout_s * 1000;
+    }
+}
+
+static bool has_limit(enum held_stage stage)
+{
+    return stage != HELD_COMPLETE || full_is_asked_for();
 }
 
 /* --- the end of a connection here --- */
@@ -74,10 +86,15 @@ void stages_close(int fd, bool by_reset)
     close(fd);
 }
 
+/* What was answered is not reset, whatever ends it. */
 void stages_drop(struct held *held, enum held_closing why)
 {
-    bool by_reset = broker.config.hold_close == HOLD_CLOSE_RST || why == HELD_SHUT ||
-                    why == HELD_DENIED || why == HELD_LIMITED || why == HELD_REJECTED;
+    bool is_answered = held->stage == HELD_ANSWERED;
+    bool by_reset =
+        !is_answered && (broker.config.hold_close == HOLD_CLOSE_RST || why == HELD_SHUT ||
+                         why == HELD_DENIED || why == HELD_LIMITED || why == HELD_REJECTED);
+
+    why = is_answered ? HELD_FULL : why;
 
     held_counts_of(held->listener)->closed[why]++;
     stages_close(stages_leave(held), by_reset);
@@ -111,15 +128,42 @@ static void expect_deadline(const struct held *held)
 
 static void expect_deadlines(struct listener *listener)
 {
-    for (enum held_stage stage = HELD_HEADER; stage < HELD_COMPLETE; stage++)
-        if (!TAILQ_EMPTY(&listener->held.queues[stage]))
+    for (enum held_stage stage = HELD_HEADER; stage < LISTENER_STAGES; stage++)
+        if (has_limit(stage) && !TAILQ_EMPTY(&listener->held.queues[stage]))
             expect_deadline(TAILQ_FIRST(&listener->held.queues[stage]));
+}
+
+/* No worker could take it. The stage is stored first: once a client has an answer, no next broker
+ * offers it to a worker. */
+static void turn_away(struct held *held)
+{
+    struct cidr_host host;
+
+    if (hold_is_dead(held->fd)) {
+        stages_drop(held, HELD_DEAD);
+        return;
+    }
+    if (held_get_host(held, &host))
+        access_tell(&host, "no worker could take it within --full-after");
+    if (broker.config.when_full.kind == WHEN_FULL_ANSWER) {
+        held_set_stage(held, HELD_ANSWERED);
+        held->looks = 0;
+        if (full_answer(held->fd) && watch(held)) { /* what was sent is reported at once */
+            expect_deadline(held);
+            return;
+        }
+    }
+    stages_drop(held, HELD_FULL);
 }
 
 static void drop_late(struct held *held)
 {
     struct cidr_host host;
 
+    if (held->stage == HELD_COMPLETE) {
+        turn_away(held);
+        return;
+    }
     if (held->stage == HELD_HEADER && held_get_host(held, &host))
         access_tell(&host, "its PROXY header did not come within 3 seconds");
     stages_drop(held, held->stage == HELD_HEADER ? HELD_REJECTED : HELD_TIMEOUT);
@@ -130,9 +174,9 @@ static void on_deadline(struct loop_timer *timer)
     struct listener *listener = loop_container(timer, struct listener, stages.deadline);
     int64_t now_ms = loop_now_ms();
 
-    for (enum held_stage stage = HELD_HEADER; stage < HELD_COMPLETE; stage++) {
+    for (enum held_stage stage = HELD_HEADER; stage < LISTENER_STAGES; stage++) {
         struct held *oldest;
-        while ((oldest = TAILQ_FIRST(&listener->held.queues[stage])) != NULL &&
+        while (has_limit(stage) && (oldest = TAILQ_FIRST(&listener->held.queues[stage])) != NULL &&
                oldest->since_ms + limit_ms(stage) <= now_ms)
             drop_late(oldest);
     }
@@ -165,7 +209,7 @@ static bool go_on(struct held *held)
 /* As far as it goes now. What cannot be watched is complete: the worker waits for it then. */
 static void advance(struct held *held, bool is_half_closed)
 {
-    while (held->stage < HELD_COMPLETE) {
+    while (held->stage != HELD_COMPLETE) {
         struct held_look found = stages[held->stage].look(held, is_half_closed);
         if (found.result == LOOK_CLOSE) {
             stages_drop(held, found.why);
@@ -179,6 +223,8 @@ static void advance(struct held *held, bool is_half_closed)
             return;
     }
     unwatch(held);
+    if (full_is_asked_for())
+        expect_deadline(held);
 }
 
 static void on_look_again(struct loop_timer *timer)
@@ -232,12 +278,15 @@ static void enter(struct listener *listener, int fd, const struct wire_offer *of
 /* Watched from now on: what came meanwhile is reported at once. */
 void stages_resume(struct listener *listener)
 {
-    for (int stage = HELD_COMPLETE; stage >= HELD_HEADER; stage--) { /* they move upward */
+    for (int stage = HELD_ANSWERED; stage >= HELD_HEADER; stage--) { /* they move upward */
         struct held *held = TAILQ_FIRST(&listener->held.queues[stage]);
         while (held) {
             struct held *next = TAILQ_NEXT(held, queue);
             pass_known_header(held);
-            if (held->stage < HELD_COMPLETE && (!asks_for(listener, held->stage) || !watch(held)))
+            if (held->stage == HELD_ANSWERED)
+                watch(held);
+            else if (held->stage < HELD_COMPLETE &&
+                     (!asks_for(listener, held->stage) || !watch(held)))
                 held_set_stage(held, HELD_COMPLETE);
             held = next;
         }
@@ -252,7 +301,22 @@ void stages_enter(struct listener *listener, int fd, const struct wire_offer *of
 
 void stages_enter_again(struct listener *listener, int fd, const struct wire_offer *offer)
 {
-    enter(listener, fd, offer, true);
+    if (full_was_answered(fd))
+        stages_close(fd, false);
+    else
+        enter(listener, fd, offer, true);
+}
+
+void stages_turn_away(struct listener *listener, int fd, const struct wire_offer *offer)
+{
+    struct held *held = held_add(listener, HELD_COMPLETE, fd, offer);
+
+    if (held) {
+        turn_away(held);
+        return;
+    }
+    held_counts_of(listener)->closed[HELD_FULL]++;
+    stages_close(fd, false);
 }
 
 void stages_init(struct listener *listener)

@@ -25,6 +25,9 @@ void stages_enter(struct listener *listener, int fd, const struct wire_offer *of
 /* The same with one that a broker had that was killed. */
 void stages_enter_again(struct listener *listener, int fd, const struct wire_offer *offer);
 
+/* --when-full: no worker has taken a connection (takes fd) that was offered or in hand. */
+void stages_turn_away(struct listener *listener, int fd, const struct wire_offer *offer);
+
 /* Goes on with what the broker before held; held_load() has put it into the queues. */
 void stages_resume(struct listener *listener);
 

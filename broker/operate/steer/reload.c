@@ -10,6 +10,7 @@
 #include "broker/cli/options/run_options.h"
 #include "broker/cli/settings/reread.h"
 #include "broker/diagnose/check.h"
+#include "broker/handout/front/full.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/operate/steer/elastic.h"
@@ -86,6 +87,11 @@ static void log_lines(const char *text)
 bool reload_options(struct option_fault *told)
 {
     told->text[0] = '\0';
+    if (!full_read(told)) {
+        log_error("%s; clients get the answer that was read before, and no worker is replaced",
+                  told->text);
+        return false;
+    }
     if (!reread_has_file())
         return true;
     if (reread_file(use, told)) {
