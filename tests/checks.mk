@@ -56,6 +56,12 @@ $(BUILD)/fuzz/replay-%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(UNIT_OBJECTS)
 $(BUILD)/fuzz/replay-control $(BUILD)/fuzz/fuzz-control: FUZZ_LDFLAGS := \
 	-Wl,--wrap=stop_begin,--wrap=stop_announce,--wrap=slot_start_worker,--wrap=posix_spawn,--wrap=connect
 
+# The calling process and the claim are.
+NOTIFY_PLAYED := syscall closer_close channel_messages_on_listen grant_open worker_close_channel worker_uncount_port_zero \
+	$(addprefix notify_,worker is_valid process fetch_fd install_fd peek continue answer retry) \
+	$(addprefix bind_,name file listening_file give_up_unused)
+$(BUILD)/fuzz/replay-notify $(BUILD)/fuzz/fuzz-notify: FUZZ_LDFLAGS := $(NOTIFY_PLAYED:%=-Wl,--wrap=%)
+
 fuzz-replay: $(FUZZERS:%=$(BUILD)/fuzz/replay-%)
 	@for name in $(FUZZERS); do $(BUILD)/fuzz/replay-$$name tests/fuzz/corpus/$$name/* || exit 1; done
 
