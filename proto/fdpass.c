@@ -57,3 +57,26 @@ ssize_t fdpass_recv(int socket_fd, void *bytes, size_t size_bytes, int *fd, int 
         *truncated = (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
     return got;
 }
+
+ssize_t fdpass_recv_from(int socket_fd, void *bytes, size_t size_bytes, struct ucred *sender,
+                         int flags)
+{
+    struct iovec part = {.iov_base = bytes, .iov_len = size_bytes};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_LEN(sizeof(struct ucred))]; /* and for nothing else */
+    } control;
+    struct msghdr message = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = CMSG_LEN(sizeof *sender),
+    };
+
+    *sender = (struct ucred){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    ssize_t got = fdpass_recvmsg(socket_fd, &message, flags);
+    if (got >= 0 && message.msg_controllen >= CMSG_LEN(sizeof *sender) &&
+        control.header.cmsg_level == SOL_SOCKET && control.header.cmsg_type == SCM_CREDENTIALS)
+        memcpy(sender, CMSG_DATA(&control.header), sizeof *sender);
+    return got;
+}

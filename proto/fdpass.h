@@ -31,4 +31,12 @@ extern ssize_t (*fdpass_recvmsg)(int, struct msghdr *, int);
 ssize_t fdpass_recv(int socket_fd, void *bytes, size_t size_bytes, int *fd, int flags,
                     int *truncated);
 
+/*
+ * Receives one datagram from a socket with SO_PASSCRED, and in *sender which process sent it, as
+ * the kernel knows it: pid 0 where it does not. No descriptor is received. flags as for recvmsg(2);
+ * what is longer is cut. Returns the number of bytes, or -1 with the errno of recvmsg(2).
+ */
+ssize_t fdpass_recv_from(int socket_fd, void *bytes, size_t size_bytes, struct ucred *sender,
+                         int flags);
+
 #endif

@@ -44,6 +44,7 @@ value_for() { # ARGUMENT of an option: one that it takes
     case $1 in
     '') echo yes ;;
     WAY) echo preload ;;
+    WHEN) echo accept ;;
     MODE) echo broker ;;
     POLICY) echo source ;;
     WHAT) echo exit ;;

@@ -30,6 +30,16 @@
 
 #define CONFIG_INTERCEPTS(X) X(AUTO, "auto") X(PRELOAD, "preload") X(SECCOMP, "seccomp")
 
+/* --ready: see life/begin/readiness.h. "delay:S" is read apart. */
+#define CONFIG_READINESS(X)                                                                        \
+    X(LISTEN, "listen") X(ACCEPT, "accept") X(NOTIFY, "notify") X(DELAY, "delay:")
+
+enum config_readiness {
+#define X(name, text) READINESS_##name,
+    CONFIG_READINESS(X)
+#undef X
+};
+
 /* Which versions of the PROXY header. */
 #define CONFIG_ACCEPT_PROXY(X) X(NONE, "none") X(V1, "v1") X(V2, "v2") X(ANY, "any")
 
@@ -104,6 +114,11 @@ struct config_rules {
     int count;
 };
 
+struct config_ready {
+    enum config_readiness mode;
+    unsigned delay_s; /* with DELAY */
+};
+
 /* When a worker is replaced; 0: never for that. */
 struct config_recycle {
     unsigned conns; /* that it has accepted */
@@ -172,6 +187,7 @@ struct config {
     const char *pidfile_dir;                  /* NULL: none are written */
     int backlog;                              /* 0: as the program asks */
     enum config_broker_death on_broker_death; /* what workers do when the broker was killed */
+    struct config_ready ready;                /* when a worker counts as ready */
     unsigned ready_min;                       /* workers that make the instance ready; 0: all */
     unsigned lame_duck_s;                     /* between TERM and the end of new connections */
     const char *metrics;                      /* where HTTP is served; NULL: nowhere */

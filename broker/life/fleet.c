@@ -18,7 +18,8 @@
 #include "broker/life/launch/surroundings.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
-#include "broker/life/start.h"
+#include "broker/life/begin/readiness.h"
+#include "broker/life/begin/start.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
 
@@ -101,13 +102,21 @@ bool fleet_was_ready(void)
 }
 
 /* A successor counts when restart.c says so. */
-void fleet_on_listen(struct worker *worker)
+static void on_reached(struct worker *worker)
 {
     struct slot *slot = slot_at(worker->slot);
 
-    if (worker->state == WORKER_STARTING && slot->successor != worker)
+    if (slot->successor != worker)
         slot_mark_ready(slot, worker);
     if (worker->state == WORKER_READY && !worker->joined)
+        start_watch_ring(worker);
+}
+
+void fleet_on_listen(struct worker *worker)
+{
+    if (worker->state == WORKER_STARTING && readiness_on_listen(worker))
+        on_reached(worker);
+    else if (worker->state == WORKER_READY && !worker->joined)
         start_watch_ring(worker);
 }
 
@@ -171,6 +180,11 @@ static void on_time_over(struct worker *worker, const char *private_address)
 
     if (slot->successor == worker)
         return; /* restart.c looks at the time */
+    if (!readiness_is_reached(worker)) {
+        log_error("worker %u (pid %d) %s after %u s; it counts as not ready until then",
+                  worker->slot, (int)worker->pid, readiness_describe(), timeout_s);
+        return;
+    }
     if (private_address[0])
         log_info("worker %u listens on nothing that is shared after %u s, only on %s, which is "
                  "private to it; see --share",
@@ -186,6 +200,7 @@ void fleet_set_up(void (*on_leave)(const struct worker *worker))
 {
     tell_leave = on_leave;
     slot_init(on_ready);
+    readiness_init(on_reached);
     start_init(&(struct start_events){on_unfit, on_past, on_time_over});
 }
 

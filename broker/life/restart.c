@@ -14,7 +14,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/life/drain.h"
-#include "broker/life/start.h"
+#include "broker/life/begin/start.h"
 #include "broker/life/stop.h"
 #include "broker/life/succession.h"
 

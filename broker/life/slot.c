@@ -13,7 +13,8 @@
 #include "broker/diagnose/oom.h"
 #include "broker/life/launch/output.h"
 #include "broker/life/launch/spawn.h"
-#include "broker/life/start.h"
+#include "broker/life/begin/readiness.h"
+#include "broker/life/begin/start.h"
 #include "proto/fdpass.h"
 
 static struct slot **slots;
@@ -110,7 +111,14 @@ struct worker *slot_start_worker(struct slot *slot)
 
     if (!worker)
         return NULL;
-    struct spawn_identity identity = {slot->id, worker->token, {-1, -1}};
+    if (readiness_begin(worker) < 0) {
+        int saved = errno;
+        worker_bury(worker);
+        errno = saved;
+        return NULL;
+    }
+    struct readiness_name name = readiness_name(worker);
+    struct spawn_identity identity = {slot->id, worker->token, name.text, {-1, -1}};
     output_for(slot->id, identity.outputs);
     worker->generation = generation;
     worker_set_held(worker, slot->held);

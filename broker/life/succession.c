@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "broker/base/broker.h"
+#include "broker/life/begin/readiness.h"
 #include "broker/pool/listener.h"
 
 enum kind { KIND_IP, KIND_UNIX, KINDS };
@@ -129,6 +130,10 @@ bool succession_is_complete(const struct slot *slot, char *text, size_t size)
     const struct worker *model = find_model(slot);
     struct comparison found = {0};
 
+    if (!readiness_is_reached(slot->successor)) {
+        snprintf(text, size, "%s", readiness_describe());
+        return false;
+    }
     if (!model) {
         bool old_listens_nowhere = slot->worker && slot->worker->state == WORKER_READY;
         snprintf(text, size, "does not listen");

@@ -50,6 +50,7 @@ struct worker *worker_create(unsigned slot)
     worker->moved_ms = loop_now_ms();
     worker->pidfd_watch.fd = -1;
     worker->exec_watch.fd = -1;
+    worker->readiness.socket.fd = -1;
     worker->stop_timeout_s = CONFIG_NOT_GIVEN;
     LIST_INIT(&worker->channels);
     if (getrandom(worker->token, sizeof worker->token, 0) != sizeof worker->token) {
@@ -86,14 +87,35 @@ void worker_set_stopped(struct worker *worker, bool stopped)
     journal_touch();
 }
 
-void worker_set_held(struct worker *worker, bool held)
+static void publish_shut_out(struct worker *worker)
 {
     struct channel *channel;
 
-    worker->held = held;
     journal_touch();
     LIST_FOREACH(channel, &worker->channels, of_worker)
-        channel_set_flag(channel, BOARD_DRAINING, held || worker->state == WORKER_DRAINING);
+        channel_set_flag(channel, BOARD_DRAINING, worker_is_shut_out(worker));
+}
+
+void worker_set_held(struct worker *worker, bool held)
+{
+    worker->held = held;
+    publish_shut_out(worker);
+}
+
+void worker_set_kept_back(struct worker *worker, bool kept_back)
+{
+    worker->kept_back = kept_back;
+    publish_shut_out(worker);
+}
+
+void worker_wake(struct worker *worker)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->listening && !channel->closed)
+            channel_set_woken(channel, true);
+    listener_pump_all();
 }
 
 void worker_set_stop_timeout(struct worker *worker, unsigned seconds)
@@ -200,6 +222,8 @@ void worker_bury(struct worker *worker)
     loop_stop_timer(&worker->start_timer);
     unwatch(&worker->pidfd_watch);
     unwatch(&worker->exec_watch);
+    loop_stop_timer(&worker->readiness.timer);
+    unwatch(&worker->readiness.socket);
     if (LIST_EMPTY(&worker->channels)) {
         free_if_done(worker);
         return;

@@ -64,6 +64,7 @@ struct worker {
     bool joined;       /* the broker did not start it: it has no token */
     bool stopped;      /* by SIGSTOP or a debugger */
     bool held;         /* the operator has drained its slot: it lives and gets no offer */
+    bool kept_back;    /* it gets no offer before it is ready, see life/begin/readiness.h */
     bool has_listened; /* on something that is shared */
     bool has_asked;    /* its library, about some address: it is in front of the calls */
     uint8_t token[WIRE_TOKEN_SIZE];
@@ -90,6 +91,12 @@ struct worker {
     int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
     uint64_t seen_motion; /* worker_motion() then */
     uint32_t number;      /* in the snapshot being written, see state_save.c */
+    struct {
+        bool is_told;        /* it has sent READY=1 */
+        int64_t listened_ms; /* when it first listened; 0: not yet */
+        struct loop_timer timer;
+        struct loop_fd socket;  /* NOTIFY_SOCKET; .fd keeps, -1: none */
+    } readiness;                /* written by life/begin/readiness.c */
     struct loop_fd pidfd_watch; /* of a process that is not our child; .fd keeps */
     struct loop_fd exec_watch;  /* the socket on which exec's failure is told; .fd keeps */
     LIST_ENTRY(worker) all;
@@ -113,6 +120,7 @@ void worker_set_stopped(struct worker *worker, bool stopped);
 void worker_set_ready(struct worker *worker);
 void worker_set_stop_timeout(struct worker *worker, unsigned seconds);
 void worker_set_held(struct worker *worker, bool held); /* slot.c: its slot is drained */
+void worker_set_kept_back(struct worker *worker, bool kept_back);
 unsigned worker_count_port_zero(struct worker *worker); /* one more; returns how many */
 void worker_uncount_port_zero(struct worker *worker);   /* the last one came to nothing */
 
@@ -148,8 +156,17 @@ static inline bool worker_is_notified(const struct worker *worker)
 /* Whether any process of it may get connections. */
 static inline bool worker_takes_connections(const struct worker *worker)
 {
-    return worker->state <= WORKER_READY && !worker->stopped && !worker->held;
+    return worker->state <= WORKER_READY && !worker->stopped && !worker->held && !worker->kept_back;
 }
+
+/* Whether it is told to take nothing, neither offers nor what is in the queue. */
+static inline bool worker_is_shut_out(const struct worker *worker)
+{
+    return worker->state == WORKER_DRAINING || worker->held || worker->kept_back;
+}
+
+/* It may get connections again: gives it what waits. */
+void worker_wake(struct worker *worker);
 
 static inline unsigned worker_slot(const struct worker *worker)
 {

@@ -11,7 +11,7 @@
 #include "broker/life/children.h"
 #include "broker/life/drain.h"
 #include "broker/life/fleet.h"
-#include "broker/life/start.h"
+#include "broker/life/begin/start.h"
 #include "broker/life/stop.h"
 
 #define STOPPED_LOOK_MS 100

@@ -62,8 +62,7 @@ void grant_mark(struct channel *channel)
     flags |= runtime.handoff == HANDOFF_DIRECT ? BOARD_DIRECT : 0;
     flags |= config_is_exact(config) ? BOARD_EXACT : 0;
     flags |= config->share.count > 0 || config->unshared_has_each ? BOARD_SHARE_LATE : 0;
-    flags |=
-        channel->worker->state == WORKER_DRAINING || channel->worker->held ? BOARD_DRAINING : 0;
+    flags |= worker_is_shut_out(channel->worker) ? BOARD_DRAINING : 0;
     channel_set_flags(channel, MARKS, flags);
 }
 

@@ -162,6 +162,7 @@ void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, voi
     struct state_slot slot;
     struct state_listener listener;
     struct state_channel channel;
+    struct state_worker worker;
 
     for (int i = 0; i < 2; i++)
         visit(snapshot->head.rendezvous_fds[i], context);
@@ -184,6 +185,11 @@ void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, voi
     if (snapshot->head.notices_fd > 0) {
         visit(snapshot->head.notices_fd, context);
         notify_each_fd(snapshot->head.notices_fd, visit, context);
+    }
+    for (uint32_t i = 0; i < snapshot->head.workers; i++) {
+        snapshot_get(snapshot, STATE_WORKER, i, &worker);
+        if (worker.ready_fd > 0)
+            visit(worker.ready_fd, context);
     }
     for (uint32_t i = 0; i < snapshot->head.listeners; i++) {
         snapshot_get(snapshot, STATE_LISTENER, i, &listener);

@@ -83,8 +83,11 @@ struct state_worker {
     uint64_t birth;               /* procfs_birth() of pid */
     int64_t drain_ms;             /* 0: it does not drain; from format 1 on */
     uint64_t stop_timeout;        /* of that, in seconds, and 1; 0: as ever */
+    int64_t listened_ms;          /* see struct worker, readiness; 0: not yet, or not known */
+    int32_t ready_fd;             /* 0: none */
+    uint32_t is_told;
 };
-static_assert(sizeof(struct state_worker) == 96, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_worker) == 112, SNAPSHOT_SIZE);
 
 struct state_listener {
     struct address key;

@@ -12,6 +12,7 @@
 #include "broker/base/log/ring.h"
 #include "broker/handout/front/access.h"
 #include "broker/handout/front/held.h"
+#include "broker/life/begin/readiness.h"
 #include "broker/life/children.h"
 #include "broker/life/descendants.h"
 #include "broker/life/drain.h"
@@ -44,7 +45,7 @@ void state_each_fd(void (*visit)(int fd, void *context), void *context)
         visit(journal_connections_fd(), context);
 }
 
-static struct worker *load_worker(const struct state_worker *record)
+static struct worker *load_worker(const struct state_worker *record, state_fd_map *map)
 {
     struct worker *worker = worker_create(record->slot);
 
@@ -65,6 +66,8 @@ static struct worker *load_worker(const struct state_worker *record)
     worker->ready_ms = record->ready_ms - loop_suspended_ms();
     worker->drain_ms = record->drain_ms ? record->drain_ms - loop_suspended_ms() : 0;
     worker_set_stop_timeout(worker, snapshot_to_number(record->stop_timeout));
+    readiness_resume(worker, record->ready_fd > 0 ? map(record->ready_fd) : -1, record->is_told,
+                     record->listened_ms > 0 ? record->listened_ms - loop_suspended_ms() : 0);
     return worker;
 }
 
@@ -271,7 +274,7 @@ static void load_all(const struct snapshot *snapshot, struct listener **loaded_l
     load_departed(snapshot);
     for (uint32_t i = 0; i < snapshot->head.workers; i++) {
         snapshot_get(snapshot, STATE_WORKER, i, &worker);
-        loaded_workers[i] = load_worker(&worker);
+        loaded_workers[i] = load_worker(&worker, map);
     }
     for (uint32_t i = 0; i < snapshot->head.listeners; i++) {
         snapshot_get(snapshot, STATE_LISTENER, i, &listener);

@@ -67,6 +67,11 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .ready_ms = worker->ready_ms + loop_suspended_ms(),
             .drain_ms = worker->drain_ms ? worker->drain_ms + loop_suspended_ms() : 0,
             .stop_timeout = snapshot_from_number(worker->stop_timeout_s),
+            .listened_ms = worker->readiness.listened_ms > 0
+                               ? worker->readiness.listened_ms + loop_suspended_ms()
+                               : 0,
+            .ready_fd = worker->readiness.socket.fd < 0 ? 0 : worker->readiness.socket.fd,
+            .is_told = worker->readiness.is_told,
         };
         memcpy(record.token, worker->token, sizeof record.token);
         worker->number = (*count)++;

@@ -37,6 +37,12 @@ static const char *const holds[] = {
 #undef X
 };
 
+static const char *const readinesses[] = {
+#define X(name, text) text,
+    CONFIG_READINESS(X) NULL
+#undef X
+};
+
 static const char *const accept_proxies[] = {
 #define X(name, text) text,
     CONFIG_ACCEPT_PROXY(X) NULL
@@ -232,6 +238,12 @@ static const struct option_row run_rows[] = {
      "serve (default): workers go on if the broker is killed, and the next 'sshim run' of this "
      "name takes them over; exit: workers end",
      AT(on_broker_death), .read = option_choice, .names = broker_deaths, .is_live = true},
+    {"ready", 0, "WHEN",
+     "when a worker counts as ready: listen (default): it listens; accept: it has come to wait for "
+     "connections; delay:SECONDS after it listens; notify: it has sent READY=1 to NOTIFY_SOCKET "
+     "(sd_notify)",
+     AT(ready), .read = value_ready, .names = readinesses,
+     .expected = "listen, accept, notify or delay:SECONDS", .is_live = true},
     {"ready-min", 0, "K", "the instance is ready when K workers are (default: all)", AT(ready_min),
      .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
     {"lame-duck", 0, "SECONDS",

@@ -37,6 +37,26 @@ static enum proceed check_handoff(const struct config *config, int *exit_code)
     return DONE;
 }
 
+/* A restart would never succeed. */
+static enum proceed check_ready(const struct config *config, int *exit_code)
+{
+    const struct config_ready *ready = &config->ready;
+    bool is_unseen = ready->mode == READINESS_ACCEPT && config->handoff == HANDOFF_DIRECT;
+    bool is_late = ready->mode == READINESS_DELAY && ready->delay_s >= config->start_timeout_s;
+
+    if (is_unseen)
+        log_error("with --handoff direct no worker is seen to wait, so there is no --ready accept; "
+                  "leave one of the two out");
+    else if (is_late)
+        log_error("--ready delay:%u never ends within --start-timeout %u: give a longer "
+                  "--start-timeout",
+                  ready->delay_s, config->start_timeout_s);
+    if (!is_unseen && !is_late)
+        return GO_ON;
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
 /* Who may say where a client comes from is never guessed. */
 static enum proceed check_proxy(const struct config *config, int *exit_code)
 {
@@ -65,7 +85,8 @@ enum proceed run_options_parse(struct config *config, int argc, char **argv, int
     if (config->conn_log && config->handoff == HANDOFF_AUTO)
         config->handoff = HANDOFF_BROKER; /* which sees them all */
     config->command = optind < argc ? argv + optind : NULL;
-    if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE)
+    if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE ||
+        check_ready(config, exit_code) == DONE)
         return DONE;
     return check_command(config, exit_code);
 }

@@ -220,6 +220,24 @@ bool value_size(const struct option_row *row, void *into, const char *value)
     return option_parse_size(value, (uint64_t *)(void *)((char *)into + row->offset));
 }
 
+bool value_ready(const struct option_row *row, void *into, const char *value)
+{
+    struct config_ready *ready = (void *)((char *)into + row->offset);
+    const char *delay = row->names[READINESS_DELAY];
+    size_t len = strlen(delay);
+
+    ready->mode = READINESS_LISTEN;
+    for (int mode = 0; mode < READINESS_DELAY; mode++)
+        if (strcmp(value, row->names[mode]) == 0) {
+            ready->mode = (enum config_readiness)mode;
+            return true;
+        }
+    if (strncmp(value, delay, len) != 0)
+        return false;
+    ready->mode = READINESS_DELAY;
+    return option_parse_number(value + len, 0, DAY_S, &ready->delay_s);
+}
+
 bool value_filled(const struct option_row *row, void *into, const char *value)
 {
     return *value && option_text(row, into, value);

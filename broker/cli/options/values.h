@@ -23,6 +23,7 @@ option_reader value_limit;      /* struct config_texts: one more, for option_par
 option_reader value_cpus;       /* const char *: for option_parse_cpus(), or CONFIG_CPUS_SPREAD */
 option_reader value_age;        /* unsigned: seconds */
 option_reader value_size;       /* uint64_t: bytes */
+option_reader value_ready;      /* struct config_ready: one of names, or the last and seconds */
 option_reader value_filled;     /* const char *: not empty */
 option_reader value_control_ro; /* struct config_read_only: PATH[,MODE[,GROUP]] */
 option_reader value_address;    /* const char *: for address_parse() */

@@ -193,6 +193,8 @@ static void set_environment(const struct spawn_identity *identity)
     launch_set_environment(identity->slot);
     if (runtime.intercept != INTERCEPT_SECCOMP)
         set_preload();
+    if (*identity->notify_socket)
+        setenv("NOTIFY_SOCKET", identity->notify_socket, 1);
     setenv("SSHIM_BROKER", broker.control_path, 1);
     setenv("SSHIM_RENDEZVOUS", door_abstract_name(), 1);
     snprintf(text, sizeof text, "%u", identity->slot);
@@ -305,6 +307,7 @@ struct order {
     unsigned slot;
     uint8_t token[WIRE_TOKEN_SIZE];
     enum config_intercept intercept;
+    char notify_socket[16];
     int outputs[2];
     int error_fd;
 };
@@ -313,7 +316,7 @@ static void run_order(const void *bytes)
 {
     const struct order *order = bytes;
     struct spawn_identity identity = {
-        order->slot, order->token, {order->outputs[0], order->outputs[1]}};
+        order->slot, order->token, order->notify_socket, {order->outputs[0], order->outputs[1]}};
 
     runtime.intercept = order->intercept;
     run_child(broker.config.command, &identity, order->error_fd);
@@ -327,6 +330,7 @@ pid_t spawn_worker(const struct spawn_identity *identity, int *error_fd)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -1;
     memcpy(order.token, identity->token, sizeof order.token);
+    snprintf(order.notify_socket, sizeof order.notify_socket, "%s", identity->notify_socket);
     memcpy(order.outputs, identity->outputs, sizeof order.outputs);
     order.error_fd = ends[1];
     pid_t pid = deputy_fork(DEPUTY_WORKER, &order, sizeof order);

@@ -14,8 +14,9 @@
 
 struct spawn_identity {
     unsigned slot;
-    const uint8_t *token; /* WIRE_TOKEN_SIZE bytes */
-    int outputs[2];       /* borrows: standard output and error; -1: as the broker's */
+    const uint8_t *token;      /* WIRE_TOKEN_SIZE bytes */
+    const char *notify_socket; /* for its environment; "": none */
+    int outputs[2];            /* borrows: standard output and error; -1: as the broker's */
 };
 
 /* Remembers what children must get back: the signal mask, which signals are ignored, and

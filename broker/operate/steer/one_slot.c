@@ -101,7 +101,6 @@ void one_slot_drain(struct session *session, const struct config_target *asked)
 void one_slot_resume(struct session *session, const struct config_target *asked)
 {
     struct slot *slot = one_slot_find(session, asked->operands[0]);
-    struct channel *channel;
 
     if (!slot)
         return;
@@ -111,10 +110,7 @@ void one_slot_resume(struct session *session, const struct config_target *asked)
     }
     slot_set_held(slot, false);
     if (slot->worker)
-        LIST_FOREACH(channel, &slot->worker->channels, of_worker)
-            if (channel->listening && !channel->closed)
-                channel_set_woken(channel, true);
-    listener_pump_all();
+        worker_wake(slot->worker);
     session_answer(session, EXIT_STOPPED, "slot %u is in service\n", slot->id);
 }
 

@@ -49,6 +49,8 @@ static const char *option_for_library(const struct config *config)
         return config_front_option(config);
     if (config->handoff == HANDOFF_BROKER)
         return "--handoff broker";
+    if (config->ready.mode == READINESS_ACCEPT)
+        return "--ready accept";
     if (config->workers_max)
         return "--workers LOW..HIGH";
     if (config->recycle.conns)

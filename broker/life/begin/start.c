@@ -1,11 +1,12 @@
 /* start.c - see start.h. */
-#include "broker/life/start.h"
+#include "broker/life/begin/start.h"
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/preload_check.h"
+#include "broker/life/begin/readiness.h"
 
 #define FIRST_LOOK_MS 1000 /* before that a loader may not have come to the library */
 #define LOOK_MS 5000       /* between the looks after that */
@@ -33,9 +34,10 @@ static void tell_slow(const struct worker *worker)
     if (told || loop_now_ms() - worker->started_ms < SLOW_MS)
         return;
     told = true;
-    log_info("still starting: worker %u (pid %d) does not listen yet; waiting for up to %u s "
-             "(--start-timeout)",
-             worker->slot, (int)worker->pid, broker.config.start_timeout_s);
+    log_info("still starting: worker %u (pid %d) %s; waiting for up to %u s (--start-timeout)",
+             worker->slot, (int)worker->pid,
+             worker->readiness.listened_ms > 0 ? readiness_describe() : "does not listen yet",
+             broker.config.start_timeout_s);
 }
 
 static bool is_past(const struct worker *worker, struct preload_check_report *report)

@@ -2,8 +2,8 @@
  * start.h - the time between a worker's start and its readiness: looks at its processes, so that a
  * server without the library is found soon, and ends the waiting at --start-timeout.
  */
-#ifndef SSHIM_BROKER_LIFE_START_H
-#define SSHIM_BROKER_LIFE_START_H
+#ifndef SSHIM_BROKER_LIFE_BEGIN_START_H
+#define SSHIM_BROKER_LIFE_BEGIN_START_H
 
 #include "broker/diagnose/preload_check.h"
 #include "broker/pool/worker.h"

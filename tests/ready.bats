@@ -1,0 +1,216 @@
+#!/usr/bin/env bats
+# --ready: when a worker counts as ready, and gets connections.
+
+load helpers
+
+# A server that listens, and then does what the file $TMP/order says, when it is there: "wait" goes on to accept, anything else
+# is sent to NOTIFY_SOCKET first.
+write_server() {
+    cat >"$TMP/server" <<'PY'
+import os, socket, sys, time
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind((sys.argv[1], int(sys.argv[2])))
+listener.listen(64)
+print("listening", os.environ.get("NOTIFY_SOCKET", "-"), flush=True)
+while not os.path.exists(sys.argv[3]):
+    time.sleep(0.02)
+order = open(sys.argv[3]).read().strip()
+if order != "wait":
+    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sender.sendto(order.replace("|", "\n").encode(), "\0" + os.environ["NOTIFY_SOCKET"][1:])
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(b"slot=%s pid=%d\n" % (os.environ["SSHIM_WORKER_ID"].encode(), os.getpid()))
+    connection.close()
+PY
+}
+
+launch_server() { # OPTIONS...
+    write_server
+    launch_broker "$@" -- python3 "$TMP/server" "$HOST" "$PORT" "$TMP/order"
+}
+
+order() { # TEXT, in one piece
+    echo "$1" >"$TMP/order.new"
+    mv "$TMP/order.new" "$TMP/order"
+}
+
+ask() { # what a worker answers
+    timeout 60 python3 -c 'import socket, sys
+print(socket.create_connection((sys.argv[1], int(sys.argv[2]))).makefile().readline().strip())' "$HOST" "$PORT"
+}
+
+is_ready() {
+    status_is '.state == "ready"' 2>/dev/null
+}
+
+all_listen() { # COUNT
+    [[ $(grep -c listening "$TMP/out") -ge $1 ]] && status_is '.listeners[0].address != null'
+}
+
+@test "--ready listen, the default: it listens" {
+    launch_server -w 2
+    wait_until is_ready
+    wait_until grep -q "^listening -\$" "$TMP/out"
+    order wait
+    stop_broker
+}
+
+@test "--ready accept: it has come to wait for connections" {
+    launch_server -w 2 --ready accept
+    wait_until all_listen 2
+    sleep 0.3
+    status_is '.state == "starting" and .ready == 0'
+    order wait
+    wait_until status_is '.state == "ready" and .ready == 2'
+    [[ $(ask) == slot=* ]]
+    stop_broker
+}
+
+@test "--ready delay: so long after it listens, and no connection before" {
+    local asker
+    launch_server -w 2 --ready delay:2
+    order wait
+    wait_until all_listen 2
+    ask >"$TMP/answer" &
+    asker=$!
+    wait_until status_is '.listeners[0].queued == 1'
+    status_is '.ready == 0 and .listeners[0].handed == 0'
+    wait_until is_ready
+    wait "$asker"
+    grep -q slot= "$TMP/answer"
+    status_is '.workers | map(.uptime_s >= 2) | all'
+    stop_broker
+}
+
+@test "--ready notify: READY=1 makes it ready, and no connection comes before" {
+    local asker
+    launch_server -w 2 --ready notify
+    wait_until all_listen 2
+    [[ $(sort -u "$TMP/out" | wc -l) == 2 ]] # a socket for each
+    ask >"$TMP/answer" &
+    asker=$!
+    wait_until status_is '.listeners[0].queued == 1'
+    sleep 0.3
+    status_is '.state == "starting" and .ready == 0 and .listeners[0].handed == 0'
+    order 'STATUS=warm|READY=1'
+    wait_until is_ready
+    wait "$asker"
+    grep -q slot= "$TMP/answer"
+    stop_broker
+}
+
+@test "what is not READY=1 does not count" {
+    launch_server -w 1 --ready notify
+    order 'STATUS=READY=1|READY=0|XREADY=1|READY=11'
+    wait_until all_listen 1
+    sleep 0.5
+    status_is '.ready == 0'
+    "$SSHIM" stop --now --control "$CONTROL"
+}
+
+@test "systemd-notify of a script counts, though it has ended when its word is read; strangers do not" {
+    local name
+    printf '%s\n' 'import socket, sys, time' "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)" \
+        "s.sendto(b'READY=1', '\0' + sys.argv[1][1:])" 'time.sleep(float(sys.argv[2]))' >"$TMP/say"
+    cat >"$TMP/script" <<'SH'
+echo "socket $NOTIFY_SOCKET"
+while [ ! -e "$1/say-it" ]; do sleep 0.05; done
+python3 "$1/say" "$NOTIFY_SOCKET" 0
+shift
+exec "$@"
+SH
+    launch_broker -w 1 --ready notify -- sh "$TMP/script" "$TMP" "$VICTIM" accept "$ADDR"
+    wait_until grep -q socket "$TMP/out"
+    name=$(sed -n 's/^socket //p' "$TMP/out")
+    # of the same user, alive and no process of the worker
+    start_other python3 "$TMP/say" "$name" 30
+    wait_until log_has 'which is no process of it; ignoring that'
+    # of another user, and over
+    share_build
+    chmod 644 "$TMP/say"
+    "${NOBODY[@]}" python3 "$TMP/say" "$name" 0
+    sleep 0.3
+    status_is '.ready == 0'
+    touch "$TMP/say-it"
+    wait_until is_ready
+    wait_until victims_listen 1
+    probe 2
+    stop_broker
+}
+
+@test "a restart waits for the same readiness, and fails without it" {
+    local old
+    launch_server -w 1 --ready notify --start-timeout 3
+    order READY=1
+    wait_until is_ready
+    old=$(ask)
+    rm "$TMP/order"
+    run timeout 60 "$SSHIM" restart --control "$CONTROL"
+    echo "$output"
+    [[ $status == 1 && $output == *"after 3 s the new copy for slot 0 has not sent READY=1 (--ready notify)"* ]]
+    [[ $(ask) == "$old" ]]
+    "$SSHIM" restart --control "$CONTROL" &
+    wait_until all_listen 3
+    sleep 0.5
+    [[ $(ask) == "$old" ]]
+    order READY=1
+    wait $!
+    [[ $(ask) != "$old" ]]
+    stop_broker
+}
+
+@test "a crash of the broker and an upgrade do not lose what a worker says" {
+    launch_server -w 1 --ready notify
+    wait_until all_listen 1
+    kill -KILL "$BROKER"
+    wait_until status_is ".pid != $BROKER"
+    wait_for_broker
+    "$SSHIM" upgrade --control "$CONTROL"
+    status_is '.ready == 0'
+    order READY=1
+    wait_until is_ready
+    [[ $(ask) == slot=* ]]
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "a flood of datagrams does not keep the broker from its work" {
+    local name
+    launch_server -w 1 --ready notify
+    wait_until all_listen 1
+    name=$(sed -n 's/^listening //p' "$TMP/out")
+    start_other python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+while True:
+    s.sendto(b"X" * 60000, "\0" + sys.argv[1][1:])' "$name"
+    sleep 1
+    local before after
+    before=$(awk '{print $14 + $15}' "/proc/$BROKER/stat")
+    sleep 1
+    after=$(awk '{print $14 + $15}' "/proc/$BROKER/stat")
+    echo "$((after - before)) ticks"
+    ((after - before < 20))
+    kill "$OTHER"
+    order READY=1
+    wait_until is_ready
+    stop_broker
+}
+
+@test "a worker that is not ready in time is told, and is not counted" {
+    launch_server -w 1 --ready notify --start-timeout 1
+    wait_until log_has 'has not sent READY=1 (--ready notify) after 1 s; it counts as not ready until then'
+    status_is '.state == "starting" or .state == "failing" or .state == "degraded"'
+    order READY=1
+    wait_until is_ready
+    stop_broker
+}
+
+@test "values that make no sense are refused" {
+    run timeout 60 "$SSHIM" run -w 1 --control "$CONTROL" --ready never -- "$VICTIM" accept "$ADDR"
+    [[ $status == 2 && $output == *"invalid value 'never' for --ready: expected listen, accept, notify or delay:SECONDS"* ]]
+    run timeout 60 "$SSHIM" run -w 1 --control "$CONTROL" --ready delay:60 -- "$VICTIM" accept "$ADDR"
+    [[ $status == 2 && $output == *"--ready delay:60 never ends within --start-timeout 60"* ]]
+    run timeout 60 "$SSHIM" run -w 1 --control "$CONTROL" --ready accept --handoff direct -- "$VICTIM" accept "$ADDR"
+    [[ $status == 2 && $output == *"so there is no --ready accept"* ]]
+}
