@@ -163,6 +163,85 @@ static void full(void)
     REFUSES("--full-after", "86401", "cmd");
 }
 
+static void readiness(void)
+{
+    ACCEPTS("cmd");
+    CHECK(config.ready.mode == READINESS_LISTEN && config.ready_min == 0 &&
+          config.lame_duck_s == 0);
+    ACCEPTS("--ready", "accept", "--ready-min", "1", "--lame-duck", "86400", "cmd");
+    CHECK(config.ready.mode == READINESS_ACCEPT && config.ready_min == 1 &&
+          config.lame_duck_s == 86400);
+    ACCEPTS("--ready=delay:59", "cmd");
+    CHECK(config.ready.mode == READINESS_DELAY && config.ready.delay_s == 59);
+    ACCEPTS("--ready=delay:60", "--ready=notify", "--handoff=direct", "cmd");
+    CHECK(config.ready.mode == READINESS_NOTIFY);
+    REFUSES("--ready", "", "cmd");
+    REFUSES("--ready", "delay", "cmd");
+    REFUSES("--ready", "delay:", "cmd");
+    REFUSES("--ready", "delay:1s", "cmd");
+    REFUSES("--ready", "delay:60", "cmd"); /* --start-timeout */
+    REFUSES("--ready", "notify:1", "cmd");
+    REFUSES("--ready=accept", "--handoff=direct", "cmd");
+    REFUSES("--ready-min", "0", "cmd");
+    REFUSES("--lame-duck", "86401", "cmd");
+}
+
+static void logs(void)
+{
+    ACCEPTS("cmd");
+    CHECK(!config.conn_log && !config.log_file && config.log_format == LOG_FORMAT_AUTO);
+    ACCEPTS("--conn-log", "-", "--log=a.log", "--log-format=json", "--log-prefix", "cmd");
+    CHECK(strcmp(config.conn_log, "-") == 0 && strcmp(config.log_file, "a.log") == 0);
+    CHECK(config.log_format == LOG_FORMAT_JSON && config.log_prefix);
+    CHECK(config.handoff == HANDOFF_BROKER);
+    REFUSES("--conn-log", "", "cmd");
+    REFUSES("--conn-log=-", "--handoff=direct", "cmd");
+    REFUSES("--log-format", "xml", "cmd");
+}
+
+static void clients(void)
+{
+    ACCEPTS("--allow", "192.0.2.0/24,::1", "--deny", "192.0.2.7", "--unmap", "cmd");
+    CHECK(config.allow.count == 2 && config.deny.count == 1 && config.unmap);
+    ACCEPTS("--max-conns-per-source=3", "--max-rate-per-source=5/60", "--penalty=9", "cmd");
+    CHECK(config.per_source.conns == 3 && config.per_source.rate == 5 &&
+          config.per_source.rate_s == 60 && config.per_source.penalty_s == 9);
+    CHECK(config.per_source.bits_ipv4 == 32 && config.per_source.bits_ipv6 == 64);
+    ACCEPTS("--accept-proxy=v2@80", "--proxy-from=10.0.0.0/8", "--proxy-optional", "cmd");
+    CHECK(config.accept_proxy.count == 1 && config.accept_proxy.at[0].kind == ACCEPT_PROXY_V2 &&
+          config.proxy_from.count == 1 && config.proxy_optional);
+    ACCEPTS("--max-conns-per-worker=1000000", "--source-prefix=24,56", "--skip-dead", "cmd");
+    CHECK(config.max_conns_per_worker == 1000000 && config.per_source.bits_ipv6 == 56 &&
+          config.skip_dead);
+    REFUSES("--allow", "192.0.2.0/33", "cmd");
+    REFUSES("--deny", "", "cmd");
+    REFUSES("--max-rate-per-source", "5/", "cmd");
+    REFUSES("--max-rate-per-source", "0", "cmd");
+    REFUSES("--source-prefix", "33,64", "cmd");
+    REFUSES("--source-prefix", "24", "cmd");
+    REFUSES("--accept-proxy", "v3", "cmd");
+    REFUSES("--accept-proxy", "v1", "cmd"); /* --proxy-from */
+    REFUSES("--proxy-from", "10.0.0.0/8", "cmd");
+    REFUSES("--max-conns-per-worker", "1000001", "cmd");
+    REFUSES("--allow=::1", "--handoff=direct", "cmd");
+}
+
+static void outside(void)
+{
+    ACCEPTS("--metrics", "9100", "--control-ro", "/run/ro,640,web", "--pidfile-dir=/run/x", "cmd");
+    CHECK(strcmp(config.metrics, "9100") == 0 && strcmp(config.pidfile_dir, "/run/x") == 0);
+    CHECK(strcmp(config.control_ro.path, "/run/ro") == 0 && config.control_ro.mode == 0640 &&
+          strcmp(config.control_ro.group, "web") == 0);
+    ACCEPTS("--on-event", "echo", "--sandbox", "--on-broker-death", "exit", "cmd");
+    CHECK(strcmp(config.on_event, "echo") == 0 && config.sandbox &&
+          config.on_broker_death == BROKER_DEATH_EXIT);
+    REFUSES("--metrics", "nonsense", "cmd");
+    REFUSES("--control-ro", "/run/ro,999", "cmd");
+    REFUSES("--control-ro", "/run/ro,640,web,more", "cmd");
+    REFUSES("--pidfile-dir", "", "cmd");
+    REFUSES("--on-broker-death", "end", "cmd");
+}
+
 static void numbers(void)
 {
     ACCEPTS("--stop-timeout", "0", "--start-timeout", "86400", "--accept-timeout", "10000", "cmd");
@@ -339,6 +418,10 @@ int main(void)
     unit_run("arguments: --handoff and --balance", choices);
     unit_run("arguments: --hold", holds);
     unit_run("arguments: --when-full", full);
+    unit_run("arguments: --ready, --ready-min, --lame-duck", readiness);
+    unit_run("arguments: logs", logs);
+    unit_run("arguments: whose connections are taken", clients);
+    unit_run("arguments: what others see and do", outside);
     unit_run("arguments: seconds, milliseconds, backlog", numbers);
     unit_run("arguments: --share and --unshared", addresses);
     unit_run("arguments: more addresses than there is room for", too_many_addresses);
