@@ -266,6 +266,23 @@ refuses() {
     [[ $(XDG_RUNTIME_DIR=$TMP/xdg "$SSHIM" list --json) == "[]" ]]
 }
 
+@test "an instance in a folder of its own, as that of a unit, is found and listed" {
+    mkdir -p "$TMP/xdg/sshim/web" "$TMP/xdg/sshim/empty"
+    export XDG_RUNTIME_DIR=$TMP/xdg
+    CONTROL=$TMP/xdg/sshim/web/control.sock
+    start_broker -w 1 --name web -- "$VICTIM" accept "$ADDR"
+    [[ $("$SSHIM" list --json | jq -r '.[] | .name + " " + .control') == "web $CONTROL" ]]
+    "$SSHIM" status --name web
+    "$SSHIM" status
+    start_other "$SSHIM" run --name two -w 0
+    wait_until "$SSHIM" status --name two
+    run "$SSHIM" status
+    [[ $status != 0 && $output == *"2 instances are running:"*" web"* ]]
+    "$SSHIM" stop --name two
+    "$SSHIM" stop --name web
+    wait_for_broker
+}
+
 @test "with two running instances status lists them" {
     mkdir -p "$TMP/xdg/sshim"
     export XDG_RUNTIME_DIR=$TMP/xdg

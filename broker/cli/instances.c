@@ -15,6 +15,9 @@
 #include "proto/wire.h"
 
 #define SUFFIX ".sock"
+#define IN_FOLDER                                                                                  \
+    "control.sock" /* of an instance that has a folder of its own, as a unit's has                 \
+                    */
 
 struct instances {
     const char *name;         /* only this; NULL: any */
@@ -77,22 +80,33 @@ static bool visit_abstract(int fd, const char *path, void *context)
     return false;
 }
 
+/* NAME.sock, or the folder NAME with a socket in it. False: neither. */
+static bool read_entry(const char *folder, const char *entry, char *path, size_t size, size_t *len)
+{
+    *len = strlen(entry);
+    if (*len > strlen(SUFFIX) && strcmp(entry + *len - strlen(SUFFIX), SUFFIX) == 0) {
+        *len -= strlen(SUFFIX);
+        snprintf(path, size, "%s/%s", folder, entry);
+        return true;
+    }
+    snprintf(path, size, "%s/%s/" IN_FOLDER, folder, entry);
+    return entry[0] != '.' && access(path, F_OK) == 0;
+}
+
 /* Every socket in a folder behind which a broker lives. */
 static void search_folder(struct instances *found, const char *folder)
 {
     char path[PATH_MAX + 300];
     struct dirent *entry;
     DIR *dir = opendir(folder);
+    size_t len;
 
     while (dir && (entry = readdir(dir)) != NULL) {
-        size_t len = strlen(entry->d_name);
-        if (len <= strlen(SUFFIX) || strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX) != 0)
+        if (!read_entry(folder, entry->d_name, path, sizeof path, &len))
             continue;
-        len -= strlen(SUFFIX);
         if (found->name &&
             (len != strlen(found->name) || memcmp(entry->d_name, found->name, len) != 0))
             continue;
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         if (strlen(path) < sizeof found->first && broker_socket_probe(path) == 1)
             note(found, path, entry->d_name, (int)len);
     }
