@@ -214,10 +214,6 @@ is_stopped() { # PID
     [[ $(cut -d' ' -f3 "/proc/$1/stat") == T ]]
 }
 
-has_autogroup() {
-    [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 ]]
-}
-
 @test "a worker that is stopped when the broker is killed, or later, is left out and serves again after SIGCONT, or is replaced" {
     start_broker -w 2 -- "$VICTIM" accept "$ADDR"
     local first second
@@ -227,16 +223,11 @@ has_autogroup() {
     wait_until status_is '.workers[0].state == "stuck"'
     kill -KILL "$BROKER"
     wait_for_broker
-    if has_autogroup; then # the kernel ends it, see sshim(1)
-        wait_until eval '[[ $(worker_pid 0) != "$first" ]] && workers_ready 2'
-        first=$(worker_pid 0)
-    else
-        wait_until status_is '.workers[0].state == "stuck"'
-        is_stopped "$first"
-        all_answer 1
-        kill -CONT "$first"
-        wait_until status_is '.workers[0].state == "ready"'
-    fi
+    wait_until status_is '.workers[0].state == "stuck"'
+    is_stopped "$first"
+    all_answer 1
+    kill -CONT "$first"
+    wait_until status_is '.workers[0].state == "ready"'
     all_answer 2
     kill -STOP "$second" # of this one no signal tells any more
     wait_until is_stopped "$second"
@@ -245,6 +236,34 @@ has_autogroup() {
     all_answer 2
     [[ $(worker_pid 0) == "$first" && $(worker_pid 1) == "$second" ]]
     "$SSHIM" stop --control "$CONTROL"
+}
+
+has_guard() {
+    pgrep -P "$BROKER" -x sshim-guard
+}
+
+no_guard() {
+    ! has_guard
+}
+
+@test "a guard stands beside a stopped worker, whoever starts processes, and ends when the worker goes on" {
+    [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 ]] || skip "workers have sessions of their own here"
+    local options
+    for options in "-w 2" "-w 2 --sandbox"; do
+        # shellcheck disable=SC2086 # a list
+        start_broker $options -- "$VICTIM" accept "$ADDR"
+        kill -STOP "$(worker_pid 0)"
+        wait_until has_guard
+        kill -CONT "$(worker_pid 0)"
+        wait_until no_guard
+        kill -STOP "$(worker_pid 1)"
+        wait_until has_guard
+        kill -KILL "$(worker_pid 1)"
+        wait_until workers_ready 2
+        wait_until no_guard
+        all_answer 2
+        stop_broker
+    done
 }
 
 @test "a worker that is stopped when the broker is killed does not hold up a stop of the next one" {

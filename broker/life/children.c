@@ -9,6 +9,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/process/guard.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/procnet.h"
@@ -160,6 +161,8 @@ static void on_child_stopped(pid_t pid, bool stopped)
 {
     struct worker *worker = worker_find_by_pid(pid);
 
+    if (worker && stopped)
+        guard_begin(pid);
     if (worker)
         children_note_stopped(worker, stopped);
 }

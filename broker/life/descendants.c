@@ -17,6 +17,7 @@
 #include "broker/base/turn.h"
 #include "broker/base/process/aside.h"
 #include "broker/base/process/deputy.h"
+#include "broker/base/process/guard.h"
 #include "broker/base/process/glance.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/closer.h"
@@ -51,11 +52,11 @@ static bool is_descendant(pid_t pid, const struct worker *worker)
     return get_token(pid, token) && has_token(worker, token);
 }
 
-/* Forked children of the broker have mapped what it had then: the scoreboards of all. */
+/* Processes that work for the broker. */
 bool descendants_is_known(pid_t pid)
 {
     return pid == runtime.keeper_pid || pid == runtime.old_keeper_pid || closer_is_pid(pid) ||
-           aside_is_pid(pid) || deputy_is_pid(pid) || path_is_removal(pid) ||
+           aside_is_pid(pid) || guard_is_pid(pid) || deputy_is_pid(pid) || path_is_removal(pid) ||
            pid == runtime.hook_pid || pid == runtime.lines_pid || worker_find_by_pid(pid);
 }
 

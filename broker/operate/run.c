@@ -18,6 +18,7 @@
 #include "broker/base/log/ring.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/deputy.h"
+#include "broker/base/process/guard.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/rights.h"
 #include "broker/base/process/sandbox.h"
@@ -283,7 +284,7 @@ static bool on_other_child(const siginfo_t *info)
 {
     if (!deputy_on_child_end(info->si_pid))
         return rehearsal_on_child_end(info) || metrics_on_child_end(info) ||
-               hook_on_child_end(info);
+               hook_on_child_end(info) || guard_on_child_end(info->si_pid);
     log_error("the process that starts workers has ended; the keeper takes the broker's place, "
               "with a new one");
     if (runtime.keeper_pid)
@@ -304,6 +305,7 @@ static void connect_layers(void)
     procfs_init(turn_has_time);
     children_init(on_other_child);
     path_init();
+    guard_init();
     deputy_set(DEPUTY_LEAVE, run_leave);
     metrics_init();
     reload_init();

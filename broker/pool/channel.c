@@ -92,6 +92,7 @@ static int map_board(struct channel *channel)
     void *page = mmap(NULL, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, channel->board_fd, 0);
     if (page == MAP_FAILED)
         return -1;
+    madvise(page, BOARD_SIZE, MADV_DONTFORK); /* a process that has it mapped is the worker's */
     channel->board = page;
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     /* what a broker that was killed may have left */

@@ -268,7 +268,7 @@ static void filter_calls(int error_fd)
 
 /*
  * A session of its own. Else, if the broker is killed, the kernel sends SIGHUP to a stopped worker,
- * since its process group has lost its last parent in the session, see setpgid(2). Not where the
+ * since its process group has lost its last parent in the session, see guard.h. Not where the
  * scheduler would take each worker for a group: event loops with keep-alive then answered 0.72
  * times as many requests (tests/bench, keep-alive-epoll, two cores).
  */

@@ -1,0 +1,103 @@
+/* guard.c - see guard.h. */
+#include "broker/base/process/guard.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/base/process/deputy.h"
+#include "broker/base/process/procfs.h"
+
+#define GUARDS_MAX 64
+#define LOOK_MS 500 /* between looks whether the worker goes on */
+#define BEGIN_MS 20
+
+struct order {
+    pid_t pid;
+    int ready_fd;
+};
+
+static pid_t guards[GUARDS_MAX]; /* 0: a free place */
+
+/* --- in the guard --- */
+
+static void wait_in_group(pid_t guard)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close_range(0, ~0u, 0);
+    while (getppid() == guard)
+        pause(); /* all signals are blocked: KILL ends it */
+}
+
+static void stand_guard(const void *bytes)
+{
+    const struct order *order = bytes;
+    pid_t guard = getpid();
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    prctl(PR_SET_NAME, "sshim-guard");
+    pid_t member = fork();
+    if (member == 0) {
+        wait_in_group(guard);
+        _exit(0);
+    }
+    if (member < 0 || setpgid(member, order->pid) < 0)
+        _exit(1);
+    if (write(order->ready_fd, "", 1) != 1)
+        _exit(1);
+    close_range(0, ~0u, 0);
+    struct pollfd ended = {.fd = pidfd_open(order->pid, 0), .events = POLLIN};
+    while (ended.fd >= 0 && procfs_is_stopped(order->pid) && poll(&ended, 1, LOOK_MS) == 0)
+        ;
+    _exit(0);
+}
+
+/* --- in the broker --- */
+
+void guard_init(void)
+{
+    deputy_set(DEPUTY_GUARD, stand_guard);
+}
+
+static pid_t *find_place(pid_t pid)
+{
+    for (int i = 0; i < GUARDS_MAX; i++)
+        if (guards[i] == pid)
+            return &guards[i];
+    return NULL;
+}
+
+void guard_begin(pid_t pid)
+{
+    int ends[2];
+    pid_t *place = getsid(pid) == getsid(0) && getpgid(pid) == pid ? find_place(0) : NULL;
+
+    if (!place || pipe2(ends, O_CLOEXEC) < 0)
+        return;
+    struct order order = {pid, ends[1]};
+    pid_t guard = deputy_fork(DEPUTY_GUARD, &order, sizeof order);
+    *place = guard > 0 ? guard : 0;
+    close(ends[1]);
+    poll(&(struct pollfd){.fd = ends[0], .events = POLLIN}, 1, BEGIN_MS);
+    close(ends[0]);
+}
+
+bool guard_is_pid(pid_t pid)
+{
+    return find_place(pid) != NULL;
+}
+
+bool guard_on_child_end(pid_t pid)
+{
+    pid_t *place = find_place(pid);
+
+    if (place)
+        *place = 0;
+    return place != NULL;
+}
