@@ -228,6 +228,14 @@ END
     is_found_soon "listens on 127.0.0.1:$PORT without the library: it is setuid" -w 1 -- sh -c "exec '$TMP/other' $PORT"
 }
 
+@test "a server behind a setuid program, whose loader ignores LD_PRELOAD as well, is told to use --user" {
+    cp "$(command -v env)" "$TMP/env"
+    chown 65534 "$TMP/env"
+    chmod 4755 "$TMP/env"
+    is_found_soon "it gained rights by its execution (setuid, capabilities), so that its loader ignored LD_PRELOAD; start sshim as root with --user" \
+        -w 1 -- sh -c "exec '$TMP/env' '$VICTIM' accept '$ADDR'"
+}
+
 @test "a helper that listens without the library does not end a server that is slow to start" {
     compile "$TMP/static" gcc -static
     start_broker -w 1 --start-timeout 600 -- \

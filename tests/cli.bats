@@ -201,12 +201,12 @@ refuses() {
     SSHIM=$TMP/limited start_broker -v -- "$VICTIM" accept "$ADDR"
     status_is '.workers | length == 1'
     if (($(nproc) > 1)); then
-        log_has "-w auto: 1 workers, by cpu.max of the cgroup; $(nproc) cores are usable"
+        log_has "-w auto: workers: 1, by cpu.max of the cgroup; cores that are usable: $(nproc)"
     fi
     stop_broker
     : >"$TMP/log"
     start_broker -v -- "$VICTIM" accept "$ADDR"
-    log_has "-w auto: $(nproc) workers, as many as cores are usable"
+    log_has "-w auto: workers: $(nproc), as many as cores are usable"
     stop_broker
 }
 

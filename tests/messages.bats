@@ -99,6 +99,21 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
     [[ $(grep -c "made a call" <<<"$output") == 1 ]]
 }
 
+@test "a server in a user namespace that does not have the broker's user" {
+    unshare -Ur true || skip "no user namespaces here"
+    share_build
+    says "a user namespace hides the broker's user; run the server as the broker's user, or map that user into the namespace" \
+        "$SSHIM" run --control "$CONTROL" --intercept preload --user nobody -w 1 -- unshare -Ur "$VICTIM" accept "$ADDR"
+    [[ $status == 3 ]]
+}
+
+@test "a server in a user namespace that has the broker's user is served" {
+    unshare -Ur true || skip "no user namespaces here"
+    start_broker -w 2 -- unshare -Ur "$VICTIM" accept "$ADDR"
+    probe 4
+    stop_broker
+}
+
 @test "a limit of open files that is too low is told once" {
     printf '#!/bin/sh\nulimit -n 19\nexec "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
     chmod 755 "$TMP/sshim"
@@ -156,5 +171,9 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
     start_broker -w 1 --settle 0 -- "$VICTIM" accept "$ADDR"
     "$SSHIM" restart --control "$CONTROL"
     log_has "replacing 1 worker, 1 at a time"
-    stop_broker
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until log_has "going on with 1 worker after a crash"
+    "$SSHIM" stop --control "$CONTROL"
+    [[ -z $(grep -P '(?<!of )\b1 (workers|connections|servers|processes)\b' "$TMP/log") ]]
 }

@@ -80,8 +80,8 @@ gate() {
     kill $(jobs -p | grep -vx "$BROKER") || true
     wait_until workers_ready 1
     wait_until status_is '.wanted == 1 and (.workers | length == 1)'
-    log_has "connections wait for longer than --scale-after: 3 workers from now on (--workers 1..3)"
-    log_has "workers are idle for --scale-idle: 1 workers from now on"
+    log_has "connections wait for longer than --scale-after: workers from now on: 3 (--workers 1..3)"
+    log_has "workers are idle for --scale-idle: workers from now on: 1"
     probe 1
     stop_broker
 }

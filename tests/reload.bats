@@ -93,7 +93,7 @@ variable() { # SLOT NAME: of a worker
     exec 5<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
     restart --stop-timeout 0
-    [[ $status == 0 && $output == "1 of 1 workers were replaced"$'\n'"1 connections of the old workers were cut" ]]
+    [[ $status == 0 && $output == "1 of 1 workers were replaced"$'\n'"connections of the old workers that were cut: 1" ]]
     exec 5<&- 5<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
     local old

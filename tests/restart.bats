@@ -65,7 +65,7 @@ second_port() {
     exec 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
     restart
-    [[ $status == 0 && $output == *"1 connections of the old workers were cut"* ]]
+    [[ $status == 0 && $output == *"connections of the old workers that were cut: 1"* ]]
     exec 7<&- 7>&-
     stop_broker
 }
@@ -194,7 +194,7 @@ second_port() {
     start_other env SSHIM_BROKER="$CONTROL" LD_PRELOAD="$LIB" "$VICTIM" accept "$ADDR"
     wait_until status_is '.workers | length == 1'
     restart
-    [[ $status == 1 && $output == *"1 servers that joined were left out"* ]]
+    [[ $status == 1 && $output == *"servers that joined and were left out: 1"* ]]
     kill "$OTHER"
     wait_until is_gone "$OTHER"
     stop_broker

@@ -157,14 +157,14 @@ static void explain(const struct process *process, struct preload_check_report *
     report->pid = process->pid;
     if (has_unfit_file(process->pid, check))
         return;
-    if (process->cleared)
-        snprintf(check->reason, sizeof check->reason,
-                 "its environment was cleared; let what starts it keep LD_PRELOAD and the SSHIM_ "
-                 "variables (no env -i, sudo -E)");
-    else if (procfs_is_secure(process->pid))
+    if (procfs_is_secure(process->pid)) /* first: its loader clears variables as well */
         snprintf(check->reason, sizeof check->reason,
                  "it gained rights by its execution (setuid, capabilities), so that its loader "
                  "ignored LD_PRELOAD; start sshim as root with --user instead");
+    else if (process->cleared)
+        snprintf(check->reason, sizeof check->reason,
+                 "its environment was cleared; let what starts it keep LD_PRELOAD and the SSHIM_ "
+                 "variables (no env -i, sudo -E)");
     else if (has_replaced(process->pid))
         snprintf(check->reason, sizeof check->reason,
                  "its launcher has replaced LD_PRELOAD; let the launcher write "

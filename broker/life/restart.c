@@ -91,10 +91,11 @@ static void answer(struct waiter *waiter)
     struct session *session = waiter->session;
 
     if (waiter->cut > 0)
-        log_info("%llu connections of the old workers were cut", (unsigned long long)waiter->cut);
+        log_info("connections of the old workers that were cut: %llu",
+                 (unsigned long long)waiter->cut);
     if (session && waiter->cut > 0)
         session_answer(session, waiter->exit_code,
-                       "%s%s%llu connections of the old workers were cut\n", waiter->news,
+                       "%s%sconnections of the old workers that were cut: %llu\n", waiter->news,
                        waiter->text, (unsigned long long)waiter->cut);
     else if (session)
         session_answer(session, waiter->exit_code, "%s%s", waiter->news, waiter->text);
@@ -187,9 +188,10 @@ static int describe(char *text, size_t size)
     else
         used = snprintf(text, size, "%u of %u workers were replaced\n", done, count_concerned());
     if (joined > 0 && used > 0 && (size_t)used < size)
-        snprintf(text + used, size - (size_t)used,
-                 "%u servers that joined were left out: restart them where they were started\n",
-                 joined);
+        snprintf(
+            text + used, size - (size_t)used,
+            "servers that joined and were left out: %u; restart them where they were started\n",
+            joined);
     return restart.aborted || joined > 0 ? 1 : EXIT_STOPPED;
 }
 

@@ -186,7 +186,8 @@ static void resume(void)
     } else {
         log_event(LOG_LEVEL_NORMAL, LOG_RESUME,
                   LOG_FACTS(LOG_NUMBER("workers", slot_count_filled())),
-                  "going on with %u workers %s", slot_count_filled(), resume_describe());
+                  "going on with %u worker%s %s", slot_count_filled(),
+                  slot_count_filled() == 1 ? "" : "s", resume_describe());
         if (resume_cause() == RESUME_CRASH)
             journal_set_save(state_save); /* an upgrade can still be taken back */
         adopt_finish();
@@ -203,10 +204,10 @@ static void start(void)
                         LOG_TEXT("control", broker.control_path)),
               "control socket is %s", broker.control_path);
     if (config->workers_auto && config->workers < config->cores)
-        log_debug("-w auto: %u workers, by cpu.max of the cgroup; %u cores are usable",
+        log_debug("-w auto: workers: %u, by cpu.max of the cgroup; cores that are usable: %u",
                   config->workers, config->cores);
     else if (config->workers_auto)
-        log_debug("-w auto: %u workers, as many as cores are usable", config->workers);
+        log_debug("-w auto: workers: %u, as many as cores are usable", config->workers);
     if (fleet_init() < 0) {
         log_error("cannot start: %s; check the memory limits of this process", strerror(errno));
         stop_begin(EXIT_NEVER_READY);

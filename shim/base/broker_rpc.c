@@ -99,8 +99,11 @@ int link_open_within(int deadline_ms)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
     if (env.rendezvous[0])
         fd = connect_by_name(deadline_ms);
+    bool is_hidden = fd < 0 && env.rendezvous[0] && errno == EPERM;
     if (fd < 0)
         fd = connect_by_file(deadline_ms);
+    if (fd < 0 && is_hidden)
+        errno = EPERM; /* says more than that the file is closed to us */
     pthread_setcancelstate(old_state, NULL);
     return fd;
 }
@@ -258,8 +261,8 @@ static const char *reason(int error)
 static const char *remedy(int error)
 {
     switch (error) {
-    case EACCES:
-    case EPERM: return "; run the server as the broker's user, or unset SSHIM_BROKER";
+    case EACCES: return "; run the server as the broker's user, or unset SSHIM_BROKER";
+    case EPERM: return "; run the server as the broker's user, or map that user into the namespace";
     case EAFNOSUPPORT:
         return "; let the filter pass them (systemd: add AF_UNIX to RestrictAddressFamilies)";
     default: return "; start one with 'sshim run -w 0 --control PATH' or unset SSHIM_BROKER";

@@ -73,7 +73,7 @@ static void set_number(unsigned number)
     char text[16];
 
     snprintf(text, sizeof text, "%u", number);
-    log_info("%s: %u workers from now on (--workers %u..%u)",
+    log_info("%s: workers from now on: %u (--workers %u..%u)",
              grows ? "connections wait for longer than --scale-after"
                    : "workers are idle for --scale-idle",
              number, broker.config.workers, broker.config.workers_max);
