@@ -52,3 +52,4 @@ row() { # NAME...
 @test "strangers are told nothing and harm nobody" { row garbage; }
 @test "two events at once, to a worker and to the broker, lose nobody and end as one after the other" { row pairs; }
 @test "everything at random: each connection accounted for, nothing leaked" { row chaos; }
+@test "everything at random: who is held is there in the end, and answered once" { row chaos-held; }

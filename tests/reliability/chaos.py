@@ -1,6 +1,7 @@
 """All faults at random, by a seed, for a given time; then everything is counted."""
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from tools import wait_for
 SECONDS = None  # instead of the usual time
 MODES = ("blocking", "epoll-one", "epoll-all", "epoll-sync")
 MEMORY_KIB = 1024  # by which the broker may grow
+HOLDS = ("--hold", "data", "--hold-timeout", "3600", "--when-full", "close", "--full-after", "3600")
 
 
 class Chaos:
@@ -139,9 +141,37 @@ def await_no_surplus(pool):
         raise tools.Broken(f"{broken}: {pool.workers} workers, but {' '.join(commands())}") from broken
 
 
-def segment(r, mode, seconds):
+class Silent:
+    """Clients that say nothing while all goes on; in the end each is there still, and is answered once."""
+
+    def __init__(self, pool, number):
+        self.pool = pool
+        self.clients = [socket.create_connection((pool.host, pool.port)) for _ in range(number)]
+        self.expect_held("they are held")
+
+    def expect_held(self, text):
+        wait_for(lambda: self.pool.status()["listeners"][0]["held"] == len(self.clients), text)
+
+    def end(self, r):
+        self.expect_held("the silent clients alone are held in the end")
+        answers = [self.ask(client) for client in self.clients]
+        r.expect(all(len(answer) == 6 and answer[0:1] == b"f" for answer in answers),
+                 f"silent clients were answered wrongly: {answers}")
+        r.tried += len(answers)
+
+    @staticmethod
+    def ask(client):
+        """All that comes until the end."""
+        client.settimeout(60)
+        with client, client.makefile("rb") as answer:
+            client.sendall(b"f")
+            return answer.read()
+
+
+def segment(r, mode, seconds, options=(), silent=0):
     workers = r.rng.randint(2, 16)
-    with Pool(mode, workers=workers, options=["-q", "--stop-timeout", "5"]) as pool:
+    with Pool(mode, workers=workers, options=["-q", "--stop-timeout", "5", *options]) as pool:
+        quiet = Silent(pool, silent)
         fds, memory = tools.count_fds(pool.broker_pid()), tools.resident_kib(pool.broker_pid())
         chaos = Chaos(r, pool)
         loads = [pool.load(clients=8, mix="f8l2", timeout_ms=60000), pool.load(rate=100, timeout_ms=60000)]
@@ -156,6 +186,7 @@ def segment(r, mode, seconds):
         results[0]["outcomes"] = {name: sum(result["outcomes"][name] for result in results)
                                   for name in results[0]["outcomes"]}
         results[0]["started"] = sum(result["started"] for result in results)
+        quiet.end(r)
         r.count(results[0], chaos.allowed)
         r.expect(sum(results[0]["outcomes"].values()) == results[0]["started"], "clients are missing")
         r.account(pool)
@@ -164,6 +195,13 @@ def segment(r, mode, seconds):
         expect_no_leak(r, pool, fds, memory)
         if os.environ.get("TELL"):
             print(f"    {mode} {workers} workers: {chaos.done}", flush=True)
+
+
+@row("chaos-held", "everything at random, with clients that are held")
+def chaos_held_row(r):
+    seconds = SECONDS or r.pick(300, 16)
+    for mode in ("blocking", "epoll-one"):
+        segment(r, mode, seconds / 2, HOLDS, silent=50)
 
 
 @row("chaos", "everything at random")

@@ -16,6 +16,7 @@ SERVER = os.path.join(BUILD, "bench", "server")
 VICTIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "victim.py")
 FREE = ("SSHIM_BROKER", "SSHIM_RENDEZVOUS", "SSHIM_LIB", "SSHIM_TOKEN", "SSHIM_WORKER_ID", "LD_PRELOAD", "XDG_RUNTIME_DIR")
 SERVES = ("ready", "busy")
+CLOSINGS = ("hold_timeouts", "hung_up", "hold_evicted", "hold_shut", "dead", "proxy_rejected", "limited", "denied", "full")
 count = 0
 
 
@@ -147,9 +148,10 @@ class Pool:
         return wrong
 
     def accounting_now(self):
-        """accepted = handed + direct; handed = taken + recalled + lost, once nothing is on its way."""
+        """accepted = handed + direct + held + closed; handed = taken + recalled + lost, once nothing is on its way."""
         return [str(listener) for listener in (self.status() or {}).get("listeners", [])
-                if listener["accepted"] != listener["handed"] + listener["direct"]
+                if listener["accepted"] != listener["handed"] + listener["direct"] + listener["held"]
+                + sum(listener[reason] for reason in CLOSINGS)
                 or listener["handed"] != listener["taken"] + listener["recalled"] + listener["lost"]]
 
     def lost_offers(self):
