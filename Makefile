@@ -29,19 +29,24 @@ BROKER  := $(wildcard broker/*.c broker/*/*.c broker/*/*/*.c)
 SHIM_OBJECTS   := $(patsubst %.c,$(BUILD)/pic/%.o,$(SHIM) $(PROTO))
 BROKER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(BROKER) $(PROTO))
 
-# Programs outside the broker, each where its libraries are there (their -dev packages).
-has_libraries = $(shell echo 'int main(void) { return 0; }' | $(CC) -x c - $(1) -o /dev/null 2>/dev/null && echo yes)
+# Programs outside the broker, each where its libraries are there (their -dev packages): a link tells. What was found is noted in
+# the build folder; what was not is looked for again, since make deps may have installed it.
+found = $(BUILD)/found/$(firstword $(1))
+has_libraries = $(or $(wildcard $(found)),$(shell echo 'int main(void) { return 0; }' | $(CC) -x c - $(1) -o /dev/null 2>/dev/null && \
+	mkdir -p $(dir $(found)) && touch $(found) && echo yes))
 METRICS_LIBRARIES := -lmicrohttpd -ljansson
-METRICS := $(if $(call has_libraries,$(METRICS_LIBRARIES)),$(BUILD)/sshim-metrics)
+METRICS = $(if $(call has_libraries,$(METRICS_LIBRARIES)),$(BUILD)/sshim-metrics)
 METRICS_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,metrics_main ask exposition usage)
 
 TOP_LIBRARIES := -lncursesw -ltinfo -ljansson
-TOP := $(if $(call has_libraries,$(TOP_LIBRARIES)),$(BUILD)/sshim-top)
+TOP = $(if $(call has_libraries,$(TOP_LIBRARIES)),$(BUILD)/sshim-top)
 TOP_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,top_main screen view ask usage)
 
-OBSERVERS := $(METRICS) $(TOP)
+OBSERVERS = $(METRICS) $(TOP)
 
-all: $(BUILD)/sshim $(BUILD)/libsshim.so $(OBSERVERS)
+# Twice expanded: only a build looks for them.
+.SECONDEXPANSION:
+all: $(BUILD)/sshim $(BUILD)/libsshim.so $$(OBSERVERS)
 
 $(BUILD)/sshim-top: $(TOP_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(TOP_LIBRARIES)
