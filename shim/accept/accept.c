@@ -110,7 +110,7 @@ static ssize_t receive_with_proof(const struct call *call, struct wire_offer *of
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
     fdroom_begin_turn();
-    if (fdroom_prove(vlisten_real_fd(call->listener, call->fd)))
+    if (fdroom_prove(call->fd))
         got = fdpass_recv(call->fd, offer, sizeof *offer, conn_fd, flags | MSG_DONTWAIT, NULL);
     else
         errno = EMFILE;
@@ -149,7 +149,7 @@ static ssize_t receive(const struct call *call, struct wire_offer *offer, int *c
 
     if (may_block)
         wait_begin(vlisten_bit(call->listener));
-    ssize_t got = fdroom_is_scarce(vlisten_real_fd(call->listener, call->fd))
+    ssize_t got = fdroom_is_scarce(call->fd)
                       ? receive_carefully(call, offer, conn_fd, flags)
                       : fdpass_recv(call->fd, offer, sizeof *offer, conn_fd, flags, NULL);
     if (may_block)
