@@ -14,14 +14,19 @@ for source in shim/*.c shim/*/*.c proto/*.c; do
     gcc -std=gnu11 -D_GNU_SOURCE -I. -O2 -fno-optimize-sibling-calls -fPIC -fvisibility=hidden -fexceptions -fcallgraph-info=su -c -o "$object" "$source"
     cat "${object%.o}.ci" >>"$folder/graph"
 done
-# who is called by pointer: the visitors of retarget_each_open_fd(), and those that look a listener up
+# who is called by pointer: the visitors of retarget_each_open_fd(), those that look a listener up, and the calls of polling.c
 cat >>"$folder/graph" <<'END'
 edge: { sourcename: "retarget_each_open_fd" targetname: "shim/base/retarget.c:visit_dup" }
 edge: { sourcename: "retarget_each_open_fd" targetname: "shim/base/retarget.c:visit_epoll" }
 edge: { sourcename: "closefrom" targetname: "shim/hooks/hooks_fd.c:close_unless_hidden" }
 edge: { sourcename: "accept" targetname: "recognise_again" }
 edge: { sourcename: "accept4" targetname: "recognise_again" }
+edge: { sourcename: "shim/take/polling.c:wait_in_rounds" targetname: "shim/take/polling.c:call_again" }
 END
+for call in poll poll_chk ppoll ppoll_chk poll_number number select pselect; do
+    echo "edge: { sourcename: \"shim/take/polling.c:wait_in_rounds\" targetname: \"shim/hooks/hooks_wait.c:call_$call\" }"
+    echo "edge: { sourcename: \"shim/take/polling.c:call_again\" targetname: \"shim/hooks/hooks_wait.c:call_$call\" }"
+done >>"$folder/graph"
 nm -D --defined-only "${LIBRARY:-build/libsshim.so}" | awk '{ print $3 }' >"$folder/exported"
 
 # NAME BYTES

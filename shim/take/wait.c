@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <sys/epoll.h>
 
-#include "shim/base/fdmap.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
 #include "shim/take/announce.h"
@@ -49,43 +48,12 @@ void wait_begin(uint64_t listeners)
     }
 }
 
-static uint64_t listener_bit(int fd)
+bool wait_has_time(const struct timespec *timeout)
 {
-    struct fdmap_entry entry = fdmap_get(fd);
-
-    if (entry.kind != FDMAP_LISTENER)
-        return 0;
-    atomic_store_explicit(&vlisten_table[entry.index].fd, fd, memory_order_relaxed);
-    return vlisten_bit(&vlisten_table[entry.index]);
-}
-
-uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count)
-{
-    uint64_t mask = 0;
-
-    if (count > FDMAP_SIZE || !userptr_is_writable(fds, count * sizeof *fds, USERPTR_WAIT))
-        return 0;
-    for (nfds_t i = 0; i < count; i++)
-        if (fds[i].events & POLLIN)
-            mask |= listener_bit(fds[i].fd);
-    return mask;
-}
-
-uint64_t wait_mask_select(int count, const fd_set *readable)
-{
-    uint64_t mask = 0;
-
-    /* getdtablesize() is passed as well, with sets of the usual size: the kernel reads no further
-     * than there are descriptors */
-    if (count > FD_SETSIZE)
-        count = FD_SETSIZE;
-    if (!readable || count <= 0 ||
-        !userptr_is_writable(readable, (size_t)(count + 63) / 64 * 8, USERPTR_WAIT))
-        return 0;
-    for (int fd = 0; fd < count; fd++)
-        if (FD_ISSET(fd, readable))
-            mask |= listener_bit(fd);
-    return mask;
+    if (!timeout)
+        return true;
+    return userptr_is_readable(timeout, sizeof *timeout, USERPTR_TIMEOUT) &&
+           (timeout->tv_sec != 0 || timeout->tv_nsec != 0);
 }
 
 uint64_t wait_mask_epoll(int epoll_fd)

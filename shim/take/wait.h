@@ -8,10 +8,11 @@
 #ifndef SSHIM_SHIM_TAKE_WAIT_H
 #define SSHIM_SHIM_TAKE_WAIT_H
 
-#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/select.h>
+#include <time.h>
 
 #include "shim/record/vlisten.h"
 
@@ -25,9 +26,17 @@ void wait_end(void);
 /* A thread came to wait for these, even if it returns at once: this server's waiting is visible. */
 void wait_note_visit(uint64_t listeners);
 
-/* The listeners that these calls wait for. */
-uint64_t wait_mask_poll(const struct pollfd *fds, nfds_t count);
-uint64_t wait_mask_select(int count, const fd_set *readable);
+/* Whether there is a listener that could be waited for, in which case the arguments of a wait are
+ * worth a look. */
+static inline bool wait_matters(void)
+{
+    return atomic_load_explicit(&vlisten_any, memory_order_relaxed);
+}
+
+/* A call that returns at once is no wait. A bad pointer is the kernel's to refuse. */
+bool wait_has_time(const struct timespec *timeout);
+
+/* The listeners that epoll_wait(2) waits for. */
 uint64_t wait_mask_epoll(int epoll_fd);
 
 /*

@@ -1,4 +1,5 @@
 /* test_wait.c - shim/take/wait.c and epoll_set.c: who waits is told, and for which listeners. */
+#include "shim/take/polling.h"
 #include "shim/take/wait.h"
 
 #include <sys/epoll.h>
@@ -61,16 +62,16 @@ static void poll_and_select_wait_for_what_they_look_at(void)
     struct pollfd fds[] = {{.fd = 0, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
     fd_set readable;
 
-    CHECK(wait_mask_poll(fds, 2) == 1);
-    CHECK(wait_mask_poll(fds, 1) == 0);
+    CHECK(polling_mask_poll(fds, 2) == 1);
+    CHECK(polling_mask_poll(fds, 1) == 0);
     fds[1].events = POLLOUT;
-    CHECK(wait_mask_poll(fds, 2) == 0);
-    CHECK(wait_mask_poll((struct pollfd *)16, 2) == 0);
+    CHECK(polling_mask_poll(fds, 2) == 0);
+    CHECK(polling_mask_poll((struct pollfd *)16, 2) == 0);
     FD_ZERO(&readable);
     FD_SET(fd, &readable);
-    CHECK(wait_mask_select(fd + 1, &readable) == 1);
-    CHECK(wait_mask_select(fd, &readable) == 0);
-    CHECK(wait_mask_select(fd + 1, NULL) == 0);
+    CHECK(polling_mask_select(fd + 1, &readable) == 1);
+    CHECK(polling_mask_select(fd, &readable) == 0);
+    CHECK(polling_mask_select(fd + 1, NULL) == 0);
     record_drop(0);
 }
 
