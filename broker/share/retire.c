@@ -21,10 +21,12 @@
 static struct address remembered[REMEMBERED];
 static unsigned remembered_count;
 
-static void remember(const struct address *address)
+/* Where the kernel has chosen the port: that one. */
+static void remember(const struct listener *listener)
 {
-    if (!address_has_port_zero(address))
-        remembered[remembered_count++ % REMEMBERED] = *address;
+    bool is_chosen = address_has_port_zero(&listener->key);
+
+    remembered[remembered_count++ % REMEMBERED] = is_chosen ? listener->bound : listener->key;
 }
 
 bool retire_was_shared(const struct address *address)
@@ -150,7 +152,7 @@ void retire_on_time(struct loop_timer *retire)
         listener_retire_in(listener, next_ms < LOOK_MAX_MS ? next_ms : LOOK_MAX_MS);
         return;
     }
-    remember(&listener->key);
+    remember(listener);
     if (listener->channel_count == 0 && !listener->owes_removal)
         path_close(&listener->path); /* as natively: closing leaves the file */
     if (listener->channel_count == 0)
