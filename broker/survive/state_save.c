@@ -187,30 +187,39 @@ static void put_rule(const struct cidr *network, bool denied, void *context)
     put(to->writer, &record, sizeof record);
 }
 
-void state_save(void)
+/* But for the records that follow it. */
+static struct state_head make_head(void)
 {
-    struct state_head head = {
+    struct restart_record restart = restart_record();
+    struct slot_change change = slot_last_change();
+
+    return (struct state_head){
         .rendezvous_fds = {door_fd(DOOR_NAME), door_fd(DOOR_LINK)},
         .text_fds = {text_fd(DOOR_CONTROL), text_fd(DOOR_READ_ONLY)},
         .metrics_fd = runtime.metrics_fd < 0 ? 0 : runtime.metrics_fd,
         .direct = runtime.handoff == HANDOFF_DIRECT,
         .stopping = stop_is_announced(),
         .generation = slot_generation(),
-        .restart_parallel = (uint16_t)restart_record().parallel,
-        .restart_only = (uint16_t)restart_record().only,
-        .restart_again = restart_record().again,
-        .restart_stop_timeout = snapshot_from_number(restart_record().stop_timeout_s),
-        .restart_result = restart_record().result,
+        .restart_parallel = (uint16_t)restart.parallel,
+        .restart_only = (uint16_t)restart.only,
+        .restart_again = restart.again,
+        .restart_stop_timeout = snapshot_from_number(restart.stop_timeout_s),
+        .restart_result = restart.result,
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
         .events_fd = ring_fd(),
-        .change_asker = slot_last_change().asker,
-        .change_from = (uint16_t)slot_last_change().from,
-        .change_to = (uint16_t)slot_last_change().to,
+        .change_asker = change.asker,
+        .change_from = (uint16_t)change.from,
+        .change_to = (uint16_t)change.to,
         .lines_fd = output_control_fd(),
         .lines_pid = runtime.lines_pid,
         .notices_fd = runtime.intercept == INTERCEPT_SECCOMP ? notify_memory_fd() : 0,
     };
+}
+
+void state_save(void)
+{
+    struct state_head head = make_head();
     size_t size;
 
     held_note_clock();
