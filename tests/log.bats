@@ -188,3 +188,80 @@ end_worker() {
     exit_is '.cause == "signal"'
     stop_broker
 }
+
+# --- progress
+
+eval "$(declare -f teardown | sed '1s/teardown/teardown_all/')"
+teardown() {
+    terminal kill-server 2>/dev/null || true
+    rm -f "$TMP/tmux"
+    teardown_all
+}
+
+terminal() {
+    tmux -S "$TMP/tmux" -f /dev/null "$@"
+}
+
+# One that listens when the file is there.
+SLOW='import os, socket, sys, time
+while not os.path.exists(sys.argv[3]): time.sleep(0.02)
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind((sys.argv[1], int(sys.argv[2]))); s.listen(64)
+while True: s.accept()[0].close()'
+
+screen_has() { # REGEX of a line
+    terminal capture-pane -p | grep -qE -- "$1"
+}
+
+# run_in_terminal OPTIONS...: copy N waits for $TMP/go.N
+run_in_terminal() {
+    printf '%s\n' "$SLOW" >"$TMP/slow"
+    printf '%q ' "$SSHIM" run --control "$CONTROL" "$@" -- python3 "$TMP/slow" "$HOST" "$PORT" "$TMP/go.{id}" >"$TMP/session"
+    printf '\necho "it ended with $?"\nexec cat\n' >>"$TMP/session"
+    terminal new-session -d -x 80 -y 12 "sh $TMP/session" 3>&- 8>&-
+}
+
+@test "on a terminal a line says how many are ready, other lines come above it, and it leaves nothing" {
+    run_in_terminal -w 2 -v
+    wait_until screen_has '^sshim: starting: 0 of 2 workers are ready \([0-9]+ s\)$'
+    screen_has '^sshim: worker 1 \(pid [0-9]+\) starts$'
+    touch "$TMP/go.0"
+    wait_until screen_has '^sshim: starting: 1 of 2 workers are ready \([0-9]+ s\)$'
+    screen_has '^sshim: worker 0 \(pid [0-9]+\) is ready$'
+    [[ $(terminal capture-pane -p | grep -c starting:) == 1 ]]
+    wait_until screen_has '\([2-9] s\)$' # time goes on
+    touch "$TMP/go.1"
+    wait_until screen_has '^sshim: 2 of 2 workers are ready on '
+    ! screen_has 'starting:' || false
+    "$SSHIM" stop --control "$CONTROL"
+    wait_until screen_has '^it ended with 0$'
+    ! screen_has 'starting:' || false
+}
+
+@test "a start that is stopped or fails leaves no progress, and what is no terminal for people has none" {
+    local pid
+    run_in_terminal -w 2
+    wait_until screen_has 'starting: 0 of 2'
+    "$SSHIM" stop --now --control "$CONTROL"
+    wait_until screen_has '^it ended with 0$'
+    ! screen_has 'starting:' || false
+    terminal kill-server
+    printf '%q ' "$SSHIM" run -w 1 --control "$CONTROL" -- false >"$TMP/session"
+    printf '\necho "it ended with $?"\nexec cat\n' >>"$TMP/session"
+    terminal new-session -d -x 80 -y 12 "sh $TMP/session" 3>&- 8>&-
+    wait_until screen_has '^it ended with 3$'
+    ! screen_has 'starting:' || false
+    touch "$TMP/go.0"
+    printf '%s\n' "$SLOW" >"$TMP/slow"
+    for how in --log-format=json -q; do
+        script -qec "$SSHIM run -w 1 $how --control $CONTROL -- python3 $TMP/slow $HOST $PORT $TMP/go.0" "$TMP/typescript" </dev/null >/dev/null 3>&- &
+        pid=$!
+        wait_until "$SSHIM" status --control "$CONTROL" --wait ready
+        "$SSHIM" stop --control "$CONTROL"
+        wait "$pid"
+        ! grep -q starting: "$TMP/typescript" || false
+    done
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    ! grep -q 'starting:\|\[K' "$TMP/log" || false
+    stop_broker
+}

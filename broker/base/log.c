@@ -14,6 +14,7 @@
 #include "broker/base/log/sink.h"
 
 #define MESSAGE_SIZE 1024
+#define CLEAR "\r\033[K" /* the line that the cursor is in */
 
 struct output {
     struct sink sink;
@@ -25,8 +26,9 @@ static struct output file = {.sink = {.fd = -1}};
 static const char *file_path; /* NULL: none */
 static enum log_level shown = LOG_LEVEL_NORMAL;
 static const char *instance = "";
-static uint64_t dropped; /* in all */
-static uint64_t untold;  /* of these */
+static char progress[LOG_PROGRESS_SIZE]; /* "": none */
+static uint64_t dropped;                 /* in all */
+static uint64_t untold;                  /* of these */
 static void (*observe)(const struct log_record *record);
 
 /* Whether standard error goes to the journal, see systemd.exec(5). */
@@ -41,13 +43,19 @@ static bool is_journal(void)
            fstat(STDERR_FILENO, &info) == 0 && info.st_dev == device && info.st_ino == inode;
 }
 
+static bool is_terminal(void)
+{
+    const char *terminal = getenv("TERM");
+
+    return isatty(STDERR_FILENO) && !(terminal && strcmp(terminal, "dumb") == 0);
+}
+
 /* See no-color.org. */
 static bool wants_colour(void)
 {
     const char *no = getenv("NO_COLOR");
-    const char *terminal = getenv("TERM");
 
-    return isatty(STDERR_FILENO) && !(no && *no) && !(terminal && strcmp(terminal, "dumb") == 0);
+    return is_terminal() && !(no && *no);
 }
 
 /* People read the standard error of a container or in a pipe as well: it stays text for them. */
@@ -103,12 +111,38 @@ void log_set_observer(void (*on_event)(const struct log_record *record))
     observe = on_event;
 }
 
+/* At once, so that no other program's output comes in between. */
+static bool write_above_progress(const char *line)
+{
+    char text[LINE_SIZE + LOG_PROGRESS_SIZE + 32];
+    int len = snprintf(text, sizeof text, CLEAR "%ssshim: %s", line, progress);
+
+    return sink_write(&standard.sink, text, (size_t)len);
+}
+
+bool log_set_progress(const char *text)
+{
+    bool is_for_people = standard.form == LINE_HUMAN || standard.form == LINE_COLOUR;
+
+    if (!is_for_people || shown == LOG_LEVEL_QUIET || !is_terminal())
+        return false;
+    bool was_shown = *progress;
+    snprintf(progress, sizeof progress, "%s", text ? text : "");
+    if (text)
+        write_above_progress("");
+    else if (was_shown)
+        sink_write(&standard.sink, CLEAR, strlen(CLEAR));
+    return true;
+}
+
 static bool write_to(const struct output *output, const struct log_record *record)
 {
     struct line_head head = {.instance = instance, .dropped = untold};
     char line[LINE_SIZE];
     size_t len = line_format(output->form, record, &head, line, sizeof line);
 
+    if (output == &standard && *progress)
+        return write_above_progress(line);
     return sink_write(&output->sink, line, len);
 }
 

@@ -31,6 +31,14 @@ bool log_open(const struct log_options *options);
 /* Opens the file anew. False: it goes on with the old one, errno as of open(2). */
 bool log_reopen(void);
 
+/*
+ * On a terminal: this text stays below the other lines, in the place of the one before; NULL: none
+ * any more. False: standard error is no terminal for people, or -q was given; then nothing is
+ * shown.
+ */
+#define LOG_PROGRESS_SIZE 80
+bool log_set_progress(const char *text);
+
 /* Lines that were lost since this process began. */
 uint64_t log_dropped(void);
 

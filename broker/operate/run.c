@@ -56,6 +56,7 @@
 #include "broker/operate/tell/hook.h"
 #include "broker/operate/tell/metrics.h"
 #include "broker/operate/tell/pidfile.h"
+#include "broker/operate/tell/progress.h"
 #include "broker/operate/tell/service.h"
 #include "broker/operate/tell/status.h"
 #include "broker/operate/upgrade.h"
@@ -276,6 +277,7 @@ static void save(void)
     journal_set_save(state_save);
     state_save();
     pidfile_review();
+    progress_review();
     service_review();
     if (status_state() == STATUS_READY)
         inherit_review();
@@ -494,6 +496,7 @@ int run_broker(int argc, char **program_argv)
         set_up(resumes, &exit_code) == DONE || begin(resumes, &exit_code) == DONE)
         return exit_code;
     loop_run();
+    progress_review();
     clean_up();
     journal_mark_clean(); /* what a broker before this line leaves behind, the next one cleans up */
     keeper_stop();
