@@ -1,5 +1,6 @@
 """What the kernel says about process trees: CPU time, memory, wake-ups."""
 import os
+import re
 
 
 def _stat_fields(pid):
@@ -41,12 +42,16 @@ def tree_cpu_seconds(roots):
 
 
 def resident_kib(pid):
-    """Memory that is this process's alone or shared, without what the C library's file brings."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+    """Memory of this process, alone or shared, without what the C library's files bring, which all processes share."""
+    total, counts = 0, True
+    with open(f"/proc/{pid}/smaps", encoding="utf-8") as file:
         for line in file:
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-    return 0
+            words = line.split()
+            if not words[0].endswith(":"):
+                counts = not re.search(r"/(libc|ld-[a-z]+)[^/]*\.so", words[-1])
+            elif words[0] == "Rss:" and counts:
+                total += int(words[1])
+    return total
 
 
 def wake_ups(pid):
