@@ -3,7 +3,7 @@
 # make analyze    runs the analysers of gcc and clang, and cppcheck; fails if tests/analyze/known.txt does not explain a finding
 ANALYZED         := $(BROKER) $(SHIM) $(PROTO)
 ANALYZED_HEADERS := $(wildcard $(addsuffix /*.h,$(sort $(dir $(ANALYZED)))))
-ANALYZE_FLAGS    := -std=gnu11 $(CPPFLAGS) -O1 -g -fPIC
+ANALYZE_FLAGS    := -std=gnu11 $(CPPFLAGS) -O1 -g -fPIC -include proto/platform.h
 ANALYZE_LOGS     := $(foreach tool,gcc clang cppcheck,$(ANALYZED:%.c=$(BUILD)/analyze/$(tool)/%.txt))
 
 # Each writes lines of one form: FILE:LINE:COLUMN: warning: TEXT [CHECKER]

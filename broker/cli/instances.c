@@ -129,6 +129,7 @@ static void search(struct instances *found, char *looked, size_t size)
         if (!found->name)
             broker_socket_each_abstract(NULL, visit_abstract, found);
     }
+    found->folder = NULL;
     if (found->name && found->count == 0)
         broker_socket_each_abstract(NULL, visit_abstract, found);
 }

@@ -30,7 +30,7 @@ static void read_end(const struct sockaddr_storage *end, uint16_t *port, uint8_t
 
 bool sock_diag_identify(int fd, struct sock_diag_key *key)
 {
-    struct sockaddr_storage local, peer;
+    struct sockaddr_storage local = {0}, peer = {0};
     socklen_t local_len = sizeof local, peer_len = sizeof peer, cookie_len = sizeof key->cookie;
 
     memset(key, 0, sizeof *key);

@@ -43,6 +43,10 @@ int listen_begin(struct vlisten *listener, int fd, int backlog)
         }
         close_release(listener);
         listener = vlisten_known(fd);
+        if (!listener) { /* another thread has closed it */
+            errno = EBADF;
+            return -1;
+        }
     }
     if (NEXT(listen)(atomic_load(&listener->shadow_fd),
                      listener->backlog ? listener->backlog : backlog) < 0)

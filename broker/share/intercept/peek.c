@@ -32,7 +32,7 @@ static _Noreturn void help(int write_fd, pid_t thread, uint64_t address, size_t 
     ssize_t got = process_vm_readv(thread, &to, 1, &from, 1, 0);
     /* no byte: it cannot be read */
     if (got <= 0 || write(write_fd, bytes, (size_t)got) < 0)
-        got = write(write_fd, "", 1) < 0;
+        (void)!write(write_fd, "", 1);
     _exit(0);
 }
 
