@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh - checks dispatch.pml, announce.pml and slot.pml with spin in each setting, and that each mutation is found. The last
+# run.sh - checks dispatch.pml, announce.pml, held.pml and slot.pml with spin in each setting, and that each mutation is found. The last
 # line is the verdict. Needs spin and a C compiler. Every search is a full one (no bit-state hashing); about a quarter of
 # an hour and 3 GiB. MODEL_SECONDS (1200) and MODEL_MIB (6000) bound each search, ONLY="WORD" chooses by what it says.
 # shellcheck disable=SC2086 # lists of options
@@ -91,6 +91,15 @@ check found "mutation: the broker looks before it says that it recalls" -DMUTATE
 check found "mutation: the broker does not say that it recalls" -DMUTATE_NO_RECALLING
 check found "mutation: accept ends the announcement before it has received" -DMUTATE_CONSUME_FIRST
 check found "mutation: an accept that follows a report blocks" -DLATE -DMUTATE_BLOCK
+model=$PWD/held.pml
+check holds "the broker is killed twice while connections are held" -DKILLS=2
+check holds "the broker is killed twice, a hold may time out, and clients are answered that no worker takes" -DKILLS=2 -DTIMEOUTS -DFULL
+check found "mutation: a record is there before it names its connection" -DMUTATE_STAGE_FIRST
+check found "mutation: a held connection is closed before its record is free" -DTIMEOUTS -DMUTATE_FREE_LAST
+check found "mutation: a held connection is offered before its record is free" -DMUTATE_FREE_AFTER_SEND
+check found "mutation: the next broker leaves a connection that is in no record" -DMUTATE_NO_RESCUE
+check found "mutation: the next broker does not ask whether a client was answered" -DFULL -DMUTATE_ANSWERED_IS_ENTERED
+check found "mutation: a client is answered before its record says so" -DFULL -DMUTATE_ANSWER_FIRST
 model=$PWD/slot.pml
 check holds "a worker and the broker are killed during a restart" -DKILLS=1 -DCRASHES=1
 check holds "the broker is killed twice during a restart" -DKILLS=0 -DCRASHES=2
