@@ -80,14 +80,48 @@ has_deputy_other_than() { # PID
     [[ $(of_broker Seccomp) == 2 && $(of_broker NoNewPrivs) == 1 ]]
     [[ $(sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$(worker_pid 0)/status") == 0 ]]
     [[ $(sed -n 's/^NoNewPrivs:[[:space:]]*//p' "/proc/$(worker_pid 0)/status") == 0 ]]
-    run "$SSHIM" upgrade --control "$CONTROL"
-    [[ $status == 1 && $output == *"--sandbox permits no execution in place"* ]]
     survive "$BROKER"
     [[ $(of_broker Seccomp) == 2 ]]
     survive "$(child_named sshim-deputy)"
     timeout "$DEADLINE_S" "$SSHIM" stop --control "$CONTROL"
     wait_for_broker
     [[ ! -e $CONTROL ]]
+}
+
+is_sandboxed() {
+    [[ $(of_broker Seccomp) == 2 && $(of_broker NoNewPrivs) == 1 ]] && is_confined
+}
+
+@test "--sandbox: an upgrade is executed by the keeper, is confined as well, and can be taken back" {
+    export ASAN_OPTIONS=detect_leaks=0
+    live --sandbox
+    local before keeper pids
+    before=$(status_of .pid)
+    keeper=$(child_named sshim-keeper)
+    pids=$(status_of '[.workers[].pid] | sort')
+    run timeout "$DEADLINE_S" "$SSHIM" upgrade --control "$CONTROL"
+    [[ $status == 0 && $output == "upgraded to $SSHIM" ]]
+    status_is ".pid == $keeper"
+    wait_until is_gone "$before"
+    is_sandboxed
+    [[ $(status_of '[.workers[].pid] | sort') == "$pids" ]]
+    probe 5
+    survive "$(status_of .pid)" # the new program has a keeper
+    wait_until is_sandboxed
+
+    pids=$(status_of '[.workers[].pid] | sort')
+    mv "$SSHIM" "$TMP/build/true-sshim"
+    printf '#!/bin/sh\n[ "$1" = rehearse ] && echo "sshim can go on from here" && exit 0\nexit 3\n' >"$SSHIM"
+    chmod 755 "$SSHIM"
+    run timeout "$DEADLINE_S" "$TMP/build/true-sshim" upgrade --control "$CONTROL"
+    [[ $status == 1 && $output == "cannot upgrade to $SSHIM: "*"before it served"* ]]
+    SSHIM=$TMP/build/true-sshim
+    wait_until is_sandboxed
+    [[ $(status_of '[.workers[].pid] | sort') == "$pids" ]]
+    survive "$(status_of .pid)"
+    timeout "$DEADLINE_S" "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+    no_process_is_left
 }
 
 @test "a broker without --user keeps what it has, and starts no deputy" {

@@ -36,6 +36,7 @@ struct journal {
     _Atomic int deputy;
     _Atomic int tries_left;  /* of an upgrade */
     _Atomic int connections; /* as proxied */
+    _Atomic int handed_over; /* an upgrade, to the keeper */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -266,6 +267,7 @@ pid_t journal_deputy(void)
 
 void journal_begin_upgrade(const struct journal_upgrade *upgrade)
 {
+    atomic_store(&journal->handed_over, 0);
     atomic_store(&journal->tries_left, upgrade->tries_left);
     atomic_store(&journal->asker, upgrade->asker_fd + 1);
     atomic_store(&journal->old_program, upgrade->old_program_fd + 1);
@@ -282,6 +284,16 @@ bool journal_find_upgrade(struct journal_upgrade *upgrade)
 void journal_end_upgrade(void)
 {
     atomic_store(&journal->old_program, 0);
+}
+
+void journal_begin_hand_over(void)
+{
+    atomic_store(&journal->handed_over, 1);
+}
+
+bool journal_take_hand_over(void)
+{
+    return atomic_exchange(&journal->handed_over, 0) != 0;
 }
 
 void journal_forbid_tries(void)

@@ -119,6 +119,11 @@ void journal_begin_upgrade(const struct journal_upgrade *upgrade);
 bool journal_find_upgrade(struct journal_upgrade *upgrade); /* whether one is under way */
 void journal_end_upgrade(void);
 
+/* The keeper is to execute the new program, since the broker may not: from the first call until the
+ * second, which says whether it was so. */
+void journal_begin_hand_over(void);
+bool journal_take_hand_over(void);
+
 /* The keeper has ended a program that stood still: trying it again would take as long. */
 void journal_forbid_tries(void);
 

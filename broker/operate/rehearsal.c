@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,8 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/deputy.h"
+#include "broker/survive/resume.h"
 
 #define DEADLINE_MS 5000 /* a program that takes longer is not one of ours */
 #define OUTPUT_MAX 4096
@@ -30,43 +31,50 @@ static void on_late(struct loop_timer *timer)
     kill(rehearsal.pid, SIGKILL);
 }
 
-static int spawn(const char *program, char **arguments, int output_fd)
-{
-    posix_spawn_file_actions_t actions;
-    size_t count = 0;
+struct order {
+    int output_fd;
+};
 
-    while (arguments[count])
-        count++;
-    char **others = calloc(count + 1, sizeof *others);
-    if (!others)
-        return ENOMEM;
-    memcpy(others, arguments, count * sizeof *others);
+/* In the new process. The deputy blocks all signals, and ignores SIGCHLD. */
+static void rehearse(const void *bytes)
+{
+    const struct order *order = bytes;
     char command[] = REHEARSAL_COMMAND;
-    others[1] = command;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, output_fd, STDERR_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, journal_fd(), REHEARSAL_FD);
-    int error = posix_spawn(&rehearsal.pid, program, &actions, NULL, others, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    free(others);
-    if (error)
-        rehearsal.pid = 0;
-    return error;
+    sigset_t none;
+
+    resume_arguments()[1] = command;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGCHLD, SIG_DFL);
+    dup2(order->output_fd, STDOUT_FILENO);
+    dup2(order->output_fd, STDERR_FILENO);
+    dup2(journal_fd(), REHEARSAL_FD);
+    fcntl(REHEARSAL_FD, F_SETFD, 0); /* also where it had this number */
+    execv(resume_program(), resume_arguments());
+    dprintf(STDERR_FILENO, "%s\n", strerror(errno));
+    _exit(EXIT_NOT_FOUND);
 }
 
-int rehearsal_start(const char *program, char **arguments, void (*on_end)(const char *failure))
+void rehearsal_init(void)
+{
+    deputy_set(DEPUTY_REHEARSAL, rehearse);
+}
+
+int rehearsal_start(void (*on_end)(const char *failure))
 {
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return errno;
-    int error = spawn(program, arguments, ends[1]);
+    struct order order = {ends[1]};
+    pid_t pid = deputy_fork(DEPUTY_REHEARSAL, &order, sizeof order);
+    int saved = errno;
     close(ends[1]);
-    if (error) {
+    if (pid < 0) {
         close(ends[0]);
-        return error;
+        return saved;
     }
+    rehearsal.pid = pid;
     rehearsal.output_fd = ends[0];
     rehearsal.is_late = false;
     rehearsal.on_end = on_end;
@@ -105,6 +113,8 @@ static void describe(char *text, size_t size, char *output, const siginfo_t *inf
                  "it was ended by signal %d (%s) before it said that it can go on from "
                  "here",
                  info->si_status, strsignal(info->si_status));
+    else if (info->si_status == EXIT_NOT_FOUND && *line)
+        snprintf(text, size, "it cannot be executed: %.200s", line);
     else if (*line)
         snprintf(text, size, "it cannot go on from here; it says: %.200s", line);
     else

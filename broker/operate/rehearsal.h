@@ -13,12 +13,15 @@
 #define REHEARSAL_FD 3
 #define REHEARSAL_LINE "sshim can go on from here"
 
+/* Gives deputy.h what its new process does. */
+void rehearsal_init(void);
+
 /*
- * Asks program, which is called with these arguments ("run" is the second one). on_end hears what
- * it said: NULL, it could, or why it could not, to be read after "cannot upgrade to PROGRAM: ". 0,
- * or an errno of posix_spawn(3) or pipe2(2).
+ * Asks resume_program(), which is called with resume_arguments(). on_end hears what it said: NULL,
+ * it could, or why it could not, to be read after "cannot upgrade to PROGRAM: ". 0, or an errno of
+ * fork(2) or pipe2(2).
  */
-int rehearsal_start(const char *program, char **arguments, void (*on_end)(const char *failure));
+int rehearsal_start(void (*on_end)(const char *failure));
 
 /* children: a child has ended, as waitid(2) tells. Whether it was the rehearsal. */
 bool rehearsal_on_child_end(const siginfo_t *info);

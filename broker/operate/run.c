@@ -309,6 +309,7 @@ static void connect_layers(void)
     children_init(on_other_child);
     path_init();
     guard_init();
+    rehearsal_init();
     deputy_set(DEPUTY_LEAVE, run_leave);
     metrics_init();
     reload_init();

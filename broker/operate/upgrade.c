@@ -104,7 +104,10 @@ static void execute(void)
     closer_stop();
     aside_stop();
     metrics_end_process();
-    resume_exec(resume_program(), RESUME_UPGRADE);
+    if (broker.config.sandbox)
+        keeper_hand_over();
+    else
+        resume_exec(resume_program(), RESUME_UPGRADE);
     int error = errno;
     journal_end_upgrade();
     close(old_program_fd);
@@ -136,7 +139,7 @@ static void on_rehearsal_end(const char *failure)
 
 static void rehearse(void)
 {
-    int error = rehearsal_start(resume_program(), resume_arguments(), on_rehearsal_end);
+    int error = rehearsal_start(on_rehearsal_end);
 
     if (error)
         fail(strerror(error));
@@ -151,11 +154,6 @@ bool upgrade_begin(struct session *waiter)
     upgrade.waiter = waiter;
     if (waiter)
         session_await(waiter, on_waiter_gone);
-    if (broker.config.sandbox) {
-        fail("--sandbox permits no execution in place; stop this instance and start it again, or "
-             "run it without --sandbox");
-        return true;
-    }
     state_save();
     rehearse();
     return true;

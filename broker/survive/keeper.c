@@ -41,13 +41,23 @@ static void block_signals(void)
     sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
-static void wait_for_end_of(int broker_pidfd)
+static bool upgrade_is_over(void)
+{
+    struct journal_upgrade upgrade;
+
+    return !journal_find_upgrade(&upgrade);
+}
+
+/* is_for_upgrade: of a program that another keeper will watch over as well. */
+static void wait_for_end_of(int broker_pidfd, bool is_for_upgrade)
 {
     struct pollfd ended = {.fd = broker_pidfd, .events = POLLIN};
     uint64_t seen = 0;
     int seconds = 0; /* in which the same turn was seen, and the broker could have ended it */
 
     while (poll(&ended, 1, LOOK_MS) <= 0) {
+        if (is_for_upgrade && upgrade_is_over())
+            _exit(0);
         uint64_t turn = atomic_load_explicit(journal_live.turn, memory_order_relaxed);
         bool stands = (turn & 1) && turn == seen && !procfs_is_stopped(broker_pid);
         seconds = stands ? seconds + 1 : 0;
@@ -77,6 +87,7 @@ static bool is_in_charge(void)
 struct order {
     pid_t broker_pid;
     int broker_pidfd;
+    bool is_for_upgrade;
 };
 
 static void keep(const void *bytes)
@@ -87,7 +98,7 @@ static void keep(const void *bytes)
     block_signals();
     setsid(); /* what is sent to the broker's process group does not concern it either */
     prctl(PR_SET_NAME, "sshim-keeper");
-    wait_for_end_of(order->broker_pidfd);
+    wait_for_end_of(order->broker_pidfd, order->is_for_upgrade);
     if (!journal_is_clean() && is_in_charge())
         rescue();
     _exit(0);
@@ -164,7 +175,7 @@ static int try_to_start(void)
 
     if (broker_pidfd < 0 && (broker_pidfd = pidfd_open(getpid(), 0)) < 0)
         return -1;
-    struct order order = {getpid(), broker_pidfd};
+    struct order order = {getpid(), broker_pidfd, false};
     started_ms = loop_now_ms();
     runtime.keeper_pid = deputy_fork(DEPUTY_KEEPER, &order, sizeof order);
     if (runtime.keeper_pid < 0) {
@@ -213,6 +224,17 @@ void keeper_renew(void)
 {
     end_keeper();
     keeper_start();
+}
+
+void keeper_hand_over(void)
+{
+    struct order order = {runtime.keeper_pid, watch.fd, true};
+
+    errno = ESRCH;
+    if (!runtime.keeper_pid || deputy_fork(DEPUTY_KEEPER, &order, sizeof order) < 0)
+        return;
+    journal_begin_hand_over();
+    kill(getpid(), SIGKILL);
 }
 
 void keeper_end_old(void)

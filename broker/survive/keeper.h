@@ -28,6 +28,13 @@ void keeper_init(void (*on_death)(void));
  */
 void keeper_start(void);
 
+/*
+ * The keeper executes the new program of an upgrade, in its process, and the broker ends. Another
+ * keeper of this program watches over it until it serves. Returns only on failure, with the errno
+ * of fork(2), or ESRCH if there is no keeper.
+ */
+void keeper_hand_over(void);
+
 /* The new program serves: the old one's keeper is not needed any more. */
 void keeper_end_old(void);
 

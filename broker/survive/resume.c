@@ -193,6 +193,8 @@ void resume_rescue(void)
     struct journal_upgrade upgrade;
     char old_program[48];
 
+    if (journal_find_upgrade(&upgrade) && journal_take_hand_over())
+        resume_exec(program_path, RESUME_UPGRADE);
     if (journal_find_upgrade(&upgrade)) {
         snprintf(old_program, sizeof old_program, "/proc/self/fd/%d", upgrade.old_program_fd);
         resume_exec(old_program, RESUME_TAKE_BACK);

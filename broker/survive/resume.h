@@ -26,7 +26,7 @@ char **resume_arguments(void);
 enum resume_cause {
     RESUME_NONE,     /* it begins anew, or was given everything by another process */
     RESUME_CRASH,    /* in the keeper: the broker was killed */
-    RESUME_UPGRADE,  /* in the broker's process: another version */
+    RESUME_UPGRADE,  /* in the broker's process, or in the keeper's: another version */
     RESUME_TAKE_BACK /* in the keeper, the version before: the new one ended before it served */
 };
 
@@ -37,8 +37,8 @@ enum resume_cause {
  */
 void resume_exec(const char *program, enum resume_cause why);
 
-/* For keeper_init(): executes the broker's program, during an upgrade the old one. Returns if it
- * could not. */
+/* For keeper_init(): executes the broker's program, during an upgrade the old one, or the new one
+ * if the broker has handed that over. Returns if it could not. */
 void resume_rescue(void);
 
 /* *is_due: whether this process was started by resume_exec; then the journal is adopted. DONE,

@@ -14,14 +14,15 @@
 #include <sys/types.h>
 
 enum deputy_errand {
-    DEPUTY_WORKER,  /* life/launch/spawn.c */
-    DEPUTY_COMMAND, /* of --on-event; life/launch/spawn.c */
-    DEPUTY_REMOVAL, /* of a socket file; pool/path.c */
-    DEPUTY_METRICS, /* operate/tell/metrics.c */
-    DEPUTY_GUARD,   /* process/guard.c */
-    DEPUTY_LEAVE,   /* removes the control sockets; operate/run.c */
-    DEPUTY_KEEPER,  /* survive/keeper.c; shares the descriptors, and no SIGCHLD reports its end */
-    DEPUTY_RELOAD,  /* in the deputy itself; operate/steer/reload.c */
+    DEPUTY_WORKER,    /* life/launch/spawn.c */
+    DEPUTY_COMMAND,   /* of --on-event; life/launch/spawn.c */
+    DEPUTY_REHEARSAL, /* operate/rehearsal.c */
+    DEPUTY_REMOVAL,   /* of a socket file; pool/path.c */
+    DEPUTY_METRICS,   /* operate/tell/metrics.c */
+    DEPUTY_GUARD,     /* process/guard.c */
+    DEPUTY_LEAVE,     /* removes the control sockets; operate/run.c */
+    DEPUTY_KEEPER,    /* survive/keeper.c; shares the descriptors, and no SIGCHLD reports its end */
+    DEPUTY_RELOAD,    /* in the deputy itself; operate/steer/reload.c */
     DEPUTY_ERRANDS
 };
 
