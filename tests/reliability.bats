@@ -50,6 +50,7 @@ row() { # NAME...
 @test "a thousand silent clients hold up nobody" { row silent-clients; }
 @test "clients that reset or are half closed harm nobody" { row reset-clients half-open vanished; }
 @test "strangers are told nothing and harm nobody" { row garbage; }
+@test "workers without the library: killed, stopped, replaced, and the broker killed and upgraded, lose nobody" { row 'seccomp-*'; }
 @test "two events at once, to a worker and to the broker, lose nobody and end as one after the other" { row pairs; }
 @test "everything at random: each connection accounted for, nothing leaked" { row chaos; }
 @test "everything at random: who is held is there in the end, and answered once" { row chaos-held; }

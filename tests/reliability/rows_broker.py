@@ -24,8 +24,8 @@ def is_back(pool, old):
     return pid and pid != old
 
 
-def kill_broker(r, mode):
-    with Pool(mode) as pool, Beside(mode) as beside:
+def kill_broker(r, mode, options=()):
+    with Pool(mode, options=options) as pool, Beside(mode) as beside:
         pids, fds = pool.pids(), 0
         load = pool.load(clients=8, mix="f9l1")
         for _ in range(r.pick(50, 5)):
@@ -242,9 +242,8 @@ def takeover(r):
         r.account(pool)
 
 
-@row("upgrade", "upgrade in place, by command and USR2")
-def upgrade(r):
-    with Pool("epoll-one") as pool, Beside("epoll-one") as beside:
+def upgrade_in_place(r, mode, options=()):
+    with Pool(mode, options=options) as pool, Beside(mode) as beside:
         status, load = pool.status(), pool.load(clients=8)
         fds = tools.count_fds(status["pid"])
         for number in range(r.pick(20, 4)):
@@ -263,6 +262,11 @@ def upgrade(r):
         r.expect({w["pid"] for w in after["workers"]} == {w["pid"] for w in status["workers"]}, "other workers")
         r.expect(tools.count_fds(after["pid"]) <= fds + 2, "fds leaked")
         r.account(pool)
+
+
+@row("upgrade", "upgrade in place, by command and USR2")
+def upgrade(r):
+    upgrade_in_place(r, "epoll-one")
 
 
 def write_program(path, text):

@@ -23,15 +23,15 @@ def await_replacement(r, pool, slot, pid):
     return took
 
 
-def kill_random(r, mode, in_service):
-    """in_service(pool, pid) kills and returns how many connections it had in service at most."""
+def kill_random(r, mode, in_service, times=100, options=(), young_s=0):
+    """in_service(pool, pid) kills and returns how many connections it had in service at most; none is killed so young."""
     slowest = allowed = 0
-    with Pool(mode) as pool:
+    with Pool(mode, options=options) as pool:
         load = pool.load(clients=8, mix="f9l1")
-        for _ in range(r.pick(100, 10)):
+        for _ in range(r.pick(times, 10)):
             slot = r.rng.randrange(4)
             pid = pool.pids()[slot]
-            time.sleep(r.rng.random() * 0.05)
+            time.sleep(young_s + r.rng.random() * 0.05)
             allowed += in_service(pool, pid)
             slowest = max(slowest, await_replacement(r, pool, slot, pid))
             r.did()

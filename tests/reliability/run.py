@@ -18,6 +18,7 @@ import rows_kill  # noqa: F401
 import rows_limits  # noqa: F401
 import rows_pairs  # noqa: F401
 import rows_restart  # noqa: F401
+import rows_seccomp  # noqa: F401
 import rows_stuck  # noqa: F401
 import rows_world  # noqa: F401
 import chaos

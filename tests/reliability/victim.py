@@ -8,6 +8,8 @@ HOW is what the copy in slot 0 does, the others serve properly:
   unlistens    shuts its listener down and lives on
   board        overwrites its scoreboard over and over
   channel      writes garbage with file descriptors into its listener over and over
+Every copy:
+  graceful     finishes what it has when it is told to end
 Every copy, when it is started:
   dies         ends when FOLDER/broken exists
   hangs        does not listen while FOLDER/broken exists
@@ -51,6 +53,21 @@ def deaf(listener):
     while True:
         select.select([listener], [], [])
         time.sleep(0.01)
+
+
+def graceful(listener):
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    listener.setblocking(False)  # all copies wake for one connection
+    signal.set_wakeup_fd(tell)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    while told not in select.select([listener, told], [], [])[0]:
+        try:
+            client, _ = listener.accept()
+        except BlockingIOError:
+            continue
+        with client:
+            serve_one(client)
 
 
 def closes(listener):
@@ -120,6 +137,9 @@ def main():
     how, host, port = sys.argv[1:4]
     start_badly(how, sys.argv[4] if len(sys.argv) > 4 else None)
     listener = socket.create_server((host, int(port)), backlog=128)
+    if how == "graceful":
+        graceful(listener)
+        return
     if os.environ.get("SSHIM_WORKER_ID") != "0":
         serve(listener)
     if how in ("deaf", "closes", "unlistens"):
