@@ -31,6 +31,46 @@ send() {
     status_is '.listeners[0] | .proxy_rejected == 0 and .connections == 7 and .taken == 7'
 }
 
+@test "a forked child, a dup, an executed program and the other worker that gets the connection by SCM_RIGHTS see the header's ends" {
+    start_broker -w 2 --accept-proxy any --proxy-from 127.0.0.1 -- python3 "$ROOT/tests/progs/proxied.py" pass "$HOST" "$PORT" "$TMP"
+    local ends=${TOLD#* * } header
+    ends=${ends% child=True}
+    [[ $ends == "('192.0.2.7', 4711) ('198.51.100.1', 80)" ]]
+    for header in "$V1_IPV4" "$V2_IPV4" "$V1_IPV4"; do
+        send "${header}hello" >"$TMP/out.client"
+        diff - "$TMP/out.client" <<END
+fork: $ends
+dup: $ends
+exec: $ends
+passed: $ends
+END
+    done
+    status_is '.listeners[0] | .taken == 3 and .connections == 3'
+    rm "$TMP/0" "$TMP/1"
+}
+
+# Leaves in $SLOT which worker a client behind the balancer gets.
+slot_of() { # LAST BYTE of its address
+    local answer
+    answer=$(send "PROXY TCP4 192.0.2.$1 198.51.100.1 $((1024 + RANDOM)) 80\\r\\n")
+    [[ $answer =~ slot=([0-9]+)\ peer=192\.0\.2\.$1: ]]
+    SLOT=${BASH_REMATCH[1]}
+}
+
+@test "with --balance source the client of the header has a worker of its own, not its balancer" {
+    local client first slots=
+    start_broker -w 4 --balance source --accept-proxy v1 --proxy-from 127.0.0.1 -- "$VICTIM" accept "$ADDR"
+    for client in {1..12}; do
+        slot_of "$client"
+        first=$SLOT
+        slot_of "$client"
+        [[ $SLOT == "$first" ]]
+        slots+="$SLOT "
+    done
+    echo "$slots"
+    (($(tr ' ' '\n' <<<"$slots" | sort -u | grep -c .) > 1))
+}
+
 @test "headers that are none, and senders that are no balancers, are refused" {
     start_proxied --accept-proxy v2 --proxy-from 127.0.0.1
     [[ $(send "${V2_IPV4}hello") == "$TOLD read=b'hello'" ]]

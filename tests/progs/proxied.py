@@ -2,12 +2,15 @@
 #
 #   proxied.py HOST PORT         a blocking server: answers each connection with the peer by accept and by getpeername, the
 #                                name by getsockname, and both once more as a program sees them that it executes; then what it read
+#   proxied.py pass HOST PORT FOLDER   answers with both ends as a forked child, a dup and an executed program see them, and passes
+#                                the connection to the other copy of two, which never accepts it and adds what it sees
 #   proxied.py send HOST PORT [PIECE]...   sends the pieces, each in a segment of its own; prints the answer, or "closed"
 #   proxied.py write HOST PORT   tries to write to the table of clients, and answers with the errors
 import array
 import errno
 import mmap
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -30,6 +33,47 @@ def serve(host, port):
         text = "%s %s child=%s read=%r\n" % (peer[:2], same.strip(), child.decode() == same, read)
         conn.sendall(text.encode())
         conn.close()
+
+
+def ends(conn):
+    return "%s %s" % (conn.getpeername()[:2], conn.getsockname()[:2])
+
+
+def ends_in_child(conn):
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, ends(conn).encode())
+        os._exit(0)
+    os.close(writer)
+    os.wait()
+    with os.fdopen(reader) as answer:
+        return answer.read()
+
+
+def tell_and_pass(conn, to):
+    conn.recv(1000)
+    executed = subprocess.run([sys.executable, "-SEc", CHILD], stdin=conn.fileno(), capture_output=True, check=False).stdout.decode().strip()
+    duplicate = socket.socket(fileno=os.dup(conn.fileno()))
+    conn.sendall(("fork: %s\ndup: %s\nexec: %s\n" % (ends_in_child(conn), ends(duplicate), executed)).encode())
+    socket.send_fds(to, [b"c"], [conn.fileno()])
+
+
+def serve_and_pass(host, port, folder):
+    """A datagram socket is each copy's own."""
+    slot = int(os.environ["SSHIM_WORKER_ID"])
+    inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    inbox.bind("%s/%d" % (folder, slot))
+    to = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener = socket.create_server((host, port))
+    while True:
+        ready = select.select([listener, inbox], [], [])[0]
+        if inbox in ready:
+            with socket.socket(fileno=socket.recv_fds(inbox, 1, 1)[1][0]) as conn:
+                conn.sendall(("passed: %s\n" % ends(conn)).encode())
+        if listener in ready:
+            with listener.accept()[0] as conn:
+                to.connect("%s/%d" % (folder, 1 - slot))
+                tell_and_pass(conn, to)
 
 
 def send(host, port, pieces):
@@ -81,6 +125,8 @@ def try_to_write(host, port):
 
 if sys.argv[1] == "write":
     try_to_write(sys.argv[2], int(sys.argv[3]))
+elif sys.argv[1] == "pass":
+    serve_and_pass(sys.argv[2], int(sys.argv[3]), sys.argv[4])
 elif sys.argv[1] == "send":
     send(sys.argv[2], int(sys.argv[3]), sys.argv[4:])
 else:
