@@ -9,6 +9,7 @@
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/glance.h"
 #include "broker/diagnose/procnet.h"
+#include "broker/diagnose/procnet/net_table.h"
 
 struct search {
     struct holders *holders;
@@ -81,7 +82,7 @@ static void visit_socket(pid_t pid, void *context)
 
 bool holders_of_address(const struct address *address, struct holders *holders)
 {
-    struct search search = {.holders = holders, .ino = procnet_find_inode(address)};
+    struct search search = {.holders = holders, .ino = net_table_find_inode(address)};
 
     *holders = (struct holders){.count = 0};
     if (search.ino)

@@ -1,8 +1,8 @@
 /*
  * procnet.h - which addresses a process listens on, by proc(5), without the library.
  */
-#ifndef SSHIM_BROKER_DIAGNOSE_SOCKETS_H
-#define SSHIM_BROKER_DIAGNOSE_SOCKETS_H
+#ifndef SSHIM_BROKER_DIAGNOSE_PROCNET_H
+#define SSHIM_BROKER_DIAGNOSE_PROCNET_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,10 +23,6 @@ bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t 
 /* The same for TCP ports that the kernel does not choose itself (ip_local_port_range), without the
  * standard input of this process. */
 bool procnet_find_fixed(pid_t pid, char *text, size_t size);
-
-/* The inode of a listening socket that has this address, or one of the same port where either is
- * every address; 0: there is none in our network namespace. */
-ino_t procnet_find_inode(const struct address *address);
 
 /* Whether match says so of one of its sockets, of which it is lent a copy; at most 256 are looked
  * at. The tables of /proc/PID/net would take as long as there are connections on the machine. */

@@ -311,24 +311,27 @@ void procfs_get_command(pid_t pid, char *name, size_t size)
     snprintf(name, size, "%s", *line ? line : "?");
 }
 
-void procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
+bool procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
                       void *context)
 {
     char path[32];
     char link[64];
     struct dirent *entry;
+    bool goes_on = true;
+    bool is_whole = true;
     unsigned steps = 0;
 
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *dir = opendir(path);
-    while (dir && may_step(&steps) && (entry = readdir(dir)) != NULL) {
+    if (!dir)
+        return true;
+    while (goes_on && (is_whole = may_step(&steps)) && (entry = readdir(dir)) != NULL) {
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
         link[len < 0 ? 0 : len] = '\0';
-        if (!visit(atoi(entry->d_name), link, context))
-            break;
+        goes_on = visit(atoi(entry->d_name), link, context);
     }
-    if (dir)
-        closedir(dir);
+    closedir(dir);
+    return is_whole;
 }
 
 struct link_search {

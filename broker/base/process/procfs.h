@@ -66,8 +66,8 @@ bool procfs_get_uid(pid_t pid, uid_t *uid);
 void procfs_get_command(pid_t pid, char *name, size_t size);
 
 /* Calls visit for each of its descriptors, with what that links to ("socket:[4711]"), until visit
- * gives false. */
-void procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
+ * gives false. False: the turn had no time for all. */
+bool procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
                       void *context);
 
 /* The number of one of its descriptors of the socket with this inode, or -1. */
