@@ -245,10 +245,10 @@ run_in_terminal() {
     "$SSHIM" stop --now --control "$CONTROL"
     wait_until screen_has '^it ended with 0$'
     ! screen_has 'starting:' || false
-    terminal kill-server
     printf '%q ' "$SSHIM" run -w 1 --control "$CONTROL" -- false >"$TMP/session"
     printf '\necho "it ended with $?"\nexec cat\n' >>"$TMP/session"
-    terminal new-session -d -x 80 -y 12 "sh $TMP/session" 3>&- 8>&-
+    terminal respawn-pane -k "sh $TMP/session" 3>&- 8>&-
+    wait_until screen_has 'exited with status 1; starting it again'
     wait_until screen_has '^it ended with 3$'
     ! screen_has 'starting:' || false
     touch "$TMP/go.0"
