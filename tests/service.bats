@@ -165,7 +165,7 @@ activate() {
         shift
     done
     shift
-    systemd-socket-activate -E SSHIM_TEST="$TMP" "${listen[@]}" "$SSHIM" run --control "$CONTROL" "$@" </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
+    systemd-socket-activate -E SSHIM_TEST="$TMP" ${FDNAMES:+--fdname=$FDNAMES} "${listen[@]}" "$SSHIM" run --control "$CONTROL" "$@" </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
     BROKER=$!
     wait_until log_has "Listening on ${listen[-1]#--listen=}"
 }
@@ -256,4 +256,107 @@ for i in range(2):
     [[ $status == 1 ]]
     probe 2
     stop_broker
+}
+
+# --- names, and sockets that the manager keeps
+
+listener_names() {
+    status_of '[.listeners[] | .name] | sort | join(",")'
+}
+
+@test "LISTEN_FDNAMES: status shows the names, also after an upgrade" {
+    local FDNAMES=web:admin second_port
+    second_port=$("$PROBE" --free-port)
+    activate "$ADDR" "$HOST:$second_port" -- -w 1 -- "$VICTIM" epoll "$ADDR" "$HOST:$second_port"
+    probe 1 # the first connection starts the broker
+    wait_until workers_ready 1
+    status_is ".listeners | map({(.address): .name}) | add | .[\"$ADDR\"] == \"web\" and .[\"$HOST:$second_port\"] == \"admin\""
+    "$SSHIM" upgrade --control "$CONTROL"
+    [[ $(listener_names) == admin,web ]]
+    "$SSHIM" status --control "$CONTROL" | grep -qE "^$ADDR \(web\) +[0-9]+ +0 "
+    stop_broker
+}
+
+# As start_other; it reads what is written to descriptor 7.
+start_managed() {
+    "$@" 3>&- 8>&- 7>&- <"$TMP/orders" >>"$TMP/out.other" 2>>"$TMP/log" &
+    OTHER=$!
+    STARTED+=("$OTHER")
+}
+
+kept_are() { # COUNT
+    [[ -e $TMP/kept && $(wc -l <"$TMP/kept") == "$1" ]]
+}
+
+@test "FDSTORE: clients wait while the unit is restarted, and the same socket serves them" {
+    local inode client
+    mkfifo "$TMP/orders"
+    exec 7<>"$TMP/orders"
+    start_managed python3 "$ROOT/tests/progs/manager.py" "$TMP/notify" "$TMP/kept" "$SSHIM" run -v --control "$CONTROL" -w 2 -- \
+        "$VICTIM" epoll "$ADDR" "$TMP/path"
+    wait_until kept_are 1 # the file is not kept
+    grep -qE '^sshim-listener-[0-9]+$' "$TMP/kept"
+    inode=$(inode_of_listener "$PORT")
+    probe 4
+    "$SSHIM" restart --control "$CONTROL"
+    "$SSHIM" upgrade --control "$CONTROL"
+    kept_are 1
+    "$SSHIM" stop --control "$CONTROL"
+    wait_until grep -q '^ended 0' "$TMP/out.other"
+    [[ $(inode_of_listener "$PORT") == "$inode" ]]
+    timeout 60 "$PROBE" -n 1 "$ADDR" >"$TMP/answers" 2>&1 3>&- &
+    client=$!
+    sleep 0.5
+    ! grep -q . "$TMP/answers" || false
+    echo again >&7
+    wait "$client"
+    [[ $(inode_of_listener "$PORT") == "$inode" ]]
+    wait_until status_is '.ready == 2 and (.listeners | length) == 2'
+    kept_are 1
+    probe 4
+    "$SSHIM" stop --control "$CONTROL"
+    exec 7>&-
+    kill "$OTHER"
+    rm -f "$TMP/notify"
+}
+
+@test "FDSTORE: a listener that ends, or that the next start does not ask for, is forgotten" {
+    local conf=$TMP/conf other_port
+    other_port=$("$PROBE" --free-port)
+    mkfifo "$TMP/orders"
+    exec 7<>"$TMP/orders"
+    # shellcheck disable=SC2016
+    start_managed python3 "$ROOT/tests/progs/manager.py" "$TMP/notify" "$TMP/kept" "$SSHIM" run --control "$CONTROL" -w 1 -- \
+        sh -c 'exec "$0" accept $(cat "$1")' "$VICTIM" "$conf"
+    echo "$ADDR" >"$conf"
+    wait_until kept_are 1
+    # its copies listen elsewhere from now on
+    echo "$HOST:$other_port" >"$conf"
+    cp "$TMP/kept" "$TMP/kept.before"
+    "$SSHIM" restart --control "$CONTROL"
+    only_the_new_one() { kept_are 1 && ! cmp -s "$TMP/kept" "$TMP/kept.before"; }
+    wait_until only_the_new_one
+    [[ -z $(inode_of_listener "$PORT") ]]
+    probe 1 "$HOST:$other_port"
+    # and while it does not run
+    "$SSHIM" stop --control "$CONTROL"
+    wait_until grep -q '^ended 0' "$TMP/out.other"
+    echo "$ADDR" >"$conf"
+    cp "$TMP/kept" "$TMP/kept.before"
+    echo again >&7
+    wait_until only_the_new_one
+    [[ -z $(inode_of_listener "$other_port") ]]
+    probe 1
+    "$SSHIM" stop --control "$CONTROL"
+    exec 7>&-
+    kill "$OTHER"
+    rm -f "$TMP/notify"
+}
+
+@test "a manager that keeps nothing is given nothing" {
+    start_manager
+    FDSTORE=0 start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    wait_until told 'READY=1.*'
+    stop_broker
+    ! grep -q FDSTORE "$TMP/told" || false
 }

@@ -461,6 +461,8 @@ void dispatch_finish(struct listener *listener)
     rate_forget(listener);
     take_finish(listener);
     stages_finish(listener);
+    if (listener->stored && !listener->inherited && !listener->shut)
+        shutdown(listener->canonical_fd, SHUT_RDWR); /* the address is free at once */
 }
 
 void dispatch_start(struct listener *listener, struct channel *channel)
@@ -513,6 +515,6 @@ void dispatch_shut(struct listener *listener)
     listener_poll_end(listener); /* or its hang-up would be reported for ever */
     listener_set_shut(listener);
     stages_finish(listener);
-    if (!listener->inherited) /* else a new client waits for the next broker */
+    if (!listener->inherited && !listener->stored) /* else a new client waits for the next broker */
         shutdown(listener->canonical_fd, SHUT_RDWR);
 }

@@ -71,6 +71,7 @@
 #include "broker/share/adopt.h"
 #include "broker/share/inherit.h"
 #include "broker/share/retire.h"
+#include "broker/share/store.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
 #include "broker/survive/state_load.h"
@@ -148,6 +149,7 @@ static void clean_up(void)
 
     while ((listener = TAILQ_FIRST(&listeners)) != NULL) {
         await_removals(PATH_REMOVALS_MAX - 1, end_ms);
+        listener_set_shut(listener); /* what a service manager keeps stays open */
         listener_destroy(listener);
     }
     await_removals(0, end_ms);
@@ -456,6 +458,7 @@ static enum proceed begin(bool resumes, int *exit_code)
         return DONE;
     }
     oom_init();
+    store_begin();
     if (!resumes) {
         ring_open(-1);
         inherit_begin();

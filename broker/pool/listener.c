@@ -205,6 +205,24 @@ void listener_set_inherited(struct listener *listener)
     journal_touch();
 }
 
+void listener_set_own(struct listener *listener)
+{
+    listener->inherited = false;
+    journal_touch();
+}
+
+void listener_set_stored(struct listener *listener)
+{
+    listener->stored = true;
+    journal_touch();
+}
+
+void listener_set_name(struct listener *listener, const char *name)
+{
+    snprintf(listener->name, sizeof listener->name, "%s", name);
+    journal_touch();
+}
+
 void listener_set_shut(struct listener *listener)
 {
     listener->shut = true;

@@ -23,6 +23,8 @@ struct held;
 TAILQ_HEAD(held_queue, held);
 #define LISTENER_STAGES 5 /* enum held_stage, handout/front/held.h */
 
+#define LISTENER_NAME_MAX 64 /* with its zero */
+
 /* Each part is written only by the file named with it; a test checks that. Any file may read. */
 struct listener {
     /* Written by pool/listener.c: */
@@ -37,8 +39,10 @@ struct listener {
     bool listening;      /* some worker called listen() */
     bool shut;           /* nothing is accepted any more */
     bool inherited;      /* a service manager's: not ours to shut down, to give back or to remove */
-    bool displaced;      /* it is shut, or its file was removed: no other copy will come for it */
-    int backlog;         /* what the program asked for */
+    bool stored;         /* the manager has a copy, see share/store.h: a stop leaves it open */
+    char name[LISTENER_NAME_MAX]; /* that the manager gave it; "": none */
+    bool displaced; /* it is shut, or its file was removed: no other copy will come for it */
+    int backlog;    /* what the program asked for */
     struct channel **channels;
     uint32_t channel_count;
     uint32_t channel_room;
@@ -195,6 +199,15 @@ void listener_set_shut(struct listener *listener);
 
 /* It has come from a service manager. */
 void listener_set_inherited(struct listener *listener);
+
+/* It has, and is ours all the same. */
+void listener_set_own(struct listener *listener);
+
+/* A service manager has a copy of the canonical socket. */
+void listener_set_stored(struct listener *listener);
+
+/* The name that a service manager gave it; of a longer one the beginning. */
+void listener_set_name(struct listener *listener, const char *name);
 
 /* A channel of it was closed, or its worker drains or has ended: if no living worker has it now,
  * share/retire.c decides what becomes of it. Not at once: the caller may hold it. */

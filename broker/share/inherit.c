@@ -17,10 +17,12 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/pool/listener.h"
+#include "broker/share/store.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define FDS_MAX 128
-#define LATE_MS 2000 /* in which a worker that is ready listens on the rest */
+#define NAME_SIZE 256 /* sd_listen_fds_with_names(3): at most 255 characters */
+#define LATE_MS 2000  /* in which a worker that is ready listens on the rest */
 
 static bool told;
 
@@ -75,7 +77,7 @@ static bool find_file(struct address *address, struct path *path)
 }
 
 /* Takes fd if it succeeds. */
-static bool make_listener(int fd, struct address *key)
+static bool make_listener(int fd, struct address *key, const char *name)
 {
     struct path path;
     bool has_file = address_is_path(key);
@@ -89,36 +91,78 @@ static bool make_listener(int fd, struct address *key)
         return false;
     }
     listener_set_inherited(listener);
+    if (store_is_name(name))
+        listener_set_stored(listener);
+    else
+        listener_set_name(listener, name);
     return listener_set_canonical(listener, fd) == 0;
 }
 
-static void take(int fd)
+static void take(int fd, const char *name)
 {
     struct address address = {0};
     char text[ADDRESS_TEXT_MAX];
+    struct stat info;
 
     fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (store_is_name(name) && fstat(fd, &info) == 0)
+        store_note(info.st_ino);
     if (!listens(fd, &address)) {
+        if (store_is_name(name)) { /* its listener had ended */
+            close(fd);
+            return;
+        }
         log_error("cannot use descriptor %d of LISTEN_FDS: it is no listening stream socket; give "
                   "the unit ListenStream= alone",
                   fd);
         return;
     }
     address_format(&address, text);
-    if (make_listener(fd, &address))
-        log_debug("%s comes from the service manager", text);
+    if (make_listener(fd, &address, name))
+        log_debug("%s comes from the service manager%s%s", text, *name ? " as " : "", name);
     else
         log_error("cannot use %s of LISTEN_FDS: %s; let the server bind it itself", text,
                   strerror(errno));
 }
 
+/* Of LISTEN_FDNAMES, between colons; "" where there is none. */
+static void get_name(unsigned number, char name[NAME_SIZE])
+{
+    const char *names = getenv("LISTEN_FDNAMES");
+
+    for (; names && number > 0; number--) {
+        names = strchr(names, ':');
+        names += names ? 1 : 0;
+    }
+    snprintf(name, NAME_SIZE, "%.*s", names ? (int)strcspn(names, ":") : 0, names ? names : "");
+}
+
 void inherit_begin(void)
 {
     unsigned count = count_given();
+    char name[NAME_SIZE];
 
-    for (unsigned i = 0; i < count; i++)
-        take(FIRST_FD + (int)i);
+    for (unsigned i = 0; i < count; i++) {
+        get_name(i, name);
+        take(FIRST_FD + (int)i, name);
+    }
     told = count == 0;
+}
+
+/* It was kept for us, and the server asks for other addresses now. */
+static void give_up_stored(void)
+{
+    struct listener *listener = TAILQ_FIRST(&listeners);
+
+    while (listener) {
+        struct listener *next = TAILQ_NEXT(listener, all);
+        if (listener->stored && listener->inherited && !listener->listening &&
+            listener->channel_count == 0) {
+            listener_set_own(listener);
+            listener_destroy(listener);
+        }
+        listener = next;
+    }
 }
 
 static void on_late(struct loop_timer *timer)
@@ -127,6 +171,7 @@ static void on_late(struct loop_timer *timer)
     const struct listener *listener;
 
     (void)timer;
+    give_up_stored();
     TAILQ_FOREACH(listener, &listeners, all)
         if (listener->inherited && !listener->listening)
             log_info("no worker listens on %s, which the service manager gave: clients wait there; "

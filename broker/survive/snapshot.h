@@ -94,10 +94,11 @@ struct state_listener {
     struct path path;
     uint32_t ordinal, listening, backlog, counts;
     int32_t canonical_fd;
-    uint32_t inherited;
-    uint64_t view; /* see socket_key.h */
+    uint32_t inherited; /* 1; and 2: stored */
+    uint64_t view;      /* see socket_key.h */
+    char name[LISTENER_NAME_MAX];
 };
-static_assert(sizeof(struct state_listener) == 456, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_listener) == 520, SNAPSHOT_SIZE);
 
 struct state_channel {
     uint64_t id;

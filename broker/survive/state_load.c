@@ -83,8 +83,12 @@ static struct listener *load_listener(const struct state_listener *record, state
     listener_set_backlog(listener, (int)record->backlog);
     listener_set_listening(listener, record->listening);
     listener_adopt_counts(listener, record->counts);
-    if (record->inherited)
+    if (record->inherited & 1)
         listener_set_inherited(listener);
+    if (record->inherited & 2)
+        listener_set_stored(listener);
+    if (memchr(record->name, '\0', sizeof record->name))
+        listener_set_name(listener, record->name);
     if (listener_set_canonical(listener, map(record->canonical_fd)) < 0)
         log_error("cannot watch a listener again: %s; restart the server", strerror(errno));
     if (record->view)

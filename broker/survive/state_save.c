@@ -95,9 +95,10 @@ static void put_listeners(struct writer *writer, uint32_t *count)
             .backlog = (uint32_t)listener->backlog,
             .counts = listener->counts_number,
             .canonical_fd = listener->canonical_fd,
-            .inherited = listener->inherited,
+            .inherited = listener->inherited | listener->stored << 1,
             .view = listener->socket.view,
         };
+        memcpy(record.name, listener->name, sizeof record.name);
         listener->number = (*count)++;
         put(writer, &record, sizeof record);
     }

@@ -179,7 +179,8 @@ static void set_preload(void)
 static void hide_manager(void)
 {
     static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
-                                        "LISTEN_FDS",    "LISTEN_PID",    "LISTEN_FDNAMES"};
+                                        "FDSTORE",       "LISTEN_FDS",    "LISTEN_PID",
+                                        "LISTEN_FDNAMES"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unsetenv(names[i]);

@@ -17,6 +17,8 @@
 #include "broker/base/turn.h"
 #include "broker/life/fleet.h"
 #include "broker/operate/tell/status.h"
+#include "broker/share/store.h"
+#include "proto/fdpass.h"
 
 #define REFRESH_MS 10000   /* between looks at the numbers of STATUS */
 #define STOP_MARGIN_S 10   /* what ends after --stop-timeout: KILL, and what is removed then */
@@ -79,6 +81,20 @@ static void begin_watchdog(bool resumes)
         service.watchdog_ms = 1;
     service.watchdog.on_time = on_watchdog;
     loop_start_timer(&service.watchdog, 0);
+}
+
+/* A descriptor goes by a socket that is connected. */
+static bool tell_with_fd(const char *text, int fd)
+{
+    int manager_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is_taken =
+        manager_fd >= 0 &&
+        connect(manager_fd, (const struct sockaddr *)&service.addr, service.addr_len) == 0 &&
+        fdpass_send(manager_fd, text, strlen(text), fd, MSG_DONTWAIT) == 0;
+
+    if (manager_fd >= 0)
+        close(manager_fd);
+    return is_taken;
 }
 
 static void review(bool tells_again);
@@ -160,4 +176,6 @@ static void review(bool tells_again)
 void service_review(void)
 {
     review(false);
+    if (service.fd >= 0)
+        store_review(tell_with_fd);
 }

@@ -99,6 +99,7 @@ static void each_worker(void (*print)(FILE *out, const struct worker_view *view)
 
 struct listener_view {
     char address[SOCKET_KEY_TEXT_MAX];
+    const char *name; /* LISTEN_FDNAMES; "": none */
     int backlog;
     int queued;
     uint64_t shut_downs;
@@ -110,6 +111,7 @@ struct listener_view {
 static struct listener_view view_listener(const struct listener *listener)
 {
     struct listener_view view = {.totals = listener_totals(listener),
+                                 .name = listener->name,
                                  .front = front_totals(listener),
                                  .shut_downs = listener->revive.shut_downs,
                                  .waited_ms = listener->handout.waited_ms};
@@ -220,10 +222,12 @@ char *status_render_table(size_t *len)
             "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
     TAILQ_FOREACH(listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
+        char address[sizeof view.address + LISTENER_NAME_MAX + 4];
+        snprintf(address, sizeof address, *view.name ? "%s (%s)" : "%s", view.address, view.name);
         fprintf(out,
                 "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64
                 "\n",
-                view.address, view.backlog, view.queued, view.totals.accepted, view.totals.handed,
+                address, view.backlog, view.queued, view.totals.accepted, view.totals.handed,
                 view.totals.direct, view.totals.recalled, view.totals.lost);
     }
     fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s  %s\n", "SLOT", "PID", "STATE", "ACCEPTED",
@@ -282,6 +286,8 @@ static void print_json_listener(FILE *out, const struct listener_view *view)
 {
     fputs("{\"address\":", out);
     print_json_string(out, view->address);
+    fputs(",\"name\":", out);
+    print_json_string(out, view->name);
     fprintf(out,
             ",\"backlog\":%d,\"queued\":%d,\"accepted\":%" PRIu64 ",\"handed\":%" PRIu64
             ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 ",\"taken\":%" PRIu64
