@@ -232,6 +232,11 @@ struct wire_text {
 };
 #define WIRE_TEXT_MIN offsetof(struct wire_text, text)
 
+/* So long after it began to serve, a process that has bound a listener itself goes on to open its
+ * own ports: what it binds is not late. The library counts from the first accept, the broker from
+ * the first listen. */
+#define WIRE_BEGINNING_MS 3000
+
 /* Largest datagram either side sends. */
 #define WIRE_MESSAGE_MAX sizeof(struct wire_text)
 

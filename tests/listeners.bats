@@ -446,3 +446,68 @@ END
     status_is '(.listeners | length) == 1'
     "$SSHIM" stop --control "$CONTROL"
 }
+
+# Each process opens a second port as soon as it has a client on the first: clients that come at once cannot know better.
+# With "child" it is a process that serves one client which does so, as an FTP server with a data port.
+two_ports() { # OWN|child
+    cat <<'END'
+import os, signal, socket, sys
+how, host, port, second = sys.argv[1], *sys.argv[2].rsplit(":", 1), int(sys.argv[3])
+listener = socket.create_server((host, int(port)))
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+client, _ = listener.accept()
+if how == "child" and os.fork() == 0:
+    with socket.create_server((host, second)) as data:
+        client.send(b"%d" % second)
+        data.accept()[0].send(b"data")
+        client.recv(1)
+    os._exit(0)
+client.close()
+others = socket.create_server((host, second)) if how == "own" else None
+while True:
+    for one in filter(None, (listener, others)):
+        one.settimeout(0.05)
+        try:
+            one.accept()[0].close()
+        except OSError:
+            pass
+END
+}
+
+# come_and_go: clients that are there from the beginning on
+come_and_go() {
+    start_other python3 -c 'import socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+while True:
+    try:
+        with socket.create_connection((host, int(port)), 5) as client:
+            client.recv(1)
+    except OSError:
+        time.sleep(0.005)' "$ADDR"
+}
+
+all_share_both() {
+    status_is '.ready == 4 and ([.workers[].accepted] | min) > 0 and ([.listeners[].address] | length) == 2'
+}
+
+@test "a second port that a server opens after its first client is shared by all copies at the first start" {
+    SECOND=$((${ADDR##*:} + 1))
+    come_and_go
+    start_broker -v -w 4 -- /usr/bin/python3 -c "$(two_ports)" own "$ADDR" "$SECOND"
+    wait_until all_share_both
+    wait_until eval '[[ $(grep -c "listens on ${ADDR%:*}:$SECOND" "$TMP/log") == 4 ]]'
+    status_is '[.workers[].restarts] | add == 0'
+    stop_broker
+}
+
+@test "a data port that a child opens for its client at the first start is its own" {
+    SECOND=$((${ADDR##*:} + 1))
+    start_broker -v -w 2 -- /usr/bin/python3 -c "$(two_ports)" child "$ADDR" "$SECOND"
+    python3 -c 'import socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+with socket.create_connection((host, int(port)), 10) as client:
+    with socket.create_connection((host, int(client.recv(9))), 10) as data:
+        assert data.recv(9) == b"data"' "$ADDR"
+    status_is '[.listeners[].address] | length == 1'
+    stop_broker
+}

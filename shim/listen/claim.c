@@ -214,8 +214,10 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
     do
         result = claim_once(fd, &copy, len);
     while (result == CLAIM_UNANSWERED && !is_late && is_worth_another_try(++try));
-    if (result == CLAIM_DONE)
+    if (result == CLAIM_DONE) {
         shareable_remember(vlisten_known(fd), &copy, len);
+        vlisten_note_bound();
+    }
     return result == CLAIM_UNANSWERED ? give_up(is_late, try) : result;
 }
 

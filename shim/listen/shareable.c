@@ -117,15 +117,16 @@ static uint64_t hash_address(const void *addr, size_t len)
 
 /*
  * A listener that is bound after the first accept is private (FTP's data ports), unless --share
- * says otherwise, this program has had the address before, or all its processes have closed all
- * their listeners: then it begins anew. Asks no other process: it may be in a sandbox by now.
+ * says otherwise, this program has had the address before, the process that has bound the first one
+ * has only just begun to accept, or all its processes have closed all their listeners: then it
+ * begins anew. Asks no other process: it may be in a sandbox by now.
  */
 static bool is_too_late(const struct sockaddr_storage *addr, socklen_t len)
 {
     uint64_t hash = hash_address(addr, len);
     bool has_any = false;
 
-    if (!atomic_load(&vlisten_has_accepted))
+    if (!atomic_load(&vlisten_has_accepted) || vlisten_begins())
         return false;
     for (unsigned i = 0; i < VLISTEN_MAX; i++) {
         /* of a listener that is closed by now, too: the page stays mapped */

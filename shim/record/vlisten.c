@@ -20,6 +20,37 @@ _Atomic bool vlisten_has_recognised;
 _Atomic bool vlisten_any;
 
 static _Atomic pid_t owner_pid;
+static _Atomic pid_t bound_by;      /* 0: not by this program */
+static _Atomic int64_t accepted_ms; /* for the first time */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void vlisten_note_accepted(void)
+{
+    if (atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
+        return;
+    atomic_store(&accepted_ms, now_ms());
+    atomic_store(&vlisten_has_accepted, true);
+}
+
+void vlisten_note_bound(void)
+{
+    pid_t none = 0;
+
+    atomic_compare_exchange_strong(&bound_by, &none, getpid());
+}
+
+bool vlisten_begins(void)
+{
+    return atomic_load(&bound_by) == getpid() &&
+           now_ms() - atomic_load(&accepted_ms) < WIRE_BEGINNING_MS;
+}
 
 bool vlisten_is_owner(void)
 {

@@ -53,8 +53,17 @@ struct vlisten {
 extern struct vlisten vlisten_table[VLISTEN_MAX];
 
 /* Whether this process, or the one it was forked from, has accepted a connection: what it binds now
- * is private. */
+ * is private, unless it has only just begun. */
 extern _Atomic bool vlisten_has_accepted;
+
+/* It has accepted a connection. A system call only where the clock needs one, at the first. */
+void vlisten_note_accepted(void);
+
+/* This process has bound a shared listener by itself. */
+void vlisten_note_bound(void);
+
+/* Whether it has done so, and accepted for the first time less than WIRE_BEGINNING_MS ago. */
+bool vlisten_begins(void);
 
 /* Whether this process has a listener that another program bound: before exec, or in a process
  * that sent it. */

@@ -29,10 +29,26 @@ static bool matches_any(const struct config_patterns *patterns, const struct add
     return false;
 }
 
+/* The process that has bound a listener opens further ones of its own, and clients came in between.
+ * FTP servers bind their data ports in another process, or later. */
+static bool begins(const struct worker *worker, pid_t asker)
+{
+    const struct channel *channel;
+
+    if (loop_now_ms() - worker->ready_ms >= WIRE_BEGINNING_MS)
+        return false;
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->grant.claimant == asker)
+            return true;
+    return false;
+}
+
 /* Whether it has begun to serve clients. The accepts of a worker with a filter are not seen: it
  * must have a client now, as an FTP server with a data port. */
 static bool is_late(const struct worker *worker, pid_t asker)
 {
+    if (begins(worker, asker))
+        return false;
     if (worker_is_notified(worker))
         return worker->has_listened && clients_are_there(worker, asker);
     return worker_accepted(worker) > 0;
