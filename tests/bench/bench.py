@@ -35,7 +35,7 @@ def parse():
 
 
 def spawn_load(side, arguments, seconds, seed):
-    return subprocess.Popen([sides.LOAD, "-d", str(seconds), "-S", str(seed), *arguments, str(side.port)],
+    return subprocess.Popen([sides.LOAD, "-d", str(seconds), "-S", str(seed), *arguments, *side.load, str(side.port)],
                             stdout=subprocess.PIPE, text=True)
 
 

@@ -108,12 +108,18 @@ static size_t format_request(const struct conn *conn, char *text, size_t size)
                             options.http_path, conn->requests_left > 1 ? "keep-alive" : "close");
 }
 
+/* Version 2 of proxy-protocol.txt: a TCP connection of IPv4, from 192.0.2.1 to 198.51.100.1. */
+static const char proxy_header[28] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"
+                                     "\xc0\0\2\1\xc6\x33\x64\1\x12\x67\0\x50";
+
 /* False: not connected yet. A request is small and the first in the send buffer: it goes whole. */
 static bool send_request(struct conn *conn)
 {
     char text[512];
-    size_t len = format_request(conn, text, sizeof text);
+    size_t len = conn->connected || !options.proxied ? 0 : sizeof proxy_header;
 
+    memcpy(text, proxy_header, len);
+    len += format_request(conn, text + len, sizeof text - len);
     if (send(conn->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len) {
         counts.requests++;
         return true;

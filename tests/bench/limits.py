@@ -1,6 +1,7 @@
 """What is not a race between sides: evenness, memory, wake-ups, start."""
 import json
 import os
+import resource
 import shlex
 import statistics
 import subprocess
@@ -79,6 +80,46 @@ def many_open(_options):
                 grown <= 128 and right == 50000)]
 
 
+def wait_for_held(side, count, seconds):
+    end = time.monotonic() + seconds
+    held = 0
+    while held < count and time.monotonic() < end:
+        time.sleep(0.5)
+        text = subprocess.run([sides.SSHIM, "status", "--json", "--control", side.path("c.sock")],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout
+        held = json.loads(text)["listeners"][0]["held"]
+    return held
+
+
+def raise_file_limit(wanted):
+    """As far as this user may; the broker holds a connection for each three of four files."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, wanted), max(hard, wanted)))
+    except (OSError, ValueError):
+        wanted = hard
+    return wanted
+
+
+def many_held(_options):
+    count = min(50000, raise_file_limit(80000) * 3 // 4)
+    side = sides.sshim("sshim", "epoll-all", 4, ["--hold", "line", "--hold-max", "65536", "--hold-timeout", "3600"])
+    side.request = b"f\n"
+    with Running(side):
+        broker = side.roots()[0]
+        before = measure.resident_kib(broker)
+        loads = [subprocess.Popen([sides.LOAD, "-c", str(count // 4), "-n", str(count // 4), "-b", "silent", "-s", "8", "-t", "600000",
+                                   "-d", "600", str(side.port)], stdout=subprocess.DEVNULL)
+                 for _ in range(4)]  # 20,000 open files are a common hard limit
+        held = wait_for_held(side, count, 80)
+        each = (measure.resident_kib(broker) - before) * 1024 / max(1, held)
+        for process in loads:
+            process.kill()
+            process.wait()
+    return [row(f"broker's memory for each of {held} held connections", f"{each:.0f} bytes", "<= 160 bytes",
+                each <= 160 and held == count)]
+
+
 def idle(options):
     settle, seconds = (3, 5) if options.quick else (35, 60)  # one last look at stuck workers after 30 s
     with Running(sides.sshim("sshim", "epoll-one", 64)) as side:
@@ -147,5 +188,5 @@ def start(options):
     return rows
 
 
-LIMITS = {"even": even_long_lived, "many-open": many_open, "idle": idle, "start": start}
+LIMITS = {"even": even_long_lived, "many-open": many_open, "many-held": many_held, "idle": idle, "start": start}
 QUICK = ("even", "idle")

@@ -263,6 +263,7 @@ static void print_usage(FILE *stream)
                     "  -s COUNT      use this many source addresses, from 127.0.0.2 on\n"
                     "  -m MIX        types of requests and their weights: l95h5 (f1)\n"
                     "  -u PATH       speak HTTP and GET this path\n"
+                    "  -p            begin each connection with a PROXY header, version 2\n"
                     "  -b silent     connect and say nothing; -b reset: connect and reset\n"
                     "  -S SEED       of arrivals and mix (1)\n");
 }
@@ -293,6 +294,7 @@ static void parse_option(int option)
     case 's': options.sources = atoi(optarg); break;
     case 'm': options.mix = optarg; break;
     case 'u': options.http_path = optarg; break;
+    case 'p': options.proxied = true; break;
     case 'b': parse_behaviour(optarg); break;
     case 'S': options.seed = strtoull(optarg, NULL, 10); break;
     case 'h': print_usage(stdout); exit(0);
@@ -304,7 +306,7 @@ static void parse(int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "c:r:d:n:t:k:oR:s:m:u:b:S:h")) != -1)
+    while ((option = getopt(argc, argv, "c:r:d:n:t:k:oR:s:m:u:pb:S:h")) != -1)
         parse_option(option);
     for (; optind < argc && options.to_count < LOAD_ADDRESSES_MAX; optind++)
         if (bench_address_parse(argv[optind], &options.to[options.to_count++]) < 0) {

@@ -52,6 +52,7 @@ struct load_options {
     uint64_t seed;
     const char *mix; /* "l95h5" */
     const char *http_path;
+    bool proxied; /* each connection begins with a PROXY header */
     enum load_behaviour behaviour;
 };
 

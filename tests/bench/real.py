@@ -4,6 +4,7 @@ import os
 import sides
 
 HTTP = b"GET /index.txt HTTP/1.0\r\n\r\n"
+PROXY_HEADER = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc6\x33\x64\1\x12\x67\0\x50"  # as -p of the load program
 TCL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tcl_server.tcl")
 
 LIGHTTPD = """

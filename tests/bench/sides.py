@@ -51,6 +51,7 @@ class Side:
         self.processes = []
         self.crowd = None  # how many silent and dripping clients there are besides
         self.crowd_process = None
+        self.load = []  # what the load program does besides
         self.folder = None
         self.port = 0
 

@@ -113,6 +113,21 @@ def holds():
     return group
 
 
+def proxied(side):
+    """The load's connections begin with the PROXY header of a balancer."""
+    side.load = ["-p"]
+    side.request = real.PROXY_HEADER + b"f"
+    return side
+
+
+def fronts():
+    return [sides.sshim("sshim broker", "blocking", 4, BROKER),
+            sides.sshim("sshim --hold data", "blocking", 4, ["--hold", "data"]),
+            proxied(sides.sshim("sshim --accept-proxy v2", "blocking", 4,
+                                ["--accept-proxy", "v2", "--proxy-from", "127.0.0.0/8"])),
+            sides.haproxy("HAProxy leastconn", "blocking")]
+
+
 def scale(load):
     counts = (4, 16, 64, 256, 1024)
     return lambda: [sides.sshim(f"sshim {count}", "epoll-one", count, load) for count in counts]
@@ -193,6 +208,11 @@ WORKS = [
              Target("sshim --hold http", "cpu_us", "<=", 1.25, "sshim broker"),
              Target("sshim --hold http, crowded", "rate", ">=", 1.8, "HAProxy buffering, crowded"),
              Target("sshim --hold http, crowded", "cpu_us", "<=", 0.5, "HAProxy buffering, crowded")]),
+    Work("front", "new connection per request, 4 blocking workers, 64 clients: each connection passes a stage", fronts,
+         CHURN, "sshim broker", [
+             Target("sshim --hold data", "cpu_us", "<=", 1.15, "sshim broker"),
+             Target("sshim --accept-proxy v2", "cpu_us", "<=", 1.25, "sshim broker"),
+             Target("sshim --accept-proxy v2", "cpu_us", "<=", 0.35, "HAProxy leastconn")]),
     Work("workers", "one client at a time, from 4 to 1,024 event loops", scale(AUTO), ["-c", "1"],
          "sshim 4", [Target("sshim 256", "cpu_us", "<=", 1.3, "sshim 4")]),
     Work("workers-busy", "64 clients, from 4 to 1,024 event loops", scale(AUTO), CHURN,
