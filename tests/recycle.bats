@@ -85,3 +85,28 @@ gate() {
     probe 1
     stop_broker
 }
+
+@test "a replacement that the broker's death or an upgrade interrupts is no operator's" {
+    local how
+    gate
+    start_broker -w 1 --settle 0 --max-conns 5 -- "$TMP/gated" "$VICTIM" accept "$ADDR"
+    for how in crash upgrade; do
+        rm "$TMP/gate"
+        : >"$TMP/log"
+        probe 8
+        wait_until log_has "is recycled"
+        wait_until status_is '.workers | length == 2' # the new one waits at the gate
+        case $how in
+        crash)
+            kill -KILL "$BROKER"
+            wait_for_broker
+            wait_until log_has 'after a crash of the broker'
+            ;;
+        upgrade) "$SSHIM" upgrade --control "$CONTROL" ;;
+        esac
+        status_is '.state == "ready"' # no restart of an operator
+        : >"$TMP/gate"
+        wait_until status_is '(.workers | length == 1) and .workers[0].ends.recycled == 1 and .workers[0].ends.operator == 0'
+    done
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+}

@@ -55,8 +55,7 @@ void drain_begin(struct worker *worker)
     if (!worker->drain_ms) /* else it drained under the broker before us */
         worker->drain_ms = loop_now_ms();
     worker->looks_at_rest = 0;
-    if (worker->asked_end == WORKER_END_EXIT)
-        worker->asked_end = WORKER_END_OPERATOR;
+    worker_ask_end(worker, WORKER_END_OPERATOR);
     worker_tell_over(worker);
     LIST_FOREACH(channel, &worker->channels, of_worker) {
         channel_set_queue(channel, BOARD_QUEUE_EMPTY);

@@ -283,8 +283,8 @@ static void abort_with(const char *reason)
 
 static void drain_old(struct worker *old)
 {
-    if (restart.recycles && old->asked_end == WORKER_END_EXIT)
-        old->asked_end = WORKER_END_RECYCLED;
+    if (restart.recycles)
+        worker_ask_end(old, WORKER_END_RECYCLED);
     worker_set_stop_timeout(old, restart.stop_timeout_s);
     drain_begin(old);
 }
@@ -452,6 +452,7 @@ bool restart_recycle(const struct slot *slot)
     if (restart.active || !restart_begin_with(&order, NULL))
         return false;
     restart.recycles = true;
+    journal_touch();
     return true;
 }
 
@@ -472,9 +473,12 @@ const char *restart_last_result(void)
 
 struct restart_record restart_record(void)
 {
-    return (struct restart_record){restart.active ? restart.parallel : 0, restart.again,
-                                   restart.only, restart.stop_timeout_s,
-                                   ended.result.is_due ? ended.result : (struct restart_result){0}};
+    return (struct restart_record){restart.active ? restart.parallel : 0,
+                                   restart.again,
+                                   restart.only,
+                                   restart.stop_timeout_s,
+                                   ended.result.is_due ? ended.result : (struct restart_result){0},
+                                   restart.recycles};
 }
 
 /* The reason, and what else is to be said, is in the log of the broker before. */
@@ -492,9 +496,10 @@ static void resume_result(const struct restart_result *result)
 void restart_resume(const struct restart_record *record)
 {
     resume_result(&record->result);
-    if (!record->parallel || !add_waiter(NULL, false))
+    if (!record->parallel || !add_waiter(NULL, record->recycles))
         return;
     restart.active = true;
+    restart.recycles = record->recycles;
     restart.parallel = record->parallel;
     restart.again = record->again;
     restart.only = record->only;

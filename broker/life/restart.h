@@ -65,6 +65,7 @@ struct restart_record {
     uint32_t only;  /* the slot that is replaced and 1; 0: all */
     uint32_t stop_timeout_s;
     struct restart_result result; /* of the one before, where none is under way */
+    uint32_t recycles;            /* see restart_recycle() */
 };
 struct restart_record restart_record(void);
 

@@ -186,8 +186,7 @@ void stop_begin(int code)
         on_shut_time(&shut_timer);
     LIST_FOREACH(worker, &workers, all)
         if (worker->state != WORKER_GONE) {
-            if (worker->asked_end == WORKER_END_EXIT)
-                worker->asked_end = WORKER_END_OPERATOR;
+            worker_ask_end(worker, WORKER_END_OPERATOR);
             worker_set_state(worker, WORKER_DRAINING);
             worker_tell_over(worker);
             loop_stop_timer(&worker->start_timer);

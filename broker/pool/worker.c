@@ -118,6 +118,13 @@ void worker_wake(struct worker *worker)
     listener_pump_all();
 }
 
+void worker_ask_end(struct worker *worker, enum worker_end why)
+{
+    if (worker->asked_end == WORKER_END_EXIT)
+        worker->asked_end = why;
+    journal_touch();
+}
+
 void worker_set_stop_timeout(struct worker *worker, unsigned seconds)
 {
     worker->stop_timeout_s = seconds;

@@ -118,6 +118,7 @@ void worker_set_slot(struct worker *worker, unsigned slot); /* of one that joine
 void worker_set_pid(struct worker *worker, pid_t pid);
 void worker_set_stopped(struct worker *worker, bool stopped);
 void worker_set_ready(struct worker *worker);
+void worker_ask_end(struct worker *worker, enum worker_end why); /* the first reason counts */
 void worker_set_stop_timeout(struct worker *worker, unsigned seconds);
 void worker_set_held(struct worker *worker, bool held); /* slot.c: its slot is drained */
 void worker_set_kept_back(struct worker *worker, bool kept_back);

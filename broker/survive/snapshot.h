@@ -59,8 +59,10 @@ struct state_head {
     uint32_t restart_stop_timeout; /* in seconds, and 1; 0: as ever */
     uint32_t rules;                /* records of that kind; the next begin at a multiple of 8 */
     struct restart_result restart_result;
+    uint32_t restart_recycles;
+    uint32_t reserved;
 };
-static_assert(sizeof(struct state_head) == 136, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 144, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts;
@@ -86,8 +88,10 @@ struct state_worker {
     int64_t listened_ms;          /* see struct worker, readiness; 0: not yet, or not known */
     int32_t ready_fd;             /* 0: none */
     uint32_t is_told;
+    uint32_t asked_end; /* enum worker_end */
+    uint32_t reserved;
 };
-static_assert(sizeof(struct state_worker) == 112, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_worker) == 120, SNAPSHOT_SIZE);
 
 struct state_listener {
     struct address key;

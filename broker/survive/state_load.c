@@ -65,6 +65,8 @@ static struct worker *load_worker(const struct state_worker *record, state_fd_ma
     worker->started_ms = record->started_ms - loop_suspended_ms();
     worker->ready_ms = record->ready_ms - loop_suspended_ms();
     worker->drain_ms = record->drain_ms ? record->drain_ms - loop_suspended_ms() : 0;
+    if (record->asked_end < WORKER_ENDS_COUNT)
+        worker->asked_end = (enum worker_end)record->asked_end;
     worker_set_stop_timeout(worker, snapshot_to_number(record->stop_timeout));
     readiness_resume(worker, record->ready_fd > 0 ? map(record->ready_fd) : -1, record->is_told,
                      record->listened_ms > 0 ? record->listened_ms - loop_suspended_ms() : 0);
@@ -329,9 +331,10 @@ int state_load(state_fd_map *map)
     if (head->notices_fd > 0)
         notify_resume(map(head->notices_fd), map);
     load_rendezvous(head, map);
-    restart_resume(&(struct restart_record){
-        head->restart_parallel, head->restart_again, head->restart_only,
-        snapshot_to_number(head->restart_stop_timeout), head->restart_result});
+    restart_resume(&(struct restart_record){head->restart_parallel, head->restart_again,
+                                            head->restart_only,
+                                            snapshot_to_number(head->restart_stop_timeout),
+                                            head->restart_result, head->restart_recycles});
     free(loaded_workers);
     free(loaded_listeners);
     retire_resume();

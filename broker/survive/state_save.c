@@ -72,6 +72,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
                                : 0,
             .ready_fd = worker->readiness.socket.fd < 0 ? 0 : worker->readiness.socket.fd,
             .is_told = worker->readiness.is_told,
+            .asked_end = worker->asked_end,
         };
         memcpy(record.token, worker->token, sizeof record.token);
         worker->number = (*count)++;
@@ -206,6 +207,7 @@ static struct state_head make_head(void)
         .restart_again = restart.again,
         .restart_stop_timeout = snapshot_from_number(restart.stop_timeout_s),
         .restart_result = restart.result,
+        .restart_recycles = restart.recycles,
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
         .events_fd = ring_fd(),
