@@ -39,6 +39,24 @@ variable() { # SLOT NAME: of a worker
     stop_broker
 }
 
+@test "what the environment says no to stays no, after an upgrade and a crash as well" {
+    conf 'workers = 1' 'settle = 0' 'verbose = yes'
+    SSHIM_VERBOSE=no launch_by_file
+    timeout 60 "$SSHIM" upgrade --control "$CONTROL"
+    restart
+    [[ $status == 0 && $output == *"nothing has changed"* ]]
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.state == "ready"'
+    restart
+    [[ $status == 0 && $output == *"nothing has changed"* ]]
+    ! log_has 'worker 0 (pid' || false # which a broker says with -v
+    conf 'workers = 1' 'settle = 0' 'log-prefix = yes'
+    restart
+    [[ $output == *"log-prefix cannot change"* ]]
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "the file is read again after a crash and an upgrade too, and what was changed outlives them" {
     conf 'workers = 1' 'settle = 0' 'env = A=1'
     launch_by_file --start-timeout 30

@@ -9,6 +9,34 @@
 #include "broker/cli/settings/gather.h"
 
 #define FILE_VARIABLE "SSHIM_RESUME_FILE" /* "COUNT from-file|given PATH" */
+#define NO_VARIABLE                                                                                \
+    "SSHIM_RESUME_NO" /* options that the environment says no to: "verbose quiet"                  \
+                       */
+
+/* No argument says that. */
+static void export_refusals(void)
+{
+    char text[1024] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < settings.count && used < sizeof text; i++)
+        if (settings.at[i].source == FROM_ENVIRONMENT && gather_is_no(&settings.at[i]))
+            used +=
+                (size_t)snprintf(text + used, sizeof text - used, "%s ", settings.at[i].row->name);
+    setenv(NO_VARIABLE, text, 1);
+}
+
+static void recall_refusals(void)
+{
+    const char *names = secure_getenv(NO_VARIABLE);
+    char name[64];
+    int len;
+
+    for (; names && sscanf(names, "%63s %n", name, &len) == 1; names += len)
+        if (gather_find_row(name))
+            gather_add(gather_find_row(name), "no", FROM_ENVIRONMENT, 0);
+    unsetenv(NO_VARIABLE);
+}
 
 void reread_export(void)
 {
@@ -19,11 +47,13 @@ void reread_export(void)
     snprintf(text, sizeof text, "%u %s %s", settings.resolved_from_file,
              settings.command == settings.file_command ? "from-file" : "given", settings.file);
     setenv(FILE_VARIABLE, text, 1);
+    export_refusals();
 }
 
 void reread_unexport(void)
 {
     unsetenv(FILE_VARIABLE);
+    unsetenv(NO_VARIABLE);
 }
 
 static bool recall_argument(void *into, const struct option_row *row, const char *value)
@@ -47,6 +77,7 @@ void reread_recall(int argc, char **program_argv)
         used == 0)
         return;
     snprintf(settings.file, sizeof settings.file, "%s", text + used);
+    recall_refusals();
     reread_unexport();
     options_read(&gathering, &settings.checked, argc, program_argv + 1, &fault);
     settings.command = optind < argc ? program_argv + 1 + optind : NULL;
