@@ -21,7 +21,10 @@ struct order {
     int ready_fd;
 };
 
-static pid_t guards[GUARDS_MAX]; /* 0: a free place */
+static struct {
+    pid_t guard; /* 0: a free place */
+    pid_t worker;
+} guards[GUARDS_MAX];
 
 /* --- in the guard --- */
 
@@ -65,24 +68,36 @@ void guard_init(void)
     deputy_set(DEPUTY_GUARD, stand_guard);
 }
 
-static pid_t *find_place(pid_t pid)
+/* -1: there is none. */
+static int find(pid_t guard)
 {
     for (int i = 0; i < GUARDS_MAX; i++)
-        if (guards[i] == pid)
-            return &guards[i];
-    return NULL;
+        if (guards[i].guard == guard)
+            return i;
+    return -1;
+}
+
+/* One that stops again and again costs one guard at a time. */
+static bool is_guarded(pid_t worker)
+{
+    for (int i = 0; i < GUARDS_MAX; i++)
+        if (guards[i].guard && guards[i].worker == worker)
+            return true;
+    return false;
 }
 
 void guard_begin(pid_t pid)
 {
     int ends[2];
-    pid_t *place = getsid(pid) == getsid(0) && getpgid(pid) == pid ? find_place(0) : NULL;
+    int place = find(0);
 
-    if (!place || pipe2(ends, O_CLOEXEC) < 0)
+    if (place < 0 || is_guarded(pid) || getsid(pid) != getsid(0) || getpgid(pid) != pid ||
+        pipe2(ends, O_CLOEXEC) < 0)
         return;
     struct order order = {pid, ends[1]};
     pid_t guard = deputy_fork(DEPUTY_GUARD, &order, sizeof order);
-    *place = guard > 0 ? guard : 0;
+    guards[place].guard = guard > 0 ? guard : 0;
+    guards[place].worker = pid;
     close(ends[1]);
     poll(&(struct pollfd){.fd = ends[0], .events = POLLIN}, 1, BEGIN_MS);
     close(ends[0]);
@@ -90,14 +105,17 @@ void guard_begin(pid_t pid)
 
 bool guard_is_pid(pid_t pid)
 {
-    return find_place(pid) != NULL;
+    return find(pid) >= 0;
 }
 
 bool guard_on_child_end(pid_t pid)
 {
-    pid_t *place = find_place(pid);
+    int place = find(pid);
 
-    if (place)
-        *place = 0;
-    return place != NULL;
+    if (place < 0)
+        return false;
+    guards[place].guard = 0;
+    if (procfs_is_stopped(guards[place].worker)) /* it went on for a moment */
+        guard_begin(guards[place].worker);
+    return true;
 }
