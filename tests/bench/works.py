@@ -40,6 +40,11 @@ def churn_blocking():
             sides.one_copy("one copy", "blocking")]
 
 
+def churn_seccomp():
+    return [sides.native("native pre-fork", "blocking"),
+            sides.sshim("sshim seccomp", "blocking", 4, ["--intercept", "seccomp"])]
+
+
 def churn_epoll(mode):
     return lambda: [sides.native("native shared epoll", mode), *ours(mode),
                     sides.reuseport("SO_REUSEPORT", mode), sides.one_copy("one copy", mode)]
@@ -155,6 +160,10 @@ WORKS = [
              Target("sshim auto", "rate", ">=", 2.5, "nginx stream"),
              Target("sshim auto", "cpu_us", "<=", 0.25, "nginx stream"),
              Target("sshim auto", "cpu_us", "<=", 0.75, "shared queue")]),
+    Work("churn-seccomp", "the same, without the library, by --intercept seccomp", churn_seccomp,
+         CHURN, "native pre-fork", targets=[
+             Target("sshim seccomp", "cpu_us", "<=", 1.02, "native pre-fork"),
+             Target("sshim seccomp", "rate", ">=", 0.98, "native pre-fork")]),
     Work("churn-epoll-one", "the same, 4 event loops, one accept a wake-up", churn_epoll("epoll-one"),
          CHURN, "native shared epoll", event_loop_targets(), quick=True),
     Work("churn-epoll-all", "the same, 4 event loops, accept until EAGAIN", churn_epoll("epoll-all"),

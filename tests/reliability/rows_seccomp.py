@@ -50,7 +50,7 @@ def seccomp_stopped(r):
 def seccomp_restart(r):
     requests = r.pick(50000, 5000)
     with Pool(["python3", VICTIM, "graceful", "{host}", "{port}"], options=SECCOMP) as pool:
-        load = pool.load(clients=16, more=["-n", str(requests)])
+        load = pool.load(rate=r.pick(800, 500), more=["-n", requests])
         watch = Watch(pool)
         while load.is_running() or r.times < r.pick(20, 2):
             restart_by_command(pool)
