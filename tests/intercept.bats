@@ -87,6 +87,17 @@ END
     stop_broker
 }
 
+@test "--intercept preload runs nothing of it: no filter, no descriptor, and a static program is refused" {
+    start_broker -w 2 --intercept preload -- "$VICTIM" accept "$ADDR"
+    all_answer 2
+    grep -q $'^Seccomp:\t0' "/proc/$(worker_pid 0)/status"
+    run ls -l "/proc/$BROKER/fd"
+    [[ $status == 0 && $output == *sshim-journal* && $output != *sshim-notices* && $output != *seccomp* ]]
+    stop_broker
+    run "$SSHIM" run --control "$CONTROL" --intercept preload -- "$STATIC" accept "$ADDR"
+    [[ $status == 126 && $output == *"cannot preload libsshim.so into '$STATIC' ($STATIC): it is linked statically"* ]]
+}
+
 @test "each way to wait, and servers with threads and children" {
     local mode
     for mode in accept-first select poll epoll epoll-edge epoll-oneshot threads thread-per fork-per prefork; do

@@ -192,3 +192,19 @@ fds_are() {
     stop_broker
     [[ $STATUS == 0 ]]
 }
+
+# What the broker, idle with eight workers, has in memory beside files.
+dirty_kib() { # OPTION...
+    start_broker -w 8 "$@" -- "$VICTIM" epoll "$ADDR" >/dev/null
+    all_answer 8 >/dev/null
+    awk '/_Dirty:/ && !/Pss/ { sum += $2 } END { print sum }' "/proc/$BROKER/smaps_rollup"
+    stop_broker >/dev/null
+}
+
+@test "eight workers with a filter cost the broker less than 100 KiB more memory than eight preloaded ones" {
+    local preloaded notified
+    preloaded=$(dirty_kib --intercept preload)
+    notified=$(dirty_kib --intercept seccomp)
+    echo "preloaded $preloaded KiB, with a filter $notified KiB"
+    ((preloaded > 0 && notified > 0 && notified - preloaded < 100))
+}
