@@ -349,6 +349,16 @@ time.sleep(1000)"
     [[ $status == 126 && $output == *"nor by --intercept seccomp: --handoff broker needs the library" ]]
     run "$SSHIM" run --control "$CONTROL" --balance source --intercept seccomp -- "$VICTIM" accept "$ADDR"
     [[ $status == 126 && $output == *"cannot serve '$VICTIM' by --intercept seccomp: --balance needs the library" ]]
+    run "$SSHIM" run --control "$CONTROL" --stuck-kill 60 -- "$STATIC" accept "$ADDR"
+    [[ $status == 126 && $output == *"nor by --intercept seccomp: --stuck-kill needs the library" ]]
+}
+
+@test "a slot cannot be drained, and the answer says why" {
+    start_broker -w 2 -- "$STATIC" accept "$ADDR"
+    run "$SSHIM" drain 1 --control "$CONTROL"
+    [[ $status == 1 && $output == "under --intercept seccomp workers take connections by themselves: no slot can be drained; "* ]]
+    all_answer 2
+    stop_broker
 }
 
 @test "inside of another one that watches calls it says so" {

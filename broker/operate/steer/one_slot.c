@@ -83,8 +83,10 @@ void one_slot_drain(struct session *session, const struct config_target *asked)
         return;
     if (runtime.handoff == HANDOFF_DIRECT) {
         session_answer(session, 1,
-                       "under --handoff direct workers take connections by themselves: no slot can "
-                       "be drained; 'sshim restart %u' or 'sshim scale' end a worker\n",
+                       "under %s workers take connections by themselves: no slot can be drained; "
+                       "'sshim restart %u' or 'sshim scale' end a worker\n",
+                       runtime.intercept == INTERCEPT_SECCOMP ? "--intercept seccomp"
+                                                              : "--handoff direct",
                        slot->id);
         return;
     }

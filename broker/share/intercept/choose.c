@@ -15,8 +15,9 @@
 
 #define EXIT_CANNOT 1
 #define LACKS                                                                                      \
-    "--handoff broker, --balance, --hold, --accept-timeout, --stuck-warn and counts of what was "  \
-    "accepted"
+    "--handoff broker, --balance, --hold, --accept-timeout, --stuck-warn, --stuck-kill and "       \
+    "counts "                                                                                      \
+    "of what was accepted"
 
 /* Why a filter cannot be used, "" if it can. */
 static void judge_filter(const char *program, char *reason, size_t size)
@@ -55,6 +56,8 @@ static const char *option_for_library(const struct config *config)
         return "--workers LOW..HIGH";
     if (config->recycle.conns)
         return "--max-conns";
+    if (config->stuck_kill_s) /* a busy worker looks like a stuck one from outside */
+        return "--stuck-kill";
     return config->balance != BALANCE_LEASTCONN ? "--balance" : NULL;
 }
 
