@@ -11,13 +11,14 @@ state_of() { # SLOT
 }
 
 @test "a drained slot gets no connections, keeps what it has, and serves again when it is resumed" {
-    start_broker -w 2 --balance roundrobin -- "$VICTIM" accept --delay 1500 "$ADDR"
+    start_broker -w 2 --balance roundrobin -- "$VICTIM" accept --until "$TMP/go" "$ADDR"
     local pid answer
     pid=$(worker_pid 1)
     exec 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '[.workers[].active] == [1, 1]'
     ask drain 1 --no-wait
     [[ $status == 0 && $output == "slot 1 drains" && $(state_of 1) == draining ]]
+    touch "$TMP/go"
     ask drain 1
     [[ $status == 0 && $output == "slot 1 is drained" && $(state_of 1) == drained ]]
     read -r answer <&6 && read -r answer <&7

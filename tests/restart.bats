@@ -46,13 +46,14 @@ second_port() {
 }
 
 @test "restart --no-wait answers while the old copies still have connections" {
-    start_broker -w 1 --settle 0 -- "$VICTIM" accept --delay 4000 "$ADDR"
+    start_broker -w 1 --settle 0 -- "$VICTIM" accept --until "$TMP/go" "$ADDR"
     exec 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
     restart --no-wait
     [[ $status == 0 && $output == "1 of 1 workers were replaced" ]]
     status_is '[.workers[] | select(.state == "draining")] | length == 1'
     local answer
+    touch "$TMP/go"
     read -r answer <&7
     [[ $answer == *slot=0* ]]
     exec 7<&- 7>&-

@@ -26,11 +26,12 @@ slots() { # of the workers, "0 1 2"
 }
 
 @test "scale down ends the highest slots after their last connection, and answers then" {
-    start_broker -w 3 --balance first -- "$VICTIM" accept --delay 1500 "$ADDR"
+    start_broker -w 3 --balance first -- "$VICTIM" accept --until "$TMP/go" "$ADDR"
     local last
     last=$(worker_pid 2)
     exec 5<>"/dev/tcp/$HOST/$PORT" 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '[.workers[].active] == [1, 1, 1]'
+    { wait_until status_is '.wanted == 1' && touch "$TMP/go"; } 3>&- &
     scale 1
     [[ $status == 0 && $output == "1 of 1 workers are ready, 2 fewer; connections that were cut: 0" ]]
     is_gone "$last"
@@ -170,19 +171,22 @@ is_answered() { # TEXT
 }
 
 @test "whoever asked for fewer workers, or for a drain, is answered when the last connection ended, though the broker is killed meanwhile" {
-    start_broker -w 2 --balance roundrobin -- "$VICTIM" accept --delay 2000 "$ADDR"
+    start_broker -w 2 --balance roundrobin -- "$VICTIM" accept --until "$TMP/go" "$ADDR"
     exec 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '[.workers[].active] == [1, 1]'
     ask scale -1
     wait_until status_is '.wanted == 1'
     kill_broker
     wait_for_broker
+    touch "$TMP/go"
     is_answered "1 of 1 workers are ready, 1 fewer; connections that were cut: 0"
+    rm "$TMP/go"
     exec 5<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '[.workers[].active] == [1]'
     ask drain 0
     wait_until status_is '.drained == 1'
     kill_broker
+    touch "$TMP/go"
     is_answered $'slot 0 is drained\nno worker takes connections now: they wait in the queue'
     exec 5<&- 6<&- 7<&-
     "$SSHIM" stop --control "$CONTROL"

@@ -7,6 +7,7 @@
  *
  *   --hold         connections stay open until the client closes them (epoll modes)
  *   --delay MS     so long each connection takes to be answered
+ *   --until FILE   a connection is answered when that file is there
  *   --ignore-term  SIGTERM does not end it
  *   --orphan       first forks a process that ignores SIGTERM and never ends
  *   --background   forks after listen(), the parent exits
@@ -36,6 +37,7 @@ static int listen_count;
 static bool hold;
 static bool once;
 static int delay_ms;
+static const char *awaited_file; /* NULL: none */
 
 struct client {
     int fd;
@@ -73,6 +75,8 @@ static void answer(const struct client *client)
 
     if (delay_ms)
         usleep((useconds_t)delay_ms * 1000);
+    while (awaited_file && access(awaited_file, F_OK) < 0)
+        usleep(5000);
     if (write(client->fd, line, (size_t)len) != len)
         perror("victim: write");
 }
@@ -482,6 +486,8 @@ int main(int argc, char **argv)
             once = true;
         else if (strcmp(argv[i], "--delay") == 0 && i + 1 < argc)
             delay_ms = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--until") == 0 && i + 1 < argc)
+            awaited_file = argv[++i];
         else if (strcmp(argv[i], "--ignore-term") == 0)
             signal(SIGTERM, SIG_IGN);
         else if (strcmp(argv[i], "--orphan") == 0)
