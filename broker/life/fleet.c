@@ -17,6 +17,7 @@
 #include "broker/diagnose/failure.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/life/restart.h"
+#include "broker/life/restart/waiters.h"
 #include "broker/life/slot.h"
 #include "broker/life/begin/readiness.h"
 #include "broker/life/begin/start.h"
@@ -373,7 +374,7 @@ static void take_leave(struct worker *worker, struct worker *last)
     *last = *worker;
     last->accepted = worker_accepted(worker);
     LIST_INIT(&last->channels);
-    restart_on_old_end(worker);
+    waiters_on_old_end(worker);
     if (tell_leave)
         tell_leave(worker);
     if (slot->worker == worker)

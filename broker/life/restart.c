@@ -7,33 +7,18 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/life/drain.h"
+#include "broker/life/restart/waiters.h"
 #include "broker/life/begin/start.h"
 #include "broker/life/stop.h"
 #include "broker/life/succession.h"
 
 #define LOOK_MS 20 /* between looks at the successors, and at the old ones */
-
-/* The operator's command that asked for the restart and is to be answered. */
-struct waiter {
-    struct session *session; /* NULL: is gone */
-    bool no_wait;
-    unsigned generation;
-    uint64_t cut;
-    char news[512]; /* lines that come first in the answer */
-    char text[320];
-    int exit_code;
-    bool is_over; /* text and exit_code are there; waits for the old workers to end */
-    TAILQ_ENTRY(waiter) all;
-};
-
-static TAILQ_HEAD(waiter_queue, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
 
 static struct {
     bool active;
@@ -50,7 +35,7 @@ static struct {
 static struct {
     bool is_resumed;
     struct restart_result result;
-    char text[320];
+    char text[WAITERS_TEXT_MAX];
 } ended;
 
 static struct loop_timer look_timer;
@@ -58,86 +43,6 @@ static struct loop_timer look_timer;
 static bool is_new(const struct worker *worker)
 {
     return worker->generation == slot_generation();
-}
-
-/* --- commands that wait for the answer --- */
-
-static void on_waiter_gone(struct session *session)
-{
-    struct waiter *waiter;
-
-    TAILQ_FOREACH(waiter, &waiters, all)
-        if (waiter->session == session)
-            waiter->session = NULL;
-}
-
-static struct waiter *add_waiter(struct session *session, bool no_wait)
-{
-    struct waiter *waiter = calloc(1, sizeof *waiter);
-
-    if (!waiter)
-        return NULL;
-    waiter->session = session;
-    waiter->no_wait = no_wait;
-    waiter->generation = slot_generation();
-    if (session)
-        session_await(session, on_waiter_gone);
-    TAILQ_INSERT_TAIL(&waiters, waiter, all);
-    return waiter;
-}
-
-static void answer(struct waiter *waiter)
-{
-    struct session *session = waiter->session;
-
-    if (waiter->cut > 0)
-        log_info("connections of the old workers that were cut: %llu",
-                 (unsigned long long)waiter->cut);
-    if (session && waiter->cut > 0)
-        session_answer(session, waiter->exit_code,
-                       "%s%sconnections of the old workers that were cut: %llu\n", waiter->news,
-                       waiter->text, (unsigned long long)waiter->cut);
-    else if (session)
-        session_answer(session, waiter->exit_code, "%s%s", waiter->news, waiter->text);
-    if (session && ended.result.is_due) {
-        ended.result.is_due = false;
-        journal_touch();
-    }
-    TAILQ_REMOVE(&waiters, waiter, all);
-    free(waiter);
-}
-
-static bool has_old_workers(unsigned generation)
-{
-    const struct worker *worker;
-
-    LIST_FOREACH(worker, &workers, all)
-        if (worker->state == WORKER_DRAINING && !worker->joined && worker->generation < generation)
-            return true;
-    return false;
-}
-
-static void answer_those_due(void)
-{
-    struct waiter *waiter = TAILQ_FIRST(&waiters);
-
-    while (waiter) {
-        struct waiter *next = TAILQ_NEXT(waiter, all);
-        if (waiter->is_over && (waiter->no_wait || !has_old_workers(waiter->generation)))
-            answer(waiter);
-        waiter = next;
-    }
-}
-
-void restart_on_old_end(const struct worker *worker)
-{
-    struct waiter *waiter;
-
-    if (worker->state != WORKER_DRAINING)
-        return;
-    TAILQ_FOREACH(waiter, &waiters, all)
-        if (worker->generation < waiter->generation)
-            waiter->cut += worker_active(worker);
 }
 
 /* --- the end of the restart --- */
@@ -210,24 +115,6 @@ static void log_result(const char *text)
     }
 }
 
-/* Returns whether a command waits for this one, or may have waited for it at the broker before. */
-static bool tell_waiters(void)
-{
-    struct waiter *waiter;
-    bool is_due = ended.is_resumed;
-
-    TAILQ_FOREACH(waiter, &waiters, all) {
-        if (waiter->is_over)
-            continue;
-        memcpy(waiter->text, ended.text, sizeof waiter->text);
-        waiter->exit_code = ended.result.exit_code;
-        waiter->is_over = true;
-        waiter->no_wait |= restart.aborted;
-        is_due |= waiter->session != NULL;
-    }
-    return is_due;
-}
-
 static void finish(void)
 {
     bool again = restart.again;
@@ -239,7 +126,8 @@ static void finish(void)
                                 .replaced = (uint16_t)count_replaced(),
                                 .wanted = (uint16_t)count_concerned()};
     log_result(ended.text);
-    ended.result.is_due = tell_waiters();
+    bool is_due = waiters_end(ended.text, ended.result.exit_code, restart.aborted);
+    ended.result.is_due = is_due || ended.is_resumed; /* or one may wait at the broker before us */
     memset(&restart, 0, sizeof restart);
     journal_touch();
     if (again)
@@ -381,8 +269,11 @@ static void on_look(struct loop_timer *timer)
         step();
     else if (restart.active)
         yield_to_stop();
-    answer_those_due();
-    if (restart.active || !TAILQ_EMPTY(&waiters))
+    if (waiters_answer() && ended.result.is_due) {
+        ended.result.is_due = false;
+        journal_touch();
+    }
+    if (restart.active || waiters_are_left())
         loop_start_timer(timer, LOOK_MS);
 }
 
@@ -401,6 +292,19 @@ bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)
     return restart_begin_with(&order, waiter);
 }
 
+static void log_begin(const struct slot *only)
+{
+    if (only)
+        log_event(LOG_LEVEL_NORMAL, LOG_RESTART_BEGIN,
+                  LOG_FACTS(LOG_NUMBER("worker", only->id), LOG_NUMBER("wanted", 1)),
+                  "replacing worker %u", only->id);
+    else
+        log_event(LOG_LEVEL_NORMAL, LOG_RESTART_BEGIN,
+                  LOG_FACTS(LOG_NUMBER("wanted", runtime.workers)),
+                  "replacing %u worker%s, %u at a time", runtime.workers,
+                  runtime.workers == 1 ? "" : "s", restart.parallel);
+}
+
 bool restart_begin_with(const struct restart_order *order, struct session *waiter)
 {
     const struct slot *only = order->only;
@@ -415,26 +319,15 @@ bool restart_begin_with(const struct restart_order *order, struct session *waite
         return true;
     }
     slot_set_generation(slot_generation() + 1);
-    if (!add_waiter(waiter, order->no_wait))
+    if (!waiters_add(waiter, slot_generation(), order->no_wait, order->news))
         return false;
-    if (order->news)
-        snprintf(TAILQ_LAST(&waiters, waiter_queue)->news, sizeof(struct waiter){0}.news, "%s",
-                 order->news);
     ended.result.is_due = false;
     restart.active = true;
     restart.recycles = false; /* one that was under way becomes a part of this one */
     restart.parallel = order->parallel ? order->parallel : 1;
     restart.stop_timeout_s = order->stop_timeout_s;
     restart.only = only ? only->id + 1 : 0;
-    if (only)
-        log_event(LOG_LEVEL_NORMAL, LOG_RESTART_BEGIN,
-                  LOG_FACTS(LOG_NUMBER("worker", only->id), LOG_NUMBER("wanted", 1)),
-                  "replacing worker %u", only->id);
-    else
-        log_event(LOG_LEVEL_NORMAL, LOG_RESTART_BEGIN,
-                  LOG_FACTS(LOG_NUMBER("wanted", runtime.workers)),
-                  "replacing %u worker%s, %u at a time", runtime.workers,
-                  runtime.workers == 1 ? "" : "s", restart.parallel);
+    log_begin(only);
     look_soon();
     return true;
 }
@@ -496,7 +389,7 @@ static void resume_result(const struct restart_result *result)
 void restart_resume(const struct restart_record *record)
 {
     resume_result(&record->result);
-    if (!record->parallel || !add_waiter(NULL, record->recycles))
+    if (!record->parallel || !waiters_add(NULL, slot_generation(), record->recycles, NULL))
         return;
     restart.active = true;
     restart.recycles = record->recycles;
@@ -512,14 +405,14 @@ void restart_resume(const struct restart_record *record)
 bool restart_join(bool no_wait, struct session *session)
 {
     bool has_ended = !restart.active && ended.is_resumed && ended.text[0];
-    struct waiter *waiter = restart.active || has_ended ? add_waiter(session, no_wait) : NULL;
 
-    if (!waiter || !has_ended)
-        return waiter != NULL;
-    memcpy(waiter->text, ended.text, sizeof waiter->text);
-    waiter->exit_code = ended.result.exit_code;
-    waiter->is_over = true; /* but its old workers may still drain */
-    look_soon();
+    if ((!restart.active && !has_ended) || !waiters_add(session, slot_generation(), no_wait, NULL))
+        return false;
+    if (has_ended) {
+        waiters_end(ended.text, ended.result.exit_code,
+                    false); /* its old workers may still drain */
+        look_soon();
+    }
     return true;
 }
 

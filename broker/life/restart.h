@@ -78,7 +78,4 @@ void restart_resume(const struct restart_record *record);
 void restart_on_failure(const struct worker *last, const char *how);
 void restart_on_served(struct slot *slot, const struct worker *last);
 
-/* fleet: a worker is about to leave; if it drained, its open connections are cut. */
-void restart_on_old_end(const struct worker *worker);
-
 #endif
