@@ -34,6 +34,8 @@
 #include "broker/handout/front/front.h"
 #include "broker/handout/front/full.h"
 #include "broker/handout/rate.h"
+#include "broker/life/launch/command.h"
+#include "broker/life/launch/original.h"
 #include "broker/share/intercept/answer.h"
 #include "broker/share/intercept/choose.h"
 #include "broker/share/intercept/filter.h"
@@ -493,7 +495,9 @@ int run_broker(int argc, char **program_argv)
         dry_run_print();
         return EXIT_STOPPED;
     }
+    original_init();
     spawn_init();
+    command_init();
     resume_init(resolved);
     bool resumes;
     if (resume_find(&resumes) == DONE || !open_log(resumes) ||

@@ -12,8 +12,8 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/life/children.h"
+#include "broker/life/launch/original.h"
 #include "broker/life/restart.h"
-#include "broker/life/launch/spawn.h"
 #include "broker/life/stop.h"
 #include "broker/operate/tell/reopen.h"
 #include "broker/operate/upgrade.h"
@@ -68,7 +68,7 @@ static void hang_up(const struct signalfd_siginfo *info)
 {
     if (!is_hang_up(info)) {
         reload();
-    } else if (!spawn_was_ignored(SIGHUP) && !stop_is_under_way()) { /* else it was nohup(1) */
+    } else if (!original_ignores(SIGHUP) && !stop_is_under_way()) { /* else it was nohup(1) */
         log_info("the terminal was closed: stopping; start sshim by nohup to go on without it");
         stop_begin(EXIT_STOPPED);
     }
@@ -110,7 +110,7 @@ int signals_watch(void)
     sigemptyset(&signals);
     for (size_t i = 0; i < sizeof watched / sizeof watched[0]; i++)
         sigaddset(&signals, watched[i]);
-    spawn_block_signals(&signals);
+    original_block_signals(&signals);
     signal(SIGPIPE, SIG_IGN);
     watch = (struct loop_fd){signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), on_signal};
     return watch.fd < 0 ? -1 : loop_add(&watch, EPOLLIN);

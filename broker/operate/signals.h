@@ -5,8 +5,8 @@
 #ifndef SSHIM_BROKER_OPERATE_SIGNALS_H
 #define SSHIM_BROKER_OPERATE_SIGNALS_H
 
-/* Blocks these signals and reads them from the loop. Call after spawn_init. 0, or -1 with the errno
- * of signalfd(2) or epoll_ctl(2). */
+/* Blocks these signals and reads them from the loop. Call after original_init(). 0, or -1 with the
+ * errno of signalfd(2) or epoll_ctl(2). */
 int signals_watch(void);
 
 #endif

@@ -24,7 +24,7 @@
 #include "broker/cli/settings/reread.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/front.h"
-#include "broker/life/launch/spawn.h"
+#include "broker/life/launch/original.h"
 #include "broker/pool/listener.h"
 #include "broker/survive/recount.h"
 #include "broker/survive/state_load.h"
@@ -162,7 +162,7 @@ void resume_exec(const char *program, enum resume_cause why)
         errno = EPERM;
         return;
     }
-    struct spawn_original original = spawn_get_original();
+    struct original original = original_get();
     int used = snprintf(text, sizeof text, "%d %s %" PRIx64 " %" PRIu64, journal_fd(),
                         cause_names[why], original.signal_mask, original.file_limit);
 
@@ -233,7 +233,7 @@ static bool is_inherited_connection(int fd)
 
 static bool parse(char *text)
 {
-    struct spawn_original original = {0};
+    struct original original = {0};
     char name[16];
     int used = 0;
     int fd;
@@ -243,7 +243,7 @@ static bool parse(char *text)
         journal_adopt(fd) < 0)
         return false;
     original.ignored_signals = take_ignored();
-    spawn_set_original(&original);
+    original_set(&original);
     cause = cause_of(name);
     for (char *rest = text + used, *next; stray_count < STRAYS_MAX; rest = next) {
         int stray = (int)strtol(rest, &next, 10);

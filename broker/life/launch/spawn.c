@@ -5,35 +5,26 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <stdbool.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/process/deputy.h"
 #include "broker/handout/front/front.h"
-#include "broker/handout/rate.h"
+#include "broker/life/launch/original.h"
 #include "broker/life/launch/output.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/pool/session/session.h"
 #include "proto/fdpass.h"
 
-#define SIGNALS 64
-
-static sigset_t original_mask;
-static uint64_t original_ignored;
-static struct rlimit original_files;
 static bool has_own_sessions; /* see run_child() */
 static int (*install_filter)(void);
 static bool has_user, has_group;
@@ -42,7 +33,6 @@ static uid_t run_uid;
 static gid_t run_gid;
 
 static void run_order(const void *bytes);
-static void run_command(const void *bytes);
 
 /* Each session is then a group of its own for the scheduler, sched(7). */
 static bool is_autogroup_on(void)
@@ -57,49 +47,8 @@ static bool is_autogroup_on(void)
 
 void spawn_init(void)
 {
-    struct sigaction action;
-
-    sigprocmask(SIG_SETMASK, NULL, &original_mask);
-    getrlimit(RLIMIT_NOFILE, &original_files);
-    for (int number = 1; number <= SIGNALS; number++)
-        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-            original_ignored |= UINT64_C(1) << (number - 1);
-    signal(SIGCHLD, SIG_DFL);
     has_own_sessions = !is_autogroup_on();
     deputy_set(DEPUTY_WORKER, run_order);
-    deputy_set(DEPUTY_COMMAND, run_command);
-}
-
-bool spawn_was_ignored(int number)
-{
-    return original_ignored >> (number - 1) & 1;
-}
-
-struct spawn_original spawn_get_original(void)
-{
-    struct spawn_original original = {.ignored_signals = original_ignored,
-                                      .file_limit = original_files.rlim_cur};
-
-    for (int number = 1; number <= SIGNALS; number++)
-        if (sigismember(&original_mask, number) == 1)
-            original.signal_mask |= UINT64_C(1) << (number - 1);
-    return original;
-}
-
-void spawn_set_original(const struct spawn_original *original)
-{
-    original_files.rlim_cur = original->file_limit;
-    original_ignored = original->ignored_signals;
-    sigemptyset(&original_mask);
-    for (int number = 1; number <= SIGNALS; number++)
-        if (original->signal_mask >> (number - 1) & 1)
-            sigaddset(&original_mask, number);
-}
-
-void spawn_block_signals(const sigset_t *signals)
-{
-    sigprocmask(SIG_SETMASK, &original_mask, NULL);
-    sigprocmask(SIG_BLOCK, signals, NULL);
 }
 
 static bool may_change_user(void)
@@ -174,23 +123,11 @@ static void set_preload(void)
     setenv("LD_PRELOAD", text, 1);
 }
 
-/* Removes the variables of a service manager: a worker would report its own readiness, or take
- * descriptors that it does not have. */
-static void hide_manager(void)
-{
-    static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
-                                        "FDSTORE",       "LISTEN_FDS",    "LISTEN_PID",
-                                        "LISTEN_FDNAMES"};
-
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        unsetenv(names[i]);
-}
-
 static void set_environment(const struct spawn_identity *identity)
 {
     char text[2 * WIRE_TOKEN_SIZE + 16];
 
-    hide_manager();
+    original_hide_manager();
     launch_set_environment(identity->slot);
     if (runtime.intercept != INTERCEPT_SECCOMP)
         set_preload();
@@ -241,21 +178,6 @@ static void drop_rights(int error_fd)
         fail(error_fd, LAUNCH_LIBRARY);
 }
 
-/* Handlers are gone after exec, but not that a signal is ignored. Fails for those of libc alone. */
-static void restore_signals(void)
-{
-    for (int number = 1; number <= SIGNALS; number++)
-        signal(number, spawn_was_ignored(number) ? SIG_IGN : SIG_DFL);
-}
-
-/* What we have changed for ourselves, but for the signal mask. */
-static void restore_process(void)
-{
-    restore_signals();
-    setrlimit(RLIMIT_NOFILE, &original_files);
-    rate_restore();
-}
-
 /* With the broker's rights, so that it needs no no_new_privs; what follows calls nothing that the
  * filter notifies. */
 static void filter_calls(int error_fd)
@@ -289,11 +211,11 @@ static void run_child(char **command, const struct spawn_identity *identity, int
             output_begin_line(identity->outputs[i]);
             dup2(identity->outputs[i], STDOUT_FILENO + i);
         }
-    restore_process();
+    original_restore();
     if (!launch_set_limits(identity->slot, &failure))
         end(error_fd, &failure);
     set_environment(identity);
-    sigprocmask(SIG_SETMASK, &original_mask, NULL);
+    original_restore_mask();
     if (runtime.intercept == INTERCEPT_SECCOMP)
         filter_calls(error_fd);
     drop_rights(error_fd);
@@ -341,79 +263,6 @@ pid_t spawn_worker(const struct spawn_identity *identity, int *error_fd)
         close(ends[0]);
     else
         *error_fd = ends[0];
-    errno = saved;
-    return pid;
-}
-
-/* No other names: a shell with more rights than the broker's would believe LD_PRELOAD, or PATH. */
-static void add_variable(const char *text)
-{
-    static const char ours[] = "SSHIM_EVENT";
-    const char *value = strchr(text, '=');
-    char name[64];
-
-    if (!value || (size_t)(value - text) >= sizeof name || strncmp(text, ours, strlen(ours)) != 0)
-        return;
-    memcpy(name, text, (size_t)(value - text));
-    name[value - text] = '\0';
-    setenv(name, value + 1, 1);
-}
-
-static void add_variables(int fd)
-{
-    struct stat info = {.st_size = 0};
-    size_t size = fstat(fd, &info) == 0 ? (size_t)info.st_size : 0;
-    char *text = calloc(1, size + 2);
-
-    if (!text || pread(fd, text, size, 0) < 0)
-        _exit(EXIT_NOT_EXECUTABLE);
-    for (; *text; text += strlen(text) + 1)
-        add_variable(text);
-}
-
-struct command_order {
-    int variables_fd;
-};
-
-static void run_command(const void *bytes)
-{
-    const struct command_order *order = bytes;
-    int null_fd = open("/dev/null", O_RDONLY);
-
-    setsid();
-    dup2(null_fd, STDIN_FILENO);
-    dup2(STDERR_FILENO, STDOUT_FILENO);
-    if (null_fd > STDERR_FILENO)
-        close(null_fd);
-    restore_process();
-    hide_manager();
-    add_variables(order->variables_fd);
-    sigprocmask(SIG_SETMASK, &original_mask, NULL);
-    execl("/bin/sh", "sh", "-c", broker.config.on_event, NULL);
-    _exit(EXIT_NOT_FOUND);
-}
-
-static size_t size_of(const char *variables)
-{
-    const char *at = variables;
-
-    while (*at)
-        at += strlen(at) + 1;
-    return (size_t)(at - variables);
-}
-
-/* They may be longer than an order. */
-pid_t spawn_command(const char *variables)
-{
-    size_t size = size_of(variables);
-    struct command_order order = {memfd_create("sshim-event", MFD_CLOEXEC)};
-
-    if (order.variables_fd < 0)
-        return -1;
-    bool is_written = write(order.variables_fd, variables, size) == (ssize_t)size;
-    pid_t pid = is_written ? deputy_fork(DEPUTY_COMMAND, &order, sizeof order) : -1;
-    int saved = errno;
-    close(order.variables_fd);
     errno = saved;
     return pid;
 }

@@ -11,7 +11,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log/line.h"
 #include "broker/base/loop.h"
-#include "broker/life/launch/spawn.h"
+#include "broker/life/launch/command.h"
 
 /* Rare ones, of which somebody may want to be told. */
 static const enum log_event told[] = {
@@ -19,7 +19,7 @@ static const enum log_event told[] = {
     LOG_WORKER_EXIT, LOG_CRASH_LOOP, LOG_RESTART_DONE, LOG_RESTART_FAILED,
 };
 
-static char *queue[HOOK_QUEUE_MAX]; /* variables, see spawn_command() */
+static char *queue[HOOK_QUEUE_MAX]; /* variables, see command_start() */
 static unsigned queued;
 static struct loop_timer deadline;
 static bool is_late;
@@ -89,7 +89,7 @@ static void drop_first(void)
 static void start_next(void)
 {
     while (queued > 0 && !runtime.hook_pid) {
-        pid_t pid = spawn_command(queue[0]);
+        pid_t pid = command_start(queue[0]);
         drop_first();
         if (pid < 0) {
             tell_failure("cannot be started, errno", errno);
