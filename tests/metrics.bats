@@ -136,6 +136,28 @@ print("connected"); time.sleep(100)' "$WEB"
     stop_broker
 }
 
+@test "clients that take all connections of --metrics hold up neither the broker nor the copies, and others for 15 s" {
+    start_with_metrics -w 1 -- "$VICTIM" accept "$ADDR"
+    start_other python3 -uc 'import socket, sys, time
+host, port = sys.argv[1].split(":")
+silent = [socket.create_connection((host, int(port))) for i in range(64)]
+for one in silent[:32]:
+    one.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+print("connected"); time.sleep(100)' "$WEB"
+    wait_until grep -q connected "$TMP/out.other"
+    local before after begun=$SECONDS
+    before=$(awk '{ print $14 + $15 }' "/proc/$BROKER/stat")
+    [[ $(curl -s -o /dev/null -w '%{http_code}' --max-time 3 "http://$WEB/healthz") == 000 ]] # all are taken
+    probe 20
+    timeout 5 "$SSHIM" status --control "$CONTROL" >/dev/null
+    [[ $(code /metrics) == 200 ]] # when the silent ones were closed
+    ((SECONDS - begun <= 25))
+    after=$(awk '{ print $14 + $15 }' "/proc/$BROKER/stat")
+    echo "the broker used $((after - before)) ticks"
+    ((after - before < 100))
+    stop_broker
+}
+
 @test "at the path of a socket: a left-over one is replaced, and it is removed at the end" {
     python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$TMP/web.sock"
     start_broker --metrics "$TMP/web.sock" -w 1 -- "$VICTIM" accept "$ADDR"
