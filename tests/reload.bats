@@ -39,6 +39,51 @@ variable() { # SLOT NAME: of a worker
     stop_broker
 }
 
+@test "times and limits of connections, readiness and the hook change at once" {
+    local begun
+    conf 'workers = 2' 'settle = 0' 'hold = line' 'hold-timeout = 60' 'hold-max = 9' 'ready-min = 2' "on-event = echo old >>$TMP/events"
+    launch_by_file
+    conf 'workers = 2' 'settle = 0' 'hold = line' 'hold-timeout = 2' 'hold-max = 1' 'hold-close = rst' 'ready-min = 1' 'lame-duck = 2' \
+        "on-event = echo new >>$TMP/events"
+    restart
+    [[ $status == 0 && $output == *"changed: hold-timeout, hold-max, hold-close, ready-min, lame-duck, on-event"* ]]
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    printf x >&7
+    wait_until status_is '.listeners[0].held == 1'
+    exec 6<>"/dev/tcp/$HOST/$PORT" # makes the first one give way
+    printf x >&6
+    wait_until status_is '.listeners[0] | .hold_evicted == 1 and .held == 1'
+    wait_until status_is '.listeners[0].hold_timeouts == 1'
+    exec 6>&- 7>&-
+    kill -STOP "$(worker_pid 1)"
+    kill -KILL "$(worker_pid 1)"
+    wait_until grep -q new "$TMP/events"
+    begun=$SECONDS
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+    ((SECONDS - begun >= 1))
+    log_has 'connections are taken for 2 s more (--lame-duck)'
+}
+
+@test "max-conns-per-worker changes at once, both ways" {
+    conf 'workers = 1' 'settle = 0'
+    sed -i 's/ accept / epoll --hold /' "$TMP/web.conf"
+    launch_by_file
+    conf 'workers = 1' 'settle = 0' 'max-conns-per-worker = 1'
+    sed -i 's/ accept / epoll --hold /' "$TMP/web.conf"
+    restart
+    [[ $status == 0 && $output == *"changed: max-conns-per-worker"* ]]
+    exec 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '.workers[0].active == 1 and (.listeners[0] | .held + .queued) == 1'
+    sleep 0.3
+    status_is '.workers[0].active == 1'
+    conf 'workers = 1' 'settle = 0'
+    sed -i 's/ accept / epoll --hold /' "$TMP/web.conf"
+    restart --no-wait
+    wait_until status_is '[.workers[].active] | add == 2'
+    exec 6>&- 7>&-
+    stop_broker
+}
+
 @test "what the environment says no to stays no, after an upgrade and a crash as well" {
     conf 'workers = 1' 'settle = 0' 'verbose = yes'
     SSHIM_VERBOSE=no launch_by_file

@@ -129,11 +129,11 @@ static const struct option_row run_rows[] = {
     {"hold-timeout", 0, "SECONDS",
      "hold: close a connection that is not complete after this (default 10)", AT(hold_timeout_s),
      .initial = "10", .read = option_number, .min = 1, .max = DAY_S,
-     .expected = "whole seconds from 1 to 86400"},
+     .expected = "whole seconds from 1 to 86400", .is_live = true},
     {"hold-max", 0, "N", "hold: connections of one address at a time (default 4096)", AT(hold_max),
-     .initial = "4096", .read = option_number, .min = 1, .max = 65536},
+     .initial = "4096", .read = option_number, .min = 1, .max = 65536, .is_live = true},
     {"hold-close", 0, "HOW", "hold: close by fin (default) or by rst", AT(hold_close),
-     .read = option_choice, .names = hold_closes},
+     .read = option_choice, .names = hold_closes, .is_live = true},
     {"when-full", 0, "queue|close|FILE",
      "what becomes of a connection that no worker can take for --full-after seconds; queue "
      "(default): it waits; close; FILE: it gets what is in this file, {retry_after} in seconds",
@@ -144,7 +144,7 @@ static const struct option_row run_rows[] = {
     {"skip-dead", 0, NULL,
      "close connections whose client left while they waited in the kernel's queue (always with "
      "--handoff broker)",
-     AT(skip_dead), .read = option_flag},
+     AT(skip_dead), .read = option_flag, .is_live = true},
     {"accept-proxy", 0, "VERSION[@ADDR]",
      "take the client's address from the PROXY header (v1, v2 or any) with which each connection "
      "of "
@@ -165,7 +165,7 @@ static const struct option_row run_rows[] = {
      AT(deny), .read = value_networks, .expected = NETWORKS, .repeats = true},
     {"max-conns-per-worker", 0, "N",
      "offer a worker no connection while it has so many open (default 0 = any number)",
-     AT(max_conns_per_worker), .read = option_number, .max = 1000000},
+     AT(max_conns_per_worker), .read = option_number, .max = 1000000, .is_live = true},
     {"max-conns-per-source", 0, "N",
      "close connections of a client that has so many open (default 0 = never)",
      AT(per_source.conns), .read = option_number, .max = 65536},
@@ -245,11 +245,11 @@ static const struct option_row run_rows[] = {
      AT(ready), .read = value_ready, .names = readinesses,
      .expected = "listen, accept, notify or delay:SECONDS", .is_live = true},
     {"ready-min", 0, "K", "the instance is ready when K workers are (default: all)", AT(ready_min),
-     .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
+     .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX, .is_live = true},
     {"lame-duck", 0, "SECONDS",
      "on TERM first say for this long that no clients should be sent here, and take those that "
      "come (default 0)",
-     SECONDS(lame_duck_s, "0")},
+     SECONDS(lame_duck_s, "0"), .is_live = true},
     {"metrics", 0, "ADDR",
      "serve /metrics (Prometheus), /healthz, /readyz and /status.json over HTTP at this address",
      AT(metrics), .read = value_address,
@@ -274,7 +274,7 @@ static const struct option_row run_rows[] = {
     {"on-event", 0, "COMMAND",
      "run this by sh -c when something happens (all ready, a worker ended, a restart is done); "
      "SSHIM_EVENT in its environment names it",
-     AT(on_event), .read = option_text},
+     AT(on_event), .read = option_text, .is_live = true},
     {"config", 0, "FILE",
      "read options from this file, a line 'name = value' each, and 'command = ...'", AT(file),
      .read = option_text, .is_not_in_files = true},

@@ -1,6 +1,7 @@
 /* reload.c - see reload.h. */
 #include "broker/operate/steer/reload.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "broker/cli/settings/reread.h"
 #include "broker/diagnose/check.h"
 #include "broker/handout/front/full.h"
+#include "broker/handout/dispatch.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/operate/steer/elastic.h"
@@ -28,6 +30,18 @@ static void change_number(const struct config *before)
         return;
     snprintf(text, sizeof text, "%u", broker.config.workers);
     scale_begin(text, true, NULL);
+}
+
+/* What concerns connections before workers get them. */
+static void change_front(const struct config *before)
+{
+    if (broker.config.skip_dead == before->skip_dead &&
+        broker.config.max_conns_per_worker == before->max_conns_per_worker)
+        return;
+    if (runtime.handoff != HANDOFF_DIRECT && dispatch_enforce() < 0)
+        log_error("cannot make the table of held connections: %s; --max-conns-per-worker and "
+                  "--skip-dead have no effect",
+                  strerror(errno));
 }
 
 /* The deputy starts the workers, by options that it reads itself: a broker that was taken over must
@@ -73,6 +87,7 @@ static bool use(int argc, char **resolved)
     resume_set_arguments(resolved);
     keeper_renew();
     change_number(&before);
+    change_front(&before);
     recycle_begin();
     elastic_begin();
     return true;
