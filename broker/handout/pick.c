@@ -113,6 +113,25 @@ void pick_begin_at(struct channel *channel)
     channel->listener->pick.cursor = channel->position;
 }
 
+/* Where connections come fast: the first worker that has nothing at all. No other is better, and
+ * its caches are hot. Rotating took 1.15 times the CPU (one client, 4 blocking workers; 64 clients,
+ * 64 event loops). */
+static struct channel *pick_favourite(struct listener *listener, int64_t now_ms)
+{
+    uint32_t reach = listener->channel_count < PICK_WINDOW ? listener->channel_count : PICK_WINDOW;
+
+    for (uint32_t i = 0; i < reach; i++) {
+        struct channel *channel = listener->channels[i];
+        if (!pick_is_eligible(channel))
+            continue;
+        struct channel_reading reading = belief_observe(channel);
+        if (reading.active + reading.untaken == 0 && !reading.fds_low && !is_full(channel) &&
+            belief_is_idle(channel, &reading, now_ms))
+            return channel;
+    }
+    return NULL;
+}
+
 /* No worker is better than one without connections: each look at another costs a cache miss or
  * two. */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms)
@@ -126,7 +145,12 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
     struct search search = {.balance = balance};
     struct choice *best = &search.best;
     uint32_t at = find_cursor(listener);
+    struct channel *favourite =
+        by_load && listener->rate.favours ? pick_favourite(listener, now_ms) : NULL;
 
+    listener->pick.waits_for_lighter = false;
+    if (favourite)
+        return favourite;
     for (uint32_t i = 0; i < count && search.found < window && (!best->channel || i < reach); i++) {
         struct channel *channel = listener->channels[at++];
         at = at < count ? at : 0;

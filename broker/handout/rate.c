@@ -93,17 +93,23 @@ bool rate_is_low(const struct listener *listener)
            !listener->handout.queue_waits && listener->rate.count < NOTABLE_PER_PERIOD;
 }
 
-/* Whether it pays that event loops wait exclusively. While they do, all they take is direct; while
- * they do not, nothing is but what a worker finds that comes back. */
-static bool exclusive_pays(const struct listener *listener, uint64_t all, uint64_t direct)
+/* They come fast, and workers wait for them: none of the other way round. */
+static bool comes_fast_to_idle(const struct listener *listener, uint64_t all, int64_t elapsed_ms)
 {
     uint64_t queue_waited = listener->handout.queue_waited - listener->rate.queue_waited;
     uint64_t wakes = listener->handout.wakes - listener->rate.wakes;
 
-    if (queue_waited * HIGH_RATE_PER_WAIT > all)
-        return false;
-    return listener->poll.high_rate ? wakes * HIGH_RATE_PER_WAKE <= all
-                                    : direct * HIGH_RATE_PER_DIRECT <= all;
+    return all >= HIGH_RATE_PER_S * (uint64_t)elapsed_ms / 1000 &&
+           queue_waited * HIGH_RATE_PER_WAIT <= all && wakes * HIGH_RATE_PER_WAKE <= all;
+}
+
+/* Whether event loops may wait exclusively. While they do, all that they take is direct; while they
+ * do not, only what a worker finds that comes back. */
+static bool exclusive_pays(const struct listener *listener, uint64_t all, uint64_t direct)
+{
+    return listener->rate.favours && may_take_directly(listener) &&
+           broker.config.balance == BALANCE_LEASTCONN &&
+           (listener->poll.high_rate || direct * HIGH_RATE_PER_DIRECT <= all);
 }
 
 bool rate_review(struct listener *listener)
@@ -116,8 +122,8 @@ bool rate_review(struct listener *listener)
     struct listener_totals totals = listener_totals(listener);
     uint64_t late = totals.direct + listener->handout.wakes;
     uint64_t all = totals.accepted - listener->rate.accepted;
-    bool high_rate = all >= HIGH_RATE_PER_S * (uint64_t)elapsed_ms / 1000 &&
-                     exclusive_pays(listener, all, totals.direct - listener->rate.direct);
+    listener->rate.favours = comes_fast_to_idle(listener, all, elapsed_ms);
+    bool high_rate = exclusive_pays(listener, all, totals.direct - listener->rate.direct);
     set_saturated(listener,
                   late - listener->rate.late >= SATURATED_PER_S * (uint64_t)elapsed_ms / 1000);
     review_allowance(listener, all);
@@ -129,7 +135,7 @@ bool rate_review(struct listener *listener)
     listener->rate.accepted = totals.accepted;
     listener->rate.count = all;
     listener->rate.queue_waited = listener->handout.queue_waited;
-    return high_rate && may_take_directly(listener) && broker.config.balance == BALANCE_LEASTCONN;
+    return high_rate;
 }
 
 void rate_forget(struct listener *listener)

@@ -27,6 +27,9 @@ void rate_init(bool resumes);
  * Looks at the rate of direct taking and of wake-ups, at most once in RATE_PERIOD_MS. True:
  * connections come so fast that event loops may wait exclusively on the canonical socket
  * (shim/take/wait_exclusive.h). listener_poll.c calls it while connections come.
+ *
+ * Notes in rate.favours whether they come fast to workers that wait for them: then pick.c gives
+ * them to the same few, whose caches are hot; else ties rotate.
  */
 bool rate_review(struct listener *listener);
 

@@ -135,6 +135,7 @@ struct listener {
     } elastic; /* written by operate/steer/elastic.c */
 
     struct {
+        bool favours;       /* among equals the same workers are given first, see rate.h */
         bool saturated;     /* workers come back to connections that wait, many a second */
         uint32_t allowance; /* see rate.h */
         int64_t reviewed_ms;

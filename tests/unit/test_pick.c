@@ -112,6 +112,39 @@ static void ties_rotate(void)
     CHECK(seen == (1u << COUNT) - 1);
 }
 
+/* Connections come fast: caches stay hot, and nobody who has something gets more before others. */
+static void fast_ones_go_to_the_first_that_has_nothing(void)
+{
+    reset();
+    listener.rate.favours = true;
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0] && idle(BALANCE_LEASTCONN) == &channels[0]);
+    set_load(0, 1, 0);
+    channels[1].sent = 1; /* on its way */
+    boards[2].worker.waiting = 0;
+    boards[3].worker.flags = BOARD_FDS_LOW;
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[4]);
+    set_load(0, 1, 1);
+    CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
+    CHECK(idle(BALANCE_ROUNDROBIN) != idle(BALANCE_ROUNDROBIN));
+}
+
+static void fast_ones_that_stay_are_spread(void)
+{
+    uint64_t least = 3 * COUNT, most = 0;
+
+    reset();
+    listener.rate.favours = true;
+    for (unsigned i = 0; i < 3 * COUNT; i++) {
+        uint32_t at = idle(BALANCE_LEASTCONN)->position;
+        set_load(at, channel_accepted(&channels[at]) + 1, 0);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        least = channel_active(&channels[i]) < least ? channel_active(&channels[i]) : least;
+        most = channel_active(&channels[i]) > most ? channel_active(&channels[i]) : most;
+    }
+    CHECK(least == 3 && most == 3);
+}
+
 /* Workers that end after one connection and come back before the next. */
 static void ties_rotate_although_each_comes_back(void)
 {
@@ -415,6 +448,9 @@ int main(void)
     unit_run("pick: one with fewer connections that is on its way back is waited for, not for long",
              one_on_its_way_back_is_waited_for);
     unit_run("pick: ties rotate", ties_rotate);
+    unit_run("pick: fast ones go to the first worker that has nothing",
+             fast_ones_go_to_the_first_that_has_nothing);
+    unit_run("pick: fast ones that stay are spread evenly", fast_ones_that_stay_are_spread);
     unit_run("pick: ties rotate where each worker ends and comes back",
              ties_rotate_although_each_comes_back);
     unit_run("pick: a worker low on fds waits for one with room",

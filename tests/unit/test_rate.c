@@ -128,10 +128,13 @@ static void loops_wait_exclusively_while_workers_are_idle(void)
     broker.config.balance = BALANCE_LEASTCONN;
     runtime.handoff = HANDOFF_AUTO;
     CHECK(!may_wait_exclusively(few / 2, 0, 0)); /* they come slowly */
-    CHECK(may_wait_exclusively(many, 0, 0));
+    CHECK(!listener.rate.favours);
+    CHECK(may_wait_exclusively(many, 0, 0) && listener.rate.favours);
     CHECK(may_wait_exclusively(0, many, few)); /* what the kernel woke them for */
     CHECK(!may_wait_exclusively(0, many, many * listener.channel_count / 5)); /* they decline */
-    CHECK(!may_wait_exclusively(few, many, 0)); /* who comes back always finds one */
+    CHECK(!listener.rate.favours);
+    CHECK(!may_wait_exclusively(few, many, 0) &&
+          listener.rate.favours); /* who comes back always finds one */
     CHECK(may_wait_exclusively(many, many / 2, 0));
     listener.handout.queue_waited += many;
     CHECK(!may_wait_exclusively(many, 0, 0));
