@@ -28,21 +28,29 @@ static void read_end(const struct sockaddr_storage *end, uint16_t *port, uint8_t
         memcpy(host, &in6->sin6_addr, sizeof in6->sin6_addr);
 }
 
+bool sock_diag_identify_as(int fd, const struct sockaddr_storage *local,
+                           const struct sockaddr_storage *peer, struct sock_diag_key *key)
+{
+    socklen_t len = sizeof key->cookie;
+
+    memset(key, 0, sizeof *key);
+    if ((local->ss_family != AF_INET && local->ss_family != AF_INET6) ||
+        getsockopt(fd, SOL_SOCKET, SO_COOKIE, &key->cookie, &len) < 0)
+        return false;
+    key->family = local->ss_family;
+    read_end(local, &key->local_port, key->local);
+    read_end(peer, &key->peer_port, key->peer);
+    return true;
+}
+
 bool sock_diag_identify(int fd, struct sock_diag_key *key)
 {
     struct sockaddr_storage local = {0}, peer = {0};
-    socklen_t local_len = sizeof local, peer_len = sizeof peer, cookie_len = sizeof key->cookie;
+    socklen_t local_len = sizeof local, peer_len = sizeof peer;
 
-    memset(key, 0, sizeof *key);
-    if (getsockname(fd, (struct sockaddr *)&local, &local_len) < 0 ||
-        (local.ss_family != AF_INET && local.ss_family != AF_INET6) ||
-        getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_COOKIE, &key->cookie, &cookie_len) < 0)
-        return false;
-    key->family = local.ss_family;
-    read_end(&local, &key->local_port, key->local);
-    read_end(&peer, &key->peer_port, key->peer);
-    return true;
+    return getsockname(fd, (struct sockaddr *)&local, &local_len) == 0 &&
+           getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+           sock_diag_identify_as(fd, &local, &peer, key);
 }
 
 /* The socket is kept. Where its module is missing, or a container forbids it, -1. */

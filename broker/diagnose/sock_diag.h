@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 /* Of one connection. */
 struct sock_diag_key {
@@ -18,6 +19,10 @@ struct sock_diag_key {
 
 /* The key of a connection; false: it is none of TCP, or over. */
 bool sock_diag_identify(int fd, struct sock_diag_key *key);
+
+/* The same of one whose ends are known: two calls less. */
+bool sock_diag_identify_as(int fd, const struct sockaddr_storage *local,
+                           const struct sockaddr_storage *peer, struct sock_diag_key *key);
 
 enum sock_diag_answer {
     SOCK_DIAG_OPEN,    /* some process has it */

@@ -9,13 +9,15 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "broker/handout/front/held.h"
+
 /* Makes the table, if the configuration has --accept-proxy and the broker before had none. map as
  * in survive/state_load.h; NULL: there was no broker before. 0, or -1 with the errno of
  * memfd_create(2), ftruncate(2), open(2) or mmap(2). */
 int proxied_begin(int (*map)(int fd));
 
-/* Notes whose the connection fd (borrows) is. */
-void proxied_note(int fd, const struct sockaddr_storage *client,
+/* Notes whose the connection is. Its peer is the sender of the header still. */
+void proxied_note(const struct held *held, const struct sockaddr_storage *client,
                   const struct sockaddr_storage *destination);
 
 /* Whose it is. False: it is not noted. */

@@ -56,7 +56,7 @@ static void note(struct held *held, struct proxy_header *header)
 {
     fit(&header->source, held->peer.family);
     fit(&header->destination, held->peer.family);
-    proxied_note(held->fd, &header->source, &header->destination);
+    proxied_note(held, &header->source, &header->destination);
     set_peer(held, &header->source);
 }
 
