@@ -147,10 +147,10 @@ os.execv(sys.argv[2], sys.argv[2:])' "$PORT" "$SSHIM" run --control "$CONTROL" -
 
 @test "the file is read again by a restart; one that cannot be read stops a start, a restart and an upgrade" {
     start_full --settle 0
-    printf 'later\n' >"$TMP/answer"
+    printf '{retry_after}later{retry_after}{retry_after' >"$TMP/answer"
     timeout 60 "$SSHIM" restart --control "$CONTROL"
     stop_worker
-    [[ $(ask) == $'later\nfin' ]]
+    [[ $(ask) == '1later1{retry_afterfin' ]]
     kill -CONT "$WORKER"
     rm "$TMP/answer"
     run timeout 60 "$SSHIM" restart --control "$CONTROL"
