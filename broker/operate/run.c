@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,10 +19,7 @@
 #include "broker/base/process/deputy.h"
 #include "broker/base/process/guard.h"
 #include "broker/base/process/procfs.h"
-#include "broker/base/process/rights.h"
-#include "broker/base/process/sandbox.h"
 #include "broker/base/turn.h"
-#include "broker/cli/default_name.h"
 #include "broker/cli/options/run_options.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/cli/settings/dry_run.h"
@@ -32,10 +28,11 @@
 #include "broker/diagnose/oom.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/front.h"
-#include "broker/handout/front/full.h"
 #include "broker/handout/rate.h"
 #include "broker/life/launch/command.h"
 #include "broker/life/launch/original.h"
+#include "broker/operate/run/conditions.h"
+#include "broker/operate/run/confine.h"
 #include "broker/share/intercept/answer.h"
 #include "broker/share/intercept/choose.h"
 #include "broker/share/intercept/filter.h"
@@ -81,37 +78,6 @@
 
 /* Of socket files at the end: for all together. Less than the keeper waits for a turn. */
 #define REMOVALS_MS 3000
-
-static bool resolve_identity(void)
-{
-    const struct config *config = &broker.config;
-
-    if (config->name && !runtime_paths_is_name(config->name)) {
-        log_error("invalid value '%s' for --name: expected at most 63 letters, digits, '.', '_' "
-                  "or '-', and no '.' in front",
-                  config->name);
-        return false;
-    }
-    if (config->name)
-        snprintf(broker.name, sizeof broker.name, "%s", config->name);
-    else
-        default_name(config->command, broker.name, sizeof broker.name);
-    broker.uid = geteuid();
-    return runtime_paths_control(config->control, broker.name, broker.control_path,
-                                 sizeof broker.control_path);
-}
-
-/* Three descriptors a channel, and more: take all that is allowed. Workers get the old limit back.
- */
-static void raise_fd_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
 
 static void await_removals(unsigned at_most, int64_t end_ms)
 {
@@ -219,42 +185,6 @@ static void start(void)
     }
 }
 
-/*
- * Moves --ready-fd out of the way of workers and of a resumed broker: its reader may wait for the
- * end of file as well, and after a crash its number may be that of another file.
- */
-static bool take_ready_fd(bool resumes)
-{
-    int fd = broker.config.ready_fd;
-
-    if (fd < 0 || resumes)
-        return true;
-    runtime.ready_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (runtime.ready_fd < 0) {
-        log_error("invalid value '%d' for --ready-fd: that file descriptor is not open; see sshim "
-                  "--help",
-                  fd);
-        return false;
-    }
-    if (fd > STDERR_FILENO)
-        close(fd);
-    return true;
-}
-
-/* Conditions under which sshim cannot work at all. */
-static bool can_begin(void)
-{
-    const char *broker_above = secure_getenv("SSHIM_TOKEN") ? secure_getenv("SSHIM_BROKER") : NULL;
-
-    if (broker_above)
-        log_error("this 'sshim run' is a worker of the broker at %s: two of them cannot share one "
-                  "server; let the inner or the outer one run the server alone",
-                  broker_above);
-    else if (access("/proc/self/fd", X_OK) < 0)
-        log_error("cannot use /proc: %s; mount it (mount -t proc proc /proc)", strerror(errno));
-    return !broker_above && access("/proc/self/fd", X_OK) == 0;
-}
-
 /* The way to the loop. Each of these steps says DONE with an exit code after one line of its own.
  */
 
@@ -262,7 +192,7 @@ static bool can_begin(void)
 static enum proceed settle_options(int *exit_code)
 {
     *exit_code = EXIT_USAGE;
-    if (!can_begin() || !resolve_identity())
+    if (!conditions_permit() || !conditions_name_instance())
         return DONE;
     if (broker.config.command &&
         !runtime_paths_library(broker.library_path, sizeof broker.library_path))
@@ -327,37 +257,6 @@ static void connect_layers(void)
     log_set_observer(on_event);
 }
 
-/* A broker that goes on does so without its file: the workers matter more. */
-static bool open_log(bool resumes)
-{
-    const struct config *config = &broker.config;
-    struct log_options options = {config->verbosity, config->log_format, config->log_file,
-                                  broker.name};
-
-    const char *remedy = "give a file that this user may write to";
-    bool is_open = log_open(&options);
-
-    if (!is_open)
-        log_error("cannot open %s for --log: %s; %s", config->log_file, strerror(errno),
-                  resumes ? "messages go to standard error until 'sshim reopen'" : remedy);
-    if ((!is_open && !resumes) || !conn_log_is_on() || conn_log_open())
-        return is_open || resumes;
-    log_error("cannot open %s for --conn-log: %s; %s", config->conn_log, strerror(errno),
-              resumes ? "connections are not noted until 'sshim reopen'" : remedy);
-    return resumes;
-}
-
-/* Clients of a broker that goes on without it are closed in its place. */
-static bool read_answer(bool resumes)
-{
-    struct option_fault fault;
-
-    if (full_read(&fault))
-        return true;
-    log_error("%s%s", fault.text, resumes ? "; until 'sshim restart' clients get no answer" : "");
-    return resumes;
-}
-
 /* This process becomes a broker that no peer can reach yet. */
 static enum proceed set_up(bool resumes, int *exit_code)
 {
@@ -366,7 +265,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
     runtime.metrics_fd = -1;
     runtime.connections_fd = -1;
     *exit_code = EXIT_USAGE;
-    if (!take_ready_fd(resumes))
+    if (!conditions_take_ready_fd(resumes))
         return DONE;
     rate_init(resumes);
     check_set_user(spawn_uid(), spawn_gid());
@@ -374,7 +273,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
         *exit_code = EXIT_NOT_EXECUTABLE;
         return DONE;
     }
-    raise_fd_limit();
+    conditions_raise_files();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (loop_init() < 0 || signals_watch() < 0 || turn_init() < 0 || closer_init() < 0) {
         log_error("cannot start: %s; check the limits of this process", strerror(errno));
@@ -392,51 +291,12 @@ static enum proceed set_up(bool resumes, int *exit_code)
                   strerror(errno));
         return DONE;
     }
-    if (!read_answer(resumes))
+    if (!conditions_read_answer(resumes))
         return DONE;
     broker.started_ms = loop_now_ms();
     connect_layers();
     service_begin(resumes);
     return GO_ON;
-}
-
-/* That of the program before, where another one was executed here: it has that one's descriptors.
- */
-static void end_old_deputy(void)
-{
-    pid_t pid = journal_deputy();
-
-    if (pid > 0 && procfs_parent(pid) == getpid()) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    }
-}
-
-/*
- * The broker gives up what it need not have, and the deputy does what needs it. Only root has so
- * much to give up, and only where the workers are another user's does it matter. An upgrade
- * executes the new program here: that one must have all rights again.
- */
-static bool confine(void)
-{
-    const struct config *config = &broker.config;
-    bool writes_files = config->pidfile_dir || config->log_file || conn_log_is_on();
-    bool reduces = geteuid() == 0 && (config->sandbox || (config->user && rights_come_back()));
-
-    if (!reduces && !config->sandbox)
-        return true;
-    end_old_deputy();
-    pid_t deputy = deputy_start();
-    bool is_done = deputy > 0 && (!reduces || rights_reduce(writes_files)) &&
-                   (!config->sandbox || sandbox_enter(writes_files));
-    if (deputy > 0)
-        journal_set_deputy(deputy);
-    if (is_done)
-        return true;
-    log_error("cannot %s: %s; %s", config->sandbox ? "use --sandbox" : "give up capabilities",
-              strerror(errno),
-              config->sandbox ? "leave it out" : "the broker keeps all rights of root");
-    return !config->sandbox;
 }
 
 /* Begins anew, or where another broker was. */
@@ -500,7 +360,7 @@ int run_broker(int argc, char **program_argv)
     command_init();
     resume_init(resolved);
     bool resumes;
-    if (resume_find(&resumes) == DONE || !open_log(resumes) ||
+    if (resume_find(&resumes) == DONE || !conditions_open_log(resumes) ||
         set_up(resumes, &exit_code) == DONE || begin(resumes, &exit_code) == DONE)
         return exit_code;
     loop_run();
@@ -520,7 +380,7 @@ int run_rehearsal(int argc, char **argv)
     log_set_level(broker.config.verbosity);
     if (settle_options(&exit_code) == DONE)
         return exit_code;
-    if (!read_answer(false))
+    if (!conditions_read_answer(false))
         return exit_code;
     if (!resume_can_read(REHEARSAL_FD)) {
         log_error("this version does not read the journal of the running one; stop that one and "
