@@ -25,6 +25,8 @@
 #define LOOK_MS 100           /* between looks at those that were let finish */
 #define LOOK_ELSEWHERE_MS 250 /* the same at all processes */
 #define TOLD_MAX 1024
+#define HIDDEN_MS 50
+#define HIDDEN_LOOK_MS 1
 
 static bool (*on_other_child)(const siginfo_t *info);
 
@@ -118,7 +120,36 @@ void children_on_worker_end(struct worker *worker, const siginfo_t *info)
     children_look_at_leftovers();
 }
 
-static void on_child_end(const siginfo_t *info)
+/* Another process of the worker may go on in its place. */
+static bool may_have_heir(const siginfo_t *info, const struct worker *worker)
+{
+    return worker && info->si_code == CLD_EXITED && info->si_status == 0 && !stop_is_under_way() &&
+           worker->state != WORKER_DRAINING;
+}
+
+/* Not for longer than HIDDEN_MS, since the ends of other children wait as well. */
+static bool is_undecided(const siginfo_t *info, pid_t *heir)
+{
+    static pid_t undecided;
+    static int64_t since_ms;
+    const struct worker *worker = worker_find_by_pid(info->si_pid);
+    bool is_hidden;
+
+    *heir = 0;
+    if (!may_have_heir(info, worker))
+        return false;
+    if (undecided != info->si_pid)
+        since_ms = loop_now_ms();
+    undecided = info->si_pid;
+    *heir = descendants_find(worker, &is_hidden);
+    if (!*heir && is_hidden && loop_now_ms() - since_ms < HIDDEN_MS)
+        return true;
+    undecided = 0;
+    return false;
+}
+
+/* heir: goes on in its place; 0: none. */
+static void on_child_end(const siginfo_t *info, pid_t heir)
 {
     struct worker *worker = worker_find_by_pid(info->si_pid);
 
@@ -128,13 +159,9 @@ static void on_child_end(const siginfo_t *info)
         children_look_at_leftovers();
         return;
     }
-    bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
-    pid_t child = ended_well && !stop_is_under_way() && worker->state != WORKER_DRAINING
-                      ? descendants_find(worker)
-                      : 0;
-    if (child) { /* it went into the background */
-        log_debug("worker %u goes on as pid %d", worker->slot, (int)child);
-        worker_set_pid(worker, child);
+    if (heir) { /* it went into the background */
+        log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
+        worker_set_pid(worker, heir);
         return;
     }
     children_on_worker_end(worker, info);
@@ -178,26 +205,55 @@ static void on_rest(struct loop_timer *timer)
     children_on_signal();
 }
 
+/* The next change of a child, which stays to be taken. False: there is none. */
+static bool peek(siginfo_t *info)
+{
+    info->si_pid = 0;
+    return waitid(P_ALL, 0, info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT) == 0 &&
+           info->si_pid != 0;
+}
+
+/* False: that child has changed again. */
+static bool take(siginfo_t *info, int what)
+{
+    id_t pid = (id_t)info->si_pid;
+
+    info->si_pid = 0;
+    return waitid(P_PID, pid, info, what | WNOHANG) == 0 && info->si_pid != 0;
+}
+
+static void handle(siginfo_t *info, pid_t heir)
+{
+    switch (info->si_code) {
+    case CLD_STOPPED:
+    case CLD_TRAPPED:
+        if (take(info, WSTOPPED))
+            on_child_stopped(info->si_pid, true);
+        break;
+    case CLD_CONTINUED:
+        if (take(info, WCONTINUED))
+            on_child_stopped(info->si_pid, false);
+        break;
+    default:
+        if (take(info, WEXITED))
+            on_child_end(info, heir);
+    }
+}
+
 void children_on_signal(void)
 {
     static struct loop_timer rest = {.on_time = on_rest};
     siginfo_t info;
+    pid_t heir;
 
-    for (;;) {
-        if (!turn_has_time()) { /* any number may have ended at once */
-            loop_start_timer(&rest, 0);
+    while (turn_has_time() && peek(&info)) { /* any number may have ended at once */
+        if (is_undecided(&info, &heir)) {
+            loop_start_timer(&rest, HIDDEN_LOOK_MS);
             break;
         }
-        info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) < 0 ||
-            info.si_pid == 0)
-            break;
-        if (info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED)
-            on_child_stopped(info.si_pid, true);
-        else if (info.si_code == CLD_CONTINUED)
-            on_child_stopped(info.si_pid, false);
-        else
-            on_child_end(&info);
+        handle(&info, heir);
     }
+    if (!turn_has_time())
+        loop_start_timer(&rest, 0);
     stop_check();
 }

@@ -25,9 +25,7 @@
 
 #define BOARD_FILE "/memfd:" CHANNEL_BOARD_NAME /* every process of a server has it mapped */
 
-#define LOOKS_MIN 2
-#define LOOKS_MAX 20
-#define ENDING_PAUSE_US 1000
+#define LOOKS_MAX 3
 
 /* The environment is cheaper to read, but a process title may have overwritten it or its end. */
 static bool get_token(pid_t pid, char text[WIRE_TOKEN_TEXT_SIZE])
@@ -80,17 +78,13 @@ static pid_t find_heir(const struct worker *worker, bool *is_hidden)
     return 0;
 }
 
-pid_t descendants_find(const struct worker *worker)
+pid_t descendants_find(const struct worker *worker, bool *is_hidden)
 {
-    bool is_hidden;
     pid_t found = 0;
 
-    /* A process that ends while we look hides its child: look again. */
     for (int looks = 0; looks < LOOKS_MAX && !found; looks++) {
-        found = find_heir(worker, &is_hidden);
-        if (!found && is_hidden)
-            usleep(ENDING_PAUSE_US);
-        else if (looks >= LOOKS_MIN)
+        found = find_heir(worker, is_hidden);
+        if (*is_hidden)
             break;
     }
     return found;

@@ -19,8 +19,9 @@
 /* Whether it is the keeper, or the process of a worker. */
 bool descendants_is_known(pid_t pid);
 
-/* A process of this worker, which has just ended, that may go on in its place, or 0. */
-pid_t descendants_find(const struct worker *worker);
+/* A process of this worker, which has just ended, that may go on in its place, or 0. *is_hidden: a
+ * process that is just ending may hide one; look again soon. */
+pid_t descendants_find(const struct worker *worker, bool *is_hidden);
 
 /*
  * Sends the signal to the worker's process. If that is no server but has started one (a shell that
