@@ -17,6 +17,8 @@
 #define LOOKS_AT_ONCE 32
 #define LOOK_AGAIN_MS 50
 
+#define DROPS_AT_ONCE 256 /* connections that are late; the others in the next turn of the loop */
+
 /* Edges: what does not grow is not reported again, and what grows need not be read for that. */
 #define WATCHED (EPOLLIN | EPOLLRDHUP | EPOLLET)
 
@@ -173,11 +175,12 @@ static void on_deadline(struct loop_timer *timer)
 {
     struct listener *listener = loop_container(timer, struct listener, stages.deadline);
     int64_t now_ms = loop_now_ms();
+    int budget = DROPS_AT_ONCE;
 
     for (enum held_stage stage = HELD_HEADER; stage < LISTENER_STAGES; stage++) {
         struct held *oldest;
         while (has_limit(stage) && (oldest = TAILQ_FIRST(&listener->held.queues[stage])) != NULL &&
-               oldest->since_ms + limit_ms(stage) <= now_ms)
+               oldest->since_ms + limit_ms(stage) <= now_ms && budget-- > 0)
             drop_late(oldest);
     }
     expect_deadlines(listener);
