@@ -196,6 +196,20 @@ END
     stop_broker
 }
 
+@test "a copy that is just being started when all are started again is one of them" {
+    # Copy 1 ends while copy 0 listens past the library. What finds that comes before copy 1, started anew, leads a process group.
+    strace -qq -f -o /dev/null -e trace=setsid,setpgid -e inject=setsid,setpgid:delay_enter=400000 \
+        "$SSHIM" run --control "$CONTROL" -w 2 -- sh -c "[ \$SSHIM_WORKER_ID = 0 ] || [ -e '$TMP/again' ] || {
+            sleep 0.3; touch '$TMP/again'; exit 1; }
+            exec '$STATIC' accept '$ADDR'" 2>"$TMP/log" 3>&- &
+    wait_until workers_ready 2
+    log_has "starting all again by --intercept seccomp"
+    all_go_by seccomp
+    all_answer 2
+    "$SSHIM" stop --control "$CONTROL"
+    wait
+}
+
 @test "errors are the kernel's: an address of another machine, one that an outsider has" {
     local status=0
     timeout 30 "$SSHIM" run --control "$CONTROL" -w 2 -- "$STATIC" accept "192.0.2.1:$PORT" 2>"$TMP/log" 3>&- || status=$?

@@ -131,8 +131,11 @@ static void switch_to_seccomp(void)
     for (unsigned i = 0; i < slot_count(); i++) {
         struct slot *slot = slot_at(i);
         slot->failures = 0;
-        if (slot->worker && !slot->worker->joined && slot->worker->pid > 0)
-            kill(-slot->worker->pid, SIGKILL);
+        if (!slot->worker || slot->worker->joined || slot->worker->pid <= 0)
+            continue;
+        /* it may have been forked just now, and lead no process group yet */
+        if (kill(-slot->worker->pid, SIGKILL) < 0)
+            worker_signal(slot->worker, SIGKILL);
     }
 }
 
