@@ -277,6 +277,22 @@ listener_names() {
     stop_broker
 }
 
+@test "a name of LISTEN_FDNAMES that is a port: the server asks for that one" {
+    local FDNAMES
+    FDNAMES=$("$PROBE" --free-port)
+    activate "$ADDR" -- -w 2 -- "$VICTIM" accept "$HOST:$FDNAMES"
+    probe 2
+    wait_until workers_ready 2
+    all_answer 2
+    status_is "(.listeners | length) == 1 and .listeners[0].address == \"$ADDR\" and .listeners[0].name == \"$FDNAMES\""
+    [[ -z $(inode_of_listener "$FDNAMES") ]]
+    "$SSHIM" upgrade --control "$CONTROL"
+    "$SSHIM" restart --control "$CONTROL"
+    all_answer 2
+    [[ -z $(inode_of_listener "$FDNAMES") ]]
+    stop_broker
+}
+
 # As start_other; it reads what is written to descriptor 7.
 start_managed() {
     "$@" 3>&- 8>&- 7>&- <"$TMP/orders" >>"$TMP/out.other" 2>>"$TMP/log" &

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,17 @@ static bool make_listener(int fd, struct address *key, const char *name)
     return listener_set_canonical(listener, fd) == 0;
 }
 
+/* A name that is a port: the server asks for that one, whatever the socket has. */
+static void select_port(struct address *key, const char *name)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)&key->storage;
+    bool is_ip = key->storage.ss_family == AF_INET || key->storage.ss_family == AF_INET6;
+    unsigned port;
+
+    if (is_ip && option_parse_number(name, 1, UINT16_MAX, &port))
+        in->sin_port = htons((in_port_t)port); /* in the same place in both */
+}
+
 static void take(int fd, const char *name)
 {
     struct address address = {0};
@@ -118,6 +130,7 @@ static void take(int fd, const char *name)
         return;
     }
     address_format(&address, text);
+    select_port(&address, name);
     if (make_listener(fd, &address, name))
         log_debug("%s comes from the service manager%s%s", text, *name ? " as " : "", name);
     else
