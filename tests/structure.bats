@@ -142,3 +142,16 @@ each_has_one_writer() { # STRUCT HEADER
     run assert_written_only_in listener 'poll\.[a-z_]+' 'handout/dispatch.c'
     ((status != 0))
 }
+
+# kill(-1) by root ends every process of the machine: signal.h refuses numbers that are none of a process.
+calls_kill() { # FOLDER
+    ! grep -rnE '(^|[^_a-z])kill\(' "$1" --include=*.c | grep -vE '/process/signal\.c:|kill\(getpid\(\), |/\*.*kill\('
+}
+
+@test "nobody in the broker calls kill(2) past signal.h, but for its own end" {
+    calls_kill "$ROOT/broker"
+    mkdir "$TMP/broker"
+    echo 'kill(pid, SIGKILL);' >"$TMP/broker/other.c"
+    run calls_kill "$TMP/broker"
+    ((status != 0))
+}

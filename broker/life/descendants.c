@@ -14,6 +14,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/process/signal.h"
 #include "broker/base/turn.h"
 #include "broker/base/process/aside.h"
 #include "broker/base/process/deputy.h"
@@ -110,7 +111,7 @@ static void signal_servers_below(pid_t root, int number)
         was_told[i] = parent >= 0 && was_told[parent];
         if (was_told[i] || !glance_maps(tree.at[i], BOARD_FILE))
             continue;
-        kill(tree.at[i], number);
+        signal_process(tree.at[i], number);
         was_told[i] = true;
     }
 }
@@ -316,7 +317,7 @@ void descendants_signal(pid_t pid, int number)
     char token[WIRE_TOKEN_TEXT_SIZE];
 
     if (procfs_parent(pid) == getpid()) { /* no other process gets the pid before we have waited */
-        kill(pid, number);
+        signal_process(pid, number);
         return;
     }
     int pid_fd = pidfd_open(pid, 0);

@@ -13,6 +13,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/process/signal.h"
 #include "broker/diagnose/ending.h"
 #include "broker/diagnose/failure.h"
 #include "broker/life/launch/surroundings.h"
@@ -134,7 +135,7 @@ static void switch_to_seccomp(void)
         if (!slot->worker || slot->worker->joined || slot->worker->pid <= 0)
             continue;
         /* it may have been forked just now, and lead no process group yet */
-        if (kill(-slot->worker->pid, SIGKILL) < 0)
+        if (signal_group(slot->worker->pid, SIGKILL) < 0)
             worker_signal(slot->worker, SIGKILL);
     }
 }

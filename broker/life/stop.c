@@ -11,6 +11,7 @@
 #include "broker/base/log.h"
 #include "broker/base/process/deputy.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/process/signal.h"
 #include "broker/handout/dispatch.h"
 #include "broker/life/descendants.h"
 #include "broker/pool/listener.h"
@@ -55,7 +56,7 @@ static void signal_tree(pid_t root, int number)
 
     procfs_list_tree(root, &tree);
     while (tree.count > 0)
-        kill(tree.at[--tree.count], number);
+        signal_process(tree.at[--tree.count], number);
 }
 
 /* Orphans that became our children. The next round finds those that are too many for this one. */
@@ -66,7 +67,7 @@ static void signal_orphans(int number)
     procfs_list_children(getpid(), &children);
     for (unsigned i = 0; i < children.count; i++)
         if (!descendants_is_known(children.at[i]))
-            kill(children.at[i], number);
+            signal_process(children.at[i], number);
 }
 
 static void signal_everyone(int number)

@@ -11,6 +11,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/deputy.h"
+#include "broker/base/process/signal.h"
 #include "broker/survive/resume.h"
 
 #define DEADLINE_MS 5000 /* a program that takes longer is not one of ours */
@@ -28,7 +29,7 @@ static void on_late(struct loop_timer *timer)
 {
     (void)timer;
     rehearsal.is_late = true;
-    kill(rehearsal.pid, SIGKILL);
+    signal_process(rehearsal.pid, SIGKILL);
 }
 
 struct order {

@@ -20,6 +20,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/helpers.h"
+#include "broker/base/process/signal.h"
 #include "proto/platform.h"
 
 #define HELPERS_MAX 16
@@ -226,7 +227,7 @@ void closer_stop(void)
 {
     for (int i = 0; i < HELPERS_MAX; i++)
         if (helpers[i])
-            kill(helpers[i], SIGKILL);
+            signal_process(helpers[i], SIGKILL);
     helpers_await(helpers, HELPERS_MAX);
 }
 

@@ -11,6 +11,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/process/signal.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/listener.h"
 
@@ -170,7 +171,7 @@ void worker_signal(const struct worker *worker, int number)
     if (worker->pidfd_watch.fd >= 0)
         pidfd_send_signal(worker->pidfd_watch.fd, number, NULL, 0);
     else if (worker->pid > 0)
-        kill(worker->pid, number);
+        signal_process(worker->pid, number);
 }
 
 static void unwatch(struct loop_fd *watch)

@@ -18,6 +18,7 @@
 #include "broker/base/loop.h"
 #include "broker/base/process/deputy.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/process/signal.h"
 
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 30000
@@ -124,7 +125,7 @@ static void end_keeper(void)
     if (watch.fd >= 0) /* not by its number: that may be another process's if the deputy had it */
         pidfd_send_signal(watch.fd, SIGKILL, NULL, 0);
     else
-        kill(runtime.keeper_pid, SIGKILL);
+        signal_process(runtime.keeper_pid, SIGKILL);
     reap(runtime.keeper_pid);
     if (watch.fd >= 0) {
         loop_remove(&watch);
@@ -241,7 +242,7 @@ void keeper_end_old(void)
 {
     if (!runtime.old_keeper_pid)
         return;
-    kill(runtime.old_keeper_pid, SIGKILL);
+    signal_process(runtime.old_keeper_pid, SIGKILL);
     reap(runtime.old_keeper_pid);
     runtime.old_keeper_pid = 0;
 }

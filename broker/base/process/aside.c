@@ -17,6 +17,7 @@
 
 #include "broker/base/process/helpers.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/process/signal.h"
 #include "proto/platform.h"
 
 #define PATIENCE_MS 20
@@ -92,7 +93,7 @@ static void end_helper(void)
 {
     if (!helper)
         return;
-    kill(helper, SIGKILL);
+    signal_process(helper, SIGKILL);
     *find_place() = helper; /* start() has seen to it that there is one */
     close(helper_fd);
     helper = 0;

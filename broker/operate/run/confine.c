@@ -14,6 +14,7 @@
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/rights.h"
 #include "broker/base/process/sandbox.h"
+#include "broker/base/process/signal.h"
 #include "broker/operate/tell/conn_log.h"
 
 /* That of the program before, where another one was executed here: it has that one's descriptors.
@@ -23,7 +24,7 @@ static void end_old_deputy(void)
     pid_t pid = journal_deputy();
 
     if (pid > 0 && procfs_parent(pid) == getpid()) {
-        kill(pid, SIGKILL);
+        signal_process(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }
 }

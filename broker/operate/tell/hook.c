@@ -11,6 +11,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log/line.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/signal.h"
 #include "broker/life/launch/command.h"
 
 /* Rare ones, of which somebody may want to be told. */
@@ -77,7 +78,7 @@ static void on_late(struct loop_timer *timer)
 {
     (void)timer;
     is_late = true;
-    kill(-runtime.hook_pid, SIGKILL);
+    signal_group(runtime.hook_pid, SIGKILL);
 }
 
 static void drop_first(void)

@@ -17,6 +17,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/deputy.h"
+#include "broker/base/process/signal.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/life/stop.h"
 #include "broker/pool/session/session.h"
@@ -219,7 +220,7 @@ bool metrics_begin(void)
 void metrics_end_process(void)
 {
     if (process.pid)
-        kill(process.pid, SIGKILL);
+        signal_process(process.pid, SIGKILL);
 }
 
 void metrics_close(void)

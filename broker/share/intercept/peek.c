@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker/base/process/helpers.h"
+#include "broker/base/process/signal.h"
 
 #define PATIENCE_MS 1000
 #define LATE_MAX 64
@@ -39,7 +40,7 @@ static _Noreturn void help(int write_fd, pid_t thread, uint64_t address, size_t 
 /* Where there is no room it is a zombie until the broker ends. */
 static void bury_later(pid_t pid)
 {
-    kill(pid, SIGKILL);
+    signal_process(pid, SIGKILL);
     for (int i = 0; i < LATE_MAX; i++)
         if (!late[i]) {
             late[i] = pid;
