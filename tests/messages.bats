@@ -141,6 +141,13 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
     [[ $status == 3 ]]
 }
 
+@test "a preloaded library that refuses descriptors, as torsocks, for the broker" {
+    # shellcheck disable=SC2046 # a list
+    ASAN_OPTIONS=verify_asan_link_order=0 says_only "start sshim without it, and the server with it: sshim run -- torsocks SERVER" \
+        env LD_PRELOAD="$BUILD/tests/progs/refuses_fds.so" $(serve)
+    [[ $status == 2 ]]
+}
+
 @test "SSHIM_LIB of another library" {
     local library
     library=$(ldd "$VICTIM" | grep -o '/[^ ]*libc\.so[^ ]*')

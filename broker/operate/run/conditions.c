@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
@@ -15,17 +16,48 @@
 #include "broker/cli/runtime_paths.h"
 #include "broker/handout/front/full.h"
 #include "broker/operate/tell/conn_log.h"
+#include "proto/fdpass.h"
+
+/* Another preloaded library may refuse them, if they are sockets of the network. */
+static bool can_receive_sockets(void)
+{
+    int ends[2];
+    int received = -1;
+    int sent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char byte = 0;
+
+    if (sent < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        if (sent >= 0)
+            close(sent);
+        return true; /* of such a want the start tells elsewhere */
+    }
+    bool is_sent = fdpass_send(ends[0], &byte, sizeof byte, sent, MSG_DONTWAIT) == 0;
+    fdpass_recv(ends[1], &byte, sizeof byte, &received, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
+    close(ends[0]);
+    close(ends[1]);
+    close(sent);
+    if (received >= 0)
+        close(received);
+    return !is_sent || received >= 0;
+}
+
 bool conditions_permit(void)
 {
     const char *broker_above = secure_getenv("SSHIM_TOKEN") ? secure_getenv("SSHIM_BROKER") : NULL;
+    bool has_proc = access("/proc/self/fd", X_OK) == 0;
 
+    if (!broker_above && has_proc && can_receive_sockets())
+        return true;
     if (broker_above)
         log_error("this 'sshim run' is a worker of the broker at %s: two of them cannot share one "
                   "server; let the inner or the outer one run the server alone",
                   broker_above);
     else if (access("/proc/self/fd", X_OK) < 0)
         log_error("cannot use /proc: %s; mount it (mount -t proc proc /proc)", strerror(errno));
-    return !broker_above && access("/proc/self/fd", X_OK) == 0;
+    else
+        log_error("cannot receive sockets: a preloaded library refuses them, as that of torsocks; "
+                  "start sshim without it, and the server with it: sshim run -- torsocks SERVER");
+    return false;
 }
 
 bool conditions_name_instance(void)
