@@ -102,6 +102,26 @@ time.sleep(3600)' "$PORT"
     done
 }
 
+@test "clients of a socket file get the file, or the end, and no reset" {
+    printf '%b' "$ANSWER" >"$TMP/answer"
+    local how
+    for how in "$TMP/answer" close; do
+        start_broker -w 1 --when-full "$how" --full-after 1 -- python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()
+taken = s.accept()
+time.sleep(3600)' "$TMP/server.sock"
+        start_other socat "UNIX-CONNECT:$TMP/server.sock" -
+        wait_until status_is '.listeners[0].taken == 1'
+        python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b"hello\n" * 1000)
+sys.stdout.buffer.write(s.makefile("rb").read() + b"fin")' "$TMP/server.sock" >"$TMP/out.$(basename "$how")" 2>&1
+        wait_until status_is '.listeners[0] | .full == 1 and .held == 0'
+        "$SSHIM" stop --now --control "$CONTROL"
+        wait_for_broker
+    done
+    [[ $(<"$TMP/out.answer") == "$TOLD" && $(<"$TMP/out.close") == fin ]]
+}
+
 @test "on a socket of the service manager clients are answered before the first worker listens" {
     printf '%b' "$ANSWER" >"$TMP/answer"
     python3 -c 'import os, socket, sys

@@ -1,6 +1,7 @@
 /* stages.c - see stages.h. */
 #include "broker/handout/front/stages.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "broker/handout/front/proxy.h"
 
 #define DISCARDED_MAX (1 << 30) /* bytes; of TCP, MSG_TRUNC copies nothing, tcp(7) */
+#define SINKS_MAX 16
 
 /* A request in many pieces costs a look for each: so many at once, then one in a while. */
 #define LOOKS_AT_ONCE 32
@@ -76,14 +78,25 @@ int stages_leave(struct held *held)
     return held_remove(held);
 }
 
-/* A server's SO_LINGER, which connections inherit, must not make us sleep. By FIN: what was not
- * read would make it a RST, see tcp(7) and RFC 1122, 4.2.2.13. */
+/* What was not read would make the close a reset: of TCP see tcp(7) and RFC 1122, 4.2.2.13. Of
+ * AF_UNIX, which knows no MSG_TRUNC, as much is read as its buffers hold by default. */
+static void discard(int fd)
+{
+    static char sink[65536];
+
+    if (recv(fd, NULL, DISCARDED_MAX, MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno != EFAULT)
+        return;
+    for (int i = 0; i < SINKS_MAX && recv(fd, sink, sizeof sink, MSG_DONTWAIT) > 0; i++)
+        ;
+}
+
+/* A server's SO_LINGER, which connections inherit, must not make us sleep. */
 void stages_close(int fd, bool by_reset)
 {
     struct linger linger = {.l_onoff = by_reset};
 
     if (!by_reset)
-        recv(fd, NULL, DISCARDED_MAX, MSG_DONTWAIT | MSG_TRUNC);
+        discard(fd);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     close(fd);
 }
