@@ -10,7 +10,7 @@ $(BUILD)/tests/hostile/%: tests/hostile/%.c tests/hostile/hostile.h $(PROTO)
 test-progs: $(HOSTILE)
 
 # With the broker's own journal.
-$(BUILD)/tests/turns: tests/progs/turns.c $(BUILD)/obj/broker/base/journal.o
+$(BUILD)/tests/turns: tests/progs/turns.c $(BUILD)/obj/broker/base/journal.o $(BUILD)/obj/broker/base/loop/fds.o
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g $(SANFLAGS) -o $@ $^
 

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "broker/base/loop/fds.h"
+
 #define JOURNAL_MAGIC 0x344a5353u /* "SSJ4": the layout of everything here and in snapshot.h */
 #define JOURNAL_NAME "sshim-journal"
 #define COUNTS_MAX JOURNAL_LISTENERS_MAX
@@ -70,14 +72,11 @@ static struct journal *map(int fd, int protection)
 
 int journal_init(void)
 {
-    int fd = memfd_create(JOURNAL_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = fds_make_memory(JOURNAL_NAME, JOURNAL_SIZE, true);
+    struct journal *memory = fd < 0 ? NULL : map(fd, PROT_READ | PROT_WRITE);
 
-    if (fd < 0)
-        return -1;
-    struct journal *memory =
-        ftruncate(fd, (off_t)JOURNAL_SIZE) < 0 ? NULL : map(fd, PROT_READ | PROT_WRITE);
     if (!memory) {
-        close(fd);
+        fds_close(fd);
         return -1;
     }
     set_journal(memory);

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "broker/base/loop/fds.h"
 #include "proto/wire.h"
 
 static void set_deadline(int fd)
@@ -57,9 +58,7 @@ static int connect_to(const struct sockaddr_un *addr, socklen_t len, const char 
             return fd;
         errno = EPERM;
     }
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    fds_close(fd);
     return -1;
 }
 

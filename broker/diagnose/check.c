@@ -17,6 +17,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "broker/base/loop/fds.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/elf.h"
 
@@ -60,9 +61,7 @@ static bool read_image(const char *path, struct elf_image *image)
             munmap(bytes, (size_t)info.st_size);
         }
     }
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    fds_close(fd);
     return good;
 }
 

@@ -18,6 +18,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/loop/fds.h"
 #include "broker/cli/broker_socket.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/holders.h"
@@ -39,9 +40,7 @@ static int listen_on(enum door_name door, const struct sockaddr_un *addr, sockle
     if (bind(fd, (const struct sockaddr *)addr, len) == 0 && listen(fd, SOMAXCONN) == 0 &&
         session_listen(door, fd) == 0)
         return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    fds_close(fd);
     return -1;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker/base/journal.h"
+#include "broker/base/loop/fds.h"
 #include "proto/channel_name.h"
 
 #ifndef SO_PASSRIGHTS
@@ -89,8 +90,9 @@ static int open_pair(struct channel *channel, int *worker_fd)
 
 static int map_board(struct channel *channel)
 {
-    void *page = mmap(NULL, BOARD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, channel->board_fd, 0);
-    if (page == MAP_FAILED)
+    void *page = fds_map_memory(channel->board_fd, BOARD_SIZE);
+
+    if (!page)
         return -1;
     madvise(page, BOARD_SIZE, MADV_DONTFORK); /* a process that has it mapped is the worker's */
     channel->board = page;
@@ -104,8 +106,8 @@ static int map_board(struct channel *channel)
 
 static int open_board(struct channel *channel)
 {
-    channel->board_fd = memfd_create(CHANNEL_BOARD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (channel->board_fd < 0 || ftruncate(channel->board_fd, BOARD_SIZE) < 0)
+    channel->board_fd = fds_make_memory(CHANNEL_BOARD_NAME, BOARD_SIZE, true);
+    if (channel->board_fd < 0)
         return -1;
     /* A worker that shrinks the file would kill us by SIGBUS. */
     fcntl(channel->board_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);

@@ -3,9 +3,10 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "broker/base/loop/fds.h"
 
 struct ring_line {
     uint64_t number; /* 0: none, or it is being written */
@@ -27,8 +28,8 @@ static bool map(int fd)
 
     if (fd < 0 || fstat(fd, &info) < 0 || info.st_size != sizeof *ring)
         return false;
-    memory = mmap(NULL, sizeof *ring, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED)
+    memory = fds_map_memory(fd, sizeof *ring);
+    if (!memory)
         return false;
     ring = memory;
     memory_fd = fd;
@@ -41,8 +42,8 @@ void ring_open(int fd)
         return;
     if (fd >= 0)
         close(fd);
-    fd = memfd_create("sshim-events", MFD_CLOEXEC);
-    if (fd >= 0 && (ftruncate(fd, sizeof *ring) < 0 || !map(fd)))
+    fd = fds_make_memory("sshim-events", sizeof *ring, false);
+    if (fd >= 0 && !map(fd))
         close(fd);
 }
 

@@ -1,7 +1,6 @@
 /* held.c - see held.h. A reader of another version goes by the sizes in the head of the table. */
 #include "broker/handout/front/held.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/loop/fds.h"
 
 #define TABLE_MAGIC 0x31485353u /* "SSH1" */
 #define TABLE_NAME "sshim-held"
@@ -40,16 +40,12 @@ static uint32_t count;
 /* Sparse: only what is used becomes memory. */
 static struct table *make(int *fd)
 {
-    struct table *made = MAP_FAILED;
+    struct table *made;
 
-    *fd = memfd_create(TABLE_NAME, MFD_CLOEXEC);
-    if (*fd >= 0 && ftruncate(*fd, sizeof *made) == 0)
-        made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-    if (made == MAP_FAILED) {
-        int saved = errno;
-        if (*fd >= 0)
-            close(*fd);
-        errno = saved;
+    *fd = fds_make_memory(TABLE_NAME, sizeof *made, false);
+    made = *fd < 0 ? NULL : fds_map_memory(*fd, sizeof *made);
+    if (!made) {
+        fds_close(*fd);
         return NULL;
     }
     made->magic = TABLE_MAGIC;

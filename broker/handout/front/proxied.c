@@ -1,7 +1,6 @@
 /* proxied.c - see proxied.h. */
 #include "broker/handout/front/proxied.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
+#include "broker/base/loop/fds.h"
 #include "broker/diagnose/sock_diag.h"
 #include "proto/proxied.h"
 
@@ -23,13 +23,11 @@ static int reader_fd = -1;
  * mode keeps it from that. Of a changed size it would kill who reads it. */
 static int make(void)
 {
-    int fd = memfd_create(TABLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = fds_make_memory(TABLE_NAME, PROXIED_SIZE, true);
 
-    if (fd >= 0 && (ftruncate(fd, PROXIED_SIZE) < 0 || fchmod(fd, S_IRUSR | S_IWUSR) < 0 ||
+    if (fd >= 0 && (fchmod(fd, S_IRUSR | S_IWUSR) < 0 ||
                     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)) {
-        int saved = errno;
-        close(fd);
-        errno = saved;
+        fds_close(fd);
         return -1;
     }
     return fd;

@@ -10,6 +10,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/process/procfs.h"
 #include "proto/fdpass.h"
 
@@ -175,9 +176,7 @@ static int open_socket(void)
     if (fd < 0 || (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0 &&
                    bind(fd, (struct sockaddr *)&none, sizeof none.sun_family) == 0))
         return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    fds_close(fd);
     return -1;
 }
 

@@ -1,7 +1,6 @@
 /* command.c - see command.h. */
 #include "broker/life/launch/command.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/process/deputy.h"
 #include "broker/life/launch/original.h"
 
@@ -80,9 +80,7 @@ pid_t command_start(const char *variables)
         return -1;
     bool is_written = write(order.variables_fd, variables, size) == (ssize_t)size;
     pid_t pid = is_written ? deputy_fork(DEPUTY_COMMAND, &order, sizeof order) : -1;
-    int saved = errno;
-    close(order.variables_fd);
-    errno = saved;
+    fds_close(order.variables_fd);
     return pid;
 }
 

@@ -1,7 +1,6 @@
 /* conn_table.c - see conn_table.h. */
 #include "broker/operate/tell/conn_table.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "broker/base/journal.h"
+#include "broker/base/loop/fds.h"
 
 #define TABLE_NAME "sshim-connections"
 #define TABLE_MAGIC 0x31434353u /* "SCC1": the layout of everything here */
@@ -50,19 +50,6 @@ static bool is_table(int fd)
     return fd >= 0 && fstat(fd, &info) == 0 && info.st_size == sizeof *table;
 }
 
-/* Sparse: only what is used becomes memory. */
-static int make(void)
-{
-    int fd = memfd_create(TABLE_NAME, MFD_CLOEXEC);
-
-    if (fd < 0 || ftruncate(fd, sizeof *table) == 0)
-        return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
 static void begin(void)
 {
     table->used = 0;
@@ -95,7 +82,7 @@ int conn_table_open(int fd, int64_t now_ms)
     if (!is_old && fd >= 0)
         close(fd);
     if (!is_old)
-        fd = make();
+        fd = fds_make_memory(TABLE_NAME, sizeof *table, false);
     if (fd < 0)
         return -1;
     void *memory = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -16,6 +16,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/process/deputy.h"
 #include "broker/base/process/signal.h"
 #include "broker/cli/runtime_paths.h"
@@ -69,9 +70,7 @@ static int listen_at(const struct address *address)
     if (bind(fd, (const struct sockaddr *)&address->storage, address->len) == 0 &&
         listen(fd, SOMAXCONN) == 0)
         return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    fds_close(fd);
     return -1;
 }
 

@@ -16,6 +16,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/process/procfs.h"
 #include "broker/share/intercept/filter.h"
 
@@ -53,13 +54,6 @@ void notify_init(void (*on_call)(struct notify *))
 
 /* --- the memory --- */
 
-static struct notice *map_memory(int fd)
-{
-    void *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
 /* Looking at a place makes memory of it. */
 static unsigned count_used(const struct notice *table)
 {
@@ -71,13 +65,13 @@ static bool open_memory(void)
 {
     if (notices)
         return true;
-    int fd = memfd_create("sshim-notices", MFD_CLOEXEC);
-    if (fd >= 0 && ftruncate(fd, (off_t)MEMORY_SIZE) == 0)
-        notices = map_memory(fd);
+    int fd = fds_make_memory("sshim-notices", MEMORY_SIZE, false);
+    if (fd >= 0)
+        notices = fds_map_memory(fd, MEMORY_SIZE);
     if (notices)
         memory_fd = fd;
-    else if (fd >= 0)
-        close(fd);
+    else
+        fds_close(fd);
     journal_touch();
     return notices != NULL;
 }
@@ -97,7 +91,7 @@ int notify_memory_fd(void)
 
 void notify_each_fd(int fd, void (*visit)(int, void *), void *context)
 {
-    struct notice *table = map_memory(fd);
+    struct notice *table = fds_map_memory(fd, MEMORY_SIZE);
 
     for (unsigned i = 0; table && i < count_used(table); i++)
         if (table[i].fd > 0)
@@ -158,9 +152,7 @@ int notify_fetch_fd(const struct notify *notify, int number)
         return -1;
     errno = ESRCH;
     int fd = notify_is_valid(notify) ? pidfd_getfd(pid_fd, number, 0) : -1;
-    int saved = errno;
-    close(pid_fd);
-    errno = saved;
+    fds_close(pid_fd);
     return fd;
 }
 
@@ -332,7 +324,7 @@ void notify_resume(int fd, int (*map)(int))
 {
     const struct worker *worker;
 
-    notices = map_memory(fd);
+    notices = fds_map_memory(fd, MEMORY_SIZE);
     if (!notices)
         abort();
     memory_fd = fd;

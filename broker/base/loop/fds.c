@@ -1,0 +1,32 @@
+/* fds.c - see fds.h. */
+#include "broker/base/loop/fds.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int fds_make_memory(const char *name, size_t size_bytes, bool may_seal)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | (may_seal ? MFD_ALLOW_SEALING : 0));
+
+    if (fd >= 0 && ftruncate(fd, (off_t)size_bytes) == 0)
+        return fd;
+    fds_close(fd);
+    return -1;
+}
+
+void *fds_map_memory(int fd, size_t size_bytes)
+{
+    void *memory = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void fds_close(int fd)
+{
+    int saved = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+}
