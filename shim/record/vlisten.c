@@ -31,10 +31,8 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void vlisten_note_accepted(void)
+void vlisten_note_first_accept(void)
 {
-    if (atomic_load_explicit(&vlisten_has_accepted, memory_order_relaxed))
-        return;
     atomic_store(&accepted_ms, now_ms());
     atomic_store(&vlisten_has_accepted, true);
 }

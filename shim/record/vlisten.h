@@ -56,8 +56,8 @@ extern struct vlisten vlisten_table[VLISTEN_MAX];
  * is private, unless it has only just begun. */
 extern _Atomic bool vlisten_has_accepted;
 
-/* It has accepted a connection. A system call only where the clock needs one, at the first. */
-void vlisten_note_accepted(void);
+/* It has accepted its first connection. A system call only where the clock needs one. */
+void vlisten_note_first_accept(void);
 
 /* This process has bound a shared listener by itself. */
 void vlisten_note_bound(void);
