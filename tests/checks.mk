@@ -54,7 +54,7 @@ $(BUILD)/fuzz/replay-%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(UNIT_OBJECTS)
 
 # What a command would do is played by the target.
 $(BUILD)/fuzz/replay-control $(BUILD)/fuzz/fuzz-control: FUZZ_LDFLAGS := \
-	-Wl,--wrap=stop_begin,--wrap=stop_announce,--wrap=slot_start_worker,--wrap=posix_spawn,--wrap=connect
+	-Wl,--wrap=stop_begin,--wrap=stop_announce,--wrap=slot_start_worker,--wrap=deputy_fork,--wrap=connect
 
 # The calling process and the claim are.
 NOTIFY_PLAYED := syscall closer_close channel_messages_on_listen grant_open worker_close_channel worker_uncount_port_zero \

@@ -12,7 +12,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +27,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/deputy.h"
 #include "broker/life/restart.h"
 #include "broker/operate/control.h"
 #include "broker/operate/request.h"
@@ -73,8 +73,7 @@ static int answers_fd = -1; /* what the next connect() is to reach */
 void __wrap_stop_begin(int code);
 void __wrap_stop_announce(int code);
 struct worker *__wrap_slot_start_worker(struct slot *slot);
-int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-                       const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]);
+pid_t __wrap_deputy_fork(enum deputy_errand errand, const void *bytes, size_t size);
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
@@ -99,12 +98,11 @@ struct worker *__wrap_slot_start_worker(struct slot *slot)
 }
 
 /* The trial of an upgrade: a process that does not exist. */
-int __wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-                       const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+pid_t __wrap_deputy_fork(enum deputy_errand errand, const void *bytes, size_t size)
 {
-    (void)path, (void)actions, (void)attributes, (void)argv, (void)envp;
-    *pid = INT_MAX;
-    return 0;
+    (void)bytes, (void)size;
+    MUST(errand == DEPUTY_REHEARSAL);
+    return INT_MAX;
 }
 
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
