@@ -156,6 +156,22 @@ bool snapshot_open(struct snapshot *snapshot)
            are_channels_sound(snapshot);
 }
 
+/* Those of the broker itself. */
+static void each_own_fd(const struct state_head *head, void (*visit)(int fd, void *context),
+                        void *context)
+{
+    const int fds[] = {
+        head->rendezvous_fds[0], head->rendezvous_fds[1], head->text_fds[0], head->text_fds[1],
+        head->metrics_fd,        head->lines_fd,          head->events_fd,   head->notices_fd,
+    };
+
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] > 0)
+            visit(fds[i], context);
+    if (head->notices_fd > 0)
+        notify_each_fd(head->notices_fd, visit, context);
+}
+
 void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, void *context),
                       void *context)
 {
@@ -164,27 +180,13 @@ void snapshot_each_fd(const struct snapshot *snapshot, void (*visit)(int fd, voi
     struct state_channel channel;
     struct state_worker worker;
 
-    for (int i = 0; i < 2; i++)
-        visit(snapshot->head.rendezvous_fds[i], context);
-    for (int i = 0; i < 2; i++)
-        if (snapshot->head.text_fds[i] > 0)
-            visit(snapshot->head.text_fds[i], context);
-    if (snapshot->head.metrics_fd > 0)
-        visit(snapshot->head.metrics_fd, context);
-    if (snapshot->head.lines_fd > 0)
-        visit(snapshot->head.lines_fd, context);
+    each_own_fd(&snapshot->head, visit, context);
     for (uint32_t i = 0; i < snapshot->head.slots; i++) {
         snapshot_get(snapshot, STATE_SLOT, i, &slot);
         for (int end = 0; end < 2 && slot.output.reads[end] > 0; end++) {
             visit(slot.output.reads[end], context);
             visit(slot.output.writes[end], context);
         }
-    }
-    if (snapshot->head.events_fd > 0)
-        visit(snapshot->head.events_fd, context);
-    if (snapshot->head.notices_fd > 0) {
-        visit(snapshot->head.notices_fd, context);
-        notify_each_fd(snapshot->head.notices_fd, visit, context);
     }
     for (uint32_t i = 0; i < snapshot->head.workers; i++) {
         snapshot_get(snapshot, STATE_WORKER, i, &worker);
