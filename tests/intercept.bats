@@ -348,6 +348,31 @@ END
     stop_broker
 }
 
+broker_fds_at_most() { # N
+    (($(find "/proc/$BROKER/fd" -mindepth 1 | wc -l) <= $1))
+}
+
+@test "calls with arguments at random harm nobody, and leave no descriptor in the broker" {
+    start_broker -w 2 --intercept seccomp -- sh -c "[ \$SSHIM_WORKER_ID = 1 ] && [ ! -e '$TMP/once' ] && {
+            touch '$TMP/once'; sleep 1; '$UNLOADED/notified' wild 4; } & exec '$VICTIM' accept '$ADDR'"
+    all_answer 2
+    local fds round
+    fds=$(find "/proc/$BROKER/fd" -mindepth 1 | wc -l)
+    for round in 1 2 3 4 5 6; do
+        all_answer 2
+        sleep 0.5
+    done
+    wait_until grep -E '^[0-9]{3,} calls$' "$TMP/out"
+    echo "longest turn: $(status_of .longest_turn_ms) ms"
+    [[ $(status_of .longest_turn_ms) -lt 1000 ]]
+    echo "$(status_of '.listeners | length') listeners"
+    kill -KILL "$(worker_pid 1)" # what it has bound and closed ends with it
+    wait_until broker_fds_at_most $((fds + 3)) # helpers that close have theirs
+    wait_until workers_ready 2
+    all_answer 2
+    stop_broker
+}
+
 @test "io_uring is not there for such a worker, so that it does without" {
     start_broker -w 1 --start-timeout 1 --intercept seccomp -- python3 -c "
 import ctypes, time

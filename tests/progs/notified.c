@@ -8,6 +8,8 @@
  *                            begins, and what bind said
  *
  *   notified storm SECONDS   processes and threads that end, execute and fork in the middle of bind
+ *
+ *   notified wild SECONDS    calls with arguments at random, over memory at random
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -188,6 +190,62 @@ static void storm(char **argv)
     puts("over");
 }
 
+/* --- wild --- */
+
+static uint64_t pick(const uint64_t *from, size_t count)
+{
+    return random() % 8 ? from[(size_t)random() % count]
+                        : (uint64_t)random() << 32 ^ (uint64_t)random();
+}
+
+/* A socket address of some family with noise in it, or a path to nowhere. */
+static void fill_memory(char *memory, size_t size)
+{
+    static const sa_family_t families[] = {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+    sa_family_t family = families[(size_t)random() % 5];
+
+    for (size_t i = 0; i < size; i++)
+        memory[i] = (char)(random() % 3 ? 0 : random());
+    if (random() % 2)
+        memcpy(memory, &family, sizeof family);
+    else
+        memcpy(memory, "/proc/none/", 11);
+}
+
+static void call_wildly(time_t seconds)
+{
+    static const uint64_t numbers[] = {SYS_bind,   SYS_bind,     SYS_listen,
+                                       SYS_unlink, SYS_unlinkat, 0x40000000 | SYS_bind};
+    char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *edge = page + 4096 - random() % 40;
+    uint64_t pointers[] = {(uintptr_t)page, (uintptr_t)edge, 0, 8, (uint64_t)-4096};
+    uint64_t lengths[] = {0, 2, 3, 15, 16, 28, 110, 128, 129, UINT32_MAX, UINT64_MAX};
+    time_t end = time(NULL) + seconds;
+
+    munmap(page + 4096, 4096);
+    for (unsigned long calls = 0;; calls++) {
+        if (time(NULL) >= end) {
+            printf("%lu calls\n", calls);
+            return;
+        }
+        int kinds[] = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET6, SOCK_STREAM, 0),
+                       socket(AF_UNIX, SOCK_STREAM, 0), socket(AF_INET, SOCK_DGRAM, 0)};
+        uint64_t fds[] = {(uint64_t)kinds[0],
+                          (uint64_t)kinds[1],
+                          (uint64_t)kinds[2],
+                          (uint64_t)kinds[3],
+                          0,
+                          (uint64_t)AT_FDCWD,
+                          1ull << 32 | (unsigned)kinds[0]};
+        fill_memory(page, 4000);
+        uint64_t number = numbers[(size_t)random() % 6];
+        uint64_t first = number == SYS_unlink ? pick(pointers, 5) : pick(fds, 7);
+        syscall((long)number, first, pick(pointers, 5), pick(lengths, 11));
+        for (int i = 0; i < 4; i++)
+            close(kinds[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -195,6 +253,8 @@ int main(int argc, char **argv)
         print_errors();
     if (argc > 2 && strcmp(argv[1], "storm") == 0)
         storm(argv);
+    if (argc > 2 && strcmp(argv[1], "wild") == 0)
+        call_wildly(atoi(argv[2]));
     if (argc > 2 && strcmp(argv[1], "stuck") == 0)
         bind_what_is_late((unsigned)atoi(argv[2]));
     return 0;
