@@ -124,6 +124,22 @@ is_sandboxed() {
     no_process_is_left
 }
 
+@test "--sandbox: as pid 1 of a container the broker refuses an upgrade, and goes on" {
+    [[ $(id -u) == 0 ]] || skip "only root makes a namespace of pids"
+    export ASAN_OPTIONS=detect_leaks=0
+    printf '#!/bin/sh\nexec unshare --pid --fork --kill-child --mount-proc %s "$@"\n' "$SSHIM" >"$TMP/container"
+    chmod 755 "$TMP/container"
+    local sshim=$SSHIM
+    SSHIM=$TMP/container
+    start_broker -w 2 --sandbox -- "$VICTIM" accept "$ADDR"
+    SSHIM=$sshim
+    run timeout "$DEADLINE_S" "$SSHIM" upgrade --control "$CONTROL"
+    [[ $status == 1 && $output == "cannot upgrade to $SSHIM: "*"pid 1"* ]]
+    status_is '.pid == 1 and .ready == 2'
+    probe 3
+    stop_broker
+}
+
 @test "a broker without --user keeps what it has, and starts no deputy" {
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     [[ $(of_broker CapPrm) == "$(sed -n 's/^CapPrm:[[:space:]]*//p' /proc/self/status)" ]]

@@ -157,6 +157,51 @@ no_process_is_left_but() { # PID
     wait_for_broker
 }
 
+# The keeper: of the deputy, if there is one.
+keeper_pid() {
+    local broker
+    broker=$(status_of .pid)
+    pgrep -P "$broker" -x sshim-keeper || pgrep -P "$(pgrep -P "$broker" -x sshim-deputy)" -x sshim-keeper
+}
+
+@test "an upgrade with --sandbox names the next main process before this one ends" {
+    export ASAN_OPTIONS=detect_leaks=0
+    start_manager
+    start_broker -w 2 --sandbox -- "$VICTIM" accept "$ADDR"
+    local keeper
+    keeper=$(keeper_pid)
+    [[ $keeper ]]
+    "$SSHIM" upgrade --control "$CONTROL"
+    status_is ".pid == $keeper"
+    told "MAINPID=$keeper" # of the old broker: without the state
+    wait_until told "MAINPID=$keeper \| .*"
+    probe 3
+    "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+}
+
+takes_nothing() { # the manager: its queue is full
+    log_has "the service manager does not take 'WATCHDOG=1'"
+}
+
+@test "an upgrade with --sandbox fails while the manager takes no message, and the broker goes on" {
+    export ASAN_OPTIONS=detect_leaks=0
+    start_manager
+    WATCHDOG_USEC=6000 start_broker -v -w 1 --sandbox -- "$VICTIM" accept "$ADDR"
+    kill -STOP "$OTHER"
+    wait_until takes_nothing
+    run timeout "$DEADLINE_S" "$SSHIM" upgrade --control "$CONTROL"
+    kill -CONT "$OTHER"
+    [[ $status == 1 && $output == *"the service manager does not take the message that names the new process" ]]
+    status_is ".pid == $BROKER"
+    probe 3
+    "$SSHIM" upgrade --control "$CONTROL"
+    status_is ".pid != $BROKER"
+    probe 3
+    "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+}
+
 # activate ADDRESS... -- sshim run OPTIONS: by systemd-socket-activate, which executes it at the first connection.
 activate() {
     local listen=()

@@ -18,6 +18,7 @@
 #include "broker/life/stop.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/tell/metrics.h"
+#include "broker/operate/tell/service.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/survive/keeper.h"
@@ -83,6 +84,7 @@ static void fail(const char *reason)
     if (waiter)
         session_answer(waiter, 1, "%s\n", text);
     answer(upgrade.asker_fd, 1, text);
+    service_keep_pid();
     memset(&upgrade, 0, sizeof upgrade);
     upgrade.asker_fd = -1;
 }
@@ -96,7 +98,6 @@ static void execute(void)
         fail(strerror(errno));
         return;
     }
-    keeper_start(); /* if there is none */
     journal_begin_upgrade(&(struct journal_upgrade){
         old_program_fd, upgrade.waiter ? upgrade.waiter->watch.fd : upgrade.asker_fd,
         upgrade.tries_left});
@@ -114,17 +115,31 @@ static void execute(void)
     fail(strerror(error));
 }
 
-/* A connection that could not be sent for a moment is in no snapshot. */
+/* What may be over in a moment; NULL: nothing. A connection that could not be sent for a moment is
+ * in no snapshot. */
+static const char *find_obstacle(void)
+{
+    if (listener_any_holds())
+        return "connections are in hand that no worker can be given";
+    if (broker.config.sandbox && !service_name_successor(runtime.keeper_pid))
+        return "the service manager does not take the message that names the new process";
+    return NULL;
+}
+
 static void go(struct loop_timer *timer)
 {
-    if (stop_is_under_way())
+    if (stop_is_under_way()) {
         fail("the broker stops");
-    else if (!listener_any_holds())
+        return;
+    }
+    keeper_start(); /* if there is none */
+    const char *obstacle = find_obstacle();
+    if (!obstacle)
         execute();
     else if (++upgrade.looks < LOOKS_MAX)
         loop_start_timer(timer, LOOK_MS);
     else
-        fail("connections are in hand that no worker can be given");
+        fail(obstacle);
 }
 
 static void on_rehearsal_end(const char *failure)
@@ -154,6 +169,11 @@ bool upgrade_begin(struct session *waiter)
     upgrade.waiter = waiter;
     if (waiter)
         session_await(waiter, on_waiter_gone);
+    if (broker.config.sandbox && getpid() == 1) {
+        fail("with --sandbox another process goes on as the broker, but all of a container ends "
+             "with its pid 1; start the container anew, or leave --sandbox out");
+        return true;
+    }
     state_save();
     rehearse();
     return true;

@@ -29,9 +29,10 @@ void keeper_init(void (*on_death)(void));
 void keeper_start(void);
 
 /*
- * The keeper executes the new program of an upgrade, in its process, and the broker ends. Another
- * keeper of this program watches over it until it serves. Returns only on failure, with the errno
- * of fork(2), or ESRCH if there is no keeper.
+ * The keeper executes the new program of an upgrade, in its process, and the broker ends: it is not
+ * to be pid 1, and a service manager is to know the keeper's pid (service.h). Another keeper of
+ * this program watches over it until it serves. Returns only on failure, with the errno of fork(2),
+ * or ESRCH if there is no keeper.
  */
 void keeper_hand_over(void);
 

@@ -29,7 +29,8 @@ static struct {
     struct sockaddr_un addr;
     socklen_t addr_len;
     bool told_ready;
-    bool names_pid; /* MAINPID is still to be told */
+    bool names_pid;  /* MAINPID is still to be told */
+    pid_t successor; /* was told instead of our pid; 0: none */
     enum status_state told;
     char status[128];
     struct loop_timer refresh;
@@ -37,11 +38,13 @@ static struct {
     int64_t watchdog_ms;
 } service = {.fd = -1};
 
-static void tell(const char *text)
+static bool tell(const char *text)
 {
     if (sendto(service.fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL,
-               (const struct sockaddr *)&service.addr, service.addr_len) < 0)
-        log_debug("the service manager does not take '%s'", text);
+               (const struct sockaddr *)&service.addr, service.addr_len) >= 0)
+        return true;
+    log_debug("the service manager does not take '%s'", text);
+    return false;
 }
 
 /* A path, or @ and an abstract name. */
@@ -178,4 +181,24 @@ void service_review(void)
     review(false);
     if (service.fd >= 0)
         store_review(tell_with_fd);
+}
+
+bool service_name_successor(pid_t pid)
+{
+    char text[32];
+
+    if (service.fd < 0 || service.successor == pid)
+        return true;
+    snprintf(text, sizeof text, "MAINPID=%d", (int)pid);
+    if (!tell(text))
+        return false;
+    service.successor = pid;
+    return true;
+}
+
+void service_keep_pid(void)
+{
+    if (service.successor)
+        service.names_pid = true;
+    service.successor = 0;
 }
