@@ -198,3 +198,61 @@ END
     [[ $(ask | tr -d '\0' | wc -c) == 4 && $(ask | wc -c) == 8196 ]]
     kill -CONT "$WORKER"
 }
+
+# trace_broker WHAT...: strace does this to it, until it is killed or the broker ends.
+trace_broker() {
+    strace -qq -o "$TMP/trace" "$@" -p "$BROKER" 3>&- 2>/dev/null &
+    STARTED+=($!)
+    wait_until grep -q '^TracerPid:.*[1-9]' "/proc/$BROKER/status"
+}
+
+@test "a client that was answered and cannot be watched any more is closed" {
+    start_full
+    stop_worker
+    start_other python3 -c 'import os, socket, sys, time
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.sendall(b"hello\n")
+open(sys.argv[2] + "/got", "wb").write(s.makefile("rb").read())
+while not os.path.exists(sys.argv[2] + "/go"):
+    time.sleep(0.01)
+for i in range(60):
+    s.send(b"x")
+    time.sleep(0.002)
+time.sleep(0.5)' "$PORT" "$TMP"
+    wait_until test -s "$TMP/got"
+    trace_broker -e trace=epoll_ctl -e inject=epoll_ctl:error=ENOMEM
+    touch "$TMP/go"
+    wait_until is_gone "$OTHER"
+    kill "${STARTED[-1]}"
+    wait_until status_is '.listeners[0] | .full == 1 and .held == 0'
+    status_is ".pid == $BROKER"
+    kill -CONT "$WORKER"
+    [[ $(ask | read_of) == hello ]]
+}
+
+@test "what the broker that died had in its hand is taken for no answered client" {
+    local kind
+    for kind in SOCK_STREAM SOCK_SEQPACKET; do
+        start_broker -w 1 --max-conns-per-worker 9 -- python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, getattr(socket, sys.argv[2])); s.bind(sys.argv[1]); s.listen()
+while True:
+    connection, _ = s.accept()
+    print("served", connection.recv(100), flush=True)
+    try:
+        connection.sendall(b"answer")
+    except BrokenPipeError:
+        pass
+    connection.close()' "$TMP/$kind" "$kind"
+        trace_broker -e trace=sendmsg -e inject=sendmsg:signal=KILL
+        # a stream that was closed once its request was written, and packets that are awaited
+        timeout 60 python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, getattr(socket, sys.argv[2])); s.connect(sys.argv[1])
+s.sendall(b"hello")
+sys.exit(sys.argv[2] == "SOCK_SEQPACKET" and s.recv(100) != b"answer")' "$TMP/$kind" "$kind"
+        wait_until grep -q "served b'hello'" "$TMP/out"
+        : >"$TMP/out"
+        wait_until status_is ".pid != $BROKER"
+        "$SSHIM" stop --now --control "$CONTROL"
+        wait_for_broker
+    done
+}

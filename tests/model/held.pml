@@ -41,6 +41,7 @@ byte stage[2 * CONNECTIONS];
 byte number[2 * CONNECTIONS];
 
 byte hand_fd = NONE; /* journal_live.in_hand_fd */
+byte noted = NONE; /* journal_note_closing() */
 bool broker_killed;
 
 inline model_find_number()
@@ -88,16 +89,20 @@ inline held_remove()
     stage[current * CONNECTIONS + i] = HELD_FREE
 }
 
-/* stages_drop() */
+/* stages_drop(), close_held() */
 inline stages_drop()
 {
+#ifndef MUTATE_NO_NOTE
+    noted = number[current * CONNECTIONS + i];
+#endif
 #ifdef MUTATE_FREE_LAST
     atomic { n = number[current * CONNECTIONS + i]; model_close(n) };
-    held_remove()
+    held_remove();
 #else
     held_remove();
-    atomic { model_close(n) }
+    atomic { model_close(n) };
 #endif
+    noted = NONE
 }
 
 /* front_take(), hand(), channel_send() */
@@ -165,7 +170,7 @@ inline model_on_event()
     atomic { n = 0; i = 0 }
 }
 
-/* find_strays(): connections that nothing names; and memory that no journal names is closed on exec. */
+/* find_strays(): connections that nothing names. What was to be closed, and memory that no journal names, is closed on exec. */
 inline find_strays()
 {
     d_step {
@@ -184,11 +189,16 @@ inline find_strays()
                 i++
             :: else -> break
             od;
+            if
+            :: is_stray[n] && n == noted -> is_stray[n] = false; model_close(n)
+            :: else
+            fi;
             n++
         :: else -> break
         od;
         n = 0;
-        i = 0
+        i = 0;
+        noted = NONE
     }
 }
 
@@ -230,14 +240,7 @@ inline recount_rescue()
     do
 #ifndef MUTATE_NO_RESCUE
     :: k < NUMBERS && is_stray[k] && fds[k] < CONNECTIONS ->
-        if
-#ifndef MUTATE_ANSWERED_IS_ENTERED
-        :: answered[fds[k]] -> atomic { n = k; model_close(n) } /* full_was_answered() */
-        :: !answered[fds[k]] -> held_add(k, HELD_REQUEST)
-#else
-        :: held_add(k, HELD_REQUEST)
-#endif
-        fi;
+        held_add(k, HELD_REQUEST);
         k++
     :: k < NUMBERS && !(is_stray[k] && fds[k] < CONNECTIONS) -> k++
 #else

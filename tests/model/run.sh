@@ -98,7 +98,7 @@ check found "mutation: a record is there before it names its connection" -DMUTAT
 check found "mutation: a held connection is closed before its record is free" -DTIMEOUTS -DMUTATE_FREE_LAST
 check found "mutation: a held connection is offered before its record is free" -DMUTATE_FREE_AFTER_SEND
 check found "mutation: the next broker leaves a connection that is in no record" -DMUTATE_NO_RESCUE
-check found "mutation: the next broker does not ask whether a client was answered" -DFULL -DMUTATE_ANSWERED_IS_ENTERED
+check found "mutation: the next broker is not told that a connection was being closed" -DFULL -DMUTATE_NO_NOTE
 check found "mutation: a client is answered before its record says so" -DFULL -DMUTATE_ANSWER_FIRST
 model=$PWD/slot.pml
 check holds "a worker and the broker are killed during a restart" -DKILLS=1 -DCRASHES=1

@@ -130,8 +130,3 @@ struct held_look full_look(struct held *held, bool is_half_closed)
         return (struct held_look){.result = LOOK_MORE};
     return (struct held_look){LOOK_CLOSE, HELD_FULL};
 }
-
-bool full_was_answered(int fd)
-{
-    return send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EPIPE;
-}

@@ -26,10 +26,7 @@ bool full_read(struct option_fault *fault);
  * is no answer to send, or the client takes none. */
 bool full_answer(int fd);
 
-/* A look of front.c at a connection that was answered. */
+/* A look of stages.c at a connection that was answered. */
 struct held_look full_look(struct held *held, bool is_half_closed);
-
-/* Whether the connection fd (borrows) was answered, by a broker that was killed. */
-bool full_was_answered(int fd);
 
 #endif

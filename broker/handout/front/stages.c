@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/journal.h"
 #include "broker/base/loop.h"
 #include "broker/handout/front/access.h"
 #include "broker/handout/front/full.h"
@@ -34,16 +35,15 @@ static const struct {
 
 static bool asks_for(const struct listener *listener, enum held_stage stage)
 {
-    return stage >= HELD_COMPLETE ||
-           (stage == HELD_HEADER && listener->front.accept_proxy != ACCEPT_PROXY_NONE) ||
+    return (stage == HELD_HEADER && listener->front.accept_proxy != ACCEPT_PROXY_NONE) ||
            (stage == HELD_REQUEST && listener->front.hold != HOLD_NONE);
 }
 
+/* HELD_COMPLETE is the last one; HELD_ANSWERED is entered by turn_away() alone. */
 static enum held_stage next_stage(const struct listener *listener, enum held_stage stage)
 {
-    do
-        stage++;
-    while (!asks_for(listener, stage));
+    while (stage < HELD_COMPLETE && !asks_for(listener, ++stage))
+        ;
     return stage;
 }
 
@@ -101,6 +101,17 @@ void stages_close(int fd, bool by_reset)
     close(fd);
 }
 
+/* Its record is free before it is closed. Meanwhile the note tells a next broker that it is over,
+ * and no connection that got no further. */
+static void close_held(struct held *held, bool by_reset)
+{
+    int place = journal_note_closing(held->fd);
+
+    stages_close(stages_leave(held), by_reset);
+    if (place >= 0)
+        journal_take_closing((uint32_t)place);
+}
+
 /* What was answered is not reset, whatever ends it. */
 void stages_drop(struct held *held, enum held_closing why)
 {
@@ -112,7 +123,7 @@ void stages_drop(struct held *held, enum held_closing why)
     why = is_answered ? HELD_FULL : why;
 
     held_counts_of(held->listener)->closed[why]++;
-    stages_close(stages_leave(held), by_reset);
+    close_held(held, by_reset);
 }
 
 /* --- its way --- */
@@ -222,7 +233,8 @@ static bool go_on(struct held *held)
     return !is_new || admit(held);
 }
 
-/* As far as it goes now. What cannot be watched is complete: the worker waits for it then. */
+/* As far as it goes now. What cannot be watched is complete: the worker waits for it then. Who was
+ * answered gets no worker. */
 static void advance(struct held *held, bool is_half_closed)
 {
     while (held->stage != HELD_COMPLETE) {
@@ -233,6 +245,10 @@ static void advance(struct held *held, bool is_half_closed)
         }
         if (found.result == LOOK_MORE && watch(held)) {
             expect_deadline(held);
+            return;
+        }
+        if (held->stage == HELD_ANSWERED) {
+            stages_drop(held, HELD_FULL);
             return;
         }
         if (!go_on(held))
@@ -317,10 +333,7 @@ void stages_enter(struct listener *listener, int fd, const struct wire_offer *of
 
 void stages_enter_again(struct listener *listener, int fd, const struct wire_offer *offer)
 {
-    if (full_was_answered(fd))
-        stages_close(fd, false);
-    else
-        enter(listener, fd, offer, true);
+    enter(listener, fd, offer, true);
 }
 
 void stages_turn_away(struct listener *listener, int fd, const struct wire_offer *offer)
