@@ -178,3 +178,43 @@ runs_as() { # USER COLOUR
     wait_for_broker
     [[ ! -e $TMP/theirs/options.pid ]]
 }
+
+# A new worker, of the broker that goes on.
+starts_as() { # USER COLOUR
+    local before
+    before=$(worker_pid 0)
+    kill -KILL "$before"
+    wait_until status_is ".workers[0].pid != $before and .state == \"ready\""
+    runs_as "$1" "$2"
+}
+
+@test "what a reload has changed stays after an upgrade and after a crash: --user, --sandbox" {
+    [[ $(id -u) == 0 ]] || skip "only root has capabilities to give up"
+    share_build
+    export ASAN_OPTIONS=detect_leaks=0
+    local sandbox before
+    for sandbox in "" --sandbox; do
+        printf 'user = nobody\nenv = COLOUR=red\n' >"$TMP/options.conf"
+        # shellcheck disable=SC2086
+        start_broker -w 1 $sandbox --config "$TMP/options.conf" -- "$VICTIM" accept "$ADDR"
+        runs_as nobody red
+        printf 'user = daemon\nenv = COLOUR=green\nenv = SHAPE=round\n' >"$TMP/options.conf"
+        timeout "$DEADLINE_S" "$SSHIM" restart --control "$CONTROL"
+        runs_as daemon green
+        timeout "$DEADLINE_S" "$SSHIM" upgrade --control "$CONTROL"
+        starts_as daemon green
+        printf 'user = nobody\nenv = COLOUR=blue\n' >"$TMP/options.conf"
+        timeout "$DEADLINE_S" "$SSHIM" restart --control "$CONTROL"
+        runs_as nobody blue
+        before=$(status_of .pid)
+        kill -KILL "$before"
+        wait_until is_another_than "$before"
+        starts_as nobody blue
+        # and the file can be read again
+        printf 'user = daemon\nenv = COLOUR=white\n' >"$TMP/options.conf"
+        timeout "$DEADLINE_S" "$SSHIM" restart --control "$CONTROL"
+        runs_as daemon white
+        stop_broker
+        no_process_is_left
+    done
+}

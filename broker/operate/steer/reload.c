@@ -44,8 +44,9 @@ static void change_front(const struct config *before)
                   strerror(errno));
 }
 
-/* The deputy starts the workers, by options that it reads itself: a broker that was taken over must
- * not choose their user, or a command of root's. The broker has judged them already. */
+/* The deputy starts the workers and the keeper, by options that it reads itself: a broker that was
+ * taken over must not choose their user, or a command of root's. The broker has judged them
+ * already. */
 static bool use_in_deputy(int argc, char **resolved)
 {
     struct config next;
@@ -55,6 +56,8 @@ static bool use_in_deputy(int argc, char **resolved)
         spawn_resolve_user(next.user, next.group) < 0)
         return false;
     broker.config = next;
+    log_set_level(next.verbosity);
+    resume_set_arguments(resolved);
     return true;
 }
 
