@@ -221,7 +221,7 @@ static bool on_other_child(const siginfo_t *info)
 {
     if (!deputy_on_child_end(info->si_pid))
         return rehearsal_on_child_end(info) || metrics_on_child_end(info) ||
-               hook_on_child_end(info) || guard_on_child_end(info->si_pid);
+               hook_on_child_end(info) || guard_on_child_end(info);
     log_error("the process that starts workers has ended; the keeper takes the broker's place, "
               "with a new one");
     if (runtime.keeper_pid)

@@ -56,7 +56,9 @@ static void stand_guard(const void *bytes)
         _exit(1);
     close_range(0, ~0u, 0);
     struct pollfd ended = {.fd = pidfd_open(order->pid, 0), .events = POLLIN};
-    while (ended.fd >= 0 && procfs_is_stopped(order->pid) && poll(&ended, 1, LOOK_MS) == 0)
+    if (ended.fd < 0)
+        _exit(1);
+    while (procfs_is_stopped(order->pid) && poll(&ended, 1, LOOK_MS) == 0)
         ;
     _exit(0);
 }
@@ -108,14 +110,18 @@ bool guard_is_pid(pid_t pid)
     return find(pid) >= 0;
 }
 
-bool guard_on_child_end(pid_t pid)
+/* A guard has ended while its worker is stopped: the worker went on for a moment, or the guard was
+ * killed. But one that could not stand, for want of processes, has exited with 1: the next one
+ * could not either. */
+bool guard_on_child_end(const siginfo_t *info)
 {
-    int place = find(pid);
+    int place = find(info->si_pid);
 
     if (place < 0)
         return false;
     guards[place].guard = 0;
-    if (procfs_is_stopped(guards[place].worker)) /* it went on for a moment */
+    bool has_stood = info->si_code != CLD_EXITED || info->si_status == 0;
+    if (has_stood && procfs_is_stopped(guards[place].worker))
         guard_begin(guards[place].worker);
     return true;
 }

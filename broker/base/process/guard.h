@@ -11,6 +11,7 @@
 #ifndef SSHIM_BROKER_BASE_PROCESS_GUARD_H
 #define SSHIM_BROKER_BASE_PROCESS_GUARD_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -24,7 +25,8 @@ void guard_begin(pid_t pid);
 /* Whether this is a guard that lives. */
 bool guard_is_pid(pid_t pid);
 
-/* Whether it was a guard that has ended. */
-bool guard_on_child_end(pid_t pid);
+/* Whether it was a guard that has ended. If the worker is still stopped, another one begins, unless
+ * this one could not do its work. */
+bool guard_on_child_end(const siginfo_t *info);
 
 #endif
