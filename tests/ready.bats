@@ -140,6 +140,33 @@ SH
     stop_broker
 }
 
+@test "who sends descriptors gets EPERM, and who is no process of the worker does not fill the log" {
+    launch_server -w 1 --ready notify
+    wait_until all_listen 1
+    timeout 60 python3 -c 'import array, os, socket, sys
+def refuses(send):
+    try:
+        send()
+    except PermissionError:
+        return True
+SO_PASSRIGHTS = 83
+kernel_can = True
+try:
+    socket.socket(socket.AF_UNIX).setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
+except OSError:
+    kernel_can = False
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect("\0" + sys.argv[1][1:])
+rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))
+assert not kernel_can or refuses(lambda: s.sendmsg([b"BARRIER=1"], [rights]))
+for i in range(30):
+    s.send(b"READY=1")' "$(sed -n 's/^listening //p' "$TMP/out")"
+    order READY=1 # comes behind all that
+    wait_until is_ready
+    [[ $(grep -c 'which is no process of it; ignoring that, and saying so once a minute' "$TMP/log") == 1 ]]
+    stop_broker
+}
+
 @test "a restart waits for the same readiness, and fails without it" {
     local old
     launch_server -w 1 --ready notify --start-timeout 3

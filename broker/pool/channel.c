@@ -15,10 +15,6 @@
 #include "broker/base/loop/fds.h"
 #include "proto/channel_name.h"
 
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83 /* asm-generic/socket.h */
-#endif
-
 /* The name by which the worker's end is recognised, see proto/channel_name.h. */
 static int name_our_end(struct channel *channel)
 {
@@ -63,15 +59,6 @@ static bool is_their_end(const struct channel *channel, int fd)
            info.st_ino == channel->their_ino;
 }
 
-/* The worker has no descriptors to send: EPERM if it tries. Before Linux 6.16 channel_messages.c
- * drops them. */
-static void refuse_descriptors(int our_fd)
-{
-    int off = 0;
-
-    setsockopt(our_fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
-}
-
 static int open_pair(struct channel *channel, int *worker_fd)
 {
     int pair[2];
@@ -84,7 +71,7 @@ static int open_pair(struct channel *channel, int *worker_fd)
     if (channel->their_fd < 0)
         return -1;
     note_their_end(channel);
-    refuse_descriptors(channel->our_fd);
+    fds_refuse(channel->our_fd); /* the worker has none; else channel_messages.c drops them */
     return name_our_end(channel);
 }
 

@@ -92,8 +92,9 @@ struct worker {
     uint64_t seen_motion; /* worker_motion() then */
     uint32_t number;      /* in the snapshot being written, see state_save.c */
     struct {
-        bool is_told;        /* it has sent READY=1 */
-        int64_t listened_ms; /* when it first listened; 0: not yet */
+        bool is_told;                /* it has sent READY=1 */
+        int64_t listened_ms;         /* when it first listened; 0: not yet */
+        int64_t told_of_stranger_ms; /* when the log last said that another spoke for it */
         struct loop_timer timer;
         struct loop_fd socket;  /* NOTIFY_SOCKET; .fd keeps, -1: none */
     } readiness;                /* written by life/begin/readiness.c */

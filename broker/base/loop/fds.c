@@ -3,7 +3,12 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* asm-generic/socket.h */
+#endif
 
 int fds_make_memory(const char *name, size_t size_bytes, bool may_seal)
 {
@@ -29,4 +34,11 @@ void fds_close(int fd)
     if (fd >= 0)
         close(fd);
     errno = saved;
+}
+
+bool fds_refuse(int socket_fd)
+{
+    int off = 0;
+
+    return setsockopt(socket_fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off) == 0;
 }

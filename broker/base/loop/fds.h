@@ -1,4 +1,7 @@
-/* fds.h - descriptors: memory that other processes can have, and a close that keeps errno. */
+/*
+ * fds.h - descriptors: memory that other processes can have, a close that keeps errno, and sockets
+ * that take none.
+ */
 #ifndef SSHIM_BROKER_BASE_LOOP_FDS_H
 #define SSHIM_BROKER_BASE_LOOP_FDS_H
 
@@ -15,5 +18,11 @@ void *fds_map_memory(int fd, size_t size_bytes);
 
 /* Closes fd (takes, -1 permitted), and keeps errno. */
 void fds_close(int fd);
+
+/* From now on no peer can send descriptors to this socket of AF_UNIX (borrows), or to what is
+ * accepted from it: EPERM if it tries. Else those that we do not receive are closed by our own
+ * recvmsg(2), which may sleep. False: the kernel cannot do that (since Linux 6.16, SO_PASSRIGHTS).
+ */
+bool fds_refuse(int socket_fd);
 
 #endif

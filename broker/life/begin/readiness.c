@@ -18,6 +18,7 @@
 #define LOOK_MAX_MS 500
 #define READS 8 /* datagrams in a turn */
 #define REST_MS 100
+#define SILENCE_MS 60000   /* of one worker's socket, about those who may not speak for it */
 #define GENERATIONS_MAX 64 /* between the worker and a process that speaks for it */
 
 static void (*tell_reached)(struct worker *worker);
@@ -127,14 +128,25 @@ static bool says_ready(const char *text)
     return false;
 }
 
+/* Anybody may send, as often as he likes. */
+static void tell_of_stranger(struct worker *worker, const struct ucred *sender)
+{
+    int64_t told_ms = worker->readiness.told_of_stranger_ms;
+
+    if (told_ms > 0 && loop_now_ms() - told_ms < SILENCE_MS)
+        return;
+    worker->readiness.told_of_stranger_ms = loop_now_ms();
+    log_info("READY=1 for worker %u came from pid %d (uid %u), which is no process of it; "
+             "ignoring that, and saying so once a minute",
+             worker->slot, (int)sender->pid, (unsigned)sender->uid);
+}
+
 static void hear(struct worker *worker, const char *text, const struct ucred *sender)
 {
     if (worker->readiness.is_told || !says_ready(text))
         return;
     if (!may_speak(worker, sender)) {
-        log_info("READY=1 for worker %u came from pid %d (uid %u), which is no process of it; "
-                 "ignoring that",
-                 worker->slot, (int)sender->pid, (unsigned)sender->uid);
+        tell_of_stranger(worker, sender);
         return;
     }
     worker->readiness.is_told = true;
@@ -162,6 +174,7 @@ static void on_datagram(struct loop_fd *watch, uint32_t events)
 
 static int watch(struct worker *worker, int fd)
 {
+    fds_refuse(fd);
     worker->readiness.socket = (struct loop_fd){fd, on_datagram};
     return loop_add(&worker->readiness.socket, EPOLLIN);
 }

@@ -8,7 +8,7 @@
  * The socket has an abstract name, so any local process may send to it. A datagram counts if its
  * sender is the worker or a process below it; or if the sender has ended and had the worker's uid
  * (systemd-notify(1)), by which it could do worse. At most READS of them are read in a turn, then
- * none for a while.
+ * none for a while. None has descriptors (fds_refuse()), so BARRIER=1 has EPERM.
  */
 #ifndef SSHIM_BROKER_LIFE_BEGIN_READINESS_H
 #define SSHIM_BROKER_LIFE_BEGIN_READINESS_H

@@ -7,9 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83 /* asm-generic/socket.h */
-#endif
+#include "broker/base/loop/fds.h"
+
 #define SHORTAGE_PAUSE_MS 100 /* out of fds or memory: peers wait in the backlog meanwhile */
 
 static struct door doors[] = {
@@ -82,11 +81,8 @@ const char *door_abstract_name(void)
 int door_open(enum door_name name, int fd, void (*on_ready)(struct loop_fd *watch, uint32_t events))
 {
     struct door *door = &doors[name];
-    int off = 0;
 
     door->watch = (struct loop_fd){fd, on_ready};
-    /* What is accepted inherits it (since Linux 6.16). */
-    door->refuses_fds =
-        door->is_text && setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off) == 0;
+    door->refuses_fds = door->is_text && fds_refuse(fd);
     return loop_add(&door->watch, EPOLLIN);
 }
