@@ -39,6 +39,7 @@ struct journal {
     _Atomic int tries_left;  /* of an upgrade */
     _Atomic int connections; /* as proxied */
     _Atomic int handed_over; /* an upgrade, to the keeper */
+    _Atomic int watcher;     /* fd + 1; 0: none */
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -254,6 +255,11 @@ pid_t journal_keeper(void)
     return atomic_load(&journal->keeper);
 }
 
+bool journal_claim_keeper(pid_t seen, pid_t pid)
+{
+    return atomic_compare_exchange_strong(&journal->keeper, &seen, pid);
+}
+
 void journal_set_deputy(pid_t pid)
 {
     journal->deputy = pid;
@@ -267,6 +273,7 @@ pid_t journal_deputy(void)
 void journal_begin_upgrade(const struct journal_upgrade *upgrade)
 {
     atomic_store(&journal->handed_over, 0);
+    atomic_store(&journal->watcher, 0);
     atomic_store(&journal->tries_left, upgrade->tries_left);
     atomic_store(&journal->asker, upgrade->asker_fd + 1);
     atomic_store(&journal->old_program, upgrade->old_program_fd + 1);
@@ -277,6 +284,7 @@ bool journal_find_upgrade(struct journal_upgrade *upgrade)
     upgrade->old_program_fd = atomic_load(&journal->old_program) - 1;
     upgrade->asker_fd = atomic_load(&journal->asker) - 1;
     upgrade->tries_left = atomic_load(&journal->tries_left);
+    upgrade->watcher_fd = atomic_load(&journal->watcher) - 1;
     return upgrade->old_program_fd >= 0;
 }
 
@@ -285,8 +293,9 @@ void journal_end_upgrade(void)
     atomic_store(&journal->old_program, 0);
 }
 
-void journal_begin_hand_over(void)
+void journal_begin_hand_over(int watcher_fd)
 {
+    atomic_store(&journal->watcher, watcher_fd + 1);
     atomic_store(&journal->handed_over, 1);
 }
 

@@ -102,6 +102,10 @@ bool journal_is_closing(int fd);
 void journal_set_keeper(pid_t pid);
 pid_t journal_keeper(void);
 
+/* The keeper pid puts itself in the place of what it has seen there. False: another one was first.
+ */
+bool journal_claim_keeper(pid_t seen, pid_t pid);
+
 /* The process that forks for the broker, see process/deputy.h. 0: none. */
 void journal_set_deputy(pid_t pid);
 pid_t journal_deputy(void);
@@ -114,14 +118,16 @@ struct journal_upgrade {
     int old_program_fd; /* its file */
     int asker_fd;       /* the connection of `sshim upgrade`; -1: none */
     int tries_left;     /* after this one */
+    int watcher_fd;     /* pidfd of the keeper of journal_begin_hand_over(); -1: none */
 };
 void journal_begin_upgrade(const struct journal_upgrade *upgrade);
 bool journal_find_upgrade(struct journal_upgrade *upgrade); /* whether one is under way */
 void journal_end_upgrade(void);
 
 /* The keeper is to execute the new program, since the broker may not: from the first call until the
- * second, which says whether it was so. */
-void journal_begin_hand_over(void);
+ * second, which says whether it was so. watcher_fd: pidfd of the keeper that watches meanwhile; -1:
+ * none. */
+void journal_begin_hand_over(int watcher_fd);
 bool journal_take_hand_over(void);
 
 /* The keeper has ended a program that stood still: trying it again would take as long. */

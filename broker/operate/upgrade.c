@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -99,8 +101,9 @@ static void execute(void)
         return;
     }
     journal_begin_upgrade(&(struct journal_upgrade){
-        old_program_fd, upgrade.waiter ? upgrade.waiter->watch.fd : upgrade.asker_fd,
-        upgrade.tries_left});
+        .old_program_fd = old_program_fd,
+        .asker_fd = upgrade.waiter ? upgrade.waiter->watch.fd : upgrade.asker_fd,
+        .tries_left = upgrade.tries_left});
     state_save();
     closer_stop();
     aside_stop();
@@ -213,6 +216,17 @@ static void try_again(const struct journal_upgrade *before)
     rehearse();
 }
 
+/* The keeper that watched over a hand-over has the old program's table of descriptors: what we
+ * close is not closed before it ends. */
+static void end_watcher(int watcher_fd)
+{
+    if (watcher_fd < 0)
+        return;
+    if (resume_cause() == RESUME_UPGRADE) /* else it sees that, or is this process */
+        pidfd_send_signal(watcher_fd, SIGKILL, NULL, 0);
+    close(watcher_fd);
+}
+
 void upgrade_settle(void)
 {
     static bool is_settled;
@@ -227,6 +241,7 @@ void upgrade_settle(void)
     journal_end_upgrade();
     state_save();
     keeper_end_old();
+    end_watcher(under_way.watcher_fd);
     close(under_way.old_program_fd);
     if (resume_cause() == RESUME_UPGRADE)
         tell_success(under_way.asker_fd);

@@ -76,13 +76,14 @@ static void wait_for_end_of(int broker_pidfd, bool is_for_upgrade)
 /*
  * During an upgrade two keepers see the broker's end: that of the old program, and that of the new
  * one. A broker that is named itself was a keeper, and was killed before it could name the one that
- * it had just started.
+ * it had just started: then the first keeper that claims the place has it.
  */
 static bool is_in_charge(void)
 {
     pid_t named = journal_keeper();
 
-    return named == 0 || named == getpid() || named == broker_pid;
+    return (named == 0 || named == getpid() || named == broker_pid) &&
+           journal_claim_keeper(named, getpid());
 }
 
 struct order {
@@ -197,7 +198,7 @@ static void note_old_keeper(void)
 {
     pid_t pid = journal_keeper();
 
-    if (pid != 0 && pid != getpid() && waitpid(pid, NULL, __WCLONE | WNOHANG) == 0)
+    if (pid > 0 && pid != getpid() && waitpid(pid, NULL, __WCLONE | WNOHANG) == 0)
         runtime.old_keeper_pid = pid;
 }
 
@@ -232,9 +233,12 @@ void keeper_hand_over(void)
     struct order order = {runtime.keeper_pid, watch.fd, true};
 
     errno = ESRCH;
-    if (!runtime.keeper_pid || deputy_fork(DEPUTY_KEEPER, &order, sizeof order) < 0)
+    if (!runtime.keeper_pid)
         return;
-    journal_begin_hand_over();
+    pid_t watcher = deputy_fork(DEPUTY_KEEPER, &order, sizeof order);
+    if (watcher < 0)
+        return;
+    journal_begin_hand_over(pidfd_open(watcher, 0));
     kill(getpid(), SIGKILL);
 }
 

@@ -88,6 +88,7 @@ static void set_flags_of_all(int flags)
         return;
     set_flags(upgrade.old_program_fd, &flags);
     set_flags(upgrade.asker_fd, &flags);
+    set_flags(upgrade.watcher_fd, &flags);
 }
 
 /* Other stream sockets here listen, are bound only as yet, or were shut down by a stop. But one
@@ -266,6 +267,8 @@ static void close_upgrade_on_exec(void)
     fcntl(upgrade.old_program_fd, F_SETFD, FD_CLOEXEC);
     if (upgrade.asker_fd >= 0)
         fcntl(upgrade.asker_fd, F_SETFD, FD_CLOEXEC);
+    if (upgrade.watcher_fd >= 0)
+        fcntl(upgrade.watcher_fd, F_SETFD, FD_CLOEXEC);
 }
 
 enum proceed resume_find(bool *is_due)

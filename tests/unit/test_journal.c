@@ -133,6 +133,15 @@ static void what_is_no_journal_is_refused(void)
     close(fd);
 }
 
+static void one_keeper_claims(void)
+{
+    journal_set_keeper(7);
+    CHECK(!journal_claim_keeper(8, 9) && journal_keeper() == 7);
+    CHECK(journal_claim_keeper(7, 9) && journal_keeper() == 9);
+    CHECK(!journal_claim_keeper(7, 10) && journal_keeper() == 9);
+    CHECK(journal_claim_keeper(9, 9));
+}
+
 int main(void)
 {
     CHECK(journal_init() == 0);
@@ -146,6 +155,8 @@ int main(void)
              closing_places_are_taken_once);
     unit_run("journal: an upgrade is under way until it ends",
              an_upgrade_is_under_way_until_it_ends);
+    unit_run("journal: of two keepers that have seen the same, one is in charge",
+             one_keeper_claims);
     unit_run("journal: another broker finds it", another_broker_finds_it);
     unit_run("journal: what is no journal is refused", what_is_no_journal_is_refused);
     return unit_end();

@@ -196,7 +196,7 @@ void output_adopt_process(int control_fd, int32_t pid)
 {
     again.on_time = on_again;
     control = (struct loop_fd){control_fd, on_process_end};
-    runtime.lines_pid = pid;
+    runtime.lines_pid = pid > 0 ? pid : 0;
     if (loop_add(&control, 0) == 0)
         return;
     control.fd = -1;
