@@ -12,6 +12,7 @@ listener = socket.socket()
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind((sys.argv[1], int(sys.argv[2])))
 listener.listen(64)
+print("copy", os.environ["SSHIM_WORKER_ID"], os.getpid(), file=sys.stderr, flush=True)
 print("listening", os.environ.get("NOTIFY_SOCKET", "-"), flush=True)
 while not os.path.exists(sys.argv[3]):
     time.sleep(0.02)
@@ -185,6 +186,28 @@ for i in range(30):
     order READY=1
     wait $!
     [[ $(ask) != "$old" ]]
+    stop_broker
+}
+
+@test "a successor that is kept by an aborted restart, since the old worker has died, has its delay first" {
+    local restart old
+    launch_server -w 2 --ready delay:3
+    order wait
+    wait_until is_ready
+    old=$(worker_pid 0)
+    : >"$TMP/log"
+    timeout 60 "$SSHIM" restart --parallel 2 --control "$CONTROL" &
+    restart=$!
+    wait_until all_listen 4
+    kill -KILL "$old"
+    wait_until status_is "all(.workers[]; .pid != $old)"
+    kill -KILL "$(sed -n 's/^copy 1 //p' "$TMP/log")"
+    if wait "$restart"; then return 1; fi
+    wait_until status_is '.ready == 2'
+    status_is '.workers | map(.uptime_s >= 3) | all'
+    [[ $(worker_pid 0) == "$(sed -n 's/^copy 0 //p' "$TMP/log")" ]]
+    for _ in 1 2 3 4; do ask; done >"$TMP/answers"
+    grep -q slot=0 "$TMP/answers"
     stop_broker
 }
 

@@ -14,6 +14,7 @@
 #include "broker/base/log.h"
 #include "broker/life/drain.h"
 #include "broker/life/restart/waiters.h"
+#include "broker/life/begin/readiness.h"
 #include "broker/life/begin/start.h"
 #include "broker/life/stop.h"
 #include "broker/life/succession.h"
@@ -137,7 +138,7 @@ static void finish(void)
 static void keep(struct slot *slot, struct worker *successor)
 {
     slot->worker = successor;
-    if (successor->has_listened)
+    if (successor->has_listened && readiness_is_reached(successor))
         slot_mark_ready(slot, successor);
     else
         start_watch(successor);

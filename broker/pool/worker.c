@@ -149,6 +149,10 @@ void worker_set_ready(struct worker *worker)
     worker->ready_ms = loop_now_ms();
     worker->moved_ms = loop_now_ms();
     worker_set_state(worker, WORKER_READY);
+    if (!worker->kept_back)
+        return;
+    worker_set_kept_back(worker, false);
+    worker_wake(worker);
 }
 
 int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_fd *, uint32_t))
