@@ -265,3 +265,25 @@ run_in_terminal() {
     ! grep -q 'starting:\|\[K' "$TMP/log" || false
     stop_broker
 }
+
+# on_keys COMMAND: on a terminal with keys from file descriptor 7
+on_keys() {
+    mkfifo "$TMP/keys"
+    exec 7<>"$TMP/keys"
+    script -qec "$1" /dev/null <&7 >"$TMP/screen" 3>&- 7>&- &
+    SCRIPT=$!
+    timeout 60 "$SSHIM" status --wait ready --control "$CONTROL" >/dev/null
+}
+
+press_ctrl_c() { # and wait for the end
+    printf '\003' >&7
+    wait "$SCRIPT"
+    exec 7>&-
+}
+
+@test "Ctrl-C is not said to come from pid 0" {
+    on_keys "$SSHIM run -w 1 --control $CONTROL -- $VICTIM accept $ADDR"
+    press_ctrl_c
+    grep -q 'stopping: SIGINT came from the terminal; a second one kills the workers at once' "$TMP/screen"
+    ! grep -q 'pid 0' "$TMP/screen" || false
+}

@@ -135,7 +135,7 @@ bool log_set_progress(const char *text)
     return true;
 }
 
-static bool write_to(const struct output *output, const struct log_record *record)
+static bool write_to(struct output *output, const struct log_record *record)
 {
     struct line_head head = {.instance = instance, .dropped = untold};
     char line[LINE_SIZE];

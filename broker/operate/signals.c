@@ -44,11 +44,24 @@ static bool is_hang_up(const struct signalfd_siginfo *info)
            (had_terminal && (pid_t)info->ssi_pid == getsid(0) && !has_terminal());
 }
 
+/* A process outside our pid namespace has the number 0, see pid_namespaces(7). */
+static void tell_stop(const struct signalfd_siginfo *info)
+{
+    const char *name = sigabbrev_np((int)info->ssi_signo);
+
+    if (info->ssi_code == SI_KERNEL)
+        log_info("stopping: SIG%s came from the terminal; a second one kills the workers at once",
+                 name);
+    else if (info->ssi_pid == 0)
+        log_info("stopping: SIG%s came from outside the pid namespace", name);
+    else
+        log_info("stopping: SIG%s came from pid %u", name, info->ssi_pid);
+}
+
 static void stop(const struct signalfd_siginfo *info)
 {
     if (!stop_is_under_way())
-        log_info("stopping: SIG%s came from pid %u", sigabbrev_np((int)info->ssi_signo),
-                 info->ssi_pid);
+        tell_stop(info);
     if (info->ssi_signo == SIGTERM)
         stop_announce(EXIT_STOPPED);
     else

@@ -1,8 +1,9 @@
 /*
- * sink.h - where lines go: standard error, or a file. Nothing here waits for a reader. Our own open
- * file of a pipe or terminal has O_NONBLOCK: the one that we were started with is shared with other
- * programs, which do not expect it. A file system that does not answer is another matter: writing
- * to a file on it waits.
+ * sink.h - where lines go: standard error, or a file. Nothing here waits for a reader; a terminal
+ * to which another process writes is waited for, at most 5 ms. Our own open file of a pipe or
+ * terminal has O_NONBLOCK: the one that we were started with is shared with other programs, which
+ * do not expect it. A file system that does not answer is another matter: writing to a file on it
+ * waits.
  */
 #ifndef SSHIM_BROKER_BASE_LOG_SINK_H
 #define SSHIM_BROKER_BASE_LOG_SINK_H
@@ -14,6 +15,8 @@ struct sink {
     int fd; /* keeps, but for STDERR_FILENO; -1: none */
     bool is_socket;
     bool may_wait; /* the open file is shared: look before each write */
+    bool is_terminal;
+    bool is_stopped; /* a terminal that did not take the last line */
 };
 
 /* Standard output or error (borrows fd). Opens the pipe or terminal behind it anew, where that is
@@ -25,6 +28,6 @@ void sink_open_standard(struct sink *sink, int fd);
 int sink_open_file(struct sink *sink, const char *path);
 
 /* All of it or nothing. False: it was not taken. */
-bool sink_write(const struct sink *sink, const char *text, size_t len);
+bool sink_write(struct sink *sink, const char *text, size_t len);
 
 #endif

@@ -101,8 +101,9 @@ static const struct option_row run_rows[] = {
      "share the socket; auto (default): preload if the library can be loaded, else seccomp",
      AT(intercept), .read = option_choice, .names = intercepts},
     {"control-ro", 0, "PATH[,MODE[,GROUP]]",
-     "a second, read-only control socket: status and list (default MODE 660)", AT(control_ro),
-     .read = value_control_ro, .expected = "PATH, PATH,MODE in octal or PATH,MODE,GROUP"},
+     "a second, read-only control socket: status, list and events (default MODE 660)",
+     AT(control_ro), .read = value_control_ro,
+     .expected = "PATH, PATH,MODE in octal or PATH,MODE,GROUP"},
     {"handoff", 0, "MODE",
      "auto (default): workers may accept by themselves while all are busy; broker: the broker "
      "accepts every connection; direct: workers accept every connection",
