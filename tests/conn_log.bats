@@ -125,6 +125,27 @@ await_lines() { # COUNT [CONDITION]
     exec 7>&-
 }
 
+has_table() { # of the broker that serves
+    readlink "/proc/$(status_of .pid)/fd/"* | grep -q /memfd:sshim-connections
+}
+
+@test "a broker without it that takes the place of one with it keeps nothing of that one's" {
+    start_noted -w 1 -- "$VICTIM" accept "$ADDR"
+    has_table
+    kill -KILL "$BROKER"
+    wait_until status_is ".pid != $BROKER"
+    wait_for_broker
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    wait_until status_is ".pid == $BROKER"
+    ! has_table || false
+    probe 3
+    # no number in the journal names another descriptor, which a resume would pass on
+    "$SSHIM" upgrade --control "$CONTROL"
+    ! has_table || false
+    probe 3
+    stop_broker
+}
+
 @test "lines that a full pipe does not take are counted and told, and nobody waits" {
     local line
     mkfifo "$TMP/pipe"

@@ -310,7 +310,7 @@ static enum proceed begin(bool resumes, int *exit_code)
         *exit_code = EXIT_ADDRESS;
         return DONE;
     }
-    if (conn_log_is_on() && !conn_log_begin())
+    if (!conn_log_begin())
         log_error("cannot note connections for --conn-log: %s; check the memory limits of this "
                   "process",
                   strerror(errno));

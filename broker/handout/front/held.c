@@ -63,8 +63,7 @@ int held_init(void)
 
 void held_publish(void)
 {
-    if (table)
-        journal_set_held_fd(table_fd);
+    journal_set_held_fd(table ? table_fd : -1);
 }
 
 bool held_is_there(void)

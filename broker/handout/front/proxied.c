@@ -45,10 +45,13 @@ int proxied_begin(int (*map)(int fd))
     char path[32];
     int fd = map && journal_proxied_fd() >= 0 ? map(journal_proxied_fd()) : -1;
 
-    if (!is_table(fd) && broker.config.accept_proxy.count > 0)
+    if (!is_table(fd)) {
+        fds_close(fd);
+        journal_set_proxied_fd(-1); /* or the number would name another descriptor of ours */
+        if (broker.config.accept_proxy.count == 0)
+            return 0;
         fd = make();
-    else if (!is_table(fd))
-        return 0;
+    }
     if (fd < 0)
         return -1;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);

@@ -301,6 +301,10 @@ static void on_hand(const struct channel *channel, const struct take_connection 
 
 bool conn_log_begin(void)
 {
+    if (!conn_log_is_on()) {
+        conn_table_give_up(runtime.connections_fd);
+        return true;
+    }
     timer.on_time = on_time;
     if (conn_table_open(runtime.connections_fd, now_ms()) < 0)
         return false;

@@ -24,8 +24,8 @@ bool conn_log_open(void);
 bool conn_log_reopen(void);
 
 /* The listeners of the broker before are there, if there was one: makes the table, or takes that of
- * runtime.connections_fd. Then each connection that is handed out has its line. False with the
- * errno of conn_table_open(). */
+ * runtime.connections_fd. Then each connection that is handed out has its line. Without --conn-log
+ * that table is given up. False with the errno of conn_table_open(). */
 bool conn_log_begin(void);
 
 /* The broker ends: a line for all that have none yet. */

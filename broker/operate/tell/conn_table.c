@@ -73,21 +73,29 @@ static void resume(int64_t now_ms)
     }
 }
 
+void conn_table_give_up(int fd)
+{
+    journal_set_connections_fd(-1); /* or the number would name another descriptor of ours */
+    fds_close(fd);
+}
+
 int conn_table_open(int fd, int64_t now_ms)
 {
     bool is_old = is_table(fd);
 
+    if (!is_old)
+        conn_table_give_up(fd);
     for (unsigned level = 0; level < CONN_LEVELS; level++)
         TAILQ_INIT(&levels[level]);
-    if (!is_old && fd >= 0)
-        close(fd);
     if (!is_old)
         fd = fds_make_memory(TABLE_NAME, sizeof *table, false);
     if (fd < 0)
         return -1;
     void *memory = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED)
+    if (memory == MAP_FAILED) {
+        conn_table_give_up(fd);
         return -1;
+    }
     table = memory;
     journal_set_connections_fd(fd);
     if (is_old && table->magic == TABLE_MAGIC && table->record_size == sizeof(struct conn) &&

@@ -53,6 +53,9 @@ static inline int64_t conn_interval_ms(uint32_t level)
  * errno of memfd_create(2), ftruncate(2) or mmap(2). */
 int conn_table_open(int fd, int64_t now_ms);
 
+/* The broker before has left that one (takes fd; -1: none), and there is none from now on. */
+void conn_table_give_up(int fd);
+
 /* A record like this one, at level 0; in place of one with the same cookie, which was handed to
  * another worker. False: the table is full. */
 bool conn_table_add(const struct conn *like, int64_t now_ms);
