@@ -39,6 +39,24 @@ await_lines() { # COUNT [CONDITION]
     stop_broker
 }
 
+@test "the end of a short connection is noticed soon, also while an old one is open" {
+    local i
+    start_noted -w 1 -- python3 "$ROOT/tests/progs/forker.py" "$ADDR"
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    sleep 6 # it is looked at every 640 ms by then
+    for i in {1..11}; do
+        exec 6<>"/dev/tcp/$HOST/$PORT"
+        head -n 1 <&6
+        exec 6>&-
+        sleep 0.1
+    done
+    await_lines 11
+    jq -s 'map(.open_ms) | sort' "$TMP/conns"
+    [[ $(jq -s 'map(.open_ms) | sort | .[5]' "$TMP/conns") -lt 200 ]]
+    exec 7>&-
+    stop_broker
+}
+
 @test "the time in the kernel's queue counts as a wait" {
     start_noted -w 1 -- "$VICTIM" accept "$ADDR"
     kill -STOP "$(worker_pid 0)"

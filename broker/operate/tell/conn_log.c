@@ -28,6 +28,7 @@
 
 static struct sink sink = {.fd = -1};
 static struct loop_timer timer;
+static int64_t sweep_ms, rest_until_ms; /* CLOCK_MONOTONIC; when the timer is due; see REST */
 static struct {
     char text[LINE_SIZE]; /* whole lines, which a pipe takes at once or not at all */
     size_t used;
@@ -212,14 +213,18 @@ static bool look(struct conn *conn, int64_t at_ms)
     return true;
 }
 
-static void expect(int64_t at_ms, int64_t rest_ms)
+/* The next sweep: when the first one is due, and not while there is a rest. */
+static void expect(int64_t at_ms)
 {
     struct conn *first = conn_table_first();
 
-    if (!first || loop_timer_runs(&timer))
+    if (!first)
         return;
-    int64_t delay_ms = first->due_ms - at_ms;
-    loop_start_timer(&timer, delay_ms > rest_ms ? delay_ms : rest_ms);
+    int64_t next_ms = first->due_ms > rest_until_ms ? first->due_ms : rest_until_ms;
+    if (loop_timer_runs(&timer) && sweep_ms <= next_ms)
+        return;
+    sweep_ms = next_ms;
+    loop_start_timer(&timer, next_ms > at_ms ? next_ms - at_ms : 0);
 }
 
 static void on_time(struct loop_timer *unused)
@@ -238,7 +243,8 @@ static void on_time(struct loop_timer *unused)
             conn_table_put_off(conn, at_ms);
     }
     flush();
-    expect(at_ms, REST * (turn_read_us(CLOCK_MONOTONIC) - begin_us) / 1000);
+    rest_until_ms = at_ms + REST * (turn_read_us(CLOCK_MONOTONIC) - begin_us) / 1000;
+    expect(at_ms);
 }
 
 /* --- its beginning --- */
@@ -296,7 +302,7 @@ static void on_hand(const struct channel *channel, const struct take_connection 
     memcpy(&conn.listener, &listener->bound.storage, sizeof conn.listener);
     if (!conn_table_add(&conn, at_ms))
         tell_at_once(listener, conn.slot, offer);
-    expect(at_ms, 0);
+    expect(at_ms);
 }
 
 bool conn_log_begin(void)
@@ -309,7 +315,7 @@ bool conn_log_begin(void)
     if (conn_table_open(runtime.connections_fd, now_ms()) < 0)
         return false;
     dispatch_set_observer(on_hand);
-    expect(now_ms(), 0);
+    expect(now_ms());
     return true;
 }
 
