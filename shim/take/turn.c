@@ -1,6 +1,8 @@
 /* turn.c - see turn.h. */
 #include "shim/take/turn.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "shim/base/next.h"
@@ -13,6 +15,8 @@
 /* initial-exec: the default model would call __tls_get_addr, which may allocate. */
 static __thread unsigned first_listener __attribute__((tls_model("initial-exec")));
 
+static_assert(VLISTEN_SEEN == 64, "a bit of uint64_t each");
+
 /* The listeners whose canonical sockets are worth a look. */
 struct turn {
     unsigned count;
@@ -20,12 +24,22 @@ struct turn {
     int shadows[LISTENERS_MAX];
 };
 
+/* Bit 0 is that of the listener that comes first. */
+static uint64_t rotate(uint64_t listeners, unsigned first)
+{
+    return first == 0 ? listeners : listeners >> first | listeners << (VLISTEN_SEEN - first);
+}
+
 static bool begin(struct turn *turn, uint64_t listeners)
 {
+    unsigned first = first_listener % VLISTEN_SEEN;
+
     turn->count = 0;
-    for (unsigned i = 0; i < VLISTEN_SEEN && turn->count < LISTENERS_MAX; i++) {
-        struct vlisten *listener = &vlisten_table[(first_listener + i) % VLISTEN_SEEN];
-        if (!(listeners & vlisten_bit(listener)) || !direct_is_possible(listener))
+    for (uint64_t left = rotate(listeners, first); left && turn->count < LISTENERS_MAX;
+         left &= left - 1) {
+        unsigned at = (first + (unsigned)__builtin_ctzll(left)) % VLISTEN_SEEN;
+        struct vlisten *listener = &vlisten_table[at];
+        if (!direct_is_possible(listener))
             continue;
         turn->listeners[turn->count] = listener;
         turn->shadows[turn->count++] = atomic_load(&listener->shadow_fd);
@@ -33,6 +47,16 @@ static bool begin(struct turn *turn, uint64_t listeners)
     if (turn->count > 0)
         wait_note_visit(listeners);
     return turn->count > 0;
+}
+
+/* The call with the shadows has failed. Without them it may not: the limit of descriptors, or a
+ * shadow that was closed meanwhile, is none of the program's. Then it makes its own call. */
+static int report_failure(int saved)
+{
+    if (errno == EINTR)
+        return -1;
+    errno = saved;
+    return 0;
 }
 
 /* Which listener is reported, of those whose bit is set in ready; NULL: none. */
@@ -77,6 +101,7 @@ int turn_poll(uint64_t listeners, struct pollfd *fds, nfds_t count)
     struct pollfd both[TURN_FDS + LISTENERS_MAX];
     struct turn turn;
     unsigned is_readable = 0;
+    int saved = errno;
 
     if (count > TURN_FDS || !begin(&turn, listeners))
         return 0;
@@ -85,7 +110,7 @@ int turn_poll(uint64_t listeners, struct pollfd *fds, nfds_t count)
         both[count + i] = (struct pollfd){.fd = turn.shadows[i], .events = POLLIN};
     int ready = NEXT(poll)(both, count + turn.count, 0);
     if (ready < 0)
-        return -1;
+        return report_failure(saved);
     for (unsigned i = 0; i < turn.count; i++) {
         ready -= both[count + i].revents != 0;
         is_readable |= (both[count + i].revents == POLLIN ? 1u : 0) << i;
@@ -158,6 +183,7 @@ int turn_select(uint64_t listeners, int count, fd_set *readable, fd_set *writabl
     fd_set answer[SETS];
     struct timeval at_once = {0};
     struct turn turn;
+    int saved = errno;
 
     if (count > FD_SETSIZE || !begin(&turn, listeners))
         return 0;
@@ -169,7 +195,7 @@ int turn_select(uint64_t listeners, int count, fd_set *readable, fd_set *writabl
     int ready =
         NEXT(select)(reach, &answer[READABLE], &answer[WRITABLE], &answer[URGENT], &at_once);
     if (ready < 0)
-        return -1;
+        return report_failure(saved);
     unsigned is_readable = take_shadows(&turn, &answer[READABLE], &ready);
     if (ready > 0)
         ready = announce_check_select(count, readable, &answer[READABLE], ready);

@@ -18,8 +18,8 @@
 
 /*
  * The program waits for these listeners (bit = index) and may block. Returns what poll(2) may
- * return at once, or 0: it is to wait, and nothing was written. -1 with errno as poll(2). The
- * caller has looked at the pointers, as wait_mask_poll() does.
+ * return at once, or 0: it is to wait, and nothing was written. -1 with EINTR. The caller has
+ * looked at the pointers, as wait_mask_poll() does.
  */
 int turn_poll(uint64_t listeners, struct pollfd *fds, nfds_t count);
 

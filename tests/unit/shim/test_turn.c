@@ -1,7 +1,9 @@
 /* test_turn.c - shim/take/turn.c: what poll and select report past the broker. */
 #include "shim/take/turn.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "record.h"
 #include "shim/take/direct.h"
@@ -147,6 +149,34 @@ static void listeners_come_first_in_turn(void)
     }
 }
 
+/* The limit of descriptors, or a shadow that was closed meanwhile, is none of the program's. */
+static void what_the_shadow_makes_fail_is_no_failure(void)
+{
+    int client_fd, fd = make_wanted(&client_fd);
+    struct pollfd fds[] = {{.fd = fd, .events = POLLIN, .revents = 7}};
+    struct rlimit before, one;
+    fd_set readable;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    one = before;
+    one.rlim_cur = 1;
+    CHECK(setrlimit(RLIMIT_NOFILE, &one) == 0);
+    errno = 5;
+    CHECK(turn_poll(1, fds, 1) == 0 && fds[0].revents == 7 && errno == 5);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    int shadow_fd = vlisten_table[0].shadow_fd;
+    int kept_fd = dup(shadow_fd);
+    close(shadow_fd);
+    FD_ZERO(&readable);
+    FD_SET(fd, &readable);
+    CHECK(turn_select(1, FD_SETSIZE, &readable, NULL, NULL) == 0 && errno == 5);
+    CHECK(FD_ISSET(fd, &readable));
+    dup2(kept_fd, shadow_fd);
+    close(kept_fd);
+    CHECK(turn_poll(1, fds, 1) == 1);
+    drop(client_fd);
+}
+
 int main(void)
 {
     unit_run("turn: poll reports what waits for all", poll_reports_what_waits_for_all);
@@ -157,5 +187,7 @@ int main(void)
     unit_run("turn: a listener that blocks is the broker's", a_listener_that_blocks_is_the_brokers);
     unit_run("turn: many descriptors are the broker's", many_descriptors_are_the_brokers);
     unit_run("turn: listeners come first in turn", listeners_come_first_in_turn);
+    unit_run("turn: what the look past the broker makes fail is no failure of the program's",
+             what_the_shadow_makes_fail_is_no_failure);
     return unit_end();
 }
