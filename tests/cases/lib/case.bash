@@ -37,8 +37,17 @@ wait_until() { # COMMAND...
     done
 }
 
+# Not of those that the kernel gives to clients: one of them may take it before the server does.
 free_port() {
-    python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    python3 -c 'import random, socket
+while True:
+    port = random.randrange(10000, 32000)
+    try:
+        socket.create_server(("127.0.0.1", port))
+        break
+    except OSError:
+        pass
+print(port)'
 }
 
 # The end of a server in Python, which has made its listener; for server() in whatever process it runs.
