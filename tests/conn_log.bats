@@ -116,6 +116,19 @@ await_lines() { # COUNT [CONDITION]
     stop_broker
 }
 
+@test "a connection that the kernel did not take from the broker at first has one line" {
+    start_noted -w 1 -- "$VICTIM" epoll "$TMP/path"
+    strace -qq -o "$TMP/trace" -e trace=sendmsg -e inject=sendmsg:error=ENOBUFS:when=1 -p "$BROKER" 3>&- 2>/dev/null &
+    STARTED+=($!)
+    wait_until grep -q '^TracerPid:.*[1-9]' "/proc/$BROKER/status"
+    probe 2 "$TMP/path"
+    grep -q 'ENOBUFS.*INJECTED' "$TMP/trace"
+    await_lines 2
+    kill "${STARTED[-1]}"
+    stop_broker
+    lines_are 2
+}
+
 @test "what is open at an upgrade, at a crash and at the end has its line" {
     local how
     start_noted -w 2 -- "$VICTIM" epoll --hold "$ADDR"

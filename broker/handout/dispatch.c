@@ -168,21 +168,24 @@ static void close_copy(struct listener *listener, int fd, int64_t now_ms)
         listener->handout.lingers_until_ms = now_ms + LINGER_MS;
 }
 
-static void (*observe)(const struct channel *channel, const struct take_connection *connection);
+static void (*observe)(const struct channel *channel, const struct take_connection *connection,
+                       bool is_sent);
 
-void dispatch_set_observer(void (*on_hand)(const struct channel *channel,
-                                           const struct take_connection *connection))
+void dispatch_set_observer(void (*observer)(const struct channel *channel,
+                                            const struct take_connection *connection, bool is_sent))
 {
-    observe = on_hand;
+    observe = observer;
 }
 
 static void hand(struct listener *listener, struct channel *channel,
                  const struct take_connection *connection, int64_t now_ms)
 {
     if (observe)
-        observe(channel, connection);
+        observe(channel, connection, false);
     if (channel_send(channel, &connection->offer, connection->fd, listener->counts->handed + 1) ==
         0) {
+        if (observe)
+            observe(channel, connection, true);
         close_copy(listener, connection->fd, now_ms);
         atomic_store_explicit(journal_live.in_hand_fd, -1, memory_order_release);
         listener->counts->handed++;

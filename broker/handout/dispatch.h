@@ -16,9 +16,11 @@
 void dispatch_init(struct listener *listener);
 void dispatch_finish(struct listener *listener);
 
-/* Is called before each hand-over; a connection that is taken back comes again. */
-void dispatch_set_observer(void (*on_hand)(const struct channel *channel,
-                                           const struct take_connection *connection));
+/* Is called before each hand-over, and after it, if the kernel took it; a connection that is taken
+ * back comes again. */
+void dispatch_set_observer(void (*observer)(const struct channel *channel,
+                                            const struct take_connection *connection,
+                                            bool is_sent));
 
 /* The worker of this channel listens now, or takes connections again. */
 void dispatch_start(struct listener *listener, struct channel *channel);

@@ -285,24 +285,35 @@ static bool is_tcp(const struct listener *listener, const struct wire_offer *off
             listener->bound.storage.ss_family == AF_INET6);
 }
 
-static void on_hand(const struct channel *channel, const struct take_connection *connection)
+/* In the table before it is sent: a next broker has its line then, and the server has sent nothing
+ * that measure_wait_ms() would see. If it is handed out again, its record is replaced. */
+static bool note(const struct channel *channel, const struct take_connection *connection)
 {
     const struct listener *listener = channel->listener;
     const struct wire_offer *offer = &connection->offer;
     int64_t at_ms = now_ms();
     struct conn conn = {.slot = worker_slot(channel->worker), .handed_ms = at_ms};
 
-    if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key)) {
-        tell_at_once(listener, conn.slot, offer);
-        return;
-    }
+    if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key))
+        return false;
     conn.wait_ms = measure_wait_ms(connection->fd);
     conn.has_sender = listener->front.accept_proxy != ACCEPT_PROXY_NONE;
     memcpy(&conn.client, offer->addr, offer->addr_len);
     memcpy(&conn.listener, &listener->bound.storage, sizeof conn.listener);
-    if (!conn_table_add(&conn, at_ms))
-        tell_at_once(listener, conn.slot, offer);
+    bool is_noted = conn_table_add(&conn, at_ms);
     expect(at_ms);
+    return is_noted;
+}
+
+static void on_hand(const struct channel *channel, const struct take_connection *connection,
+                    bool is_sent)
+{
+    static bool is_noted;
+
+    if (!is_sent)
+        is_noted = note(channel, connection);
+    else if (!is_noted)
+        tell_at_once(channel->listener, worker_slot(channel->worker), &connection->offer);
 }
 
 bool conn_log_begin(void)
