@@ -338,6 +338,19 @@ listener_names() {
     stop_broker
 }
 
+@test "LISTEN_FDNAMES: of two sockets that are named after one port the second is refused, in one line" {
+    local FDNAMES port second_port
+    port=$("$PROBE" --free-port)
+    second_port=$("$PROBE" --free-port)
+    FDNAMES=$port:$port
+    activate "$ADDR" "$HOST:$second_port" -- -w 1 -- "$VICTIM" accept "$HOST:$port"
+    probe 2
+    wait_until workers_ready 1
+    [[ $(grep -c "cannot use $HOST:$second_port of LISTEN_FDS: .* by the name $port; give each" "$TMP/log") == 1 ]]
+    status_is "(.listeners | length) == 1 and .listeners[0].address == \"$ADDR\""
+    stop_broker
+}
+
 # As start_other; it reads what is written to descriptor 7.
 start_managed() {
     "$@" 3>&- 8>&- 7>&- <"$TMP/orders" >>"$TMP/out.other" 2>>"$TMP/log" &

@@ -110,6 +110,16 @@ static void select_port(struct address *key, const char *name)
         in->sin_port = htons((in_port_t)port); /* in the same place in both */
 }
 
+/* Whether workers would find another socket by this address. Files are told apart by their paths.
+ */
+static bool is_given_twice(int fd, const struct address *key)
+{
+    struct socket_key socket = {0};
+
+    socket_key_read(&socket, key, fd);
+    return !address_is_path(key) && listener_find(key, &socket, 0);
+}
+
 static void take(int fd, const char *name)
 {
     struct address address = {0};
@@ -131,7 +141,11 @@ static void take(int fd, const char *name)
     }
     address_format(&address, text);
     select_port(&address, name);
-    if (make_listener(fd, &address, name))
+    if (is_given_twice(fd, &address))
+        log_error("cannot use %s of LISTEN_FDS: a socket before it is for the same address%s%s; "
+                  "give each socket a FileDescriptorName= of its own",
+                  text, *name ? ", by the name " : "", name);
+    else if (make_listener(fd, &address, name))
         log_debug("%s comes from the service manager%s%s", text, *name ? " as " : "", name);
     else
         log_error("cannot use %s of LISTEN_FDS: %s; let the server bind it itself", text,
