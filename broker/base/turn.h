@@ -30,6 +30,12 @@ void turn_end(int64_t now_us);
 /* What a clock says, in microseconds. Async-signal-safe. */
 int64_t turn_read_us(clockid_t clock);
 
+/* CLOCK_MONOTONIC in milliseconds. Async-signal-safe. */
+static inline int64_t turn_read_ms(void)
+{
+    return turn_read_us(CLOCK_MONOTONIC) / 1000;
+}
+
 /* Closes fd (takes). True: the call slept, as far as the ticks show; they begin when a turn is 5 ms
  * old. */
 bool turn_close(int fd);

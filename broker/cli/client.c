@@ -249,20 +249,15 @@ static int look_at(const struct config_target *target)
     return exit_code;
 }
 
-static int64_t now_ms(void)
-{
-    return turn_read_us(CLOCK_MONOTONIC) / 1000;
-}
-
 /* False: not in time. A broker that has ended may be one that is being replaced. */
 static bool await(const struct config_target *target)
 {
     bool has_end = target->timeout_s != CONFIG_NOT_GIVEN;
-    int64_t end_ms = now_ms() + (int64_t)target->timeout_s * 1000;
+    int64_t end_ms = turn_read_ms() + (int64_t)target->timeout_s * 1000;
     int wanted = target->wait == CONFIG_WAIT_READY ? EXIT_STOPPED : NO_ANSWER;
 
     while (look_at(target) != wanted) {
-        if (has_end && now_ms() >= end_ms)
+        if (has_end && turn_read_ms() >= end_ms)
             return false;
         usleep(LOOK_MS * 1000);
     }

@@ -37,11 +37,6 @@ static struct sink sinks[2];
 static int epoll_fd;
 static bool has_broker = true;
 
-static int64_t now_ms(void)
-{
-    return turn_read_us(CLOCK_MONOTONIC) / 1000;
-}
-
 static void write_piece(struct stream *stream, const char *text, size_t len)
 {
     char line[PIECE_MAX + 64];
@@ -99,7 +94,7 @@ static void read_stream(struct stream *stream)
         return;
     }
     stream->used += (size_t)got;
-    stream->last_ms = now_ms();
+    stream->last_ms = turn_read_ms();
     write_lines(stream);
 }
 
@@ -133,7 +128,7 @@ static int flush_old(void)
     int wait_ms = -1;
 
     LIST_FOREACH(stream, &streams, all) {
-        if (stream->used > 0 && now_ms() - stream->last_ms >= QUIET_MS)
+        if (stream->used > 0 && turn_read_ms() - stream->last_ms >= QUIET_MS)
             flush(stream);
         if (stream->used > 0)
             wait_ms = QUIET_MS;

@@ -142,7 +142,6 @@ static void tell(const struct story *story)
 {
     struct log_fact facts[FACTS_MAX];
     char message[MESSAGE_SIZE];
-    struct timespec now;
     unsigned count = 0;
 
     facts[count++] = (struct log_fact)LOG_TEXT("client", story->client);
@@ -155,8 +154,7 @@ static void tell(const struct story *story)
     if (story->open_ms >= 0)
         facts[count++] = (struct log_fact)LOG_NUMBER("open_ms", story->open_ms);
     facts[count] = (struct log_fact){.name = NULL};
-    clock_gettime(CLOCK_REALTIME, &now);
-    put(&(struct log_record){.time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+    put(&(struct log_record){.time_ms = turn_read_us(CLOCK_REALTIME) / 1000,
                              .level = LOG_LEVEL_NORMAL,
                              .event = LOG_CONNECTION,
                              .facts = facts,
@@ -196,11 +194,6 @@ static void tell_conn(const struct conn *conn, int64_t open_ms)
 }
 
 /* --- its end --- */
-
-static int64_t now_ms(void)
-{
-    return turn_read_us(CLOCK_MONOTONIC) / 1000;
-}
 
 /* Whether it is over, or its end cannot be known. */
 static bool look(struct conn *conn, int64_t at_ms)
@@ -291,7 +284,7 @@ static bool note(const struct channel *channel, const struct take_connection *co
 {
     const struct listener *listener = channel->listener;
     const struct wire_offer *offer = &connection->offer;
-    int64_t at_ms = now_ms();
+    int64_t at_ms = turn_read_ms();
     struct conn conn = {.slot = worker_slot(channel->worker), .handed_ms = at_ms};
 
     if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key))
@@ -323,10 +316,10 @@ bool conn_log_begin(void)
         return true;
     }
     timer.on_time = on_time;
-    if (conn_table_open(runtime.connections_fd, now_ms()) < 0)
+    if (conn_table_open(runtime.connections_fd, turn_read_ms()) < 0)
         return false;
     dispatch_set_observer(on_hand);
-    expect(now_ms());
+    expect(turn_read_ms());
     return true;
 }
 
@@ -335,7 +328,7 @@ void conn_log_finish(void)
     struct conn *conn;
 
     while (conn_log_is_on() && (conn = conn_table_first()) != NULL) {
-        if (!look(conn, now_ms()))
+        if (!look(conn, turn_read_ms()))
             tell_conn(conn, -1);
         conn_table_remove(conn);
     }
