@@ -20,6 +20,7 @@ order = open(sys.argv[3]).read().strip()
 if order != "wait":
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.sendto(order.replace("|", "\n").encode(), "\0" + os.environ["NOTIFY_SOCKET"][1:])
+    print("sent", flush=True)
 while True:
     connection, _ = listener.accept()
     connection.sendall(b"slot=%s pid=%d\n" % (os.environ["SSHIM_WORKER_ID"].encode(), os.getpid()))
@@ -40,6 +41,10 @@ order() { # TEXT, in one piece
 ask() { # what a worker answers
     timeout 60 python3 -c 'import socket, sys
 print(socket.create_connection((sys.argv[1], int(sys.argv[2]))).makefile().readline().strip())' "$HOST" "$PORT"
+}
+
+all_is_read() { # NAME: no datagram waits there
+    [[ $(ss -xanH "src = $1" | awk '{ print $3 }') == 0 ]]
 }
 
 is_ready() {
@@ -93,7 +98,6 @@ all_listen() { # COUNT
     ask >"$TMP/answer" &
     asker=$!
     wait_until status_is '.listeners[0].queued == 1'
-    sleep 0.3
     status_is '.state == "starting" and .ready == 0 and .listeners[0].handed == 0'
     order 'STATUS=warm|READY=1'
     wait_until is_ready
@@ -105,8 +109,8 @@ all_listen() { # COUNT
 @test "what is not READY=1 does not count" {
     launch_server -w 1 --ready notify
     order 'STATUS=READY=1|READY=0|XREADY=1|READY=11'
-    wait_until all_listen 1
-    sleep 0.5
+    wait_until grep -q "^sent" "$TMP/out"
+    wait_until all_is_read "$(sed -n 's/^listening //p' "$TMP/out")"
     status_is '.ready == 0'
     "$SSHIM" stop --now --control "$CONTROL"
 }
@@ -132,7 +136,7 @@ SH
     share_build
     chmod 644 "$TMP/say"
     "${NOBODY[@]}" python3 "$TMP/say" "$name" 0
-    sleep 0.3
+    wait_until all_is_read "$name"
     status_is '.ready == 0'
     touch "$TMP/say-it"
     wait_until is_ready
@@ -181,8 +185,7 @@ for i in range(30):
     [[ $(ask) == "$old" ]]
     "$SSHIM" restart --control "$CONTROL" &
     wait_until all_listen 3
-    sleep 0.5
-    [[ $(ask) == "$old" ]]
+    for _ in 1 2 3 4 5; do [[ $(ask) == "$old" ]]; done
     order READY=1
     wait $!
     [[ $(ask) != "$old" ]]
