@@ -500,6 +500,40 @@ all_share_both() {
     stop_broker
 }
 
+# A process that serves one client after the other, each by a data port of its own, which is the same each time.
+data_ports() {
+    cat <<'END'
+import socket, sys
+host, port, second = *sys.argv[1].rsplit(":", 1), int(sys.argv[2])
+listener = socket.create_server((host, int(port)))
+while True:
+    client, _ = listener.accept()
+    with socket.create_server((host, second)) as data:
+        client.send(b"%d" % second)
+        data.accept()[0].send(b"data")
+        client.recv(1)
+    client.close()
+END
+}
+
+# The end of a session: the process has closed its data port, and goes on.
+ask_for_data() { # how many listeners there are meanwhile
+    exec 7<>"/dev/tcp/${ADDR%:*}/${ADDR##*:}"
+    [[ $(head -c ${#SECOND} <&7) == "$SECOND" && $(socat -u -T 10 "TCP:${ADDR%:*}:$SECOND" -) == data ]]
+    status_is "[.listeners[].address] | length == $1"
+    exec 7>&-
+}
+
+@test "a data port that was shared since the server had just begun is its own later" {
+    SECOND=$((${ADDR##*:} + 1))
+    start_broker -v -w 1 -- /usr/bin/python3 -c "$(data_ports)" "$ADDR" "$SECOND"
+    ask_for_data 2
+    wait_until status_is '([.listeners[].address] | length) == 1 and .workers[0].uptime_s >= 4'
+    ask_for_data 1
+    ask_for_data 1
+    stop_broker
+}
+
 @test "a data port that a child opens for its client at the first start is its own" {
     SECOND=$((${ADDR##*:} + 1))
     start_broker -v -w 2 -- /usr/bin/python3 -c "$(two_ports)" child "$ADDR" "$SECOND"

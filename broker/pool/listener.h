@@ -58,6 +58,10 @@ struct listener {
     /* Written by pool/channel_offers.c: */
     struct channel_queue outstanding, recallable, woken;
 
+    /* Written by share/claim/bind.c: */
+    bool is_of_beginning; /* one worker had it, just after it had begun, and may not share it later
+                           */
+
     /* Written by survive/state_save.c: */
     uint32_t number; /* in the snapshot being written */
 

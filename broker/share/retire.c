@@ -18,21 +18,34 @@
 #define COME_BACK_MS 1000
 #define REMEMBERED 64 /* a power of two */
 
-static struct address remembered[REMEMBERED];
+static struct {
+    struct address address;
+    bool is_of_beginning; /* what is bound there later is not shared for this */
+} remembered[REMEMBERED];
 static unsigned remembered_count;
 
 /* Where the kernel has chosen the port: that one. */
 static void remember(const struct listener *listener)
 {
     bool is_chosen = address_has_port_zero(&listener->key);
+    unsigned at = remembered_count++ % REMEMBERED;
 
-    remembered[remembered_count++ % REMEMBERED] = is_chosen ? listener->bound : listener->key;
+    remembered[at].address = is_chosen ? listener->bound : listener->key;
+    remembered[at].is_of_beginning = listener->is_of_beginning;
 }
 
 bool retire_was_shared(const struct address *address)
 {
     for (unsigned i = 0; i < REMEMBERED && i < remembered_count; i++)
-        if (address_equal(&remembered[i], address))
+        if (address_equal(&remembered[i].address, address) && !remembered[i].is_of_beginning)
+            return true;
+    return false;
+}
+
+bool retire_was_ours(const struct address *address)
+{
+    for (unsigned i = 0; i < REMEMBERED && i < remembered_count; i++)
+        if (address_equal(&remembered[i].address, address))
             return true;
     return false;
 }

@@ -28,6 +28,9 @@ bool retire_is_own(const struct listener *listener, const struct worker *owner);
 /* Whether a listener of this address was closed here: one of the last 64. */
 bool retire_was_shared(const struct address *address);
 
+/* The same, and also of one that a worker had for its beginning alone, as a data port of FTP. */
+bool retire_was_ours(const struct address *address);
+
 /* After another broker: it is not known which listeners an ended worker had. */
 void retire_resume(void);
 

@@ -43,7 +43,7 @@ static void share(struct session *session, struct channel *channel, int worker_f
 /* Any socket of the worker's own would be one else, which no --share names and no limit counts. */
 static bool was_ours(const struct address *address)
 {
-    return !address_is_path(address) && retire_was_shared(address);
+    return !address_is_path(address) && retire_was_ours(address);
 }
 
 /* A listener that ended because no worker listened there; the socket (takes it) is still bound.

@@ -45,13 +45,24 @@ static bool begins(const struct worker *worker, pid_t asker)
 
 /* Whether it has begun to serve clients. The accepts of a worker with a filter are not seen: it
  * must have a client now, as an FTP server with a data port. */
-static bool is_late(const struct worker *worker, pid_t asker)
+static bool has_served(const struct worker *worker, pid_t asker)
 {
-    if (begins(worker, asker))
-        return false;
     if (worker_is_notified(worker))
         return worker->has_listened && clients_are_there(worker, asker);
     return worker_accepted(worker) > 0;
+}
+
+static bool is_late(const struct worker *worker, pid_t asker)
+{
+    return !begins(worker, asker) && has_served(worker, asker);
+}
+
+/* A new listener that is shared for the reason of begins() alone. */
+static bool is_of_beginning(const struct worker *worker, pid_t asker, const struct address *address,
+                            const struct socket_key *key)
+{
+    return has_served(worker, asker) && !worker_has_left(worker) && !retire_was_shared(address) &&
+           !matches_any(&broker.config.share, address, key);
 }
 
 /* Late listeners (FTP's data ports) and port 0 are a worker's own, unless --share says otherwise or
@@ -295,13 +306,20 @@ static struct bind_verdict share_name(struct worker *worker, const struct ucred 
     unsigned ordinal = address_has_port_zero(address) ? worker_count_port_zero(worker) : 0;
     struct listener *listener = listener_find(address, key, ordinal);
 
-    if (!listener && rights_has_room(asker->uid, worker))
-        return bind_new_name(worker, address, ordinal, fd);
+    if (!listener && rights_has_room(asker->uid, worker)) {
+        bool begins_with_it = is_of_beginning(worker, asker->pid, address, key);
+        struct bind_verdict verdict = bind_new_name(worker, address, ordinal, fd);
+        if (verdict.listener)
+            verdict.listener->is_of_beginning = begins_with_it;
+        return verdict;
+    }
     closer_close(fd);
     if (!listener)
         return fail(ENOMEM);
     if (bind_collides(asker->pid, worker, listener, reuseport))
         return fail(EADDRINUSE);
+    if (!worker_find_channel(worker, listener)) /* another worker shares it */
+        listener->is_of_beginning = false;
     return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
 }
 
