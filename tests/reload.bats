@@ -74,13 +74,13 @@ variable() { # SLOT NAME: of a worker
     [[ $status == 0 && $output == *"changed: max-conns-per-worker"* ]]
     exec 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1 and (.listeners[0] | .held + .queued) == 1'
-    sleep 0.3
-    status_is '.workers[0].active == 1'
+    exec 5<>"/dev/tcp/$HOST/$PORT" # comes behind the one that waits
+    wait_until status_is '.workers[0].active == 1 and (.listeners[0] | .held + .queued) == 2'
     conf 'workers = 1' 'settle = 0'
     sed -i 's/ accept / epoll --hold /' "$TMP/web.conf"
     restart --no-wait
-    wait_until status_is '[.workers[].active] | add == 2'
-    exec 6>&- 7>&-
+    wait_until status_is '[.workers[].active] | add == 3'
+    exec 5>&- 6>&- 7>&-
     stop_broker
 }
 

@@ -362,6 +362,10 @@ kept_are() { # COUNT
     [[ -e $TMP/kept && $(wc -l <"$TMP/kept") == "$1" ]]
 }
 
+a_client_waits() { # in the kernel's queue
+    [[ $(ss -ltnH "sport = :$PORT" | awk '{ print $2 }') == 1 ]]
+}
+
 @test "FDSTORE: clients wait while the unit is restarted, and the same socket serves them" {
     local inode client
     mkfifo "$TMP/orders"
@@ -380,7 +384,7 @@ kept_are() { # COUNT
     [[ $(inode_of_listener "$PORT") == "$inode" ]]
     timeout 60 "$PROBE" -n 1 "$ADDR" >"$TMP/answers" 2>&1 3>&- &
     client=$!
-    sleep 0.5
+    wait_until a_client_waits
     ! grep -q . "$TMP/answers" || false
     echo again >&7
     wait "$client"
