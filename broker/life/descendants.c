@@ -59,17 +59,21 @@ bool descendants_is_known(pid_t pid)
            pid == runtime.hook_pid || pid == runtime.lines_pid || worker_find_by_pid(pid);
 }
 
-/* The newest first: an orphan has just become our child, however many there are. */
-/* 0: there is none. is_hidden: a process that is just ending may have one, which is ours in a
- * moment. */
+/* The newest first: an orphan has just become our child, however many there are. 0: there is none.
+ * is_hidden: a process that is just ending may have one, which is ours in a moment; or this turn
+ * had no time to look at all. */
 static pid_t find_heir(const struct worker *worker, bool *is_hidden)
 {
     struct procfs_list children;
 
     *is_hidden = false;
     procfs_list_children(getpid(), &children);
-    for (unsigned i = children.count; i-- > 0 && turn_has_time();) {
+    for (unsigned i = children.count; i-- > 0;) {
         pid_t pid = children.at[i];
+        if (!turn_has_time()) {
+            *is_hidden = true;
+            break;
+        }
         if (descendants_is_known(pid) || procfs_parent(pid) != getpid())
             continue;
         if (is_descendant(pid, worker))

@@ -20,7 +20,7 @@
 bool descendants_is_known(pid_t pid);
 
 /* A process of this worker, which has just ended, that may go on in its place, or 0. *is_hidden: a
- * process that is just ending may hide one; look again soon. */
+ * process that is just ending may hide one, or this turn has no time for all; look again soon. */
 pid_t descendants_find(const struct worker *worker, bool *is_hidden);
 
 /*
