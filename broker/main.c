@@ -6,10 +6,12 @@
 #include "broker/base/log.h"
 #include "broker/cli/client.h"
 #include "broker/cli/follow.h"
+#include "broker/cli/instances.h"
 #include "broker/cli/list.h"
 #include "broker/cli/options/help.h"
 #include "broker/cli/options/rows.h"
 #include "broker/cli/options/target_options.h"
+#include "broker/cli/runtime_paths.h"
 #include "broker/cli/top.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
@@ -30,12 +32,25 @@ static int command_check(int argc, char **argv)
     return choose_run_check(argc, argv);
 }
 
+/* DONE also where no control socket can have the path of --control. */
+static enum proceed parse(struct config_target *target, int argc, char **argv, int *exit_code)
+{
+    char path[INSTANCES_PATH_MAX];
+
+    if (target_options_parse(target, argc, argv, exit_code) == DONE)
+        return DONE;
+    *exit_code = EXIT_USAGE;
+    return !target->control || runtime_paths_control(target->control, NULL, path, sizeof path)
+               ? GO_ON
+               : DONE;
+}
+
 static int ask(enum wire_command_code code, int argc, char **argv)
 {
     struct config_target target;
     int exit_code;
 
-    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
+    if (parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     if (code == WIRE_COMMAND_STATUS && target.json)
         code = WIRE_COMMAND_STATUS_JSON;
@@ -55,7 +70,7 @@ static int command_list(int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
+    if (parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     return list_run(&target);
 }
@@ -65,7 +80,7 @@ static int command_top(int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
+    if (parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     return top_run(&target);
 }
@@ -125,7 +140,7 @@ static int command_events(int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
+    if (parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     return follow_run(&target);
 }
@@ -143,7 +158,7 @@ static int command_version(int argc, char **argv)
     struct config_target target;
     int exit_code;
 
-    if (target_options_parse(&target, argc, argv, &exit_code) == DONE)
+    if (parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
     if (target.json)
         printf("{\"name\":\"sshim\",\"version\":\"" SSHIM_VERSION "\",\"protocol\":%d}\n",

@@ -70,6 +70,8 @@ refuses() {
     refuses 2 "--workers" run --workers
     refuses 2 "-w" run -w
     refuses 2 "--control" run --control
+    refuses 2 "option --when-full needs a value" run --when-full -- true
+    refuses 2 "option --workers needs a value" run -w -- true
 }
 
 @test "an invalid number of workers is exit 2" {
@@ -117,6 +119,8 @@ refuses() {
     local bad
     for bad in ../x a/b '' .hidden 'a b' "$(printf 'n%.0s' {1..64})"; do
         refuses 2 "--name" run --name "$bad" -- true
+        refuses 2 "'$bad' for --name" status --name "$bad"
+        refuses 2 "'$bad' for --name" stop --name "$bad"
     done
 }
 

@@ -114,7 +114,7 @@ is_sandboxed() {
     printf '#!/bin/sh\n[ "$1" = rehearse ] && echo "sshim can go on from here" && exit 0\nexit 3\n' >"$SSHIM"
     chmod 755 "$SSHIM"
     run timeout "$DEADLINE_S" "$TMP/build/true-sshim" upgrade --control "$CONTROL"
-    [[ $status == 1 && $output == "cannot upgrade to $SSHIM: "*"before it served"* ]]
+    [[ $status == 1 && $output == "sshim: cannot upgrade to $SSHIM: "*"before it served"* ]]
     SSHIM=$TMP/build/true-sshim
     wait_until is_sandboxed
     [[ $(status_of '[.workers[].pid] | sort') == "$pids" ]]
@@ -134,7 +134,7 @@ is_sandboxed() {
     start_broker -w 2 --sandbox -- "$VICTIM" accept "$ADDR"
     SSHIM=$sshim
     run timeout "$DEADLINE_S" "$SSHIM" upgrade --control "$CONTROL"
-    [[ $status == 1 && $output == "cannot upgrade to $SSHIM: "*"pid 1"* ]]
+    [[ $status == 1 && $output == "sshim: cannot upgrade to $SSHIM: "*"pid 1"* ]]
     status_is '.pid == 1 and .ready == 2'
     probe 3
     stop_broker

@@ -55,6 +55,8 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 
 @test "a path that is too long is exit 2" {
     will_not_start 2 "longer than" --control "$TMP/$(printf 'x%.0s' {1..100})"
+    run "$SSHIM" status --control "$TMP/$(printf 'x%.0s' {1..100})" --wait ready --timeout 1
+    [[ $status == 2 && ${#lines[@]} == 1 && $output == *"longer than"* ]]
     XDG_RUNTIME_DIR=$TMP/$(printf 'x%.0s' {1..100}) will_not_start 2 "longer than" --name web
 }
 

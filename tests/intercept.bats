@@ -395,7 +395,7 @@ time.sleep(1000)"
 @test "a slot cannot be drained, and the answer says why" {
     start_broker -w 2 -- "$STATIC" accept "$ADDR"
     run "$SSHIM" drain 1 --control "$CONTROL"
-    [[ $status == 1 && $output == "under --intercept seccomp workers take connections by themselves: no slot can be drained; "* ]]
+    [[ $status == 1 && $output == "sshim: under --intercept seccomp workers take connections by themselves: no slot can be drained; "* ]]
     all_answer 2
     stop_broker
 }

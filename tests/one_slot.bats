@@ -43,7 +43,7 @@ state_of() { # SLOT
     local slot
     slot=$(status_of '.workers[] | select(.active == 1) | .slot')
     ask drain "$slot" --timeout 1
-    [[ $status == 1 && $output == "slot $slot gets no connections; open after 1 s: 1" ]]
+    [[ $status == 1 && $output == "sshim: slot $slot gets no connections; open after 1 s: 1" ]]
     [[ $(state_of "$slot") == draining ]]
     exec 7<&-
     stop_broker || true
@@ -137,7 +137,7 @@ state_of() { # SLOT
     ask kill 1 NOTHING
     [[ $status == 2 && $output == *"'NOTHING'"* ]]
     ask kill 7
-    [[ $status == 1 && $output == *"no slot '7'"* ]]
+    [[ $status == 1 && $output == "sshim: "*"no slot '7'"* ]]
     stop_broker
 }
 

@@ -131,15 +131,15 @@ variable() { # SLOT NAME: of a worker
     first=$(worker_pid 0)
     conf 'workers = 2' 'setle = 0'
     restart
-    [[ $status == 2 && $output == "$TMP/web.conf:4: unknown name 'setle'; sshim --help tells the options of run" ]]
+    [[ $status == 2 && $output == "sshim: $TMP/web.conf:4: unknown name 'setle'; sshim --help tells the options of run" ]]
     kill -HUP "$BROKER"
     wait_until log_has "$TMP/web.conf:4: unknown name 'setle'; sshim --help tells the options of run; the options stay as they were, and no worker is replaced"
     rm "$TMP/web.conf"
     restart
-    [[ $status == 2 && $output == "cannot read $TMP/web.conf: No such file or directory; name a file that is there and that this user may read" ]]
+    [[ $status == 2 && $output == "sshim: cannot read $TMP/web.conf: No such file or directory; name a file that is there and that this user may read" ]]
     printf 'control = %s\n' "$CONTROL" >"$TMP/web.conf"
     restart
-    [[ $status == 2 && $output == "the options cannot be used together; the log says why" ]]
+    [[ $status == 2 && $output == "sshim: the options cannot be used together; the log says why" ]]
     log_has "there is no command to run"
     status_is '.wanted == 1 and .state == "ready"'
     [[ $(worker_pid 0) == "$first" ]]

@@ -103,7 +103,7 @@ slots() { # of the workers, "0 1 2"
     # shellcheck disable=SC2016
     start_broker -w 1 -- sh -c '[ "$SSHIM_WORKER_ID" = 0 ] || exit 3; exec "$0" accept "$1"' "$VICTIM" "$ADDR"
     scale 2
-    [[ $status == 1 && $output == "1 of 2 workers are ready; new ones that keep ending: 1; see the log, or scale back to 1" ]]
+    [[ $status == 1 && $output == "sshim: 1 of 2 workers are ready; new ones that keep ending: 1; see the log, or scale back to 1" ]]
     status_is '.wanted == 2 and .state == "degraded"'
     scale 1
     [[ $status == 0 ]]

@@ -238,10 +238,14 @@ EOF
     stop_broker
 }
 
-@test "status --wait gives up after --timeout: 1 when degraded, else 3" {
+@test "status --wait gives up after --timeout: 1 when degraded, else 3; list shows a degraded instance as well" {
     local code=0
+    mkdir -p "$TMP/xdg/sshim"
+    export XDG_RUNTIME_DIR=$TMP/xdg
+    CONTROL=$TMP/xdg/sshim/web.sock
     "$SSHIM" status --control "$CONTROL" --wait ready --timeout 1 2>"$TMP/said" || code=$?
-    [[ $code == 3 && $(<"$TMP/said") == *"not ready within 1 s"* ]]
+    [[ $code == 3 && $(<"$TMP/said") == "sshim: not ready within 1 s: no broker answers"* ]]
+    [[ $(wc -l <"$TMP/said") == 1 ]]
     moody
     start_broker -w 2 -- "$TMP/moody"
     touch "$TMP/fail-1"
@@ -253,6 +257,11 @@ EOF
     code=0
     "$SSHIM" status --control "$CONTROL" --wait stopped --timeout 1 || code=$?
     [[ $code == 1 ]]
+    code=0
+    "$SSHIM" list 2>"$TMP/said" >"$TMP/rows" || code=$?
+    cat "$TMP/said" "$TMP/rows"
+    [[ $code == 1 && ! -s $TMP/said ]]
+    grep -q ' degraded ' "$TMP/rows"
     stop_broker
 }
 

@@ -97,7 +97,7 @@ is_answered() {
 # refuses REASON: the broker goes on in the same process
 refuses() {
     upgrade
-    [[ $status == 1 && $output == "cannot upgrade to $TMP/current/sshim: "*"$1"* ]]
+    [[ $status == 1 && $output == "sshim: cannot upgrade to $TMP/current/sshim: "*"$1"* ]]
     log_has "the running version goes on"
     status_is ".pid == $BROKER"
     same_workers
@@ -156,7 +156,7 @@ exec sleep 1000"
 
 # takes_back: the old program goes on in another process
 takes_back() {
-    [[ $status == 1 && $output == "cannot upgrade to $TMP/current/sshim: "*"before it served"* ]]
+    [[ $status == 1 && $output == "sshim: cannot upgrade to $TMP/current/sshim: "*"before it served"* ]]
     wait_for_broker
     log_has "the version before goes on"
     runs v1

@@ -14,7 +14,7 @@
 /* Filled in before anything else runs, constant afterwards. */
 struct broker {
     struct config config;
-    char name[64];
+    char name[CONFIG_NAME_MAX + 1];
     char control_path[108];
     char library_path[4096]; /* libsshim.so */
     uid_t uid;

@@ -15,6 +15,7 @@
 #define CONFIG_PATTERNS_MAX 32
 #define CONFIG_OPERANDS_MAX 2
 #define CONFIG_TEXTS_MAX 64
+#define CONFIG_NAME_MAX 63        /* bytes of an instance's name */
 #define CONFIG_NOT_GIVEN UINT_MAX /* a number for which 0 means 0 */
 #define CONFIG_NO_NICE INT_MAX
 #define CONFIG_CPUS_SPREAD "spread"

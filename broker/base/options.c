@@ -304,6 +304,10 @@ static enum option_end read_option(const struct option_table *table, void *into,
         return OPTION_END_FAULT;
     }
     const struct option_row *row = find_row(table, code);
+    if (row->argument && strcmp(optarg, "--") == 0) { /* no value, but the end of the options */
+        option_fail(fault, "option --%s needs a value; see sshim --help", row->name);
+        return OPTION_END_FAULT;
+    }
     if (table->take ? table->take(into, row, optarg) : row->read(row, into, optarg))
         return OPTION_END_WELL;
     snprintf(name, sizeof name, "--%s", row->name);

@@ -28,6 +28,11 @@ static void tell_silence(const char *command, const char *control_path)
               control_path, command, BROKER_SOCKET_DEADLINE_S);
 }
 
+static bool is_command(const struct config_target *target, const char *name)
+{
+    return strcmp(target->command, name) == 0;
+}
+
 static bool is_status(enum wire_command_code code)
 {
     return code == WIRE_COMMAND_STATUS || code == WIRE_COMMAND_STATUS_JSON;
@@ -54,11 +59,6 @@ static bool answers(const char *control_path)
                   recv(fd, &byte, sizeof byte, 0) < 0 && errno == EAGAIN;
     close(fd);
     return !silent;
-}
-
-static bool is_command(const struct config_target *target, const char *name)
-{
-    return strcmp(target->command, name) == 0;
 }
 
 /* What the next broker goes on with, or what may as well be asked twice. */
@@ -92,7 +92,13 @@ static int judge_end(const struct config_target *target, const char *control_pat
     return NO_ANSWER;
 }
 
-/* What the command is answered with: printed when it is known whether it is good news. */
+/* These tell a state, good or bad, unless the line itself was refused. */
+static bool is_report(const struct config_target *target, int exit_code)
+{
+    return (is_command(target, "status") || is_command(target, "list")) && exit_code != EXIT_USAGE;
+}
+
+/* What the command is answered with: printed when it is known whether it is an error. */
 struct reply {
     char *text;
     size_t len;
@@ -101,12 +107,15 @@ struct reply {
 
 static void print_reply(struct reply *reply, bool well)
 {
-    FILE *out = well ? stdout : stderr;
-
     if (!reply->stream)
         return;
     fclose(reply->stream);
-    fwrite(reply->text, 1, reply->len, out);
+    if (well)
+        fwrite(reply->text, 1, reply->len, stdout);
+    else
+        for (char *rest, *line = strtok_r(reply->text, "\n", &rest); line;
+             line = strtok_r(NULL, "\n", &rest))
+            log_error("%s", line);
     free(reply->text);
 }
 
@@ -193,7 +202,7 @@ static int ask_once(const char *control_path, const struct config_target *target
     else
         log_error("cannot ask the broker at %s: %s; see whether it runs", control_path,
                   strerror(errno));
-    print_reply(&reply, exit_code == EXIT_STOPPED || is_status(code));
+    print_reply(&reply, exit_code == EXIT_STOPPED || is_report(target, exit_code));
     close(fd);
     return exit_code;
 }
@@ -249,14 +258,15 @@ static int look_at(const struct config_target *target)
     return exit_code;
 }
 
-/* False: not in time. A broker that has ended may be one that is being replaced. */
-static bool await(const struct config_target *target)
+/* False: not in time. A broker that has ended may be one that is being replaced. seen: what status
+ * exited with last. */
+static bool await(const struct config_target *target, int *seen)
 {
     bool has_end = target->timeout_s != CONFIG_NOT_GIVEN;
     int64_t end_ms = turn_read_ms() + (int64_t)target->timeout_s * 1000;
     int wanted = target->wait == CONFIG_WAIT_READY ? EXIT_STOPPED : NO_ANSWER;
 
-    while (look_at(target) != wanted) {
+    while ((*seen = look_at(target)) != wanted) {
         if (has_end && turn_read_ms() >= end_ms)
             return false;
         usleep(LOOK_MS * 1000);
@@ -266,13 +276,20 @@ static bool await(const struct config_target *target)
 
 static int wait_and_ask(const struct config_target *target, enum wire_command_code code)
 {
-    bool is_there = await(target);
+    int seen;
+    bool is_there = await(target, &seen);
 
     if (is_there && target->wait == CONFIG_WAIT_STOPPED)
         return EXIT_STOPPED;
+    if (!is_there && seen == NO_ANSWER) {
+        log_error("not ready within %u s: no broker answers; see what runs ('sshim list'), or give "
+                  "a longer --timeout",
+                  target->timeout_s);
+        return EXIT_STATUS_UNKNOWN;
+    }
     int exit_code = resolve_and_ask(target, code);
     if (is_there)
-        return exit_code;
+        return exit_code == NO_ANSWER ? EXIT_STATUS_UNKNOWN : exit_code;
     log_error("not %s within %u s; see the broker's log, or give a longer --timeout",
               target->wait == CONFIG_WAIT_READY ? "ready" : "stopped", target->timeout_s);
     return exit_code == EXIT_STATUS_DEGRADED ? exit_code : EXIT_STATUS_UNKNOWN;

@@ -155,11 +155,6 @@ bool instances_resolve(const struct config_target *target, char path[INSTANCES_P
     struct instances found = {.name = target->name};
     char looked[3 * PATH_MAX];
 
-    if (target->name && !runtime_paths_is_name(target->name)) {
-        log_error("'%s' is no name of an instance; a name has letters, digits and ._- only",
-                  target->name);
-        return false;
-    }
     if (target->control)
         return runtime_paths_control(target->control, target->name, path, INSTANCES_PATH_MAX);
     search(&found, looked, sizeof looked);

@@ -21,9 +21,10 @@ static void ask_one(const char *control_path, void *context)
     if (!listing->target->json && listing->count == 0)
         printf("%-20s %8s  %-10s %-14s %s\n", "NAME", "PID", "STATE", "READY", "ADDRESS");
     fflush(stdout);
-    if (client_ask(control_path, listing->target, WIRE_COMMAND_LINE) == EXIT_STOPPED)
+    int exit_code = client_ask(control_path, listing->target, WIRE_COMMAND_LINE);
+    if (exit_code >= 0 && exit_code != EXIT_USAGE) /* there is a row, also of one that fails */
         listing->count++;
-    else
+    if (exit_code != EXIT_STOPPED)
         listing->exit_code = 1;
 }
 

@@ -90,16 +90,6 @@ void runtime_paths_name_of(const char *command, char *name, size_t size)
         name[0] = '_';
 }
 
-bool runtime_paths_is_name(const char *name)
-{
-    char clean[64];
-
-    if (strlen(name) >= sizeof clean)
-        return false;
-    runtime_paths_name_of(name, clean, sizeof clean);
-    return *name && strcmp(name, clean) == 0;
-}
-
 bool runtime_paths_control(const char *control, const char *name, char *path, size_t size)
 {
     char full[PATH_MAX];

@@ -20,9 +20,6 @@ bool runtime_paths_search_folder(unsigned number, char *path, size_t size);
  * becomes '_'. */
 void runtime_paths_name_of(const char *command, char *name, size_t size);
 
-/* Whether a name can be one of an instance. */
-bool runtime_paths_is_name(const char *name);
-
 /*
  * The control socket's absolute path: control, or NAME.sock in the run folder. False after one line
  * when it is too long for a socket (unix(7)).

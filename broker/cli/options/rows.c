@@ -60,6 +60,7 @@ static const char *const broker_deaths[] = {"serve", "exit", NULL};
     AT(member), .initial = seconds, .read = option_number, .max = DAY_S,                           \
                 .expected = "whole seconds, at most 86400"
 #define NETWORKS "addresses or networks as 10.0.0.0/8, separated by commas (at most 256)"
+#define NAME "at most 63 letters, digits, '.', '_' or '-', and no '.' in front"
 #define PATTERN "PORT, HOST:PORT, [IPV6]:PORT, /PATH, @NAME or all (at most 32 times)"
 
 static const struct option_row run_rows[] = {
@@ -91,7 +92,7 @@ static const struct option_row run_rows[] = {
      .expected = "bytes, or a number with K, M, G or T", .is_live = true},
     {"name", 0, "NAME",
      "name of the instance (default: the base name of the command, or of the script that it runs)",
-     AT(name), .read = option_text},
+     AT(name), .read = value_name, .expected = NAME},
     {"control", 0, "PATH",
      "control socket (default: NAME.sock in $XDG_RUNTIME_DIR/sshim, /run/sshim for root, else "
      "/tmp/sshim-UID)",
@@ -289,8 +290,8 @@ static const struct option_row run_rows[] = {
 
 #define AT(member) .offset = offsetof(struct config_target, member)
 static const struct option_row target_rows[] = {
-    {"name", 0, "NAME", "which instance (default: the one that runs)", AT(name),
-     .read = option_text},
+    {"name", 0, "NAME", "which instance (default: the one that runs)", AT(name), .read = value_name,
+     .expected = NAME},
     {"control", 0, "PATH", "which instance, by its control socket", AT(control),
      .read = option_text},
     {"json", 0, NULL, "status, list, version: print JSON", AT(json), .read = option_flag},

@@ -1,6 +1,7 @@
 /* values.c - see values.h. */
 #include "broker/cli/options/values.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,16 @@ bool value_ready(const struct option_row *row, void *into, const char *value)
 bool value_filled(const struct option_row *row, void *into, const char *value)
 {
     return *value && option_text(row, into, value);
+}
+
+bool value_name(const struct option_row *row, void *into, const char *value)
+{
+    size_t len = 0;
+
+    while (isalnum((unsigned char)value[len]) || (value[len] && strchr("._-", value[len])))
+        len++;
+    return len > 0 && len <= CONFIG_NAME_MAX && !value[len] && value[0] != '.' &&
+           option_text(row, into, value);
 }
 
 bool value_control_ro(const struct option_row *row, void *into, const char *value)

@@ -25,6 +25,7 @@ option_reader value_age;        /* unsigned: seconds */
 option_reader value_size;       /* uint64_t: bytes */
 option_reader value_ready;      /* struct config_ready: one of names, or the last and seconds */
 option_reader value_filled;     /* const char *: not empty */
+option_reader value_name;       /* const char *: a name of an instance */
 option_reader value_control_ro; /* struct config_read_only: PATH[,MODE[,GROUP]] */
 option_reader value_address;    /* const char *: for address_parse() */
 

@@ -64,12 +64,6 @@ bool conditions_name_instance(void)
 {
     const struct config *config = &broker.config;
 
-    if (config->name && !runtime_paths_is_name(config->name)) {
-        log_error("invalid value '%s' for --name: expected at most 63 letters, digits, '.', '_' "
-                  "or '-', and no '.' in front",
-                  config->name);
-        return false;
-    }
     if (config->name)
         snprintf(broker.name, sizeof broker.name, "%s", config->name);
     else
