@@ -81,6 +81,19 @@ refuses() {
     done
 }
 
+@test "more workers than can be ready are refused, exit 2" {
+    refuses 2 "--ready-min 9 is never reached with at most 2 workers" run --ready-min 9 -w 2 -- true
+    refuses 2 "--ready-min 5 is never reached with at most 4 workers" run --ready-min 5 -w 2..4 -- true
+    "$SSHIM" run --dry-run --ready-min 4 -w 2..4 -- true
+}
+
+@test "a path that is too long for a socket is exit 2, with the limit" {
+    local long
+    long=$TMP/$(printf 'x%.0s' {1..110})
+    refuses 2 "at most 102 bytes" run --control-ro "$long" -- true
+    refuses 2 "at most 107 bytes" run --metrics "$long" -- true
+}
+
 @test "a choice that does not exist is exit 2 and the choices are told" {
     refuses 2 "auto, broker, direct" run --handoff sideways -- true
     refuses 2 "leastconn, roundrobin, source, first" run --balance fair -- true
@@ -300,6 +313,7 @@ refuses() {
     run "$SSHIM" stop
     [[ $status != 0 ]]
     [[ $("$SSHIM" list | awk '{ print $1, $3 }' | sort | paste -sd,) == "NAME STATE,two ready,victim ready" ]]
+    [[ $("$SSHIM" list --name two --json | jq -r '.[].name') == two ]]
     [[ $("$SSHIM" list --json | jq -r '[.[] | .name + " " + .control] | sort | join(",")') == "two $TMP/xdg/sshim/two.sock,victim $CONTROL" ]]
     "$SSHIM" stop --name two
     stop_broker

@@ -36,7 +36,7 @@ will_not_start() {
 
 @test "a file of another kind is not removed" {
     echo precious >"$CONTROL"
-    will_not_start 4 "$CONTROL" --control "$CONTROL"
+    will_not_start 4 "$CONTROL as control socket: it is a file of another kind; give another --control" --control "$CONTROL"
     [[ $(cat "$CONTROL") == precious ]]
     rm "$CONTROL"
     mkdir "$CONTROL"

@@ -42,6 +42,7 @@ numbers_are_whole() { # FILE
     [[ $(names "$TMP/second" | grep -c resume) == 2 ]]
     [[ $(events --after "$(wc -l <"$TMP/second")") == "" ]]
     [[ $(events --after 2 | head -n 1 | jq .seq) == 3 ]]
+    [[ $(events --after 0) == "$(events)" && $(events --after 0 | head -n 1 | jq .seq) == 1 ]]
     timeout 60 "$SSHIM" stop --control "$CONTROL"
     wait_for_broker
 }

@@ -140,7 +140,7 @@ PY
         [[ $status == 2 && $output == *"for --control-ro"* ]]
     done
     run timeout 30 "$SSHIM" run --control "$CONTROL" --control-ro "$TMP/x,660,no-such-group" -w 1 -- "$VICTIM" accept "$ADDR" 3>&-
-    [[ $status == 4 && $output == *"there is no group 'no-such-group'"* ]]
+    [[ $status == 2 && $output == *"there is no group 'no-such-group'"* ]]
     echo precious >"$TMP/file"
     run timeout 30 "$SSHIM" run --control "$CONTROL" --control-ro "$TMP/file" -w 1 -- "$VICTIM" accept "$ADDR" 3>&-
     [[ $status == 4 && $(cat "$TMP/file") == precious ]]

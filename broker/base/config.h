@@ -228,7 +228,7 @@ struct config_target {
     bool no_wait;
     bool now;
     bool follow;
-    unsigned after; /* 0: not given */
+    unsigned after; /* CONFIG_NOT_GIVEN */
     enum config_wait wait;
     unsigned parallel;       /* 0: not given */
     unsigned timeout_s;      /* CONFIG_NOT_GIVEN */

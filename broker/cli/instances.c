@@ -165,9 +165,9 @@ bool instances_resolve(const struct config_target *target, char path[INSTANCES_P
     return found.count == 1;
 }
 
-void instances_each(instances_visitor *visit, void *context)
+void instances_each(const char *name, instances_visitor *visit, void *context)
 {
-    struct instances found = {.visit = visit, .context = context};
+    struct instances found = {.name = name, .visit = visit, .context = context};
     char looked[3 * PATH_MAX];
 
     search(&found, looked, sizeof looked);

@@ -16,8 +16,9 @@
 bool instances_resolve(const struct config_target *target, char path[INSTANCES_PATH_MAX],
                        bool tells);
 
-/* Visits the control path of each broker that lives in the folders where commands look. */
+/* Visits the control path of each broker that lives in the folders where commands look; with a name
+ * only of those that have it, wherever their control socket is. NULL: any name. */
 typedef void instances_visitor(const char *control_path, void *context);
-void instances_each(instances_visitor *visit, void *context);
+void instances_each(const char *name, instances_visitor *visit, void *context);
 
 #endif

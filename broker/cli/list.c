@@ -34,7 +34,7 @@ int list_run(const struct config_target *target)
 
     if (target->json)
         fputs("[", stdout);
-    instances_each(ask_one, &listing);
+    instances_each(target->name, ask_one, &listing);
     if (target->json)
         puts("]");
     else if (listing.count == 0 && listing.exit_code == EXIT_STOPPED)

@@ -107,8 +107,7 @@ bool runtime_paths_control(const char *control, const char *name, char *path, si
     }
     if (strlen(full) > CONTROL_PATH_MAX || strlen(full) >= size) {
         log_error("cannot use the control socket %s: its path is longer than %zu bytes; give a "
-                  "shorter --control or "
-                  "--name",
+                  "shorter path or --name",
                   full, CONTROL_PATH_MAX);
         return false;
     }

@@ -144,8 +144,8 @@ static bool remove_stale(const char *path)
     if (lstat(path, &info) < 0)
         return true;
     if (!S_ISSOCK(info.st_mode)) {
-        log_error("cannot use %s as control socket: it is a file of another kind; remove it or "
-                  "give --control",
+        log_error("cannot use %s as control socket: it is a file of another kind; give another "
+                  "--control",
                   path);
         return false;
     }
@@ -215,6 +215,16 @@ static bool make_way(const struct sockaddr_un *addr)
     return false;
 }
 
+bool rendezvous_knows_group(void)
+{
+    const char *name = broker.config.control_ro.group;
+
+    if (!name[0] || getgrnam(name))
+        return true;
+    log_error("there is no group '%s' for --control-ro; give the name of one that exists", name);
+    return false;
+}
+
 /* The group before the rights: else a process outside the group could get in. */
 static bool open_read_only(void)
 {
@@ -224,11 +234,8 @@ static bool open_read_only(void)
 
     if (!wanted->path[0])
         return true;
-    if (wanted->group[0] && !group) {
-        log_error("there is no group '%s' for --control-ro; give the name of one that exists",
-                  wanted->group);
-        return false;
-    }
+    if (wanted->group[0] && !group)
+        return rendezvous_knows_group();
     if (!runtime_paths_control(wanted->path, NULL, addr.sun_path, sizeof addr.sun_path) ||
         !make_way(&addr) || !open_file(DOOR_READ_ONLY, &addr, 0600))
         return false;

@@ -14,6 +14,9 @@
  */
 bool rendezvous_open(void);
 
+/* Whether the group of --control-ro, if there is one, exists. False after one line. */
+bool rendezvous_knows_group(void);
+
 /* A broker that resumes: opens the sockets that the last broker did not have. */
 void rendezvous_complete(void);
 

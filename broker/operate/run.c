@@ -265,7 +265,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
     runtime.metrics_fd = -1;
     runtime.connections_fd = -1;
     *exit_code = EXIT_USAGE;
-    if (!conditions_take_ready_fd(resumes))
+    if (!conditions_take_ready_fd(resumes) || (!resumes && !rendezvous_knows_group()))
         return DONE;
     rate_init(resumes);
     check_set_user(spawn_uid(), spawn_gid());

@@ -104,7 +104,7 @@ static const struct option_row run_rows[] = {
     {"control-ro", 0, "PATH[,MODE[,GROUP]]",
      "a second, read-only control socket: status, list and events (default MODE 660)",
      AT(control_ro), .read = value_control_ro,
-     .expected = "PATH, PATH,MODE in octal or PATH,MODE,GROUP"},
+     .expected = "PATH, PATH,MODE in octal or PATH,MODE,GROUP, with a PATH of at most 102 bytes"},
     {"handoff", 0, "MODE",
      "auto (default): workers may accept by themselves while all are busy; broker: the broker "
      "accepts every connection; direct: workers accept every connection",
@@ -255,7 +255,7 @@ static const struct option_row run_rows[] = {
     {"metrics", 0, "ADDR",
      "serve /metrics (Prometheus), /healthz, /readyz and /status.json over HTTP at this address",
      AT(metrics), .read = value_address,
-     .expected = "PORT (of 127.0.0.1), HOST:PORT, [IPV6]:PORT or /PATH"},
+     .expected = "PORT (of 127.0.0.1), HOST:PORT, [IPV6]:PORT or /PATH of at most 107 bytes"},
     {"ready-fd", 0, "N", "write a newline to this file descriptor when all workers are ready",
      AT(ready_fd), .read = value_fd, .max = INT_MAX,
      .expected = "the number of an open file descriptor"},
@@ -315,8 +315,8 @@ static const struct option_row target_rows[] = {
      AT(no_wait), .read = option_flag},
     {"follow", 'f', NULL, "events: go on with what happens from now on", AT(follow),
      .read = option_flag},
-    {"after", 0, "N", "events: those behind number N (seq) alone", AT(after), .read = option_number,
-     .min = 1, .max = UINT_MAX - 1},
+    {"after", 0, "N", "events: those behind number N (seq) alone; 0: all that are kept", AT(after),
+     .read = option_number, .max = UINT_MAX - 1},
     {"now", 0, NULL, "stop: kill the workers at once", AT(now), .read = option_flag},
 };
 #undef AT

@@ -57,6 +57,20 @@ static enum proceed check_ready(const struct config *config, int *exit_code)
     return DONE;
 }
 
+/* Copies that never come. On how many cores -w auto will run is not known where it is written. */
+static enum proceed check_ready_min(const struct config *config, int *exit_code)
+{
+    unsigned most = config->workers_max > 0 ? config->workers_max : config->workers;
+
+    if (most == 0 || config->workers_auto || config->ready_min <= most)
+        return GO_ON;
+    log_error("--ready-min %u is never reached with at most %u worker%s: give a smaller one, or "
+              "more --workers",
+              config->ready_min, most, most == 1 ? "" : "s");
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
 /* Who may say where a client comes from is never guessed. */
 static enum proceed check_proxy(const struct config *config, int *exit_code)
 {
@@ -86,7 +100,7 @@ enum proceed run_options_parse(struct config *config, int argc, char **argv, int
         config->handoff = HANDOFF_BROKER; /* which sees them all */
     config->command = optind < argc ? argv + optind : NULL;
     if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE ||
-        check_ready(config, exit_code) == DONE)
+        check_ready(config, exit_code) == DONE || check_ready_min(config, exit_code) == DONE)
         return DONE;
     return check_command(config, exit_code);
 }

@@ -56,8 +56,10 @@ enum option_end target_options_read(struct config_target *target, int argc, char
     unsigned at_least = 0;
     const char *wanted = "";
 
-    *target = (struct config_target){
-        .command = argv[0], .timeout_s = CONFIG_NOT_GIVEN, .stop_timeout_s = CONFIG_NOT_GIVEN};
+    *target = (struct config_target){.command = argv[0],
+                                     .timeout_s = CONFIG_NOT_GIVEN,
+                                     .stop_timeout_s = CONFIG_NOT_GIVEN,
+                                     .after = CONFIG_NOT_GIVEN};
     table.command = argv[0];
     table.operand = take_operand;
     for (size_t i = 0; i < sizeof operands / sizeof operands[0]; i++)

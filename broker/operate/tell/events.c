@@ -93,11 +93,12 @@ static void tell_all(struct session *session, uint64_t next)
 void events_tell(struct session *session, const struct config_target *asked)
 {
     struct follower *place = find(NULL);
-    uint64_t next = asked->after == 0 || asked->after >= ring_next() ? 1 : asked->after + 1;
+    uint64_t after = asked->after == CONFIG_NOT_GIVEN ? 0 : asked->after;
+    uint64_t next = after >= ring_next() ? 1 : after + 1;
     char line[RING_LINE_SIZE];
     uint64_t first = ring_get(1, line);
 
-    if (next < first && asked->after == 0) /* it has not asked for those that are gone */
+    if (next < first && after == 0) /* it has not asked for those that are gone */
         next = first;
     if (!asked->follow) {
         tell_all(session, next);
