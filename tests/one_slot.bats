@@ -147,7 +147,7 @@ state_of() { # SLOT
     first=$(worker_pid 0)
     second=$(worker_pid 1)
     ask restart 1
-    [[ $status == 0 && $output == "1 of 1 workers were replaced" ]]
+    [[ $status == 0 && $output == "1 of 1 worker was replaced" ]]
     [[ $(worker_pid 0) == "$first" && $(worker_pid 1) != "$second" ]]
     is_gone "$second"
     ask restart 2
@@ -168,7 +168,7 @@ state_of() { # SLOT
     wait_until log_has "replacing worker 1"
     kill -KILL "$BROKER"
     wait_until log_has "going on with the restart"
-    wait_until log_has "1 of 1 workers were replaced"
+    wait_until log_has "1 of 1 worker was replaced"
     [[ $(worker_pid 0) == "$first" && $(worker_pid 1) != "$second" ]]
     ask restart 1 --no-wait &
     wait_until status_is '.state == "restarting"'

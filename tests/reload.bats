@@ -25,7 +25,7 @@ variable() { # SLOT NAME: of a worker
     conf 'workers = 1' 'settle = 0' 'env = A=1'
     SSHIM_ENV=B=0 launch_by_file --stop-timeout 3
     restart
-    [[ $status == 0 && $output == "read $TMP/web.conf again: nothing has changed"$'\n'"1 of 1 workers were replaced" ]]
+    [[ $status == 0 && $output == "read $TMP/web.conf again: nothing has changed"$'\n'"1 of 1 worker was replaced" ]]
     conf 'workers = 2' 'settle = 0' 'stop-timeout = 9' 'env = A=2' 'handoff = direct' 'name = other' 'max-age = 1h'
     sed -i 's/ accept / epoll /' "$TMP/web.conf"
     restart
@@ -156,7 +156,7 @@ variable() { # SLOT NAME: of a worker
     exec 5<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
     restart --stop-timeout 0
-    [[ $status == 0 && $output == "1 of 1 workers were replaced"$'\n'"connections of the old workers that were cut: 1" ]]
+    [[ $status == 0 && $output == "1 of 1 worker was replaced"$'\n'"connections of the old workers that were cut: 1" ]]
     exec 5<&- 5<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
     local old

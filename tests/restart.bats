@@ -50,7 +50,7 @@ second_port() {
     exec 7<>"/dev/tcp/$HOST/$PORT"
     wait_until status_is '.workers[0].active == 1'
     restart --no-wait
-    [[ $status == 0 && $output == "1 of 1 workers were replaced" ]]
+    [[ $status == 0 && $output == "1 of 1 worker was replaced" ]]
     status_is '[.workers[] | select(.state == "draining")] | length == 1'
     local answer
     touch "$TMP/go"

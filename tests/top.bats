@@ -100,7 +100,7 @@ END
     terminal send-keys r
     wait_until screen_has '^restart 1\? y: yes'
     terminal send-keys y
-    wait_until screen_has '^1 of 1 workers were replaced'
+    wait_until screen_has '^1 of 1 worker was replaced'
     [[ $(worker_pid 1) != "$pid" ]]
     terminal send-keys R
     wait_until screen_has '^restart\? y: yes'

@@ -80,6 +80,11 @@ static unsigned count_joined(void)
     return joined;
 }
 
+static const char *workers_were(unsigned count)
+{
+    return count == 1 ? "worker was" : "workers were";
+}
+
 /* One log line for each line of the text. */
 static int describe(char *text, size_t size)
 {
@@ -88,11 +93,11 @@ static int describe(char *text, size_t size)
     int used;
 
     if (restart.aborted)
-        used = snprintf(text, size,
-                        "restart aborted: %s; %u of %u workers were replaced, the others go on\n",
-                        restart.reason, done, count_concerned());
+        used = snprintf(text, size, "restart aborted: %s; %u of %u %s replaced, the others go on\n",
+                        restart.reason, done, count_concerned(), workers_were(count_concerned()));
     else
-        used = snprintf(text, size, "%u of %u workers were replaced\n", done, count_concerned());
+        used = snprintf(text, size, "%u of %u %s replaced\n", done, count_concerned(),
+                        workers_were(count_concerned()));
     if (joined > 0 && used > 0 && (size_t)used < size)
         snprintf(
             text + used, size - (size_t)used,
@@ -382,9 +387,9 @@ static void resume_result(const struct restart_result *result)
         return;
     ended.is_resumed = true;
     ended.result = *result;
-    snprintf(ended.text, sizeof ended.text, "%s%u of %u workers were replaced%s\n",
+    snprintf(ended.text, sizeof ended.text, "%s%u of %u %s replaced%s\n",
              result->is_aborted ? "restart aborted: " : "", result->replaced, result->wanted,
-             result->exit_code ? "; the log says more" : "");
+             workers_were(result->wanted), result->exit_code ? "; the log says more" : "");
 }
 
 void restart_resume(const struct restart_record *record)

@@ -47,8 +47,10 @@ static void writes_each_form(void)
 static void says_how_many_were_lost(void)
 {
     const struct line_head head = {.instance = "web", .dropped = 7};
+    const struct line_head one = {.instance = "web", .dropped = 1};
 
     CHECK(strstr(format(LINE_HUMAN, "m", NULL, &head), "sshim: (7 lines lost) m\n"));
+    CHECK(strstr(format(LINE_HUMAN, "m", NULL, &one), "sshim: (1 line lost) m\n"));
     CHECK(strstr(format(LINE_LOGFMT, "m", NULL, &head), " dropped=7 msg=m\n"));
     CHECK(strstr(format(LINE_JSON, "m", NULL, &head), ",\"dropped\":7,\"msg\":\"m\"}\n"));
 }

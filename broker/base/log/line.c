@@ -123,7 +123,7 @@ static void add_message(struct text *text, const struct log_record *record,
                         const struct line_head *head)
 {
     if (head->dropped > 0)
-        add(text, "(%" PRIu64 " lines lost) ", head->dropped);
+        add(text, "(%" PRIu64 " line%s lost) ", head->dropped, head->dropped == 1 ? "" : "s");
     add_plain(text, record->message);
 }
 

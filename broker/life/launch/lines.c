@@ -43,7 +43,8 @@ static void write_piece(struct stream *stream, const char *text, size_t len)
     int used = sprintf(line, "[%u] ", stream->is.slot);
 
     if (stream->lost > 0)
-        used += sprintf(line + used, "(%llu lines lost) ", (unsigned long long)stream->lost);
+        used += sprintf(line + used, "(%llu line%s lost) ", (unsigned long long)stream->lost,
+                        stream->lost == 1 ? "" : "s");
     memcpy(line + used, text, len);
     line[(size_t)used + len] = '\n';
     if (sink_write(&sinks[stream->is.is_error != 0], line, (size_t)used + len + 1))
