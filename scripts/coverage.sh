@@ -54,7 +54,7 @@ fi
 
 list_files >"$folder/files.tsv"
 echo "least covered:"
-awk -F '\t' '{ printf "  %5.1f %% of %4d lines  %s\n", 100 * $4 / $3, $3, $2 }' "$folder/files.tsv" | sort -n | head -n 12
+awk -F '\t' '$3 > 0 { printf "  %5.1f %% of %4d lines  %s\n", 100 * $4 / $3, $3, $2 }' "$folder/files.tsv" | sort -n | head -n 12
 awk -F '\t' -v broker="$goal_broker" -v shim="$goal_shim" '
     { lines[$1] += $3; run[$1] += $4; branches[$1] += $5; taken[$1] += $6 }
     END {
