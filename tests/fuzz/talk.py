@@ -47,6 +47,12 @@ def lingering():
 kept = []
 
 
+def pipe_end():
+    reads, writes = os.pipe()
+    os.close(writes)
+    return reads
+
+
 def bound_file():
     s = socket.socket(socket.AF_UNIX)
     s.bind(f"{folder}/f{rng.randrange(10**9)}")
@@ -67,7 +73,7 @@ KINDS = [
     lambda: os.memfd_create("talk"),
     lambda: os.eventfd(0),
     lambda: os.pidfd_open(os.getpid()),
-    lambda: os.dup(os.pipe()[0]),
+    pipe_end,
     lambda: os.dup(rng.choice(channels)[rng.randrange(1, 4)]) if channels else os.eventfd(0),
     bound_file,
     lingering,
