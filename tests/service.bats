@@ -215,8 +215,15 @@ activate() {
     wait_until log_has "Listening on ${listen[-1]#--listen=}"
 }
 
-inode_of_listener() { # PORT: in the kernel's table
-    awk -v port="$(printf ':%04X' "$1")" '$4 == "0A" && index($2, port) { print $10 }' /proc/net/tcp
+inode_of_listener() { # PORT of HOST: in the kernel's table
+    local bytes
+    IFS=. read -ra bytes <<<"$HOST"
+    awk -v name="$(printf '%02X%02X%02X%02X:%04X' "${bytes[@]:3:1}" "${bytes[@]:2:1}" "${bytes[@]:1:1}" "${bytes[@]:0:1}" "$1")" \
+        '$4 == "0A" && $2 == name { print $10 }' /proc/net/tcp
+}
+
+nobody_listens() { # PORT of HOST
+    [[ -z $(inode_of_listener "$1") ]]
 }
 
 @test "a socket of LISTEN_FDS is the canonical socket of its address, and who came first is served" {
@@ -414,7 +421,7 @@ a_client_waits() { # in the kernel's queue
     "$SSHIM" restart --control "$CONTROL"
     only_the_new_one() { kept_are 1 && ! cmp -s "$TMP/kept" "$TMP/kept.before"; }
     wait_until only_the_new_one
-    [[ -z $(inode_of_listener "$PORT") ]]
+    wait_until nobody_listens "$PORT"
     probe 1 "$HOST:$other_port"
     # and while it does not run
     "$SSHIM" stop --control "$CONTROL"
@@ -423,7 +430,7 @@ a_client_waits() { # in the kernel's queue
     cp "$TMP/kept" "$TMP/kept.before"
     echo again >&7
     wait_until only_the_new_one
-    [[ -z $(inode_of_listener "$other_port") ]]
+    wait_until nobody_listens "$other_port"
     probe 1
     "$SSHIM" stop --control "$CONTROL"
     exec 7>&-
