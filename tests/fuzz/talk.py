@@ -24,7 +24,7 @@ folder = tempfile.mkdtemp()
 token = bytes.fromhex(os.environ["SSHIM_TOKEN"])
 channels = []  # (id, channel, shadow, board)
 links = []
-counts = {"said": 0, "granted": 0}
+counts = {"said": 0, "granted": 0, "files": 0}
 
 
 def lingering():
@@ -54,8 +54,9 @@ def pipe_end():
 
 
 def bound_file():
+    counts["files"] += 1
     s = socket.socket(socket.AF_UNIX)
-    s.bind(f"{folder}/f{rng.randrange(10**9)}")
+    s.bind(f"{folder}/f{os.getpid()}-{counts['files']}")
     return s.detach()
 
 
