@@ -161,21 +161,15 @@ static int note_selected(int count, const fd_set *readable, int ready)
     return ready;
 }
 
-/* select(2) looks at whole words. */
-static size_t set_size(int count)
-{
-    return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
-}
-
 static bool is_set(const fd_set *set, int count)
 {
-    return !set || userptr_is_writable(set, set_size(count), USERPTR_WAIT);
+    return !set || userptr_is_writable(set, turn_set_size(count), USERPTR_WAIT);
 }
 
 static void copy_set(fd_set *to, const fd_set *from, int count)
 {
     if (from && to)
-        memcpy(to, from, set_size(count));
+        memcpy(to, from, turn_set_size(count));
 }
 
 /* A set that is not there is the kernel's to refuse. */

@@ -125,16 +125,11 @@ int turn_poll(uint64_t listeners, struct pollfd *fds, nfds_t count)
 /* The three sets of select(2), with room for the shadows. */
 enum { READABLE, WRITABLE, URGENT, SETS };
 
-static size_t set_size(int count)
-{
-    return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
-}
-
 static void give_back(fd_set *const asked[SETS], const fd_set answer[SETS], int count)
 {
     for (int i = 0; i < SETS; i++)
         if (asked[i])
-            memcpy(asked[i], &answer[i], set_size(count));
+            memcpy(asked[i], &answer[i], turn_set_size(count));
 }
 
 static int add_shadows(const struct turn *turn, int count, fd_set *readable)
@@ -190,7 +185,7 @@ int turn_select(uint64_t listeners, int count, fd_set *readable, fd_set *writabl
     memset(answer, 0, sizeof answer);
     for (int i = 0; i < SETS; i++)
         if (asked[i])
-            memcpy(&answer[i], asked[i], set_size(count));
+            memcpy(&answer[i], asked[i], turn_set_size(count));
     int reach = add_shadows(&turn, count, &answer[READABLE]);
     int ready =
         NEXT(select)(reach, &answer[READABLE], &answer[WRITABLE], &answer[URGENT], &at_once);
