@@ -1,5 +1,6 @@
 # What is said: the forms of the log, its file, and that nobody waits for its reader.
 load helpers
+load terminal
 bats_require_minimum_version 1.5.0
 
 log_is_json() { # FILE
@@ -191,27 +192,12 @@ end_worker() {
 
 # --- progress
 
-eval "$(declare -f teardown | sed '1s/teardown/teardown_all/')"
-teardown() {
-    terminal kill-server 2>/dev/null || true
-    rm -f "$TMP/tmux"
-    teardown_all
-}
-
-terminal() {
-    tmux -S "$TMP/tmux" -f /dev/null "$@"
-}
-
 # One that listens when the file is there.
 SLOW='import os, socket, sys, time
 while not os.path.exists(sys.argv[3]): time.sleep(0.02)
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind((sys.argv[1], int(sys.argv[2]))); s.listen(64)
 while True: s.accept()[0].close()'
-
-screen_has() { # REGEX of a line
-    terminal capture-pane -p | grep -qE -- "$1"
-}
 
 # run_in_terminal OPTIONS...: copy N waits for $TMP/go.N
 run_in_terminal() {

@@ -1,27 +1,9 @@
 # sshim top, in a terminal of tmux: the screen, the keys, and the terminal afterwards.
 load helpers
+load terminal
 
 setup_file() {
     [[ -x ${BUILD:-build}/sshim-top ]] || skip "sshim-top is not built: install libncurses-dev and libjansson-dev"
-}
-
-eval "$(declare -f teardown | sed '1s/teardown/teardown_all/')"
-teardown() {
-    terminal kill-server 2>/dev/null || true
-    rm -f "$TMP/tmux"
-    teardown_all
-}
-
-terminal() {
-    tmux -S "$TMP/tmux" -f /dev/null "$@"
-}
-
-screen() {
-    terminal capture-pane -p
-}
-
-screen_has() { # REGEX of a line
-    screen | grep -qE -- "$1"
 }
 
 screen_lacks() {
