@@ -60,6 +60,7 @@ value_for() { # ARGUMENT of an option: one that it takes
     TIME) echo 2h ;;
     SIZE) echo 2M ;;
     NAME=SOFT*) echo core=0 ;;
+    APP=REAL) echo 8080=80 ;;
     FOLDER) echo /tmp ;;
     RIGHTS) echo 027 ;;
     *) echo 2 ;;
@@ -166,7 +167,7 @@ permitted_in() { # COLUMN
 
 @test "the states of a link are those of PROTOCOL.md" {
     sed -n '/#define SESSION_STATES(X)/,/[^\\]$/p' "$ROOT/broker/pool/session/session.h" | sed -nE 's/.*X\(([A-Z]+)\).*/\1/p' >"$TMP/code"
-    sed -n '/^| state .* permitted /,/^$/p' "$ROOT/PROTOCOL.md" | sed -nE 's/^\| ([a-z]+) .*/\1/p' | grep -v state | tr a-z A-Z >"$TMP/document"
+    sed -n '/^| state .* permitted /,/^$/p' "$ROOT/PROTOCOL.md" | sed -nE 's/^\| ([a-z]+) .*/\1/p' | grep -v state | tr '[:lower:]' '[:upper:]' >"$TMP/document"
     same "$TMP/code" "$TMP/document"
 }
 

@@ -61,7 +61,9 @@ void grant_mark(struct channel *channel)
 
     flags |= runtime.handoff == HANDOFF_DIRECT ? BOARD_DIRECT : 0;
     flags |= config_is_exact(config) ? BOARD_EXACT : 0;
-    flags |= config->share.count > 0 || config->unshared_has_each ? BOARD_SHARE_LATE : 0;
+    flags |= config->share.count > 0 || config->port.count > 0 || config->unshared_has_each
+                 ? BOARD_SHARE_LATE
+                 : 0;
     flags |= worker_is_shut_out(channel->worker) ? BOARD_DRAINING : 0;
     channel_set_flags(channel, MARKS, flags);
 }

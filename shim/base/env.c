@@ -64,9 +64,9 @@ static size_t keep(unsigned i, const char *name, size_t used)
 
 static void keep_all(void)
 {
-    static const char *const names[] = {"SSHIM_BROKER",    "SSHIM_RENDEZVOUS", "SSHIM_TOKEN",
-                                        "SSHIM_WORKER_ID", "SSHIM_OWNER",      "SSHIM_SHARE_ALL",
-                                        "SSHIM_PROXIED",   "LD_PRELOAD"};
+    static const char *const names[] = {"SSHIM_BROKER",    "SSHIM_RENDEZVOUS",  "SSHIM_TOKEN",
+                                        "SSHIM_WORKER_ID", "SSHIM_OWNER",       "SSHIM_SHARE_ALL",
+                                        "SSHIM_PROXIED",   "SSHIM_ASKED_PORTS", "LD_PRELOAD"};
     static_assert(sizeof names / sizeof names[0] == ENV_KEPT_MAX, "each has its place");
     size_t used = 0;
 
@@ -85,6 +85,34 @@ static void read_rendezvous(const char *name)
 
     if (len < sizeof env.rendezvous - 1) /* with a zero in front it is to fit as well */
         memcpy(env.rendezvous, name ? name : "", len);
+}
+
+/* 0: none. */
+static uint16_t read_port(const char **text)
+{
+    uint32_t port = 0;
+
+    for (; **text >= '0' && **text <= '9' && port <= UINT16_MAX; (*text)++)
+        port = port * 10 + (uint32_t)(**text - '0');
+    return port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
+/* "80=8080 443=8443", up to the first that makes no sense. */
+static void read_ports(const char *text)
+{
+    unsigned count = 0;
+
+    for (; text && *text && count < ENV_PORTS_MAX; text += *text == ' ') {
+        env.ports[count].real = read_port(&text);
+        if (*text != '=')
+            break;
+        text++;
+        env.ports[count].asked = read_port(&text);
+        if (*text && *text != ' ')
+            break;
+        count++;
+    }
+    env.port_count = count;
 }
 
 /* Before libc has set environ (.preinit_array) nothing is known, for now. A program that gained
@@ -111,6 +139,7 @@ void env_read(void)
         env.auth.slot = parse_u32(getenv("SSHIM_WORKER_ID"));
     env.owner_uid = parse_u32(getenv("SSHIM_OWNER"));
     env.proxied = proxied ? parse_u32(proxied) : 0;
+    read_ports(getenv("SSHIM_ASKED_PORTS"));
     env.share_all = share && strcmp(share, "1") == 0;
     keep_all();
     atomic_store_explicit(&env_state, 2, memory_order_release);

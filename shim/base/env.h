@@ -14,6 +14,7 @@
 #include "proto/wire.h"
 
 #define ENV_BROKER_MAX 108 /* sun_path */
+#define ENV_PORTS_MAX 32
 
 struct env {
     char broker[ENV_BROKER_MAX];     /* $SSHIM_BROKER: the path of the broker's control socket */
@@ -22,7 +23,11 @@ struct env {
     uint32_t owner_uid;    /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
     bool share_all;        /* $SSHIM_SHARE_ALL=1: port 0 is shared as well */
     uint32_t proxied;      /* $SSHIM_PROXIED: WIRE_GRANT_* that hold for all that it starts */
-    bool broken;           /* $SSHIM_BROKER cannot be a path of a socket */
+    struct {
+        uint16_t real, asked;
+    } ports[ENV_PORTS_MAX]; /* $SSHIM_ASKED_PORTS: a server that asks for the one has the other */
+    unsigned port_count;
+    bool broken; /* $SSHIM_BROKER cannot be a path of a socket */
 };
 
 extern struct env env;
@@ -32,7 +37,7 @@ extern _Atomic int env_state; /* 0 not read yet, 1 inert, 2 managed */
  * async-signal-safe. */
 void env_read(void);
 
-#define ENV_KEPT_MAX 8
+#define ENV_KEPT_MAX 9
 #define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
 
 /* The variables that make this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX;

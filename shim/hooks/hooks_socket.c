@@ -178,8 +178,8 @@ SSHIM_EXPORT int getsockname(int fd, struct sockaddr *restrict addr, socklen_t *
 {
     int target_fd = real_fd(fd);
 
-    if (proxied_is_used() && target_fd == fd)
-        return proxied_getsockname(NEXT(getsockname), fd, addr, len);
+    if ((proxied_is_used() && target_fd == fd) || env.port_count > 0)
+        return proxied_getsockname(NEXT(getsockname), target_fd, addr, len);
     return NEXT(getsockname)(target_fd, addr, len);
 }
 

@@ -9,6 +9,7 @@
 
 #include "proto/proxied.h"
 #include "shim/base/broker_rpc.h"
+#include "shim/base/env.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
 
@@ -114,6 +115,24 @@ static int give(const struct sockaddr_storage *address, socklen_t needed, struct
     return 0;
 }
 
+/* --port: a listener, and the connections to it, have the port that the server has asked for. */
+static void show_asked(int fd, struct sockaddr_storage *address)
+{
+    struct sockaddr_in *in =
+        (struct sockaddr_in *)address; /* the port is in the same place in both */
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    if (address->ss_family != AF_INET && address->ss_family != AF_INET6)
+        return;
+    for (unsigned i = 0; i < env.port_count; i++)
+        if (in->sin_port == htons(env.ports[i].real)) {
+            if (NEXT(getsockopt)(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM)
+                in->sin_port = htons(env.ports[i].asked);
+            return;
+        }
+}
+
 static int get_name(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len, bool is_peer)
 {
     struct sockaddr_storage address;
@@ -124,6 +143,8 @@ static int get_name(proxied_call *next, int fd, struct sockaddr *addr, socklen_t
     if (!userptr_is_writable(len, sizeof *len, USERPTR_LEN) ||
         next(fd, (struct sockaddr *)&address, &needed) < 0)
         return next(fd, addr, len);
+    if (!is_peer)
+        show_asked(fd, &address);
     bool is_tcp = address.ss_family == AF_INET || address.ss_family == AF_INET6;
     if (is_tcp && (use & WIRE_GRANT_PROXIED))
         look_up(fd, is_peer, &address, &needed);

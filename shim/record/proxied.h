@@ -1,7 +1,7 @@
 /*
  * proxied.h - getpeername(2) and getsockname(2) of a connection whose client a balancer has told
- * (proto/proxied.h), and of IPv4 clients under --unmap. Where neither is in use nothing here is
- * called.
+ * (proto/proxied.h), of IPv4 clients under --unmap, and getsockname(2) where --port gave a server
+ * another port than it asked for. Where none of them is in use nothing here is called.
  */
 #ifndef SSHIM_SHIM_RECORD_PROXIED_H
 #define SSHIM_SHIM_RECORD_PROXIED_H

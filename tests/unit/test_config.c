@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/cli/options/ports.h"
 #include "broker/cli/options/run_options.h"
 #include "broker/cli/options/target_options.h"
 #include "unit.h"
@@ -275,6 +276,39 @@ static void addresses(void)
     REFUSES("--unshared", "", "cmd");
 }
 
+static bool asked_is(const char *rule, const char *real, const char *wanted)
+{
+    struct config_patterns rules = {.at = {rule}, .count = 1};
+    struct address address;
+    const char *asked = "";
+
+    return address_parse(real, &address) &&
+           ports_find_asked(&rules, &address, &asked) == strlen(wanted) &&
+           strncmp(asked, wanted, strlen(wanted)) == 0;
+}
+
+static void ports(void)
+{
+    static const char *const good[] = {"8080=80", "127.0.0.1:8080=80", "8080=[::1]:80",
+                                       "[::]:8080=[::]:80", "65535=1"};
+    static const char *const bad[] = {"",       "80",     "=80",       "80=",    "0=80",
+                                      "80=0",   "80=x",   "/tmp/a=80", "80=1=2", "80=70000",
+                                      "::1=80", "all=80", "@a=80",     "80=@a",  "80=/tmp/a"};
+    char text[PORTS_TEXT_MAX];
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        ACCEPTS("--port", (char *)good[i], "cmd");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        REFUSES("--port", (char *)bad[i], "cmd");
+    ACCEPTS("--port", "8080=80", "--port", "127.0.0.1:8443=443", "cmd");
+    ports_format_asked(&config.port, text);
+    CHECK(strcmp(text, "80=8080 443=8443") == 0);
+    CHECK(asked_is("8080=80", "10.0.0.1:80", "8080"));
+    CHECK(asked_is("10.0.0.1:8080=80", "10.0.0.1:80", "10.0.0.1:8080"));
+    CHECK(asked_is("8080=10.0.0.2:80", "10.0.0.1:80", ""));
+    CHECK(asked_is("8080=80", "10.0.0.1:8080", ""));
+}
+
 static void too_many_addresses(void)
 {
     char *argv[2 * CONFIG_PATTERNS_MAX + 8] = {(char *)"run"};
@@ -423,6 +457,7 @@ int main(void)
     unit_run("arguments: whose connections are taken", clients);
     unit_run("arguments: what others see and do", outside);
     unit_run("arguments: seconds, milliseconds, backlog", numbers);
+    unit_run("arguments: --port", ports);
     unit_run("arguments: --share and --unshared", addresses);
     unit_run("arguments: more addresses than there is room for", too_many_addresses);
     unit_run("arguments: --ready-fd is a number", ready_fd);

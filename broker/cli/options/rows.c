@@ -122,6 +122,12 @@ static const struct option_row run_rows[] = {
      "repeated",
      AT(unshared), .read = value_unshared, .expected = PATTERN ", or PORT+{id}",
      .old_name = "private", .repeats = true, .is_live = true},
+    {"port", 0, "APP=REAL",
+     "a server that asks for port APP gets port REAL and is told APP: 8080=80; both may be "
+     "HOST:PORT; may be repeated",
+     AT(port), .read = value_port,
+     .expected = "APP=REAL, each a PORT, HOST:PORT or [IPV6]:PORT (at most 32 times)",
+     .repeats = true, .is_live = true},
     {"hold", 0, "KIND[@ADDR]",
      "offer a connection only when its first byte (data), line, HTTP request head (http) or TLS "
      "ClientHello (tls) can be read; none (default) = at once; with @ADDR for that address; may be "

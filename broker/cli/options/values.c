@@ -9,6 +9,7 @@
 #include "broker/base/address.h"
 #include "broker/base/config.h"
 #include "broker/cli/options/cores.h"
+#include "broker/cli/options/ports.h"
 
 /* "2..16" */
 static bool read_range(const struct option_row *row, struct config *config, const char *value)
@@ -80,6 +81,16 @@ bool value_unshared(const struct option_row *row, void *into, const char *value)
         return false;
     config->unshared.at[config->unshared.count++] = value;
     config->unshared_has_each = true;
+    return true;
+}
+
+bool value_port(const struct option_row *row, void *into, const char *value)
+{
+    struct config_patterns *rules = (void *)((char *)into + row->offset);
+
+    if (!ports_is_rule(value) || rules->count == CONFIG_PATTERNS_MAX)
+        return false;
+    rules->at[rules->count++] = value;
     return true;
 }
 

@@ -11,6 +11,7 @@
 /* By the type of the field at the row's offset. */
 option_reader value_pattern;    /* struct config_patterns: one more address */
 option_reader value_rule;       /* struct config_rules: KIND[@ADDR]; the kind is one of the names */
+option_reader value_port;       /* struct config_patterns: APP=REAL, see ports.h */
 option_reader value_unshared;   /* struct config_patterns: an address, or PORT+{id} */
 option_reader value_networks;   /* struct cidr_set: more of them */
 option_reader value_when_full;  /* struct config_when_full: queue, close or a file */

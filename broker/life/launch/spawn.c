@@ -18,6 +18,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/process/deputy.h"
+#include "broker/cli/options/ports.h"
 #include "broker/handout/front/front.h"
 #include "broker/life/launch/original.h"
 #include "broker/life/launch/output.h"
@@ -123,6 +124,17 @@ static void set_preload(void)
     setenv("LD_PRELOAD", text, 1);
 }
 
+static void set_asked_ports(void)
+{
+    char text[PORTS_TEXT_MAX];
+
+    ports_format_asked(&broker.config.port, text);
+    if (*text)
+        setenv("SSHIM_ASKED_PORTS", text, 1);
+    else
+        unsetenv("SSHIM_ASKED_PORTS");
+}
+
 static void set_environment(const struct spawn_identity *identity)
 {
     char text[2 * WIRE_TOKEN_SIZE + 16];
@@ -146,6 +158,7 @@ static void set_environment(const struct spawn_identity *identity)
         setenv("SSHIM_PROXIED", text, 1);
     else
         unsetenv("SSHIM_PROXIED");
+    set_asked_ports();
     if (broker.config.share_all)
         setenv("SSHIM_SHARE_ALL", "1", 1);
     else

@@ -11,6 +11,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
+#include "broker/cli/options/ports.h"
 #include "broker/handout/front/front.h"
 #include "broker/life/fleet.h"
 #include "broker/life/restart.h"
@@ -99,7 +100,8 @@ static void each_worker(void (*print)(FILE *out, const struct worker_view *view)
 
 struct listener_view {
     char address[SOCKET_KEY_TEXT_MAX];
-    const char *name; /* LISTEN_FDNAMES; "": none */
+    char asked[ADDRESS_TEXT_MAX]; /* what the server asks for, by --port; "": the address */
+    const char *name;             /* LISTEN_FDNAMES; "": none */
     int backlog;
     int queued;
     uint64_t shut_downs;
@@ -107,6 +109,14 @@ struct listener_view {
     struct listener_totals totals;
     struct front_totals front;
 };
+
+static void view_asked(const struct listener *listener, char text[ADDRESS_TEXT_MAX])
+{
+    const char *asked = "";
+    size_t len = ports_find_asked(&broker.config.port, &listener->bound, &asked);
+
+    snprintf(text, ADDRESS_TEXT_MAX, "%.*s", (int)len, asked);
+}
 
 static struct listener_view view_listener(const struct listener *listener)
 {
@@ -119,6 +129,7 @@ static struct listener_view view_listener(const struct listener *listener)
     view.totals.accepted += front_closed(&view.front) + view.front.held;
     view.totals.connections += front_closed(&view.front) + view.front.held;
     socket_key_format(&listener->socket, &listener->bound, view.address);
+    view_asked(listener, view.asked);
     if (listener->handout.queue_waits)
         view.waited_ms += loop_now_ms() - listener->handout.waits_since_ms;
     view.queued = listener_queued(listener, &view.backlog);
@@ -222,8 +233,9 @@ char *status_render_table(size_t *len)
             "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
     TAILQ_FOREACH(listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
-        char address[sizeof view.address + LISTENER_NAME_MAX + 4];
-        snprintf(address, sizeof address, *view.name ? "%s (%s)" : "%s", view.address, view.name);
+        char address[sizeof view.address + sizeof view.asked + LISTENER_NAME_MAX + 16];
+        snprintf(address, sizeof address, "%s%s%s%s%s%s", view.address, *view.asked ? " for " : "",
+                 view.asked, *view.name ? " (" : "", view.name, *view.name ? ")" : "");
         fprintf(out,
                 "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64
                 "\n",
@@ -286,6 +298,8 @@ static void print_json_listener(FILE *out, const struct listener_view *view)
 {
     fputs("{\"address\":", out);
     print_json_string(out, view->address);
+    fputs(",\"asked\":", out);
+    print_json_string(out, view->asked);
     fputs(",\"name\":", out);
     print_json_string(out, view->name);
     fprintf(out,

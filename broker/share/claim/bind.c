@@ -15,6 +15,7 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/share/channel_messages.h"
+#include "broker/share/claim/meant.h"
 #include "broker/share/claim/rights.h"
 #include "broker/share/retire.h"
 
@@ -286,19 +287,6 @@ static bool may_be_new(struct worker *worker, const struct ucred *asker,
     return false;
 }
 
-/* --unshared 8081+{id}: each slot has a port of its own, which only its workers share, one after
- * the other, so that a restart needs no moment without it. */
-static bool is_for_each(const struct address *address, const struct socket_key *key)
-{
-    const struct config_patterns *patterns = &broker.config.unshared;
-
-    for (int i = 0; broker.config.unshared_has_each && i < patterns->count; i++)
-        if (address_is_each(patterns->at[i]) &&
-            address_matches(address, key->zone, patterns->at[i]))
-            return true;
-    return false;
-}
-
 static struct bind_verdict share_name(struct worker *worker, const struct ucred *asker,
                                       const struct address *address, const struct socket_key *key,
                                       bool reuseport, int fd)
@@ -323,19 +311,31 @@ static struct bind_verdict share_name(struct worker *worker, const struct ucred 
     return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
 }
 
+/* The operator has named it, which is more than a guess by the time of the bind. */
+static struct bind_verdict share_meant(struct worker *worker, const struct ucred *asker,
+                                       const struct address *meant, bool reuseport, int fd)
+{
+    struct socket_key key;
+
+    socket_key_read(&key, meant, fd);
+    struct bind_verdict verdict = share_name(worker, asker, meant, &key, reuseport, fd);
+    if (verdict.listener)
+        verdict.listener->is_of_beginning = false;
+    return verdict;
+}
+
 struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
                               const struct address *address, bool reuseport, int fd)
 {
-    struct address own = *address;
+    struct address meant = *address;
     struct socket_key key;
 
     socket_key_read(&key, address, fd);
     channel_messages_read_waiting(worker); /* whether it has closed all that it had */
-    if (!worker->joined && is_for_each(address, &key)) {
-        if (address_add_to_port(&own, worker->slot))
-            return share_name(worker, asker, &own, &key, reuseport, fd);
-        closer_close(fd);
-        return bind_note_error(worker, address, EADDRNOTAVAIL);
+    switch (meant_address(worker, &key, &meant)) {
+    case MEANT_ANOTHER: return share_meant(worker, asker, &meant, reuseport, fd);
+    case MEANT_NONE: closer_close(fd); return bind_note_error(worker, address, EADDRNOTAVAIL);
+    case MEANT_AS_ASKED: break;
     }
     if (!bind_is_shared(worker, asker->pid, address, &key) ||
         (!address_has_port_zero(address) && !listener_find(address, &key, 0) &&

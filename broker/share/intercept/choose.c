@@ -102,6 +102,9 @@ static bool choose_seccomp(enum check_result result, const struct check_report *
         if (broker.config.intercept == INTERCEPT_AUTO)
             log_info("serving '%s' (%s) by --intercept seccomp: %.*s", command, report->program,
                      cause_length(report), report->reason);
+        if (broker.config.port.count > 0)
+            log_info("with --intercept seccomp a server that asks for the port of its socket is "
+                     "told REAL of --port");
         return true;
     }
     if (result == CHECK_REFUSED)

@@ -1,0 +1,37 @@
+/*
+ * ports.h - --port APP=REAL: the server asks for APP and gets REAL, which is what the world sees.
+ * Pure functions over the rules that were given.
+ */
+#ifndef SSHIM_BROKER_CLI_OPTIONS_PORTS_H
+#define SSHIM_BROKER_CLI_OPTIONS_PORTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "broker/base/address.h"
+#include "broker/base/config.h"
+
+/* APP: "PORT", "HOST:PORT" or "[IPV6]:PORT", and REAL: the same, where a PORT alone leaves the host
+ * as the server asks for it. */
+bool ports_is_rule(const char *rule);
+
+enum ports_result {
+    PORTS_NONE,        /* no rule is about this address */
+    PORTS_REPLACED,    /* it is REAL now */
+    PORTS_OTHER_FAMILY /* REAL has a host that this kind of socket cannot bind */
+};
+
+/* The first rule whose APP matches (address_matches()) changes the address; *rule is that one. */
+enum ports_result ports_apply(const struct config_patterns *rules, const char *zone,
+                              struct address *address, const char **rule);
+
+/* "80=8080 443=8443": what the library tells a server that asks for the port of its socket. "" for
+ * none. */
+#define PORTS_TEXT_MAX ((size_t)CONFIG_PATTERNS_MAX * sizeof "65535=65535")
+void ports_format_asked(const struct config_patterns *rules, char text[PORTS_TEXT_MAX]);
+
+/* APP of the rule that gave this address, as it was written; its length, 0: there is none. */
+size_t ports_find_asked(const struct config_patterns *rules, const struct address *real,
+                        const char **asked);
+
+#endif
