@@ -35,6 +35,7 @@ row() { # NAME...
 @test "a restart to a server that never listens leaves the old ones" { row restart-hangs; }
 @test "a worker that is replaced finishes its connections, until --stop-timeout" { row drain; }
 @test "a killed broker loses nobody, its keeper goes on" { row broker-blocking broker-epoll broker-epoll-all; }
+@test "a worker that is killed while the broker ends takes nothing with it but what it serves" { row broker-and-worker; }
 @test "what was received and not counted when the broker is killed is counted later" { row broker-late-count; }
 @test "a broker that is killed while it resumes loses nobody" { row broker-twice; }
 @test "a broker that is killed before it knows that it has sent loses nobody" { row broker-sent; }

@@ -9,7 +9,7 @@ import time
 import tools
 from pool import Pool
 from row import row
-from rows_kill import kill_stopped
+from rows_kill import kill_frozen
 from rows_limits import at_fd_limit
 from rows_world import INTRUDER, half_open
 from tools import wait_for
@@ -36,12 +36,12 @@ class Chaos:
     def kill_worker(self):
         pid = self.some_worker()
         if pid:
-            self.allowed += kill_stopped(self.pool, pid)
+            self.allowed += kill_frozen(self.pool, pid)
 
     def kill_all(self):
         for worker in self.pool.workers_now():
             if worker["pid"]:
-                self.allowed += kill_stopped(self.pool, worker["pid"])
+                self.allowed += kill_frozen(self.pool, worker["pid"])
 
     def stop_worker(self):
         pid = self.some_worker()

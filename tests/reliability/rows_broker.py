@@ -8,6 +8,7 @@ import tools
 from load import BUILD
 from pool import Beside, Pool
 from row import row
+from rows_kill import kill_frozen
 from tools import wait_for
 
 GAP_MS = 100
@@ -56,6 +57,23 @@ def broker_epoll(r):
 @row("broker-epoll-all", "kill -9 of the broker, event loop until EAGAIN")
 def broker_epoll_all(r):
     kill_broker(r, "epoll-all")
+
+
+@row("broker-and-worker", "kill -9 of the broker, and of a worker while it ends")
+def broker_and_worker(r):
+    """The next broker finds a worker of which it was never told that it has ended."""
+    for _ in range(r.pick(40, 8)):
+        with Pool("epoll-all", workers=3) as pool:
+            broker, worker = pool.broker_pid(), pool.pids()[r.rng.randrange(3)]
+            load = pool.load(clients=6, mix="f8l2")
+            time.sleep(0.2)
+            tools.send_signal(broker, signal.SIGKILL)
+            time.sleep(r.rng.random() * 0.0006)
+            allowed = kill_frozen(pool, worker)
+            wait_for(lambda: is_back(pool, broker) and len(pool.serving()) == 3, "all slots serve again")
+            r.count(load.finish(), allowed, gap=False)
+            r.account(pool)
+            r.did()
 
 
 @row("broker-late-count", "kill -9 of the broker before an accept is counted")

@@ -12,7 +12,7 @@ import tools
 from load import BUILD
 from pool import Pool
 from row import row
-from rows_kill import kill_stopped
+from rows_kill import kill_frozen
 from tools import wait_for
 
 SSHIM = os.path.join(BUILD, "tests", "sshim-crash")
@@ -56,7 +56,7 @@ class Life:
     def kill_worker(self):
         wait_for(lambda: all(self.pool.pids().values() or [0]), "all slots have a worker")
         pid = self.pool.pids()[0]
-        self.allowed += kill_stopped(self.pool, pid)
+        self.allowed += kill_frozen(self.pool, pid)
         wait_for(lambda: self.pool.pids().get(0) not in (None, 0, pid) and self.is_well(), "slot 0 is ready again")
 
     def is_well(self):

@@ -12,7 +12,7 @@ import time
 import tools
 from chaos import await_no_surplus
 from pool import SERVER, VICTIM, Pool
-from rows_kill import kill_stopped
+from rows_kill import kill_frozen
 from row import row
 from tools import wait_for
 
@@ -50,14 +50,18 @@ class Pair:
     def kill(self, rng):
         pid = self.some_worker(rng)
         if pid:
-            self.allowed += kill_stopped(self.pool, pid)
+            self.allowed += kill_frozen(self.pool, pid)
 
     def stop_and_continue(self, rng):
         pid = self.some_worker(rng)
-        if pid:
-            tools.send_signal(pid, signal.SIGSTOP)
-            time.sleep(rng.random())
-            tools.send_signal(pid, signal.SIGCONT)
+        if not pid:
+            return
+        held = stop_counted(self.pool, pid)
+        time.sleep(rng.random())
+        if tools.is_gone(pid) and self.was_adopted:  # see guard.h: it stopped in the moment of the broker's end
+            self.allowed += held
+            self.r.note(f"a stopped worker was ended with the broker, {held} in service")
+        tools.send_signal(pid, signal.SIGCONT)
 
     def fork_and_exit(self, rng):
         """It goes into the background: its child serves on with all that it has."""
@@ -157,6 +161,15 @@ class Pair:
         if failed:
             raise failed[0]
         return "after the end" if pause is None else f"{pause} s after the beginning"
+
+
+def stop_counted(pool, pid):
+    """SIGSTOP; how many connections it had in service then."""
+    frozen = tools.Frozen(pid)
+    held = tools.connections_of(pid, pool.port)
+    tools.send_signal(pid, signal.SIGSTOP)
+    frozen.thaw()
+    return held
 
 
 def put_right(pool):

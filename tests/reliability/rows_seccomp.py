@@ -6,7 +6,7 @@ import tools
 from pool import VICTIM, Pool
 from row import row
 from rows_broker import kill_broker, upgrade_in_place
-from rows_kill import kill_one_at_a_time, kill_random, kill_stopped
+from rows_kill import kill_one_at_a_time, kill_random, kill_frozen
 from rows_restart import Watch, restart_by_command
 from tools import wait_for
 
@@ -21,7 +21,7 @@ def seccomp_kill(r):
 
 @row("seccomp-kill-epoll", "seccomp: kill -9 of a worker, event loop")
 def seccomp_kill_epoll(r):
-    kill_random(r, "epoll-one", kill_stopped, 50, SECCOMP, OF_USE_S)
+    kill_random(r, "epoll-one", kill_frozen, 50, SECCOMP, OF_USE_S)
 
 
 def answers_of(pool, pid):
