@@ -57,6 +57,37 @@ await_lines() { # COUNT [CONDITION]
     stop_broker
 }
 
+fds_are_few() { # of a worker
+    (($(find "/proc/$1/fd" -type l | wc -l) < 30))
+}
+
+@test "many that end are told after two lists of the kernel, and what is open has no line" {
+    local few many worker before
+    start_noted -w 1 -- "$VICTIM" epoll --hold "$ADDR"
+    "$PROBE" -n 5 --hold "$ADDR" >"$TMP/few" & few=$!
+    "$PROBE" -n 900 --hold "$ADDR" >"$TMP/many" & many=$!
+    STARTED+=("$few" "$many")
+    wait_until grep -q held "$TMP/few"
+    wait_until grep -q held "$TMP/many"
+    strace -qq -o "$TMP/trace" -e trace=sendto -p "$BROKER" 3>&- 2>/dev/null &
+    STARTED+=($!)
+    wait_until grep -q '^TracerPid:.*[1-9]' "/proc/$BROKER/status"
+    worker=$(worker_pid 0)
+    kill -STOP "$BROKER"
+    kill "$many"
+    wait_until fds_are_few "$worker"
+    sleep 1 # each of them is due by then
+    before=$(grep -c SOCK_DIAG_BY_FAMILY "$TMP/trace") || true
+    kill -CONT "$BROKER"
+    await_lines 900 '.open_ms >= 0'
+    (($(grep -c NLM_F_DUMP "$TMP/trace") >= 2))
+    (($(grep -c SOCK_DIAG_BY_FAMILY "$TMP/trace") - before < 100))
+    kill "$few"
+    await_lines 905 '.open_ms >= 0'
+    kill "${STARTED[-1]}"
+    stop_broker
+}
+
 @test "the time in the kernel's queue counts as a wait" {
     start_noted -w 1 -- "$VICTIM" accept "$ADDR"
     kill -STOP "$(worker_pid 0)"

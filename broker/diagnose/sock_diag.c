@@ -6,10 +6,18 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define LIST_PART 8192 /* bytes of a list that are read at once */
+#define STATE(name) (1u << TCP_##name)
+/* In which a process can have a connection: no other part of the kernel's tables is walked. */
+#define STATES_OF_CONNECTIONS                                                                      \
+    (STATE(ESTABLISHED) | STATE(SYN_RECV) | STATE(FIN_WAIT1) | STATE(FIN_WAIT2) |                  \
+     STATE(CLOSE_WAIT) | STATE(LAST_ACK) | STATE(CLOSING))
 
 struct question {
     struct nlmsghdr head;
@@ -65,18 +73,53 @@ static int open_diag(void)
     return fd;
 }
 
+/* Each question has a number, so that what is left of a list that was not read to its end is not
+ * taken for an answer. */
+static bool send_question(int fd, struct question *question)
+{
+    static uint32_t number;
+    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+
+    question->head.nlmsg_len = sizeof *question;
+    question->head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    question->head.nlmsg_flags |= NLM_F_REQUEST;
+    question->head.nlmsg_seq = ++number;
+    question->request.sdiag_protocol = IPPROTO_TCP;
+    return fd >= 0 && sendto(fd, question, sizeof *question, 0, (const struct sockaddr *)&kernel,
+                             sizeof kernel) >= 0;
+}
+
+/* The length of the next part of its answer, which is there already; -1: there is none. */
+static ssize_t receive_answer(int fd, const struct question *question, void *bytes, size_t size)
+{
+    const struct nlmsghdr *head = bytes;
+    ssize_t len;
+
+    do
+        len = recv(fd, bytes, size, 0);
+    while (len >= (ssize_t)sizeof *head && head->nlmsg_seq != question->head.nlmsg_seq);
+    return len;
+}
+
+/* NULL: it is no connection. */
+static const struct inet_diag_msg *read_connection(const struct nlmsghdr *head)
+{
+    return head->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
+                   head->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg))
+               ? NLMSG_DATA(head)
+               : NULL;
+}
+
 /* No inode: no process has it, the kernel only brings it to its end. */
 static enum sock_diag_answer read_answer(const void *bytes, ssize_t len)
 {
     const struct nlmsghdr *head = bytes;
 
-    if (len < (ssize_t)sizeof *head)
+    if (!NLMSG_OK(head, len))
         return SOCK_DIAG_UNKNOWN;
-    if (head->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
-        len >= (ssize_t)NLMSG_LENGTH(sizeof(struct inet_diag_msg))) {
-        const struct inet_diag_msg *found = NLMSG_DATA(head);
+    const struct inet_diag_msg *found = read_connection(head);
+    if (found)
         return found->idiag_inode ? SOCK_DIAG_OPEN : SOCK_DIAG_CLOSED;
-    }
     if (head->nlmsg_type != NLMSG_ERROR || len < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)))
         return SOCK_DIAG_UNKNOWN;
     const struct nlmsgerr *error = NLMSG_DATA(head);
@@ -87,24 +130,57 @@ static enum sock_diag_answer read_answer(const void *bytes, ssize_t len)
 enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key)
 {
     struct question question = {
-        .head = {.nlmsg_len = sizeof question,
-                 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                 .nlmsg_flags = NLM_F_REQUEST},
         .request = {.sdiag_family = (uint8_t)key->family,
-                    .sdiag_protocol = IPPROTO_TCP,
                     .idiag_states = UINT32_MAX,
                     .id = {.idiag_sport = key->local_port,
                            .idiag_dport = key->peer_port,
                            .idiag_cookie = {(uint32_t)key->cookie, (uint32_t)(key->cookie >> 32)}}},
     };
-    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     alignas(struct nlmsghdr) char answer[1024];
     int fd = open_diag();
 
     memcpy(question.request.id.idiag_src, key->local, sizeof key->local);
     memcpy(question.request.id.idiag_dst, key->peer, sizeof key->peer);
-    if (fd < 0 ||
-        sendto(fd, &question, sizeof question, 0, (struct sockaddr *)&kernel, sizeof kernel) < 0)
+    if (!send_question(fd, &question))
         return SOCK_DIAG_UNKNOWN;
-    return read_answer(answer, recv(fd, answer, sizeof answer, 0)); /* it is there already */
+    return read_answer(answer, receive_answer(fd, &question, answer, sizeof answer));
+}
+
+enum part { PART_MORE, PART_LAST, PART_BAD };
+
+static enum part read_part(const void *bytes, ssize_t len, void (*on_open)(uint64_t cookie))
+{
+    const struct nlmsghdr *head;
+
+    if (len <= 0)
+        return PART_BAD;
+    for (head = bytes; NLMSG_OK(head, len); head = NLMSG_NEXT(head, len)) {
+        const struct inet_diag_msg *found = read_connection(head);
+        if (head->nlmsg_type == NLMSG_DONE)
+            return PART_LAST;
+        if (!found)
+            return PART_BAD;
+        if (found->idiag_inode)
+            on_open(found->id.idiag_cookie[0] | (uint64_t)found->id.idiag_cookie[1] << 32);
+    }
+    return PART_MORE;
+}
+
+bool sock_diag_list(uint16_t family, uint16_t local_port, void (*on_open)(uint64_t cookie))
+{
+    struct question question = {
+        .head = {.nlmsg_flags = NLM_F_DUMP},
+        .request = {.sdiag_family = (uint8_t)family,
+                    .idiag_states = STATES_OF_CONNECTIONS,
+                    .id = {.idiag_sport = local_port}},
+    };
+    alignas(struct nlmsghdr) char bytes[LIST_PART];
+    int fd = open_diag();
+    enum part part = PART_MORE;
+
+    if (!send_question(fd, &question))
+        return false;
+    while (part == PART_MORE)
+        part = read_part(bytes, receive_answer(fd, &question, bytes, sizeof bytes), on_open);
+    return part == PART_LAST;
 }

@@ -64,6 +64,7 @@ def measure_round(work, group, seconds, seed):
     pins = [spawn_load(side, work.pin, seconds + 0.5, 1) for side in group] if work.pin else []
     for side in group:
         side.begin_crowd()
+        side.begin_scrapes()
     if pins:
         time.sleep(0.3)
     before = [side.cpu_seconds() for side in group]
@@ -73,6 +74,7 @@ def measure_round(work, group, seconds, seed):
             for side, result, cpu in zip(group, results, before)]
     for side in group:
         side.end_crowd()
+        side.end_scrapes()
     for pin in pins:
         pin.communicate()
     return rows

@@ -4,7 +4,9 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
+import urllib.request
 
 import measure
 
@@ -52,6 +54,8 @@ class Side:
         self.crowd = None  # how many silent and dripping clients there are besides
         self.crowd_process = None
         self.load = []  # what the load program does besides
+        self.metrics_port = 0  # is read each second, unless 0
+        self.is_measured = threading.Event()
         self.folder = None
         self.port = 0
 
@@ -87,6 +91,19 @@ class Side:
             self.crowd_process.kill()
             self.crowd_process.communicate()
             self.crowd_process = None
+
+    def begin_scrapes(self):
+        if self.metrics_port:
+            self.is_measured.clear()
+            threading.Thread(target=self.scrape, daemon=True).start()
+
+    def scrape(self):
+        while not self.is_measured.wait(1):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+                answer.read()
+
+    def end_scrapes(self):
+        self.is_measured.set()
 
     def log(self):
         if not os.path.exists(os.path.join(self.folder.name, "log")):
@@ -143,6 +160,17 @@ def sshim(name, mode, workers=4, options=(), command=None, program=SSHIM):
     if BASE and program == SSHIM:
         side.before = sshim(f"before: {name}", mode, workers, options, command, BASE)
     return side
+
+
+def start_observed(side, mode, workers):
+    """Metrics read each second, a line for each connection, a prefix for each line of a worker."""
+    side.metrics_port = free_port()
+    start_sshim(side, SSHIM, [SERVER, "-f", mode, side.port], workers,
+                ["--metrics", f"127.0.0.1:{side.metrics_port}", "--conn-log", side.path("connections"), "--log-prefix"])
+
+
+def observed(name, mode, workers=4):
+    return Side(name, lambda side: start_observed(side, mode, workers))
 
 
 def with_base(group):

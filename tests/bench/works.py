@@ -89,6 +89,12 @@ def pinned(mode):
                     sides.reuseport("SO_REUSEPORT", mode)]
 
 
+def told():
+    """What telling costs; --conn-log implies --handoff broker."""
+    return [*ours("blocking")[:2], sides.sshim("sshim --conn-log", "blocking", 4, ["--conn-log", "/dev/null"]),
+            sides.observed("sshim, all told", "blocking")]
+
+
 CROWD = (2000, 500)  # silent, dripping
 
 
@@ -222,6 +228,11 @@ WORKS = [
              Target("sshim --hold data", "cpu_us", "<=", 1.15, "sshim broker"),
              Target("sshim --accept-proxy v2", "cpu_us", "<=", 1.25, "sshim broker"),
              Target("sshim --accept-proxy v2", "cpu_us", "<=", 0.35, "HAProxy leastconn")]),
+    Work("told", "new connection per request, 4 blocking workers, 64 clients: with metrics read each second, "
+         "connection log and log prefix", told, CHURN, "sshim broker", [
+             Target("sshim --conn-log", "cpu_us", "<=", 1.10, "sshim broker"),
+             Target("sshim, all told", "cpu_us", "<=", 1.10, "sshim broker"),
+             Target("sshim, all told", "cpu_us", "<=", 1.10, "sshim auto")]),
     Work("workers", "one client at a time, from 4 to 1,024 event loops", scale(AUTO), ["-c", "1"],
          "sshim 4", [Target("sshim 256", "cpu_us", "<=", 1.3, "sshim 4")]),
     Work("workers-busy", "64 clients, from 4 to 1,024 event loops", scale(AUTO), CHURN,

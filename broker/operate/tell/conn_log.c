@@ -12,7 +12,7 @@
 
 #include "broker/base/address.h"
 #include "broker/base/broker.h"
-#include "broker/base/log/line.h"
+#include "broker/base/log/batch.h"
 #include "broker/base/log/sink.h"
 #include "broker/base/loop.h"
 #include "broker/base/turn.h"
@@ -21,22 +21,21 @@
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
 
-#define LOOKS_A_SWEEP 500
-#define REST 9 /* a sweep is followed by so many times its duration without one */
+#define LOOKS_A_SWEEP 500    /* of which each asks the kernel */
+#define RECORDS_A_SWEEP 4000 /* with those that a list answers */
+#define REST 9               /* a sweep is followed by so many times its duration without one, */
+#define BUSY 50              /* and one of so many records */
+#define REST_BUSY_MS 100     /* by so long: many are due then, and a list is worth it */
+#define LIST_WORTH 512       /* looks that a list saves: it costs as much as 100 to 250 of them */
+#define LIST_SHARE 4         /* and as one for so many connections that are open */
+#define LIST_MAX 8192        /* of these: a longer one takes too long a turn */
+#define PORTS_MAX 8
 #define FACTS_MAX 8
 #define MESSAGE_SIZE (2 * SOCKET_KEY_TEXT_MAX + 128)
 
-static struct sink sink = {.fd = -1};
+static struct batch lines = {.sink.fd = -1};
 static struct loop_timer timer;
-static int64_t sweep_ms, rest_until_ms; /* CLOCK_MONOTONIC; when the timer is due; see REST */
-static struct {
-    char text[LINE_SIZE]; /* whole lines, which a pipe takes at once or not at all */
-    size_t used;
-    unsigned lines;
-    uint64_t told; /* lines lost before, as the first one says */
-} buffer;
-static uint64_t dropped; /* in all */
-static uint64_t untold;  /* of these */
+static int64_t next_sweep_ms, rest_until_ms; /* CLOCK_MONOTONIC; the timer is due; see REST */
 
 bool conn_log_is_on(void)
 {
@@ -51,32 +50,19 @@ static bool is_standard_output(void)
 bool conn_log_open(void)
 {
     if (!is_standard_output())
-        return sink_open_file(&sink, broker.config.conn_log) == 0;
-    sink_open_standard(&sink, STDOUT_FILENO);
+        return sink_open_file(&lines.sink, broker.config.conn_log) == 0;
+    sink_open_standard(&lines.sink, STDOUT_FILENO);
     return true;
 }
 
 bool conn_log_reopen(void)
 {
-    return is_standard_output() || sink_open_file(&sink, broker.config.conn_log) == 0;
+    return is_standard_output() || sink_open_file(&lines.sink, broker.config.conn_log) == 0;
 }
 
 uint64_t conn_log_dropped(void)
 {
-    return dropped;
-}
-
-/* --- lines --- */
-
-static void flush(void)
-{
-    bool is_taken = buffer.lines == 0 || sink_write(&sink, buffer.text, buffer.used);
-
-    untold = is_taken ? untold - buffer.told : untold + buffer.lines;
-    dropped += is_taken ? 0 : buffer.lines;
-    buffer.used = 0;
-    buffer.lines = 0;
-    buffer.told = 0;
+    return lines.dropped;
 }
 
 static enum line_form form(void)
@@ -84,30 +70,6 @@ static enum line_form form(void)
     return broker.config.log_format == LOG_FORMAT_JSON    ? LINE_JSON
            : broker.config.log_format == LOG_FORMAT_HUMAN ? LINE_DATED
                                                           : LINE_LOGFMT;
-}
-
-/* The first line in the buffer says how many were lost. */
-static size_t format(const struct log_record *record, char *line)
-{
-    struct line_head head = {.instance = broker.name, .dropped = buffer.lines ? 0 : untold};
-
-    return line_format(form(), record, &head, line, LINE_SIZE);
-}
-
-static void put(const struct log_record *record)
-{
-    char line[LINE_SIZE];
-    size_t len = format(record, line);
-
-    if (buffer.used + len > sizeof buffer.text) {
-        flush();
-        len = format(record, line);
-    }
-    if (buffer.lines == 0)
-        buffer.told = untold;
-    memcpy(buffer.text + buffer.used, line, len);
-    buffer.used += len;
-    buffer.lines++;
 }
 
 /* --- what they say --- */
@@ -154,11 +116,14 @@ static void tell(const struct story *story)
     if (story->open_ms >= 0)
         facts[count++] = (struct log_fact)LOG_NUMBER("open_ms", story->open_ms);
     facts[count] = (struct log_fact){.name = NULL};
-    put(&(struct log_record){.time_ms = turn_read_us(CLOCK_REALTIME) / 1000,
+    batch_add(
+        &lines, form(),
+        &(struct log_record){.time_ms = turn_read_us(CLOCK_REALTIME) / 1000,
                              .level = LOG_LEVEL_NORMAL,
                              .event = LOG_CONNECTION,
                              .facts = facts,
-                             .message = form() == LINE_DATED ? describe(story, message) : NULL});
+                             .message = form() == LINE_DATED ? describe(story, message) : NULL},
+        broker.name);
 }
 
 static void format_address(const union conn_address *from, char *text)
@@ -195,14 +160,91 @@ static void tell_conn(const struct conn *conn, int64_t open_ms)
 
 /* --- its end --- */
 
-/* Whether it is over, or its end cannot be known. */
-static bool look(struct conn *conn, int64_t at_ms)
+/* How this sweep learns of connections of one family and local port: by a list, if so many are due
+ * that it costs less than a question for each. */
+struct port {
+    uint16_t family, number;
+    bool is_listed;
+};
+
+static struct {
+    int64_t at_ms;
+    uint32_t number; /* of the sweep, never 0 */
+    unsigned looks;
+    struct port ports[PORTS_MAX];
+    unsigned port_count;
+} sweep;
+
+static void begin_sweep(int64_t at_ms)
+{
+    sweep.at_ms = at_ms;
+    sweep.number = sweep.number + 1 ? sweep.number + 1 : 1;
+    sweep.looks = 0;
+    sweep.port_count = 0;
+}
+
+static void on_open(uint64_t cookie)
+{
+    struct conn *conn = conn_table_find(cookie);
+
+    if (conn)
+        conn->list = sweep.number;
+}
+
+static bool is_worth_a_list(const struct conn *conn)
+{
+    uint32_t count = conn_table_count();
+
+    return count <= LIST_MAX &&
+           conn_table_has_due(conn, LIST_WORTH + count / LIST_SHARE, sweep.at_ms);
+}
+
+static bool is_listed(const struct conn *conn)
+{
+    const struct sock_diag_key *key = &conn->key;
+
+    for (unsigned i = 0; i < sweep.port_count; i++)
+        if (sweep.ports[i].family == key->family && sweep.ports[i].number == key->local_port)
+            return sweep.ports[i].is_listed;
+    if (sweep.port_count == PORTS_MAX)
+        return false;
+    struct port *port = &sweep.ports[sweep.port_count++];
+    *port = (struct port){.family = key->family, .number = key->local_port};
+    port->is_listed =
+        is_worth_a_list(conn) && sock_diag_list(key->family, key->local_port, on_open);
+    return port->is_listed;
+}
+
+/* It is over if the second list in turn does not have it. */
+static enum sock_diag_answer read_list(struct conn *conn)
+{
+    if (conn->list == sweep.number)
+        conn->unlisted_ms = 0;
+    else if (conn->unlisted_ms)
+        return SOCK_DIAG_CLOSED;
+    else
+        conn->unlisted_ms = sweep.at_ms;
+    return SOCK_DIAG_OPEN;
+}
+
+static enum sock_diag_answer ask(struct conn *conn)
 {
     enum sock_diag_answer answer = sock_diag_ask(&conn->key);
 
+    sweep.looks++;
+    if (answer == SOCK_DIAG_OPEN)
+        conn->unlisted_ms = 0;
+    return answer;
+}
+
+/* Tells of it if it is over, or its end cannot be known: then true. */
+static bool tell_if_over(struct conn *conn, enum sock_diag_answer answer)
+{
+    int64_t over_ms = conn->unlisted_ms ? conn->unlisted_ms : sweep.at_ms;
+
     if (answer == SOCK_DIAG_OPEN)
         return false;
-    tell_conn(conn, answer == SOCK_DIAG_CLOSED ? at_ms - conn->handed_ms : -1);
+    tell_conn(conn, answer == SOCK_DIAG_CLOSED ? over_ms - conn->handed_ms : -1);
     return true;
 }
 
@@ -214,30 +256,34 @@ static void expect(int64_t at_ms)
     if (!first)
         return;
     int64_t next_ms = first->due_ms > rest_until_ms ? first->due_ms : rest_until_ms;
-    if (loop_timer_runs(&timer) && sweep_ms <= next_ms)
+    if (loop_timer_runs(&timer) && next_sweep_ms <= next_ms)
         return;
-    sweep_ms = next_ms;
+    next_sweep_ms = next_ms;
     loop_start_timer(&timer, next_ms > at_ms ? next_ms - at_ms : 0);
 }
 
 static void on_time(struct loop_timer *unused)
 {
     int64_t begin_us = turn_read_us(CLOCK_MONOTONIC);
-    int64_t at_ms = begin_us / 1000;
     struct conn *conn;
+    int count = 0;
 
     (void)unused;
-    for (int looks = 0; looks < LOOKS_A_SWEEP; looks++) {
-        if (!(conn = conn_table_first()) || conn->due_ms > at_ms)
+    begin_sweep(begin_us / 1000);
+    for (; count < RECORDS_A_SWEEP && sweep.looks < LOOKS_A_SWEEP; count++) {
+        if (!(conn = conn_table_first()) || conn->due_ms > sweep.at_ms)
             break;
-        if (look(conn, at_ms))
+        if (tell_if_over(conn, is_listed(conn) ? read_list(conn) : ask(conn)))
             conn_table_remove(conn);
         else
-            conn_table_put_off(conn, at_ms);
+            conn_table_put_off(conn, sweep.at_ms);
     }
-    flush();
-    rest_until_ms = at_ms + REST * (turn_read_us(CLOCK_MONOTONIC) - begin_us) / 1000;
-    expect(at_ms);
+    batch_flush(&lines);
+    int64_t rest_ms = REST * (turn_read_us(CLOCK_MONOTONIC) - begin_us) / 1000;
+    if (count >= BUSY && rest_ms < REST_BUSY_MS)
+        rest_ms = REST_BUSY_MS;
+    rest_until_ms = sweep.at_ms + rest_ms;
+    expect(sweep.at_ms);
 }
 
 /* --- its beginning --- */
@@ -268,7 +314,7 @@ static void tell_at_once(const struct listener *listener, unsigned slot,
     address_format(&client, story.client);
     socket_key_format(&listener->socket, &listener->bound, story.listener);
     tell(&story);
-    flush();
+    batch_flush(&lines);
 }
 
 static bool is_tcp(const struct listener *listener, const struct wire_offer *offer)
@@ -276,6 +322,19 @@ static bool is_tcp(const struct listener *listener, const struct wire_offer *off
     return listener->socket.netns == 0 && offer->addr_len <= sizeof(union conn_address) &&
            (listener->bound.storage.ss_family == AF_INET ||
             listener->bound.storage.ss_family == AF_INET6);
+}
+
+/* Its ends are known if the listener has one address and no balancer is in front. */
+static bool identify(const struct listener *listener, const struct take_connection *connection,
+                     struct sock_diag_key *key)
+{
+    struct sockaddr_storage peer = {0};
+
+    if (address_is_wildcard_of(&listener->bound, &listener->bound) ||
+        listener->front.accept_proxy != ACCEPT_PROXY_NONE)
+        return sock_diag_identify(connection->fd, key);
+    memcpy(&peer, connection->offer.addr, connection->offer.addr_len);
+    return sock_diag_identify_as(connection->fd, &listener->bound.storage, &peer, key);
 }
 
 /* In the table before it is sent: a next broker has its line then, and the server has sent nothing
@@ -287,7 +346,7 @@ static bool note(const struct channel *channel, const struct take_connection *co
     int64_t at_ms = turn_read_ms();
     struct conn conn = {.slot = worker_slot(channel->worker), .handed_ms = at_ms};
 
-    if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key))
+    if (!is_tcp(listener, offer) || !identify(listener, connection, &conn.key))
         return false;
     conn.wait_ms = measure_wait_ms(connection->fd);
     conn.has_sender = listener->front.accept_proxy != ACCEPT_PROXY_NONE;
@@ -327,10 +386,11 @@ void conn_log_finish(void)
 {
     struct conn *conn;
 
+    begin_sweep(turn_read_ms());
     while (conn_log_is_on() && (conn = conn_table_first()) != NULL) {
-        if (!look(conn, turn_read_ms()))
+        if (!tell_if_over(conn, ask(conn)))
             tell_conn(conn, -1);
         conn_table_remove(conn);
     }
-    flush();
+    batch_flush(&lines);
 }

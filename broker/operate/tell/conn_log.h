@@ -3,7 +3,8 @@
  *
  * The broker does not see a connection's end. It asks the kernel whether a process still has the
  * connection: after 10 ms, then at intervals of an eighth of the connection's age, at most every
- * ten seconds. No more than a tenth of the time goes into that; under more load lines come later.
+ * ten seconds. When many are due it asks each 100 ms, with one list for all of a listener. No more
+ * than a tenth of the time goes into that; under more load lines come later.
  * What the kernel cannot be asked of (AF_UNIX, other network namespaces) has its line at once.
  *
  * Lines go through a sink (base/log/sink.h): none of them waits for a reader.

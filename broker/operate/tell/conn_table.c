@@ -30,6 +30,7 @@ static struct table *table;
 static struct conn_queue levels[CONN_LEVELS]; /* each by due_ms: the interval is one */
 static struct conn_queue free_records = TAILQ_HEAD_INITIALIZER(free_records);
 static struct conn_bucket buckets[BUCKETS];
+static uint32_t in_use;
 
 static struct conn_bucket *bucket_of(const struct conn *conn)
 {
@@ -70,6 +71,8 @@ static void resume(int64_t now_ms)
         }
         LIST_INSERT_HEAD(bucket_of(conn), conn, of_bucket);
         insert(conn, level - 1, now_ms);
+        conn->unlisted_ms = 0;
+        in_use++;
     }
 }
 
@@ -106,7 +109,7 @@ int conn_table_open(int fd, int64_t now_ms)
     return 0;
 }
 
-static struct conn *find(uint64_t cookie)
+struct conn *conn_table_find(uint64_t cookie)
 {
     struct conn *conn;
 
@@ -129,7 +132,7 @@ static struct conn *take_record(void)
 
 bool conn_table_add(const struct conn *like, int64_t now_ms)
 {
-    struct conn *conn = find(like->key.cookie);
+    struct conn *conn = conn_table_find(like->key.cookie);
 
     if (conn)
         conn_table_remove(conn);
@@ -140,6 +143,8 @@ bool conn_table_add(const struct conn *like, int64_t now_ms)
            KEPT_SIZE - sizeof conn->level);
     LIST_INSERT_HEAD(bucket_of(conn), conn, of_bucket);
     insert(conn, 0, now_ms);
+    conn->unlisted_ms = 0;
+    in_use++;
     return true;
 }
 
@@ -154,7 +159,9 @@ void conn_table_put_off(struct conn *conn, int64_t now_ms)
     int64_t age_ms = now_ms - conn->handed_ms;
 
     leave_level(conn);
-    if (level + 1 < CONN_LEVELS && age_ms >= LOOKS_A_LEVEL * conn_interval_ms(level + 1))
+    if (conn->unlisted_ms)
+        level = 0;
+    else if (level + 1 < CONN_LEVELS && age_ms >= LOOKS_A_LEVEL * conn_interval_ms(level + 1))
         level++;
     insert(conn, level, now_ms);
 }
@@ -165,6 +172,27 @@ void conn_table_remove(struct conn *conn)
     LIST_REMOVE(conn, of_bucket);
     atomic_store_explicit(&conn->level, 0, memory_order_release);
     TAILQ_INSERT_HEAD(&free_records, conn, of_level);
+    in_use--;
+}
+
+uint32_t conn_table_count(void)
+{
+    return in_use;
+}
+
+bool conn_table_has_due(const struct conn *like, uint32_t count, int64_t now_ms)
+{
+    const struct conn *conn;
+
+    for (unsigned level = 0; level < CONN_LEVELS; level++)
+        TAILQ_FOREACH(conn, &levels[level], of_level) {
+            if (conn->due_ms > now_ms)
+                break;
+            if (conn->key.family == like->key.family &&
+                conn->key.local_port == like->key.local_port && --count == 0)
+                return true;
+        }
+    return false;
 }
 
 struct conn *conn_table_first(void)

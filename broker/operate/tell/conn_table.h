@@ -38,7 +38,9 @@ struct conn {
     int64_t wait_ms;             /* until then; -1: not known */
 
     /* Of this broker alone. */
-    int64_t due_ms; /* the next look */
+    int64_t due_ms;      /* the next look */
+    int64_t unlisted_ms; /* a list at that time did not have it; 0: the last one did */
+    uint32_t list;       /* the number of the last list that had it */
     TAILQ_ENTRY(conn) of_level;
     LIST_ENTRY(conn) of_bucket;
 };
@@ -60,12 +62,21 @@ void conn_table_give_up(int fd);
  * another worker. False: the table is full. */
 bool conn_table_add(const struct conn *like, int64_t now_ms);
 
-/* It was looked at, and is still open. */
+/* It was looked at, and is still open; or was left out by a list, and is looked at again soon. */
 void conn_table_put_off(struct conn *conn, int64_t now_ms);
 
 void conn_table_remove(struct conn *conn);
 
 /* The one that is due first, or NULL. */
 struct conn *conn_table_first(void);
+
+/* The record of this cookie, or NULL. */
+struct conn *conn_table_find(uint64_t cookie);
+
+/* How many there are. */
+uint32_t conn_table_count(void);
+
+/* Whether at least so many are due that have the family and the local port of this one. */
+bool conn_table_has_due(const struct conn *like, uint32_t count, int64_t now_ms);
 
 #endif
