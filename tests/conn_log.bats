@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # --conn-log: a line for each connection that a worker got, once it is over.
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and so are all that follow
 
 load helpers
 
