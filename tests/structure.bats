@@ -56,6 +56,14 @@ goes_down() {
     done
 }
 
+@test "the guard of a header is named as its file" {
+    local file
+    cd "$ROOT"
+    while read -r file; do
+        grep -qx "#ifndef SSHIM_$(tr 'a-z/' 'A-Z_' <<<"${file%.h}")_H" "$file" || { echo "$file"; false; }
+    done < <(find proto shim broker observe -name '*.h')
+}
+
 @test "includes go downward between files" {
     includes broker | goes_down 100
     includes shim | goes_down 50
@@ -98,7 +106,7 @@ goes_down() {
 # A field that the snapshot tells is changed by a setter that notes it in the journal, or read from a snapshot.
 assert_written_only_in() { # STRUCT FIELDS FILES
     local found
-    found=$(cd "$ROOT" && grep -rnE --include='*.[ch]' "\<$1->($2)( = |\+\+|--| [+|-]= )|(\+\+|--)$1->($2)\>" broker | grep -vE "^broker/($3):" || true)
+    found=$(cd "$ROOT" || exit; grep -rnE --include='*.[ch]' "\<$1->($2)( = |\+\+|--| [+|-]= )|(\+\+|--)$1->($2)\>" broker | grep -vE "^broker/($3):" || true)
     echo "$found"
     [[ -z $found ]]
 }

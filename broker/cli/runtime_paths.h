@@ -1,7 +1,7 @@
 /* runtime_paths.h - where things are: the control socket of an instance, the library, the program.
  */
-#ifndef SSHIM_BROKER_CLI_PLACES_H
-#define SSHIM_BROKER_CLI_PLACES_H
+#ifndef SSHIM_BROKER_CLI_RUNTIME_PATHS_H
+#define SSHIM_BROKER_CLI_RUNTIME_PATHS_H
 
 #include <stdbool.h>
 #include <stddef.h>

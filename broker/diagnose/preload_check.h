@@ -2,8 +2,8 @@
  * preload_check.h - whether the library is loaded in the processes of a running worker: check.h
  * cannot know that from a file. A snapshot of /proc; reports, decides nothing.
  */
-#ifndef SSHIM_BROKER_DIAGNOSE_ABOARD_H
-#define SSHIM_BROKER_DIAGNOSE_ABOARD_H
+#ifndef SSHIM_BROKER_DIAGNOSE_PRELOAD_CHECK_H
+#define SSHIM_BROKER_DIAGNOSE_PRELOAD_CHECK_H
 
 #include <limits.h>
 #include <stdbool.h>

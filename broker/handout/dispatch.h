@@ -12,35 +12,26 @@
 #include "broker/handout/take.h"
 #include "broker/pool/listener.h"
 
-/* For listener_init(). */
-void dispatch_init(struct listener *listener);
-void dispatch_finish(struct listener *listener);
+/* As listener_pump(). */
+void dispatch_pump(struct listener *listener);
+
+/* For listener_poll_init(): the canonical socket is readable or hangs up. For queue_init(). */
+void dispatch_on_ready(struct loop_fd *watch, uint32_t events);
+void dispatch_on_tick(struct loop_timer *tick);
+
+/* A worker says that it is idle while connections wait. */
+void dispatch_wake(struct channel *channel);
+
+/* Sends a connection down this channel, whatever its worker does, and counts it. True: sent (takes
+ * its fd). False with the errno of channel_send(): the caller keeps it, and the journal still names
+ * it as in hand. */
+bool dispatch_hand(struct channel *channel, const struct take_connection *connection,
+                   int64_t now_ms);
 
 /* Is called before each hand-over, and after it, if the kernel took it; a connection that is taken
  * back comes again. */
 void dispatch_set_observer(void (*observer)(const struct channel *channel,
                                             const struct take_connection *connection,
                                             bool is_sent));
-
-/* The worker of this channel listens now, or takes connections again. */
-void dispatch_start(struct listener *listener, struct channel *channel);
-
-/* The only worker has closed its listener or shut it down: the address refuses clients, and queued
- * connections are reset. dispatch_start() goes on. */
-void dispatch_stop(struct listener *listener);
-
-/* A worker says that it is idle while connections wait. */
-void dispatch_wake(struct channel *channel);
-
-/* As listener_pump(). */
-void dispatch_pump(struct listener *listener);
-
-/* The rules of front/access.h have changed: no worker takes connections past the broker any more.
- * 0, or -1 with the errno of memfd_create(2) or mmap(2). */
-int dispatch_enforce(void);
-
-/* Stops taking connections for good: serves what idle workers can take at once, then the address
- * refuses. */
-void dispatch_shut(struct listener *listener);
 
 #endif

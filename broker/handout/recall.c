@@ -3,7 +3,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/handout/listener_poll.h"
+#include "broker/handout/canonical/listener_poll.h"
 #include "broker/handout/take.h"
 #include "broker/handout/watchdog.h"
 #include "broker/pool/belief.h"

@@ -11,8 +11,8 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/handout/front/front.h"
-#include "broker/handout/revive.h"
-#include "broker/handout/ring.h"
+#include "broker/handout/canonical/revive.h"
+#include "broker/handout/canonical/ring.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
 
@@ -73,7 +73,7 @@ static enum take accept_next(struct listener *listener, int flags, int *fd,
                   : accept4(listener->canonical_fd, (struct sockaddr *)peer, len, flags);
         if (*fd >= 0) {
             /* one that waited in the kernel's queue may have been left by its client */
-            if (!listener->handout.queue_waits || !front_skip(listener, *fd))
+            if (!listener->queue.waits || !front_skip(listener, *fd))
                 return TAKE_DONE;
         } else if (errno == EINTR) {
             note_sleep(listener);

@@ -12,7 +12,7 @@
 #include "broker/base/process/deputy.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/signal.h"
-#include "broker/handout/dispatch.h"
+#include "broker/handout/handout.h"
 #include "broker/life/descendants.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
@@ -163,7 +163,7 @@ static void on_shut_time(struct loop_timer *timer)
 
     (void)timer;
     TAILQ_FOREACH(listener, &listeners, all)
-        dispatch_shut(listener);
+        handout_shut(listener);
 }
 
 void stop_begin(int code)

@@ -26,9 +26,9 @@
 #include "broker/cli/settings/settings.h"
 #include "broker/diagnose/check.h"
 #include "broker/diagnose/oom.h"
-#include "broker/handout/dispatch.h"
+#include "broker/handout/handout.h"
 #include "broker/handout/front/front.h"
-#include "broker/handout/rate.h"
+#include "broker/handout/canonical/rate.h"
 #include "broker/life/launch/command.h"
 #include "broker/life/launch/original.h"
 #include "broker/operate/run/conditions.h"
@@ -247,7 +247,7 @@ static void connect_layers(void)
     deputy_set(DEPUTY_LEAVE, run_leave);
     metrics_init();
     reload_init();
-    listener_init(dispatch_init, dispatch_finish, retire_on_time);
+    listener_init(handout_init, handout_finish, retire_on_time);
     session_init(request_handle, control_handle_text);
     spawn_set_filter(filter_install);
     slot_set_notify(notify_watch);

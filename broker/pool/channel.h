@@ -71,7 +71,7 @@ struct channel {
     struct loop_fd watch; /* our_fd; .fd is -1 while it is not watched */
     LIST_ENTRY(channel) of_worker;
 
-    /* Written by handout/listener_poll.c: */
+    /* Written by handout/canonical/listener_poll.c: */
     uint32_t seen_exclusive; /* worker.exclusive_waits of the board when it was last looked at */
 
     struct belief belief; /* written by pool/belief.c */

@@ -66,19 +66,22 @@ struct listener {
     uint32_t number; /* in the snapshot being written */
 
     struct {
-        struct loop_timer tick;  /* connections wait: a worker may be idle unseen */
-        unsigned tick_ms;        /* until the next one */
-        uint64_t seen_progress;  /* at the last one */
-        struct loop_timer pause; /* short of something */
-        bool queue_waits;        /* connections wait and no worker is idle */
-        enum board_queue queue_as;
-        uint64_t queue_waited;    /* how often that began */
-        int64_t waits_since_ms;   /* when it last began */
-        int64_t waited_ms;        /* how long it has lasted in all, without the last time */
+        struct loop_timer tick;     /* connections wait: a worker may be idle unseen */
+        unsigned tick_ms;           /* until the next one */
+        uint64_t seen_progress;     /* at the last one */
+        struct loop_timer pause;    /* short of something */
+        bool waits;                 /* connections wait and no worker is idle */
+        enum board_queue published; /* how the scoreboards say that */
+        uint64_t begun;             /* how often that began */
+        int64_t waits_since_ms;     /* when it last began */
+        int64_t waited_ms;          /* how long it has lasted in all, without the last time */
+        int64_t shortage_told_ms;   /* when a shortage was last reported; 0: never */
+    } queue;                        /* written by handout/queue.c */
+
+    struct {
         uint64_t wakes;           /* how often a worker reported that it came back */
         int64_t lingers_until_ms; /* until then a close of ours may sleep */
-        int64_t shortage_told_ms; /* when a shortage was last reported; 0: never */
-    } handout;                    /* written by handout/dispatch.c */
+    } dispatch;                   /* written by handout/dispatch.c */
 
     struct {
         bool holds;  /* a connection that was accepted or recalled and could not be sent: */
@@ -123,7 +126,7 @@ struct listener {
         bool exclusive;            /* unless a worker is woken for it */
         bool high_rate;            /* event loops may wait exclusively on the canonical socket */
         struct loop_timer lookout; /* how fast do they come; does one wait that nobody took? */
-    } poll;                        /* written by handout/listener_poll.c */
+    } poll;                        /* written by handout/canonical/listener_poll.c */
 
     struct {
         struct loop_timer timer; /* a worker shut it down: listen again then */
@@ -131,7 +134,7 @@ struct listener {
         int64_t told_ms;         /* when that was last reported; 0: never */
         unsigned refusals;       /* in a row, by the kernel, to listen again */
         uint64_t shut_downs;     /* how often a worker was found to have shut it down */
-    } revive;                    /* written by handout/revive.c */
+    } revive;                    /* written by handout/canonical/revive.c */
 
     struct {
         int queued; /* connections, at the last look */
@@ -148,9 +151,9 @@ struct listener {
         uint64_t late;     /* that waited for a worker */
         uint64_t closed;
         uint64_t direct;
-        uint64_t wakes;        /* handout.wakes then */
-        uint64_t queue_waited; /* handout.queue_waited then */
-    } rate;                    /* written by handout/rate.c */
+        uint64_t wakes;  /* dispatch.wakes then */
+        uint64_t queues; /* queue.begun then */
+    } rate;              /* written by handout/canonical/rate.c */
 };
 
 TAILQ_HEAD(listener_queue, listener);

@@ -3,8 +3,8 @@
  * folder and changes nothing there itself: in the end a child process removes the file, with no
  * more rights than the worker had that bound it. Nothing here waits for a file system.
  */
-#ifndef SSHIM_BROKER_PATH_H
-#define SSHIM_BROKER_PATH_H
+#ifndef SSHIM_BROKER_POOL_PATH_H
+#define SSHIM_BROKER_POOL_PATH_H
 
 #include <signal.h>
 #include <stdalign.h>

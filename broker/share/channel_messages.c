@@ -12,6 +12,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/handout/dispatch.h"
+#include "broker/handout/handout.h"
 #include "broker/life/fleet.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
@@ -31,7 +32,7 @@ void channel_messages_on_listen(struct channel *channel, int backlog)
     log_debug("worker %u listens on %s", worker->slot,
               socket_key_format(&channel->listener->socket, &channel->listener->bound, text));
     /* Frees the channel if it was closed since, and with it a worker that is gone. */
-    dispatch_start(channel->listener, channel);
+    handout_start(channel->listener, channel);
     if (lives)
         fleet_on_listen(worker);
 }
@@ -53,7 +54,7 @@ static void on_close(struct channel *channel, const void *bytes)
     if (atomic_load(&line->holders) > 0 && !board_has_worker_flag(channel->board, BOARD_SHUT))
         return;
     if (config_is_exact(&broker.config) && listener->channel_count == 1 && listener->listening)
-        dispatch_stop(listener);
+        handout_stop(listener);
     worker_close_channel(channel);
 }
 

@@ -1,6 +1,6 @@
 /* channel_messages.h - the messages of a worker on a channel: LISTEN, WAKE, CLOSE. */
-#ifndef SSHIM_BROKER_SHARE_MAIL_H
-#define SSHIM_BROKER_SHARE_MAIL_H
+#ifndef SSHIM_BROKER_SHARE_CHANNEL_MESSAGES_H
+#define SSHIM_BROKER_SHARE_CHANNEL_MESSAGES_H
 
 #include "broker/pool/channel.h"
 

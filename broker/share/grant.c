@@ -9,7 +9,7 @@
 #include "broker/base/log.h"
 #include "broker/handout/front/front.h"
 #include "broker/handout/front/proxied.h"
-#include "broker/handout/rate.h"
+#include "broker/handout/canonical/rate.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 #include "broker/share/channel_messages.h"

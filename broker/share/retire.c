@@ -5,7 +5,7 @@
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/procnet.h"
-#include "broker/handout/dispatch.h"
+#include "broker/handout/handout.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
@@ -149,7 +149,7 @@ static void refuse_clients(struct listener *listener)
 
     log_debug("nobody listens any more on %s",
               socket_key_format(&listener->socket, &listener->bound, text));
-    dispatch_shut(listener);
+    handout_shut(listener);
     listener_set_shut(listener);
     listener_pump(listener);
 }

@@ -13,7 +13,6 @@
 #include "broker/base/process/procfs.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/stages.h"
-#include "broker/handout/recall.h"
 #include "broker/handout/take.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
@@ -96,17 +95,18 @@ void recount_channel(struct channel *channel)
         judge_in_hand(channel, fd, was_sent || taken + found >= in_hand->net);
 }
 
-/* Into a channel, whatever its worker does. */
-static bool put(struct channel *channel, const struct take_connection *connection)
+/* It came out of this channel, so there is room in it, unless the kernel is short of something. */
+static void put_back(struct channel *channel, const struct take_connection *connection)
 {
-    if (channel_send(channel, &connection->offer, connection->fd,
-                     channel->listener->counts->handed + 1) < 0)
-        return false;
+    if (dispatch_hand(channel, connection, loop_now_ms()))
+        return;
+    if (!channel->listener->take.holds) {
+        take_hold(channel->listener, connection);
+        atomic_store(journal_live.in_hand_fd, -1);
+        return;
+    }
+    log_error("a connection could not be put back; it is lost");
     close(connection->fd);
-    atomic_store(journal_live.in_hand_fd, -1);
-    channel->listener->counts->handed++;
-    recall_expect(channel, loop_now_ms());
-    return true;
 }
 
 void recount_finish(void)
@@ -117,11 +117,7 @@ void recount_finish(void)
     while (offers) {
         struct offer *offer = offers;
         offers = offer->next;
-        /* It came out of this channel, so there is room in it. */
-        if (!put(offer->channel, &offer->connection)) {
-            log_error("a connection could not be put back; it is lost");
-            close(offer->connection.fd);
-        }
+        put_back(offer->channel, &offer->connection);
         free(offer);
     }
     last_offer = &offers;
@@ -161,7 +157,8 @@ static bool put_anywhere(struct listener *listener, const struct take_connection
 {
     for (uint32_t i = 0; i < listener->channel_count; i++) {
         struct channel *channel = listener->channels[i];
-        if (channel->listening && !channel->closed && put(channel, connection))
+        if (channel->listening && !channel->closed &&
+            dispatch_hand(channel, connection, loop_now_ms()))
             return true;
     }
     return false;

@@ -4,8 +4,8 @@
  *
  * Blocks for at most LINK_DEADLINE_S; not a cancellation point; leaves no fd behind on failure.
  */
-#ifndef SSHIM_SHIM_BASE_LINK_H
-#define SSHIM_SHIM_BASE_LINK_H
+#ifndef SSHIM_SHIM_BASE_BROKER_RPC_H
+#define SSHIM_SHIM_BASE_BROKER_RPC_H
 
 #include <stddef.h>
 #include <stdint.h>

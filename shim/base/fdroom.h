@@ -10,8 +10,8 @@
  *
  * All functions keep errno, take no lock, and are thread-safe and async-signal-safe.
  */
-#ifndef SSHIM_SHIM_FDROOM_H
-#define SSHIM_SHIM_FDROOM_H
+#ifndef SSHIM_SHIM_BASE_FDROOM_H
+#define SSHIM_SHIM_BASE_FDROOM_H
 
 #include <stdbool.h>
 

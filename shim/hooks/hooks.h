@@ -1,6 +1,6 @@
 /* hooks.h - exported calls that headers of some libc versions do not declare. */
-#ifndef SSHIM_SHIM_HOOKS_HOOKS_HOOKS_H
-#define SSHIM_SHIM_HOOKS_HOOKS_HOOKS_H
+#ifndef SSHIM_SHIM_HOOKS_HOOKS_H
+#define SSHIM_SHIM_HOOKS_HOOKS_H
 
 #include <spawn.h>
 #include <poll.h>

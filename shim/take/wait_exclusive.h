@@ -7,8 +7,8 @@
  * event carries a tag instead of the program's data and is translated before the program sees it
  * (wait_translate). Lock-free, thread-safe.
  */
-#ifndef SSHIM_SHIM_TAKE_ATTEND_H
-#define SSHIM_SHIM_TAKE_ATTEND_H
+#ifndef SSHIM_SHIM_TAKE_WAIT_EXCLUSIVE_H
+#define SSHIM_SHIM_TAKE_WAIT_EXCLUSIVE_H
 
 #include <stdbool.h>
 #include <stdint.h>

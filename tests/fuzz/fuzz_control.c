@@ -22,7 +22,7 @@
 #include "broker/share/adopt.h"
 #include "broker/base/broker.h"
 #include "broker/cli/client.h"
-#include "broker/handout/dispatch.h"
+#include "broker/handout/handout.h"
 #include "broker/life/slot.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
@@ -153,7 +153,7 @@ static void open_rendezvous(void)
     rendezvous_len = sizeof rendezvous;
     MUST(bind(fd, (struct sockaddr *)&any, sizeof any.sun_family) == 0);
     MUST(getsockname(fd, (struct sockaddr *)&rendezvous, &rendezvous_len) == 0);
-    listener_init(dispatch_init, dispatch_finish, retire_on_time);
+    listener_init(handout_init, handout_finish, retire_on_time);
     session_init(request_handle, control_handle_text);
     MUST(listen(fd, 64) == 0 && session_listen(DOOR_LINK, fd) == 0);
 }

@@ -73,7 +73,7 @@ inline pick_idle()
 }
 
 /* listener_poll_arm() on and off are `armed` */
-inline note_queue_waits()
+inline queue_begin()
 {
     atomic {
         value = (held != NONE || recallable[0] || recallable[1] -> ASK : BACKLOG); /* queue_value() */
@@ -92,7 +92,7 @@ inline note_queue_waits()
     atomic { is_starving = true; queue_as = value; value = 0; i = 0 }
 }
 
-inline note_queue_empty()
+inline queue_end()
 {
 #ifdef ATTEND
     atomic { is_told = is_told || !armed };
@@ -137,7 +137,7 @@ inline take_next()
     fi
 }
 
-/* hand(), channel_send(); what is in hand: journal_live */
+/* dispatch_hand(), channel_send(); what is in hand: journal_live */
 inline hand(w)
 {
     sent[w]++;
@@ -159,7 +159,7 @@ inline dispatch_pump()
         pick_idle();
         if
         :: picked == NONE -> /* pick_or_wait() */
-            note_queue_waits();
+            queue_begin();
 #ifndef MUTATE_NO_SECOND_LOOK
             pick_idle()
 #endif
@@ -170,7 +170,7 @@ inline dispatch_pump()
         :: else -> take_next() /* get_connection() */
         fi;
         if
-        :: got == NONE -> note_queue_empty(); break
+        :: got == NONE -> queue_end(); break
         :: else -> hand(picked)
         fi;
         if
@@ -216,13 +216,13 @@ inline model_on_event()
 {
     if
 #ifdef ATTEND
-    :: atomic { armed && is_told && len(backlog) > 0 -> pumps = true } /* on_canonical_ready() */
+    :: atomic { armed && is_told && len(backlog) > 0 -> pumps = true } /* dispatch_on_ready() */
     :: atomic { armed && is_told && len(backlog) == 0 -> is_told = false }
 #ifdef SLOWER
     :: atomic { may_attend -> may_attend = false; is_told = true } /* listener_poll_expect() */
 #endif
 #else
-    :: atomic { armed && nempty(backlog) -> pumps = true } /* on_canonical_ready() */
+    :: atomic { armed && nempty(backlog) -> pumps = true } /* dispatch_on_ready() */
 #endif
     :: atomic { wakes[0] > 0 -> wakes[0]--; woken[0] = true; pumps = true } /* dispatch_wake() */
     :: atomic { wakes[1] > 0 -> wakes[1]--; woken[1] = true; pumps = true }

@@ -105,7 +105,7 @@ inline stages_drop()
     noted = NONE
 }
 
-/* front_take(), hand(), channel_send() */
+/* front_take(), dispatch_hand(), channel_send() */
 inline model_offer()
 {
 #ifdef MUTATE_FREE_AFTER_SEND

@@ -1,10 +1,10 @@
 /*
- * test_rate.c - broker/handout/rate.c: which workers may attend, and with how many open connections
- * one may take directly, on channels made by hand.
+ * test_rate.c - broker/handout/canonical/rate.c: which workers may attend, and with how many open
+ * connections one may take directly, on channels made by hand.
  */
 #include "broker/base/broker.h"
 #include "broker/base/loop.h"
-#include "broker/handout/rate.h"
+#include "broker/handout/canonical/rate.h"
 #include "broker/pool/worker.h"
 #include "unit.h"
 
@@ -99,9 +99,9 @@ static void is_looked_at_while_something_goes_on(void)
     review(1, 1);
     CHECK(!rate_is_low(&listener)); /* one each is more than a few */
     review(0, 0);
-    listener.handout.queue_waits = true; /* workers may take without us */
+    listener.queue.waits = true; /* workers may take without us */
     CHECK(!rate_is_low(&listener));
-    listener.handout.queue_waits = false;
+    listener.queue.waits = false;
     CHECK(rate_is_low(&listener));
 }
 
@@ -115,7 +115,7 @@ static bool may_wait_exclusively(uint64_t offered, uint64_t direct, uint64_t wak
         listener.channels[i]->board->worker.direct += direct;
         listener.channels[i]->board->worker.closed += offered + direct;
     }
-    listener.handout.wakes += wakes;
+    listener.dispatch.wakes += wakes;
     listener.rate.reviewed_ms = loop_now_ms() - 1000;
     listener.poll.high_rate = rate_review(&listener);
     return listener.poll.high_rate;
@@ -136,7 +136,7 @@ static void loops_wait_exclusively_while_workers_are_idle(void)
     CHECK(!may_wait_exclusively(few, many, 0) &&
           listener.rate.favours); /* who comes back always finds one */
     CHECK(may_wait_exclusively(many, many / 2, 0));
-    listener.handout.queue_waited += many;
+    listener.queue.begun += many;
     CHECK(!may_wait_exclusively(many, 0, 0));
 }
 

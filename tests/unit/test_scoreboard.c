@@ -121,8 +121,7 @@ static void one_of_both_sees_the_other(void)
 int main(void)
 {
     unit_run("scoreboard: waiting goes up and down, waits only up", waiting_is_counted);
-    unit_run("scoreboard: nobody wakes a broker that does not note_queue_waits",
-             a_fed_board_wakes_nobody);
+    unit_run("scoreboard: nobody wakes a broker with an empty queue", a_fed_board_wakes_nobody);
     unit_run("scoreboard: the first claim of a wake-up wins, the second does not", one_claim_wins);
     unit_run("scoreboard: flags of the broker are read", flags_are_read);
     unit_run("scoreboard: of several threads exactly one wakes the broker",

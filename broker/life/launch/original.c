@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "broker/handout/rate.h"
+#include "broker/handout/canonical/rate.h"
 
 #define SIGNALS 64
 

@@ -6,7 +6,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
-#include "broker/handout/dispatch.h"
+#include "broker/handout/handout.h"
 #include "broker/handout/front/access.h"
 
 void permit_change(struct session *session, const char *text, bool denied)
@@ -33,7 +33,7 @@ void permit_change(struct session *session, const char *text, bool denied)
         return;
     }
     journal_touch();
-    if (dispatch_enforce() < 0) {
+    if (handout_enforce() < 0) {
         session_answer(session, 1, "cannot see each connection: %s\n", strerror(errno));
         return;
     }

@@ -12,7 +12,7 @@
 #include "broker/cli/settings/reread.h"
 #include "broker/diagnose/check.h"
 #include "broker/handout/front/full.h"
-#include "broker/handout/dispatch.h"
+#include "broker/handout/handout.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/operate/steer/elastic.h"
@@ -38,7 +38,7 @@ static void change_front(const struct config *before)
     if (broker.config.skip_dead == before->skip_dead &&
         broker.config.max_conns_per_worker == before->max_conns_per_worker)
         return;
-    if (runtime.handoff != HANDOFF_DIRECT && dispatch_enforce() < 0)
+    if (runtime.handoff != HANDOFF_DIRECT && handout_enforce() < 0)
         log_error("cannot make the table of held connections: %s; --max-conns-per-worker and "
                   "--skip-dead have no effect",
                   strerror(errno));

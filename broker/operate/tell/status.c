@@ -124,14 +124,14 @@ static struct listener_view view_listener(const struct listener *listener)
                                  .name = listener->name,
                                  .front = front_totals(listener),
                                  .shut_downs = listener->revive.shut_downs,
-                                 .waited_ms = listener->handout.waited_ms};
+                                 .waited_ms = listener->queue.waited_ms};
 
     view.totals.accepted += front_closed(&view.front) + view.front.held;
     view.totals.connections += front_closed(&view.front) + view.front.held;
     socket_key_format(&listener->socket, &listener->bound, view.address);
     view_asked(listener, view.asked);
-    if (listener->handout.queue_waits)
-        view.waited_ms += loop_now_ms() - listener->handout.waits_since_ms;
+    if (listener->queue.waits)
+        view.waited_ms += loop_now_ms() - listener->queue.waits_since_ms;
     view.queued = listener_queued(listener, &view.backlog);
     if (view.backlog < 0)
         view.backlog = listener->backlog;

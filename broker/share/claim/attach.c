@@ -6,7 +6,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
-#include "broker/handout/dispatch.h"
+#include "broker/handout/handout.h"
 #include "broker/life/stop.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
@@ -114,7 +114,7 @@ static bool reopen(struct channel *channel, int fd)
         return false;
     channel_set_recallable(channel, false);
     if (channel->listening)
-        dispatch_start(channel->listener, channel);
+        handout_start(channel->listener, channel);
     return true;
 }
 

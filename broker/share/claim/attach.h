@@ -1,7 +1,7 @@
 /* attach.h - a worker that has a channel's fd but no record of it (exec, SCM_RIGHTS), or shut its
  * channel down. */
-#ifndef SSHIM_BROKER_SHARE_ATTACH_H
-#define SSHIM_BROKER_SHARE_ATTACH_H
+#ifndef SSHIM_BROKER_SHARE_CLAIM_ATTACH_H
+#define SSHIM_BROKER_SHARE_CLAIM_ATTACH_H
 
 #include <stdbool.h>
 

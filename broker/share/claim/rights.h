@@ -2,8 +2,8 @@
  * rights.h - limits what the broker binds for a worker of another user: a broker of root could bind
  * any port for it, and one worker could take all names.
  */
-#ifndef SSHIM_BROKER_SHARE_RIGHTS_H
-#define SSHIM_BROKER_SHARE_RIGHTS_H
+#ifndef SSHIM_BROKER_SHARE_CLAIM_RIGHTS_H
+#define SSHIM_BROKER_SHARE_CLAIM_RIGHTS_H
 
 #include <stdbool.h>
 #include <sys/types.h>

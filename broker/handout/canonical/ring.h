@@ -3,8 +3,8 @@
  * that wish themselves (IORING_ACCEPT_DONTWAIT, since Linux 6.10). It costs more than accept4(2)
  * and may be forbidden, so take.c uses it only where it must.
  */
-#ifndef SSHIM_BROKER_HANDOUT_RING_H
-#define SSHIM_BROKER_HANDOUT_RING_H
+#ifndef SSHIM_BROKER_HANDOUT_CANONICAL_RING_H
+#define SSHIM_BROKER_HANDOUT_CANONICAL_RING_H
 
 #include <sys/socket.h>
 

@@ -1,12 +1,12 @@
 /* listener_poll.c - see listener_poll.h. */
-#include "broker/handout/listener_poll.h"
+#include "broker/handout/canonical/listener_poll.h"
 
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
 #include "broker/base/broker.h"
-#include "broker/handout/rate.h"
+#include "broker/handout/canonical/rate.h"
 
 #define RETRY_MS 20   /* when the kernel has no room for one more watch */
 #define LOOKOUT_MS 10 /* for connections that a woken exclusive waiter did not take */
@@ -47,7 +47,7 @@ void listener_poll_arm(struct listener *listener, bool on)
     } else if (listener->poll.watched) {
         loop_modify(&listener->poll.watch, on ? EPOLLIN : 0);
     } else if (on && !add_watch(listener)) {
-        loop_start_timer(&listener->handout.pause, RETRY_MS);
+        loop_start_timer(&listener->queue.pause, RETRY_MS);
         return;
     }
     listener->poll.watched |= on;

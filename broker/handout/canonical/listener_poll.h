@@ -3,8 +3,8 @@
  * wakes us and the workers in an exclusive wait (shim/take/wait_exclusive.h). dispatch.h decides
  * who gets a connection.
  */
-#ifndef SSHIM_BROKER_HANDOUT_WATCH_H
-#define SSHIM_BROKER_HANDOUT_WATCH_H
+#ifndef SSHIM_BROKER_HANDOUT_CANONICAL_LISTENER_POLL_H
+#define SSHIM_BROKER_HANDOUT_CANONICAL_LISTENER_POLL_H
 
 #include <stdbool.h>
 

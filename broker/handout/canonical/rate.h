@@ -10,8 +10,8 @@
  * worker matters little: then workers with at most the average number of open connections (the
  * allowance) may take too. Else an event loop that is slow to close would ask the broker each time.
  */
-#ifndef SSHIM_BROKER_HANDOUT_PACE_H
-#define SSHIM_BROKER_HANDOUT_PACE_H
+#ifndef SSHIM_BROKER_HANDOUT_CANONICAL_RATE_H
+#define SSHIM_BROKER_HANDOUT_CANONICAL_RATE_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* revive.c - see revive.h. */
-#include "broker/handout/revive.h"
+#include "broker/handout/canonical/revive.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,7 +9,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/handout/listener_poll.h"
+#include "broker/handout/canonical/listener_poll.h"
 #include "broker/pool/worker.h"
 
 #define REVIVE_MS 20        /* between two times that a socket is made to listen again */
@@ -104,7 +104,7 @@ static void on_revive_time(struct loop_timer *timer)
         try_later(listener);
         return;
     }
-    listener_poll_arm(listener, !listener->handout.queue_waits);
+    listener_poll_arm(listener, !listener->queue.waits);
     listener_pump(listener);
 }
 

@@ -1,5 +1,5 @@
 /* rate.c - see rate.h. */
-#include "broker/handout/rate.h"
+#include "broker/handout/canonical/rate.h"
 
 #include <sched.h>
 
@@ -89,15 +89,15 @@ static void set_saturated(struct listener *listener, bool on)
 
 bool rate_is_low(const struct listener *listener)
 {
-    return !listener->poll.high_rate && !listener->rate.saturated &&
-           !listener->handout.queue_waits && listener->rate.count < NOTABLE_PER_PERIOD;
+    return !listener->poll.high_rate && !listener->rate.saturated && !listener->queue.waits &&
+           listener->rate.count < NOTABLE_PER_PERIOD;
 }
 
 /* They come fast, and workers wait for them: none of the other way round. */
 static bool comes_fast_to_idle(const struct listener *listener, uint64_t all, int64_t elapsed_ms)
 {
-    uint64_t queue_waited = listener->handout.queue_waited - listener->rate.queue_waited;
-    uint64_t wakes = listener->handout.wakes - listener->rate.wakes;
+    uint64_t queue_waited = listener->queue.begun - listener->rate.queues;
+    uint64_t wakes = listener->dispatch.wakes - listener->rate.wakes;
 
     return all >= HIGH_RATE_PER_S * (uint64_t)elapsed_ms / 1000 &&
            queue_waited * HIGH_RATE_PER_WAIT <= all && wakes * HIGH_RATE_PER_WAKE <= all;
@@ -120,7 +120,7 @@ bool rate_review(struct listener *listener)
     if (elapsed_ms < RATE_PERIOD_MS)
         return listener->poll.high_rate;
     struct listener_totals totals = listener_totals(listener);
-    uint64_t late = totals.direct + listener->handout.wakes;
+    uint64_t late = totals.direct + listener->dispatch.wakes;
     uint64_t all = totals.accepted - listener->rate.accepted;
     listener->rate.favours = comes_fast_to_idle(listener, all, elapsed_ms);
     bool high_rate = exclusive_pays(listener, all, totals.direct - listener->rate.direct);
@@ -131,10 +131,10 @@ bool rate_review(struct listener *listener)
     listener->rate.reviewed_ms = now_ms;
     listener->rate.late = late;
     listener->rate.direct = totals.direct;
-    listener->rate.wakes = listener->handout.wakes;
+    listener->rate.wakes = listener->dispatch.wakes;
     listener->rate.accepted = totals.accepted;
     listener->rate.count = all;
-    listener->rate.queue_waited = listener->handout.queue_waited;
+    listener->rate.queues = listener->queue.begun;
     return high_rate;
 }
 

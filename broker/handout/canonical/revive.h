@@ -2,8 +2,8 @@
  * revive.h - a worker has shut the canonical socket down, which shuts it for all. The kernel does
  * not say which process did it; if only one worker listens there, the message names it.
  */
-#ifndef SSHIM_BROKER_HANDOUT_REVIVE_H
-#define SSHIM_BROKER_HANDOUT_REVIVE_H
+#ifndef SSHIM_BROKER_HANDOUT_CANONICAL_REVIVE_H
+#define SSHIM_BROKER_HANDOUT_CANONICAL_REVIVE_H
 
 #include "broker/pool/listener.h"
 

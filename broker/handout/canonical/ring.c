@@ -1,5 +1,5 @@
 /* ring.c - see ring.h. One request at a time: io_uring(7) without its library. */
-#include "broker/handout/ring.h"
+#include "broker/handout/canonical/ring.h"
 
 #include <errno.h>
 #include <linux/io_uring.h>
