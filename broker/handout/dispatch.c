@@ -62,13 +62,23 @@ static bool get_connection(struct listener *listener, const struct channel *chan
     return false;
 }
 
+/* A close seems to sleep as well if others have the processor meanwhile: with a cgroup's quota for
+ * the broker, the first time that it was used up. */
+static bool lingers(int fd)
+{
+    struct linger linger = {0};
+    socklen_t len = sizeof linger;
+
+    return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0 && linger.l_onoff;
+}
+
 /*
  * Close at once: an open copy holds back the client's FIN. If the worker has closed the connection
  * already, this close is the last one and sleeps with SO_LINGER: a helper does it then.
  */
 static void close_copy(struct listener *listener, int fd, int64_t now_ms)
 {
-    if (listener->dispatch.lingers_until_ms > now_ms)
+    if (listener->dispatch.lingers_until_ms > now_ms && lingers(fd))
         closer_pass(fd);
     else if (turn_close(fd))
         listener->dispatch.lingers_until_ms = now_ms + LINGER_MS;
