@@ -290,6 +290,16 @@ static enum option_end read_operand(const struct option_table *table, void *into
     return OPTION_END_FAULT;
 }
 
+static bool is_of_command(const struct option_row *row, const char *command)
+{
+    size_t len = strlen(command);
+
+    for (const char *at = row->commands; at && (at = strstr(at, command)) != NULL; at += len)
+        if ((at == row->commands || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    return row->commands == NULL;
+}
+
 static enum option_end read_option(const struct option_table *table, void *into, char **argv,
                                    int code, struct option_fault *fault)
 {
@@ -304,6 +314,11 @@ static enum option_end read_option(const struct option_table *table, void *into,
         return OPTION_END_FAULT;
     }
     const struct option_row *row = find_row(table, code);
+    if (!is_of_command(row, table->command)) {
+        option_fail(fault, "sshim %s takes no --%s, an option of: %s; see sshim --help",
+                    table->command, row->name, row->commands);
+        return OPTION_END_FAULT;
+    }
     if (row->argument && strcmp(optarg, "--") == 0) { /* no value, but the end of the options */
         option_fail(fault, "option --%s needs a value; see sshim --help", row->name);
         return OPTION_END_FAULT;

@@ -40,6 +40,7 @@ struct option_row {
     const char *expected;     /* for the error message; NULL: made of min and max, or names */
     unsigned min, max;        /* option_number */
     const char *const *names; /* option_choice; the last is NULL */
+    const char *commands;     /* that take it, as "status list"; NULL: each one of the table */
     const char *old_name;     /* works as well, and --help does not show it; NULL: none */
     bool repeats;             /* each time adds a value; else the last one counts */
     bool is_not_in_files;     /* it says where the others come from */

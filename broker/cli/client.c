@@ -18,6 +18,7 @@
 
 #define NO_ANSWER (-1) /* in place of an exit code */
 #define CUT_OFF (-2)   /* the same: ask the next broker */
+#define UNCLEAR (-3)   /* the same: several instances run, which was told */
 #define CUTS_MAX 100
 #define LOOK_MS 50 /* between looks whether what is waited for is there */
 
@@ -230,11 +231,11 @@ static int resolve_and_ask(const struct config_target *target, enum wire_command
 {
     char path[INSTANCES_PATH_MAX];
 
-    return instances_resolve(target, path, true) ? client_ask(path, target, code) : NO_ANSWER;
+    return instances_resolve(target, path) ? client_ask(path, target, code) : NO_ANSWER;
 }
 
-/* What status exits with: 0 only when it is ready. NO_ANSWER where no broker lives. Prints nothing.
- */
+/* What status exits with: 0 only when it is ready. NO_ANSWER if no broker lives, UNCLEAR after one
+ * line; else it prints nothing. */
 static int look_at(const struct config_target *target)
 {
     struct wire_command command = {
@@ -246,10 +247,11 @@ static int look_at(const struct config_target *target)
     } message;
     char path[INSTANCES_PATH_MAX];
     int exit_code = NO_ANSWER;
-    int fd = instances_resolve(target, path, false) ? broker_socket_connect(path) : -1;
+    enum instances_found found = instances_find(target, path);
+    int fd = found == INSTANCES_ONE ? broker_socket_connect(path) : -1;
 
     if (fd < 0)
-        return NO_ANSWER;
+        return found == INSTANCES_SEVERAL ? UNCLEAR : NO_ANSWER;
     if (fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0)
         for (ssize_t got; (got = recv(fd, &message, sizeof message, 0)) > 0;)
             if (wire_check(&message, (size_t)got, false) == WIRE_RESULT)
@@ -258,8 +260,8 @@ static int look_at(const struct config_target *target)
     return exit_code;
 }
 
-/* False: not in time. A broker that has ended may be one that is being replaced. seen: what status
- * exited with last. */
+/* False: not in time, or UNCLEAR. A broker that has ended may be one that is being replaced. seen:
+ * what status exited with last. */
 static bool await(const struct config_target *target, int *seen)
 {
     bool has_end = target->timeout_s != CONFIG_NOT_GIVEN;
@@ -267,7 +269,7 @@ static bool await(const struct config_target *target, int *seen)
     int wanted = target->wait == CONFIG_WAIT_READY ? EXIT_STOPPED : NO_ANSWER;
 
     while ((*seen = look_at(target)) != wanted) {
-        if (has_end && turn_read_ms() >= end_ms)
+        if (*seen == UNCLEAR || (has_end && turn_read_ms() >= end_ms))
             return false;
         usleep(LOOK_MS * 1000);
     }
@@ -279,6 +281,8 @@ static int wait_and_ask(const struct config_target *target, enum wire_command_co
     int seen;
     bool is_there = await(target, &seen);
 
+    if (seen == UNCLEAR)
+        return EXIT_STATUS_UNKNOWN;
     if (is_there && target->wait == CONFIG_WAIT_STOPPED)
         return EXIT_STOPPED;
     if (!is_there && seen == NO_ANSWER) {

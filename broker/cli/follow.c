@@ -37,8 +37,20 @@ static bool ask(int fd, const struct config_target *target)
     return fdpass_send(fd, &command, WIRE_COMMAND_MIN + strlen(command.line), -1, 0) == 0;
 }
 
+/* Lines of events are JSON documents; any other answer says why there are none. */
+static void print(struct config_target *target, const char *text, size_t len)
+{
+    if (*text != '{') {
+        log_error("%.*s", (int)strcspn(text, "\n"), text);
+        return;
+    }
+    target->after = last_number(text, target->after);
+    fwrite(text, 1, len, stdout);
+    fflush(stdout);
+}
+
 /* -1: the connection has ended without a result. */
-static int print(int fd, struct config_target *target)
+static int receive(int fd, struct config_target *target)
 {
     union {
         struct wire_head head;
@@ -61,11 +73,7 @@ static int print(int fd, struct config_target *target)
             return -1;
         message.bytes[got] = '\0';
         switch (wire_check(&message, (size_t)got, false)) {
-        case WIRE_TEXT:
-            target->after = last_number(message.text.text, target->after);
-            fwrite(message.text.text, 1, (size_t)got - WIRE_TEXT_MIN, stdout);
-            fflush(stdout);
-            break;
+        case WIRE_TEXT: print(target, message.text.text, (size_t)got - WIRE_TEXT_MIN); break;
         case WIRE_RESULT: return message.result.exit_code;
         default: return -1;
         }
@@ -79,7 +87,7 @@ int follow_run(struct config_target *target)
 
     if (!target->follow)
         return client_run(target, WIRE_COMMAND_LINE);
-    if (!instances_resolve(target, path, true))
+    if (!instances_resolve(target, path))
         return 1;
     int fd = broker_socket_connect(path);
     if (fd < 0) {
@@ -90,7 +98,7 @@ int follow_run(struct config_target *target)
     for (int tries = 0; exit_code < 0 && tries < TRIES_MAX; tries++) {
         unsigned before = target->after;
         if (fd >= 0 && ask(fd, target))
-            exit_code = print(fd, target);
+            exit_code = receive(fd, target);
         if (fd >= 0)
             close(fd);
         if (target->after != before)

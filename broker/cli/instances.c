@@ -134,12 +134,15 @@ static void search(struct instances *found, char *looked, size_t size)
         broker_socket_each_abstract(NULL, visit_abstract, found);
 }
 
-static void tell(const struct instances *found, const char *looked)
+static void tell_several(const struct instances *found)
 {
-    if (found->count > 0)
-        log_error("%d instances are running:%s; choose one with --name or --control", found->count,
-                  found->listed);
-    else if (found->name)
+    log_error("%d instances are running:%s; choose one with --name or --control", found->count,
+              found->listed);
+}
+
+static void tell_none(const struct instances *found, const char *looked)
+{
+    if (found->name)
         log_error("no instance '%s' is running in %s, nor elsewhere; start it with 'sshim run "
                   "--name %s -- COMMAND', or give its --control",
                   found->name, looked, found->name);
@@ -149,20 +152,36 @@ static void tell(const struct instances *found, const char *looked)
                   looked);
 }
 
-bool instances_resolve(const struct config_target *target, char path[INSTANCES_PATH_MAX],
-                       bool tells)
+static enum instances_found find(const struct config_target *target, char path[INSTANCES_PATH_MAX],
+                                 bool tells_none)
 {
     struct instances found = {.name = target->name};
     char looked[3 * PATH_MAX];
 
     if (target->control)
-        return runtime_paths_control(target->control, target->name, path, INSTANCES_PATH_MAX);
+        return runtime_paths_control(target->control, target->name, path, INSTANCES_PATH_MAX)
+                   ? INSTANCES_ONE
+                   : INSTANCES_NONE;
     search(&found, looked, sizeof looked);
-    if (found.count == 1)
-        memcpy(path, found.first, sizeof found.first);
-    else if (tells)
-        tell(&found, looked);
-    return found.count == 1;
+    if (found.count > 1) {
+        tell_several(&found);
+        return INSTANCES_SEVERAL;
+    }
+    if (found.count == 0 && tells_none)
+        tell_none(&found, looked);
+    memcpy(path, found.first, sizeof found.first);
+    return found.count == 1 ? INSTANCES_ONE : INSTANCES_NONE;
+}
+
+enum instances_found instances_find(const struct config_target *target,
+                                    char path[INSTANCES_PATH_MAX])
+{
+    return find(target, path, false);
+}
+
+bool instances_resolve(const struct config_target *target, char path[INSTANCES_PATH_MAX])
+{
+    return find(target, path, true) == INSTANCES_ONE;
 }
 
 void instances_each(const char *name, instances_visitor *visit, void *context)

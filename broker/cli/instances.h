@@ -8,13 +8,18 @@
 
 #define INSTANCES_PATH_MAX 108 /* of a control path with its NUL */
 
+enum instances_found { INSTANCES_NONE, INSTANCES_ONE, INSTANCES_SEVERAL };
+
 /*
- * The control path that is meant: --control; the broker of this --name, wherever its control socket
- * is; or the only one that runs. False when there is none, or more than one; where tells, after one
- * line that names what was found and where it was looked for.
+ * Gives the control path that is meant: --control; the broker of this --name, wherever its control
+ * socket is; or the only one that runs. Says nothing if there is none. INSTANCES_SEVERAL after one
+ * line that names them.
  */
-bool instances_resolve(const struct config_target *target, char path[INSTANCES_PATH_MAX],
-                       bool tells);
+enum instances_found instances_find(const struct config_target *target,
+                                    char path[INSTANCES_PATH_MAX]);
+
+/* The same; false after one line if there is none, or more than one. */
+bool instances_resolve(const struct config_target *target, char path[INSTANCES_PATH_MAX]);
 
 /* Visits the control path of each broker that lives in the folders where commands look; with a name
  * only of those that have it, wherever their control socket is. NULL: any name. */

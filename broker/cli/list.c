@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "broker/cli/broker_socket.h"
 #include "broker/cli/client.h"
 #include "broker/cli/instances.h"
 
@@ -28,13 +29,25 @@ static void ask_one(const char *control_path, void *context)
         listing->exit_code = 1;
 }
 
+/* Only the one behind --control, if a broker lives there. */
+static void ask_control(const struct config_target *target, struct listing *listing)
+{
+    char path[INSTANCES_PATH_MAX];
+
+    if (instances_find(target, path) == INSTANCES_ONE && broker_socket_probe(path) != 0)
+        ask_one(path, listing);
+}
+
 int list_run(const struct config_target *target)
 {
     struct listing listing = {.target = target, .exit_code = EXIT_STOPPED};
 
     if (target->json)
         fputs("[", stdout);
-    instances_each(target->name, ask_one, &listing);
+    if (target->control)
+        ask_control(target, &listing);
+    else
+        instances_each(target->name, ask_one, &listing);
     if (target->json)
         puts("]");
     else if (listing.count == 0 && listing.exit_code == EXIT_STOPPED)

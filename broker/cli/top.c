@@ -22,7 +22,7 @@ int top_run(const struct config_target *target)
                   "and libjansson-dev, and build sshim again");
         return EXIT_STATUS_UNKNOWN;
     }
-    if (!instances_resolve(target, control, true))
+    if (!instances_resolve(target, control))
         return EXIT_STATUS_UNKNOWN;
     char *const arguments[] = {(char[]){PROGRAM}, control, NULL};
     execv(program, arguments);

@@ -268,6 +268,17 @@ static bool is_text(const char *line)
     return true;
 }
 
+/* What only `sshim COMMAND` itself can do. NULL: nothing of that is asked for. */
+static const char *find_foreign_option(const struct config_target *asked)
+{
+    if (asked->name || asked->control)
+        return "--name and --control choose an instance: this line has reached one";
+    if (strcmp(asked->command, "status") == 0 &&
+        (asked->wait == CONFIG_WAIT_STOPPED || asked->timeout_s != CONFIG_NOT_GIVEN))
+        return "a line is answered at once: 'sshim status --wait' waits";
+    return NULL;
+}
+
 static bool handle_words(struct session *session, int count, char **words, const char *line,
                          bool joins)
 {
@@ -279,6 +290,11 @@ static bool handle_words(struct session *session, int count, char **words, const
             continue;
         if (target_options_read(&asked, count, words, &fault) != OPTION_END_WELL) {
             session_answer(session, EXIT_USAGE, "%s\n", fault.text);
+            return true;
+        }
+        const char *foreign = find_foreign_option(&asked);
+        if (foreign) {
+            session_answer(session, EXIT_USAGE, "%s\n", foreign);
             return true;
         }
         if (commands[i].changes && !may_change(session)) {

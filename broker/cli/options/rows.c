@@ -295,37 +295,42 @@ static const struct option_row run_rows[] = {
 #undef AT
 
 #define AT(member) .offset = offsetof(struct config_target, member)
+#define ASK "status top list restart scale drain resume kill deny allow reopen events upgrade stop"
 static const struct option_row target_rows[] = {
     {"name", 0, "NAME", "which instance (default: the one that runs)", AT(name), .read = value_name,
-     .expected = NAME},
+     .expected = NAME, .commands = ASK},
     {"control", 0, "PATH", "which instance, by its control socket", AT(control),
-     .read = option_text},
-    {"json", 0, NULL, "status, list, version: print JSON", AT(json), .read = option_flag},
+     .read = option_text, .commands = ASK},
+    {"json", 0, NULL, "status, list, version: print JSON", AT(json), .read = option_flag,
+     .commands = "status list version"},
     {"wait", 0, "STATE",
      "status: first wait until the instance is ready (all workers are), or stopped (no broker "
      "answers)",
-     AT(wait), .read = option_choice, .names = waits, .expected = "ready or stopped"},
+     AT(wait), .read = option_choice, .names = waits, .expected = "ready or stopped",
+     .commands = "status"},
     {"parallel", 0, "K", "restart: replace K workers at a time (default 1)", AT(parallel),
-     .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX},
+     .read = option_number, .min = 1, .max = CONFIG_WORKERS_MAX, .commands = "restart"},
     {"stop-timeout", 0, "SECONDS",
      "restart: how long old workers keep their connections (default: --stop-timeout of run)",
      AT(stop_timeout_s), .read = option_number, .max = DAY_S,
-     .expected = "whole seconds, at most 86400"},
+     .expected = "whole seconds, at most 86400", .commands = "restart"},
     {"timeout", 0, "SECONDS",
      "drain: how long to wait until no connection is open (default: --stop-timeout of run); status "
      "--wait: how long to wait (default: for ever)",
-     AT(timeout_s), .read = option_number, .max = DAY_S,
-     .expected = "whole seconds, at most 86400"},
+     AT(timeout_s), .read = option_number, .max = DAY_S, .expected = "whole seconds, at most 86400",
+     .commands = "drain status"},
     {"no-wait", 0, NULL,
      "restart: do not wait until the old workers have ended; scale, drain: do not wait at all",
-     AT(no_wait), .read = option_flag},
+     AT(no_wait), .read = option_flag, .commands = "restart scale drain"},
     {"follow", 'f', NULL, "events: go on with what happens from now on", AT(follow),
-     .read = option_flag},
+     .read = option_flag, .commands = "events"},
     {"after", 0, "N", "events: those behind number N (seq) alone; 0: all that are kept", AT(after),
-     .read = option_number, .max = UINT_MAX - 1},
-    {"now", 0, NULL, "stop: kill the workers at once", AT(now), .read = option_flag},
+     .read = option_number, .max = UINT_MAX - 1, .commands = "events"},
+    {"now", 0, NULL, "stop: kill the workers at once", AT(now), .read = option_flag,
+     .commands = "stop"},
 };
 #undef AT
+#undef ASK
 
 const struct option_table rows_of_run = {
     .command = "run", .rows = run_rows, .count = sizeof run_rows / sizeof run_rows[0]};

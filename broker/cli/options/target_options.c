@@ -49,6 +49,21 @@ static int take_negative_numbers(struct config_target *target, int argc, char **
     return kept;
 }
 
+/* What has no meaning together with the rest of the line. NULL: all of it has one. */
+static const char *find_idle_option(const struct config_target *target)
+{
+    if (target->name && target->control)
+        return "--name and --control both say which instance: give one of them";
+    if (strcmp(target->command, "status") == 0 && !target->wait &&
+        target->timeout_s != CONFIG_NOT_GIVEN)
+        return "--timeout says how long to wait: give --wait as well";
+    if (target->no_wait && target->timeout_s != CONFIG_NOT_GIVEN)
+        return "--timeout says how long to wait: leave --no-wait out";
+    if (target->parallel && target->operand_count > 0)
+        return "--parallel is for a restart of all slots: leave it out, or the slot";
+    return NULL;
+}
+
 enum option_end target_options_read(struct config_target *target, int argc, char **argv,
                                     struct option_fault *fault)
 {
@@ -70,10 +85,15 @@ enum option_end target_options_read(struct config_target *target, int argc, char
         }
     argc = take_negative_numbers(target, argc, argv);
     enum option_end end = options_read(&table, target, argc, argv, fault);
-    if (end != OPTION_END_WELL || target->operand_count >= at_least)
+    if (end != OPTION_END_WELL)
         return end;
-    snprintf(fault->text, sizeof fault->text, "sshim %s needs %s; see sshim --help", argv[0],
-             wanted);
+    const char *idle = find_idle_option(target);
+    if (idle)
+        option_fail(fault, "%s; see sshim --help", idle);
+    else if (target->operand_count < at_least)
+        option_fail(fault, "sshim %s needs %s; see sshim --help", argv[0], wanted);
+    else
+        return OPTION_END_WELL;
     return OPTION_END_FAULT;
 }
 
