@@ -24,7 +24,7 @@ SHIMSAN := $(if $(findstring undefined,$(SAN)),-fsanitize=undefined -fsanitize-u
 
 PROTO   := $(wildcard proto/*.c)
 SHIM    := $(wildcard shim/*.c shim/*/*.c)
-BROKER  := $(wildcard broker/*.c broker/*/*.c broker/*/*/*.c)
+BROKER  := $(wildcard broker/*.c broker/*/*.c broker/*/*/*.c broker/*/*/*/*.c)
 
 SHIM_OBJECTS   := $(patsubst %.c,$(BUILD)/pic/%.o,$(SHIM) $(PROTO))
 BROKER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(BROKER) $(PROTO))

@@ -29,5 +29,7 @@ const char *config_front_option(const struct config *config)
         return "--conn-log";
     if (config->when_full.kind != WHEN_FULL_QUEUE)
         return "--when-full";
+    if (config->leader.count > 0)
+        return "--leader";
     return config->unmap ? "--unmap" : NULL;
 }

@@ -158,6 +158,7 @@ struct config {
     enum config_balance balance;
     struct config_patterns share;
     struct config_patterns unshared;
+    struct config_patterns leader;
     struct config_patterns port; /* APP=REAL, see cli/options/ports.h */
     bool share_all;
     struct config_rules hold;

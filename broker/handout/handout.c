@@ -12,6 +12,7 @@
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/front.h"
 #include "broker/handout/front/stages.h"
+#include "broker/handout/pick.h"
 #include "broker/handout/queue.h"
 #include "broker/handout/recall.h"
 #include "broker/handout/take.h"
@@ -19,6 +20,7 @@
 void handout_init(struct listener *listener)
 {
     queue_init(listener, dispatch_on_tick);
+    pick_init(listener);
     front_init(listener);
     recall_init(listener);
     listener_poll_init(listener, dispatch_on_ready);
@@ -42,6 +44,7 @@ void handout_finish(struct listener *listener)
 void handout_start(struct listener *listener, struct channel *channel)
 {
     listener_set_listening(listener, true);
+    pick_init(listener); /* the zone of its address is known by now */
     if (runtime.intercept == INTERCEPT_SECCOMP)
         listener_poll_arm(listener, true);
     if (runtime.handoff == HANDOFF_DIRECT)
@@ -104,4 +107,15 @@ int handout_enforce(void)
             rate_publish(listener, listener->channels[i]);
     listener_pump_all();
     return 0;
+}
+
+void handout_find_leaders(void)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all) {
+        pick_init(listener);
+        rate_publish_all(listener);
+    }
+    listener_pump_all();
 }

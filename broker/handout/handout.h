@@ -27,4 +27,7 @@ void handout_shut(struct listener *listener);
  * 0, or -1 with the errno of memfd_create(2) or mmap(2). */
 int handout_enforce(void);
 
+/* --leader has changed. */
+void handout_find_leaders(void);
+
 #endif

@@ -11,6 +11,30 @@ bool pick_is_eligible(const struct channel *channel)
     return channel->listening && !channel->closed && worker_takes_connections(channel->worker);
 }
 
+void pick_init(struct listener *listener)
+{
+    const struct config_patterns *patterns = &broker.config.leader;
+
+    listener->pick.is_led = false;
+    for (int i = 0; i < patterns->count; i++)
+        listener->pick.is_led |=
+            address_matches(&listener->bound, listener->socket.zone, patterns->at[i]);
+}
+
+/* Two of one slot, in a restart: the older one leads until it drains. */
+struct channel *pick_leader(const struct listener *listener)
+{
+    struct channel *leader = NULL;
+
+    for (uint32_t i = 0; listener->pick.is_led && i < listener->channel_count; i++) {
+        struct channel *channel = listener->channels[i];
+        if (pick_is_eligible(channel) &&
+            (!leader || worker_slot(channel->worker) < worker_slot(leader->worker)))
+            leader = channel;
+    }
+    return leader;
+}
+
 /* --max-conns-per-worker: what its event loop would take as well, it is not offered. */
 static bool is_full(const struct channel *channel)
 {
@@ -132,6 +156,16 @@ static struct channel *pick_favourite(struct listener *listener, int64_t now_ms)
     return NULL;
 }
 
+static struct channel *pick_idle_leader(struct listener *listener, int64_t now_ms)
+{
+    struct channel *leader = pick_leader(listener);
+
+    if (!leader || is_full(leader))
+        return NULL;
+    struct channel_reading reading = belief_observe(leader);
+    return belief_is_idle(leader, &reading, now_ms) ? leader : NULL;
+}
+
 /* No worker is better than one without connections: each look at another costs a cache miss or
  * two. */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms)
@@ -149,6 +183,8 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
         by_load && listener->rate.favours ? pick_favourite(listener, now_ms) : NULL;
 
     listener->pick.waits_for_lighter = false;
+    if (listener->pick.is_led)
+        return pick_idle_leader(listener, now_ms);
     if (favourite)
         return favourite;
     for (uint32_t i = 0; i < count && search.found < window && (!best->channel || i < reach); i++) {
@@ -171,16 +207,26 @@ struct channel *pick_idle(struct listener *listener, enum config_balance balance
     return best->channel;
 }
 
+/* Whether a channel that seems busy may be probed. */
+static bool may_be_probed(const struct channel *channel, int64_t now_ms)
+{
+    return pick_is_eligible(channel) && channel_untaken(channel) == 0 && !is_full(channel) &&
+           now_ms >= channel->belief.probe_at_ms;
+}
+
 struct channel *pick_busy(struct listener *listener, int64_t now_ms)
 {
     uint32_t count = listener->channel_count;
     uint32_t at = find_cursor(listener);
 
+    if (listener->pick.is_led) {
+        struct channel *leader = pick_leader(listener);
+        return leader && may_be_probed(leader, now_ms) ? leader : NULL;
+    }
     for (uint32_t i = 0; i < count; i++) {
         struct channel *channel = listener->channels[at++];
         at = at < count ? at : 0;
-        if (!pick_is_eligible(channel) || channel_untaken(channel) > 0 || is_full(channel) ||
-            now_ms < channel->belief.probe_at_ms)
+        if (!may_be_probed(channel, now_ms))
             continue;
         move_cursor(channel);
         return channel;
@@ -195,6 +241,8 @@ struct channel *pick_by_source(struct listener *listener, const struct sockaddr_
     uint32_t best_weight = 0;
     struct channel *best = NULL;
 
+    if (listener->pick.is_led)
+        return pick_leader(listener);
     for (uint32_t i = 0; i < listener->channel_count; i++) {
         struct channel *channel = listener->channels[i];
         if (!pick_is_eligible(channel) || is_full(channel))

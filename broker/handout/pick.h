@@ -31,6 +31,14 @@
  */
 struct channel *pick_idle(struct listener *listener, enum config_balance balance, int64_t now_ms);
 
+/* Notes whether --leader says of this listener that one worker alone gets its connections, which
+ * all functions here then keep to. Once it is bound, and whenever the option has changed. */
+void pick_init(struct listener *listener);
+
+/* That worker's channel: of the lowest slot that listens, and neither drains nor is stopped. NULL:
+ * there is none, or the listener has no leader. */
+struct channel *pick_leader(const struct listener *listener);
+
 /* The next search begins at this channel: most likely it is the only idle one. */
 void pick_begin_at(struct channel *channel);
 

@@ -19,8 +19,9 @@
 static enum board_queue queue_value(const struct listener *listener)
 {
     bool in_our_care = listener->take.holds || !TAILQ_EMPTY(&listener->recallable);
-    return runtime.handoff == HANDOFF_AUTO && !in_our_care && !listener->front.is_on ? BOARD_BACKLOG
-                                                                                     : BOARD_ASK;
+    bool may_take = runtime.handoff == HANDOFF_AUTO && !in_our_care && !listener->front.is_on &&
+                    !listener->pick.is_led;
+    return may_take ? BOARD_BACKLOG : BOARD_ASK;
 }
 
 void queue_begin(struct listener *listener)

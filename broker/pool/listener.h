@@ -107,6 +107,7 @@ struct listener {
     } stages;                       /* written by handout/front/stages.c */
 
     struct {
+        bool is_led;            /* --leader: the lowest slot alone gets connections */
         uint64_t given;         /* the ordinal of the channel behind which the next search begins */
         uint32_t cursor;        /* where that was */
         bool waits_for_lighter; /* an idle worker exists, but a less loaded one is due within

@@ -122,6 +122,10 @@ static const struct option_row run_rows[] = {
      "repeated",
      AT(unshared), .read = value_unshared, .expected = PATTERN ", or PORT+{id}",
      .old_name = "private", .repeats = true, .is_live = true},
+    {"leader", 0, "ADDR",
+     "connections to this address go to one worker alone, the lowest slot that lives; may be "
+     "repeated",
+     AT(leader), .read = value_pattern, .expected = PATTERN, .repeats = true, .is_live = true},
     {"port", 0, "APP=REAL",
      "a server that asks for port APP gets port REAL and is told APP: 8080=80; both may be "
      "HOST:PORT; may be repeated",

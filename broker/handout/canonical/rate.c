@@ -38,7 +38,7 @@ void rate_init(bool resumes)
 
 static bool may_take_directly(const struct listener *listener)
 {
-    return runtime.handoff == HANDOFF_AUTO && !listener->front.is_on;
+    return runtime.handoff == HANDOFF_AUTO && !listener->front.is_on && !listener->pick.is_led;
 }
 
 void rate_publish(const struct listener *listener, struct channel *channel)

@@ -91,6 +91,7 @@ static bool use(int argc, char **resolved)
     keeper_renew();
     change_number(&before);
     change_front(&before);
+    handout_find_leaders();
     recycle_begin();
     elastic_begin();
     return true;

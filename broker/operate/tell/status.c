@@ -11,133 +11,13 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
-#include "broker/cli/options/ports.h"
-#include "broker/handout/front/front.h"
 #include "broker/life/fleet.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/operate/tell/conn_log.h"
+#include "broker/operate/tell/status/view.h"
 #include "broker/pool/listener.h"
-#include "broker/diagnose/clients.h"
-#include "broker/share/retire.h"
-
-struct worker_view {
-    unsigned slot;
-    int pid; /* 0: none */
-    const char *state;
-    uint64_t accepted;
-    uint64_t active;
-    unsigned restarts;
-    int64_t uptime_s;
-    const char *via;      /* how its calls are seen */
-    const unsigned *ends; /* of the slot, by cause; NULL: not the slot's own worker */
-};
-
-static const char *state_of(const struct worker *worker)
-{
-    if (worker->state == WORKER_READY || worker->state == WORKER_STARTING) {
-        if (worker->held && worker->state == WORKER_READY)
-            return worker_is_at_rest(worker) ? "drained" : worker_state_name(WORKER_DRAINING);
-        if (worker_is_stuck(worker))
-            return "stuck";
-        if (retire_is_about_to_end(worker))
-            return worker_state_name(WORKER_DRAINING);
-        if (worker->state == WORKER_READY && worker_is_busy(worker))
-            return "busy";
-    }
-    return worker_state_name(worker->state);
-}
-
-static struct worker_view view_worker(const struct worker *worker)
-{
-    return (struct worker_view){
-        .slot = worker->slot,
-        .pid = (int)worker->pid,
-        .state = state_of(worker),
-        .accepted = worker_accepted(worker),
-        .active = worker_is_notified(worker) ? clients_count(worker) : worker_active(worker),
-        .uptime_s = (loop_now_ms() - worker->started_ms) / 1000,
-        .via = worker_is_notified(worker) ? "seccomp" : "preload",
-    };
-}
-
-static struct worker_view view_slot(const struct slot *slot)
-{
-    struct worker_view view = {.slot = slot->id, .state = "backoff", .via = "-"};
-
-    if (slot->worker)
-        view = view_worker(slot->worker);
-    view.accepted += slot->accepted;
-    view.restarts = slot->restarts;
-    view.ends = slot->ends;
-    return view;
-}
-
-/* An empty slot beyond those of -w is not shown. */
-static bool is_shown(unsigned id)
-{
-    return id < runtime.workers || slot_at(id)->worker;
-}
-
-/* One view for each slot, then one for each worker that is not the slot's own: old ones that drain,
- * new ones. */
-static void each_worker(void (*print)(FILE *out, const struct worker_view *view), FILE *out)
-{
-    const struct worker *worker;
-
-    for (unsigned i = 0; i < slot_count(); i++) {
-        struct worker_view view = view_slot(slot_at(i));
-        if (is_shown(i))
-            print(out, &view);
-    }
-    LIST_FOREACH(worker, &workers, all) {
-        struct worker_view view = view_worker(worker);
-        if (worker->state != WORKER_GONE && slot_at(worker->slot)->worker != worker)
-            print(out, &view);
-    }
-}
-
-struct listener_view {
-    char address[SOCKET_KEY_TEXT_MAX];
-    char asked[ADDRESS_TEXT_MAX]; /* what the server asks for, by --port; "": the address */
-    const char *name;             /* LISTEN_FDNAMES; "": none */
-    int backlog;
-    int queued;
-    uint64_t shut_downs;
-    int64_t waited_ms; /* for a worker to be idle */
-    struct listener_totals totals;
-    struct front_totals front;
-};
-
-static void view_asked(const struct listener *listener, char text[ADDRESS_TEXT_MAX])
-{
-    const char *asked = "";
-    size_t len = ports_find_asked(&broker.config.port, &listener->bound, &asked);
-
-    snprintf(text, ADDRESS_TEXT_MAX, "%.*s", (int)len, asked);
-}
-
-static struct listener_view view_listener(const struct listener *listener)
-{
-    struct listener_view view = {.totals = listener_totals(listener),
-                                 .name = listener->name,
-                                 .front = front_totals(listener),
-                                 .shut_downs = listener->revive.shut_downs,
-                                 .waited_ms = listener->queue.waited_ms};
-
-    view.totals.accepted += front_closed(&view.front) + view.front.held;
-    view.totals.connections += front_closed(&view.front) + view.front.held;
-    socket_key_format(&listener->socket, &listener->bound, view.address);
-    view_asked(listener, view.asked);
-    if (listener->queue.waits)
-        view.waited_ms += loop_now_ms() - listener->queue.waits_since_ms;
-    view.queued = listener_queued(listener, &view.backlog);
-    if (view.backlog < 0)
-        view.backlog = listener->backlog;
-    view.queued = view.queued < 0 ? 0 : view.queued;
-    return view;
-}
 
 static const char *const state_names[] = {
 #define X(name, text, exit_code) text,
@@ -233,9 +113,8 @@ char *status_render_table(size_t *len)
             "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
     TAILQ_FOREACH(listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
-        char address[sizeof view.address + sizeof view.asked + LISTENER_NAME_MAX + 16];
-        snprintf(address, sizeof address, "%s%s%s%s%s%s", view.address, *view.asked ? " for " : "",
-                 view.asked, *view.name ? " (" : "", view.name, *view.name ? ")" : "");
+        char address[VIEW_TEXT_MAX];
+        view_describe(&view, address);
         fprintf(out,
                 "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64
                 "\n",
@@ -244,7 +123,7 @@ char *status_render_table(size_t *len)
     }
     fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s  %s\n", "SLOT", "PID", "STATE", "ACCEPTED",
             "OPEN", "RESTARTS", "UPTIME", "VIA");
-    each_worker(print_worker_row, out);
+    view_each_worker(print_worker_row, out);
     fclose(out);
     return text;
 }
@@ -302,6 +181,10 @@ static void print_json_listener(FILE *out, const struct listener_view *view)
     print_json_string(out, view->asked);
     fputs(",\"name\":", out);
     print_json_string(out, view->name);
+    if (view->leader >= 0)
+        fprintf(out, ",\"leader\":%d", view->leader);
+    else
+        fputs(",\"leader\":null", out);
     fprintf(out,
             ",\"backlog\":%d,\"queued\":%d,\"accepted\":%" PRIu64 ",\"handed\":%" PRIu64
             ",\"direct\":%" PRIu64 ",\"recalled\":%" PRIu64 ",\"taken\":%" PRIu64
@@ -332,7 +215,7 @@ char *status_render_json(size_t *len)
             (int)getpid(), state_names[status_state()], count_serving(), runtime.workers,
             slot_count_held(), slot_count_joined());
     json_comma = "";
-    each_worker(print_json_worker, out);
+    view_each_worker(print_json_worker, out);
     fputs("],\"listeners\":[", out);
     comma = "";
     TAILQ_FOREACH(listener, &listeners, all) {
