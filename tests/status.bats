@@ -1,4 +1,5 @@
 # What `sshim status` tells is complete and its numbers agree.
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 load helpers
 
 # hold COUNT [ADDRESS]: that many connections stay open; end_hold closes them.
@@ -101,9 +102,9 @@ sums_agree() {
 
 @test "offers that were taken back are counted, and the sums still agree" {
     start_broker -w 2 --handoff broker -- "$VICTIM" accept "$ADDR"
-    local round pid
+    local pid
     pid=$(worker_pid 0)
-    for round in 1 2 3 4 5 6; do
+    for _ in 1 2 3 4 5 6; do
         # Stopped by a signal the broker learns late: it may have offered meanwhile, and the worker taken it.
         kill -STOP "$pid"
         { sleep 1; kill -CONT "$pid"; } 3>&- &
@@ -148,8 +149,7 @@ END
 
 @test "connections that wait are shown as queued" {
     start_broker -w 1 --stop-timeout 1 -- "$VICTIM" accept --delay 60000 "$ADDR"
-    local i
-    for i in 1 2 3 4; do start_other "$PROBE" "$ADDR"; done
+    for _ in 1 2 3 4; do start_other "$PROBE" "$ADDR"; done
     # one is in service, one may be on its way
     wait_until status_is '.listeners[0].queued >= 2 and .listeners[0].queued <= 3'
     stop_broker
