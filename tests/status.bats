@@ -86,8 +86,7 @@ sums_agree() {
 @test "open connections are counted where they are, and evenly given" {
     # nothing is recalled from a worker that a loaded machine gives no turn
     start_broker -w 4 --accept-timeout 10000 -- "$VICTIM" epoll --hold "$ADDR"
-    local i
-    for i in {1..12}; do
+    for _ in {1..12}; do
         # A worker that has not come back to its wait is passed over, so let all come back.
         wait_until status_is '[.workers[].state] | unique == ["ready"]'
         hold 1
