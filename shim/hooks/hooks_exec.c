@@ -17,6 +17,7 @@
 #include "shim/base/env.h"
 #include "shim/base/fdmap.h"
 #include "shim/base/next.h"
+#include "shim/base/userptr.h"
 #include "shim/hooks/hooks.h"
 #include "shim/listen/recognise.h"
 #include "shim/record/vlisten.h"
@@ -79,11 +80,25 @@ static bool lacks_any(char *const *variables)
     return false;
 }
 
+/* Whether the list and its strings may be followed; the kernel answers others with EFAULT. */
+static bool are_readable(char *const *variables)
+{
+    for (; variables; variables++) {
+        if (!userptr_is_readable(variables, sizeof *variables, USERPTR_OTHER))
+            return false;
+        if (!*variables)
+            break;
+        if (!userptr_is_readable(*variables, 1, USERPTR_OTHER))
+            return false;
+    }
+    return true;
+}
+
 static bool must_complete(char *const *variables, bool by_actions)
 {
     int saved = errno;
     bool must = env_managed() && atomic_load_explicit(&vlisten_any, memory_order_relaxed) &&
-                lacks_any(variables) && hands_down_listener(by_actions);
+                are_readable(variables) && lacks_any(variables) && hands_down_listener(by_actions);
 
     errno = saved;
     return must;

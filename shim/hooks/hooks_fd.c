@@ -358,6 +358,14 @@ static bool is_about_descriptor(IOCTL_REQUEST request)
     }
 }
 
+/* Until this copy listens its own socket is asked: the shared one may listen for others already. */
+static int socket_to_ask(struct vlisten *listener, int fd)
+{
+    int own_fd = atomic_load(&listener->own_fd);
+
+    return own_fd >= 0 && !vlisten_listens(listener) ? own_fd : vlisten_real_fd(listener, fd);
+}
+
 /* FIONBIO on a canonical socket: O_NONBLOCK is emulated. */
 static int pretend_nonblock(struct vlisten *listener, int fd, const int *on)
 {
@@ -380,7 +388,7 @@ SSHIM_EXPORT int ioctl(int fd, IOCTL_REQUEST request, ...)
     if (!listener)
         return NEXT(ioctl)(fd, request, argument);
     if (!is_about_descriptor(request))
-        return NEXT(ioctl)(vlisten_real_fd(listener, fd), request, argument);
+        return NEXT(ioctl)(socket_to_ask(listener, fd), request, argument);
     if (request != FIONBIO)
         return NEXT(ioctl)(fd, request, argument);
     if (atomic_load(&listener->direct))

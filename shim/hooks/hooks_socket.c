@@ -9,6 +9,7 @@
 #include "shim/base/fdmap.h"
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
+#include "shim/base/userptr.h"
 #include "shim/listen/claim.h"
 #include "shim/listen/listen.h"
 #include "shim/listen/look.h"
@@ -145,6 +146,24 @@ SSHIM_EXPORT int accept(int fd, struct sockaddr *restrict addr, socklen_t *restr
     return note_shared(listener, accept_connection(listener, fd, addr, len, 0));
 }
 
+/* connect() to no address ends a TCP listener, as shutdown() does. */
+static bool is_disconnect(int listening_fd, const struct sockaddr *addr, socklen_t len)
+{
+    return len >= sizeof addr->sa_family && len <= sizeof(struct sockaddr_storage) &&
+           userptr_is_readable(addr, len, USERPTR_OTHER) && addr->sa_family == AF_UNSPEC &&
+           shareable_option(listening_fd, SO_DOMAIN) != AF_UNIX;
+}
+
+static int connect_listener(struct vlisten *listener, int fd, const struct sockaddr *addr,
+                            socklen_t len)
+{
+    int listening_fd = vlisten_real_fd(listener, fd);
+
+    if (is_disconnect(listening_fd, addr, len))
+        return vlisten_listens(listener) ? listen_shutdown(listener, fd, SHUT_RDWR) : 0;
+    return NEXT(connect)(listening_fd, addr, len); /* the kernel knows which error that is */
+}
+
 SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     int saved = errno;
@@ -157,8 +176,8 @@ SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
         errno = ECONNREFUSED;
         return -1;
     }
-    if (atomic_load(&listener->own_fd) < 0) /* it listens: the kernel knows which error that is */
-        return NEXT(connect)(vlisten_real_fd(listener, fd), addr, len);
+    if (atomic_load(&listener->own_fd) < 0)
+        return connect_listener(listener, fd, addr, len);
     if (claim_abandon(listener, fd) < 0)
         return -1;
     errno = saved;
@@ -235,9 +254,8 @@ SSHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
     if (!listener || is_channel_option(level, name))
         return NEXT(getsockopt)(fdmap_shown(fd), level, name, value, len);
     int result = NEXT(getsockopt)(vlisten_real_fd(listener, fd), level, name, value, len);
-    /* Another copy may listen already while this one has only bound. */
     if (result == 0 && level == SOL_SOCKET && name == SO_ACCEPTCONN && *len == sizeof(int) &&
-        !(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))
+        !vlisten_listens(listener))
         *(int *)value = 0;
     return result;
 }

@@ -61,7 +61,7 @@ int listen_begin(struct vlisten *listener, int fd, int backlog)
 
 int listen_shutdown(struct vlisten *listener, int fd, int how)
 {
-    if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING)) {
+    if (!vlisten_listens(listener)) {
         errno = ENOTCONN;
         return -1;
     }

@@ -59,7 +59,7 @@ static struct vlisten *make_record(int fd, struct link_grant *grant)
         return NULL;
     }
     keep_canonical(listener, fd, grant);
-    if (!(atomic_load(&listener->board->worker.flags) & BOARD_LISTENING))
+    if (!vlisten_listens(listener))
         vlisten_tell_listening(listener, SOMAXCONN);
     return listener;
 }

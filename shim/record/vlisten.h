@@ -106,6 +106,12 @@ static inline void vlisten_set_nonblock(struct vlisten *listener, bool on)
     board_set_worker_flag(listener->board, BOARD_NONBLOCK, on);
 }
 
+/* Whether this copy listens; another one may where it has only bound. */
+static inline bool vlisten_listens(struct vlisten *listener)
+{
+    return (atomic_load(&listener->board->worker.flags) & BOARD_LISTENING) != 0;
+}
+
 static inline bool vlisten_is_shut_down(struct vlisten *listener)
 {
     return (atomic_load(&listener->board->worker.flags) & BOARD_SHUT) != 0;

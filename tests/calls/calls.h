@@ -54,5 +54,6 @@ void cases_options(void);
 void cases_files(void);
 void cases_waits(void);
 void cases_paths(void);
+void cases_errors(void);
 
 #endif

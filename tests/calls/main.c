@@ -128,8 +128,9 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } groups[] = {
-        {"names", cases_names}, {"accept", cases_accept}, {"options", cases_options},
-        {"files", cases_files}, {"waits", cases_waits},   {"paths", cases_paths},
+        {"names", cases_names},   {"accept", cases_accept}, {"options", cases_options},
+        {"files", cases_files},   {"waits", cases_waits},   {"paths", cases_paths},
+        {"errors", cases_errors},
     };
 
     if (argc < 3) {
