@@ -86,6 +86,29 @@ PY
     stop_broker
 }
 
+@test "a socket file that was given up can be removed and bound again at once" {
+    worker <<'PY'
+path, wrong = sys.argv[3], 0
+for round in range(60):
+    for listens in False, False, True, False:
+        if round or os.path.exists(path):
+            os.unlink(path)
+        try:
+            made = socket.socket(socket.AF_UNIX); made.bind(path)
+            if listens:
+                made.listen(5)
+            made.close()
+        except OSError as error:
+            wrong += 1
+listener = s(); listener.bind((HOST, PORT))
+serve(listener, b"right" if wrong == 0 else b"%d of 240 binds failed" % wrong)
+PY
+    start_broker -w 1 -- python3 "$TMP/worker.py" "$HOST" "$PORT" "$TMP/socket"
+    wait_until says right
+    stop_broker
+    rm -f "$TMP/socket" # as natively: closing leaves the file
+}
+
 @test "a socket that is connected stays so when it is bound to a name" {
     worker <<'PY'
 quiet = socket.socket(socket.AF_UNIX); quiet.bind("\0" + sys.argv[3]); quiet.listen(5)

@@ -19,6 +19,7 @@
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
+#include "broker/pool/session/session.h"
 #include "broker/pool/worker.h"
 
 #define KILL_AFTER_MS 5000    /* what does not end on TERM */
@@ -153,7 +154,11 @@ static void on_child_end(const siginfo_t *info, pid_t heir)
 {
     struct worker *worker = worker_find_by_pid(info->si_pid);
 
-    if (!worker && (path_on_child_end(info) || on_other_child(info)))
+    if (!worker && path_on_child_end(info)) {
+        session_retry_parked(); /* one of them may wait for that name */
+        return;
+    }
+    if (!worker && on_other_child(info))
         return;
     if (!worker) {
         children_look_at_leftovers();

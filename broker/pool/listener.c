@@ -93,13 +93,22 @@ bool listener_is_missed_by(const struct listener *listener, unsigned slot)
     return slot < CONFIG_WORKERS_MAX && (listener->missed_by[slot / 64] >> slot % 64 & 1);
 }
 
+static bool has_open_channel(const struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->channel_count; i++)
+        if (!listener->channels[i]->closed)
+            return true;
+    return false;
+}
+
 void listener_displace(struct listener *listener)
 {
     char text[ADDRESS_TEXT_MAX];
 
-    log_info("the file of %s was removed and another copy has bound it again: clients reach only "
-             "copies started since; bring the others there with 'sshim restart'",
-             address_format(&listener->bound, text));
+    if (has_open_channel(listener))
+        log_info("the file of %s was removed and another copy has bound it again: clients reach "
+                 "only copies started since; bring the others there with 'sshim restart'",
+                 address_format(&listener->bound, text));
     path_close(&listener->path);
     listener->socket.view = 0;
     listener->displaced = true;

@@ -22,7 +22,10 @@
 
 #define REMOVAL_MAX_S 5 /* and not for longer */
 
-static pid_t removals[PATH_REMOVALS_MAX]; /* 0: none */
+static struct removal {
+    pid_t pid;        /* 0: none */
+    struct path path; /* only to compare: its folder may be closed by now */
+} removals[PATH_REMOVALS_MAX];
 
 static bool is_plain_name(const char *name)
 {
@@ -161,23 +164,31 @@ void path_init(void)
     deputy_set(DEPUTY_REMOVAL, run_order);
 }
 
-static pid_t *find_removal(pid_t pid)
+static struct removal *find_removal(pid_t pid)
 {
     for (int i = 0; i < PATH_REMOVALS_MAX; i++)
-        if (removals[i] == pid)
+        if (removals[i].pid == pid)
             return &removals[i];
     return NULL;
+}
+
+bool path_is_being_removed(const struct path *path)
+{
+    for (int i = 0; i < PATH_REMOVALS_MAX; i++)
+        if (removals[i].pid && path_equal(&removals[i].path, path))
+            return true;
+    return false;
 }
 
 void path_remove(const struct path *path, int canonical_fd)
 {
     if (path->folder_fd < 0 || path->ino == 0 || canonical_fd < 0)
         return;
-    pid_t *place = find_removal(0);
+    struct removal *place = find_removal(0);
     struct order order = {*path, canonical_fd};
     pid_t pid = place ? deputy_fork(DEPUTY_REMOVAL, &order, sizeof order) : -1;
     if (pid > 0)
-        *place = pid;
+        *place = (struct removal){pid, *path};
     else
         log_error("cannot remove the socket file %s: no process is to be had for it; remove it by "
                   "hand",
@@ -191,14 +202,14 @@ bool path_is_removal(pid_t pid)
 
 bool path_on_child_end(const siginfo_t *info)
 {
-    pid_t *place = find_removal(info->si_pid);
+    struct removal *place = find_removal(info->si_pid);
 
     if (place && info->si_code != CLD_EXITED)
         log_error("cannot remove a socket file: its file system does not answer within %d s; "
                   "remove it by hand",
                   REMOVAL_MAX_S);
     if (place)
-        *place = 0;
+        place->pid = 0;
     return place != NULL;
 }
 
@@ -209,13 +220,13 @@ static unsigned reap_removals(void)
 
     for (int i = 0; i < PATH_REMOVALS_MAX; i++) {
         siginfo_t info = {.si_code = CLD_EXITED};
-        if (!removals[i])
+        if (!removals[i].pid)
             continue;
-        int result = waitid(P_PID, (id_t)removals[i], &info, WEXITED | WNOHANG);
+        int result = waitid(P_PID, (id_t)removals[i].pid, &info, WEXITED | WNOHANG);
         if (result == 0 && info.si_pid == 0) {
             running++;
         } else {
-            info.si_pid = removals[i];
+            info.si_pid = removals[i].pid;
             path_on_child_end(&info);
         }
     }

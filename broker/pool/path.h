@@ -59,6 +59,9 @@ void path_note_bound(struct path *path, uint64_t ino, int link_fd);
  */
 void path_remove(const struct path *path, int canonical_fd);
 
+/* Whether such a process is at work on this name: who binds it now may lose the file at once. */
+bool path_is_being_removed(const struct path *path);
+
 /* Whether this child of the broker is one of those processes, or was it, now that it has ended. */
 bool path_is_removal(pid_t pid);
 bool path_on_child_end(const siginfo_t *info);

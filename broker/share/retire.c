@@ -160,7 +160,7 @@ void retire_on_time(struct loop_timer *retire)
 
     if (stop_is_under_way() || listener->inherited || is_used(listener))
         return;
-    if (is_awaited(listener)) {
+    if (is_awaited(listener) || listener_find_path(&listener->path, true)) {
         int64_t next_ms = listener->retire_ms ? listener->retire_ms * 2 : LOOK_MS;
         listener_retire_in(listener, next_ms < LOOK_MAX_MS ? next_ms : LOOK_MAX_MS);
         return;

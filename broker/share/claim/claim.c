@@ -111,7 +111,7 @@ static bool claim_folder(struct session *session, struct worker *worker,
     bool many = session_count_claims(slot) >= SESSION_CLAIMS_MAX ||
                 (worker && !bound && !rights_has_room(session->peer.uid, worker));
     session->claim_slot = slot;
-    if (!many && listener_find_path(&path, true)) {
+    if (!many && (listener_find_path(&path, true) || path_is_being_removed(&path))) {
         session_park(session, claim, fd);
         return true;
     }
