@@ -1,7 +1,8 @@
 /*
  * turns.c - how long a broker's loop takes for a turn, seen from outside: works or sleeps in a
  * call. Not counted is what it waited for a processor, which a busy machine makes any length
- * (run_delay of /proc/PID/schedstat).
+ * (run_delay of /proc/PID/schedstat). The kernel adds a wait only when it is over, so a turn is
+ * judged after its end, and the wait that has become known by then is taken off.
  *
  *   turns PID LIMIT_MS   looks every 2 ms until TERM, or until the broker has ended; prints
  *                        "longest LONGEST ms, OVER over LIMIT_MS ms"
@@ -60,46 +61,76 @@ static int64_t now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Its time so far, but for what it waited for a processor; -1: it has ended. */
-static int64_t own_time_us(int schedstat_fd)
+struct sample {
+    int64_t now_us;
+    int64_t waited_us; /* for a processor, as far as those waits are over */
+};
+
+/* False: the broker has ended. */
+static bool take_sample(int schedstat_fd, struct sample *sample)
 {
     char text[128];
     unsigned long long ran, waited;
     ssize_t len = pread(schedstat_fd, text, sizeof text - 1, 0);
 
     if (len <= 0)
-        return -1;
+        return false;
     text[len] = '\0';
-    return sscanf(text, "%llu %llu", &ran, &waited) == 2 ? now_us() - (int64_t)(waited / 1000) : -1;
+    if (sscanf(text, "%llu %llu", &ran, &waited) != 2)
+        return false;
+    *sample = (struct sample){now_us(), (int64_t)(waited / 1000)};
+    return true;
+}
+
+struct tally {
+    int64_t limit_us;
+    int64_t longest_us;
+    unsigned over;
+};
+
+static void judge(struct tally *tally, int64_t turn_us)
+{
+    tally->over += turn_us > tally->limit_us;
+    tally->longest_us = turn_us > tally->longest_us ? turn_us : tally->longest_us;
+}
+
+static void look_until_end(int schedstat_fd, struct tally *tally)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_NS};
+    struct sample before = {0}, after;
+    int64_t turn_us = 0;
+    uint64_t seen = 0;
+
+    while (!ends && take_sample(schedstat_fd, &after)) {
+        uint64_t turn = *journal_live.turn;
+        int64_t waited_us = after.waited_us - before.waited_us;
+        if ((turn & 1) && turn == seen) {
+            turn_us += after.now_us - before.now_us - waited_us;
+        } else {
+            judge(tally, turn_us - waited_us);
+            turn_us = 0;
+        }
+        before = after;
+        seen = turn;
+        nanosleep(&pause, NULL);
+    }
+    judge(tally, turn_us);
 }
 
 int main(int argc, char **argv)
 {
+    struct tally tally = {0};
     char path[64];
-    struct timespec pause = {.tv_nsec = LOOK_NS};
-    uint64_t seen = 0;
-    int64_t before = 0, now, turn_us = 0, longest_us = 0;
-    unsigned over = 0;
 
     if (argc != 3 || !look_at_journal(atoi(argv[1])))
         return 2;
-    int64_t limit_us = atoi(argv[2]) * 1000;
+    tally.limit_us = atoi(argv[2]) * 1000;
     snprintf(path, sizeof path, "/proc/%s/schedstat", argv[1]);
     int fd = open(path, O_RDONLY);
     signal(SIGTERM, on_term);
     puts("looks");
     fflush(stdout);
-    while (!ends && (now = own_time_us(fd)) >= 0) {
-        uint64_t turn = *journal_live.turn;
-        bool goes_on = (turn & 1) && turn == seen;
-        int64_t sum_us = goes_on ? turn_us + now - before : 0;
-        over += turn_us <= limit_us && sum_us > limit_us;
-        turn_us = sum_us;
-        longest_us = turn_us > longest_us ? turn_us : longest_us;
-        before = now;
-        seen = turn;
-        nanosleep(&pause, NULL);
-    }
-    printf("longest %d ms, %u over %s ms\n", (int)(longest_us / 1000), over, argv[2]);
+    look_until_end(fd, &tally);
+    printf("longest %d ms, %u over %s ms\n", (int)(tally.longest_us / 1000), tally.over, argv[2]);
     return 0;
 }
