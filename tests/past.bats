@@ -52,6 +52,13 @@ stop_any() {
     stop_clean
 }
 
+@test "nothing is said of a server that waits by epoll and has an io_uring, as libuv" {
+    start 2 -- "$PROGS/victim_ring" epoll "$PORT"
+    sleep 2 # the look comes one second after the start
+    probe "$PORT" 2
+    stop_clean
+}
+
 @test "nothing is said of a server that listens by itself on a port of its own choice" {
     cat >"$T/server.py" <<'END'
 import socket, sys, time

@@ -22,6 +22,7 @@
 #include "broker/life/restart/waiters.h"
 #include "broker/life/slot.h"
 #include "broker/life/begin/readiness.h"
+#include "broker/life/begin/uring.h"
 #include "broker/life/begin/start.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
@@ -70,7 +71,7 @@ static void on_reached(struct worker *worker)
     if (slot->successor != worker)
         slot_mark_ready(slot, worker);
     if (worker->state == WORKER_READY && !worker->joined)
-        start_watch_ring(worker);
+        uring_watch(worker);
 }
 
 void fleet_on_listen(struct worker *worker)
@@ -78,7 +79,7 @@ void fleet_on_listen(struct worker *worker)
     if (worker->state == WORKER_STARTING && readiness_on_listen(worker))
         on_reached(worker);
     else if (worker->state == WORKER_READY && !worker->joined)
-        start_watch_ring(worker);
+        uring_watch(worker);
 }
 
 /* A launcher has started a program that bypasses the library: all workers start again, with a

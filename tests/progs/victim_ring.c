@@ -1,9 +1,10 @@
 /*
  * victim_ring.c - a server that waits for connections by io_uring(7): binds and listens by libc,
- * and accepts past it. Usage: victim_ring accept PORT
+ * and accepts past it, or lets epoll(7) wait. Usage: victim_ring accept|epoll PORT
  */
 #include <linux/io_uring.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -44,14 +45,14 @@ static unsigned *at(char *ring, unsigned offset)
     return (unsigned *)(void *)(ring + offset);
 }
 
-/* One accept on the ring: the connection, or a negative errno. */
-static int accept_on(struct ring *ring, int fd)
+/* Carries out one request: its result, or a negative errno. */
+static int carry_out(struct ring *ring, struct io_uring_sqe request)
 {
     unsigned *tail = at(ring->submissions, ring->params.sq_off.tail);
     unsigned *head = at(ring->completions, ring->params.cq_off.head);
     unsigned slot = *tail & *at(ring->submissions, ring->params.sq_off.ring_mask);
 
-    ring->entries[slot] = (struct io_uring_sqe){.opcode = IORING_OP_ACCEPT, .fd = fd};
+    ring->entries[slot] = request;
     at(ring->submissions, ring->params.sq_off.array)[slot] = slot;
     __atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
     MUST(syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0));
@@ -68,7 +69,7 @@ static void accept_by_ring(int port, const char *argument)
     (void)argument;
     open_ring(&ring);
     for (;;) {
-        int conn_fd = accept_on(&ring, fd);
+        int conn_fd = carry_out(&ring, (struct io_uring_sqe){.opcode = IORING_OP_ACCEPT, .fd = fd});
         if (conn_fd >= 0)
             answer(conn_fd, NULL);
         else
@@ -76,8 +77,28 @@ static void accept_by_ring(int port, const char *argument)
     }
 }
 
+/* As libuv: the ring only changes what epoll waits for. */
+static void epoll_by_ring(int port, const char *argument)
+{
+    struct ring ring;
+    struct epoll_event event = {.events = EPOLLIN};
+    int fd = make_listener(port);
+    int epoll_fd = MUST(epoll_create1(0));
+    (void)argument;
+    open_ring(&ring);
+    CHECK(carry_out(&ring, (struct io_uring_sqe){.opcode = IORING_OP_EPOLL_CTL,
+                                                 .fd = epoll_fd,
+                                                 .off = (uint64_t)fd,
+                                                 .len = EPOLL_CTL_ADD,
+                                                 .addr = (uintptr_t)&event}) == 0);
+    for (;;)
+        if (epoll_wait(epoll_fd, &event, 1, -1) == 1)
+            answer(accept(fd, NULL, NULL), NULL);
+}
+
 static const struct victim_mode modes[] = {
     {"accept", accept_by_ring},
+    {"epoll", epoll_by_ring},
     {NULL, NULL},
 };
 

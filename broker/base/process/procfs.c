@@ -388,14 +388,6 @@ bool procfs_tree_holds_socket(pid_t root, ino_t ino)
     return find_link_in_tree(&tree, link) || !tree.is_whole || !has_time();
 }
 
-bool procfs_tree_has_ring(pid_t root)
-{
-    struct procfs_list tree;
-
-    procfs_list_tree(root, &tree);
-    return find_link_in_tree(&tree, "anon_inode:[io_uring]");
-}
-
 bool procfs_is_secure(pid_t pid)
 {
     unsigned long pairs[64][2];

@@ -75,8 +75,6 @@ int procfs_find_socket(pid_t pid, ino_t ino);
 /* Whether it, or a descendant, has an fd of the socket with this inode; also true if the turn has
  * no time to look. */
 bool procfs_tree_holds_socket(pid_t root, ino_t ino);
-/* Whether it, or a descendant, was found to have an io_uring(7). */
-bool procfs_tree_has_ring(pid_t root);
 
 /* Whether the kernel has told its loader that it gained rights by its execution (AT_SECURE). */
 bool procfs_is_secure(pid_t pid);

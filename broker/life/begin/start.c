@@ -3,7 +3,6 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/preload_check.h"
 #include "broker/life/begin/readiness.h"
@@ -99,36 +98,6 @@ void start_watch(struct worker *worker)
 {
     worker->start_timer.on_time = on_look;
     worker->missed_looks = 0;
-    loop_start_timer(&worker->start_timer, FIRST_LOOK_MS);
-}
-
-/* It neither waits in a call that the library sees, nor ever returned from one. */
-static bool is_never_seen(const struct worker *worker)
-{
-    const struct channel *channel;
-
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (atomic_load(&channel->board->worker.waits) > 0)
-            return false;
-    return worker_accepted(worker) == 0;
-}
-
-static void on_ring_look(struct loop_timer *timer)
-{
-    const struct worker *worker = loop_container(timer, struct worker, start_timer);
-
-    if (is_never_seen(worker) && procfs_tree_has_ring(worker->pid))
-        log_error("worker %u (pid %d) seems to wait for connections by io_uring, which passes the "
-                  "library by; give --handoff direct, or --intercept seccomp if the program can "
-                  "do without io_uring",
-                  worker->slot, (int)worker->pid);
-}
-
-void start_watch_ring(struct worker *worker)
-{
-    if (runtime.handoff == HANDOFF_DIRECT)
-        return; /* the descriptor is the listening socket itself */
-    worker->start_timer.on_time = on_ring_look;
     loop_start_timer(&worker->start_timer, FIRST_LOOK_MS);
 }
 

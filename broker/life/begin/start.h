@@ -25,9 +25,6 @@ void start_init(const struct start_events *events);
  * worker is ready. */
 void start_watch(struct worker *worker);
 
-/* It is ready: looks once, a second later, whether it waits by io_uring(7), and says so. */
-void start_watch_ring(struct worker *worker);
-
 /* A worker has failed while others start: one that bypasses the library may have its address. Looks
  * at them now. */
 void start_hurry(void);
