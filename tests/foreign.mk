@@ -3,7 +3,7 @@
 # Where they are built, outside the project; kept, so that the next run begins at once.
 FOREIGN ?= $(or $(TMPDIR),/tmp)/sshim-foreign-$(shell id -u)
 
-# make foreign    runs the network tests of CPython, Tcl, libuv, libevent, GIO, libsoup and PHP, natively and as a worker;
+# make foreign    runs the network tests of CPython, Tcl, libuv, libevent, GIO, libsoup, PHP, Ruby and Erlang, natively and as a worker;
 #                 SUITES="python tcl/socket" runs some
 foreign: all
 	FOREIGN=$(FOREIGN) tests/foreign/prepare.sh

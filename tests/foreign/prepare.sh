@@ -62,6 +62,24 @@ build_php() { # its tests alone, for the installed php
     fetch php8.2 php
 }
 
+build_ruby() { # its tests alone, for the installed ruby
+    fetch ruby3.1 ruby
+}
+
+# The suites alone, for the installed Erlang, and what they expect to be built.
+build_erlang() {
+    local common_test
+    fetch erlang erlang
+    common_test=$(erl -noshell -eval 'io:put_chars(code:lib_dir(common_test)), halt().')
+    cd erlang/lib/kernel/test
+    erlc -I . -I ../.. -I "$common_test/include" -I ../../common_test/test_server gen_tcp_*_SUITE.erl inet_SUITE.erl \
+        inet_sockopt_SUITE.erl kernel_test_*.erl socket_test_*.erl ../../common_test/test_server/ts_install_cth.erl \
+        ../../common_test/test_server/ts_lib.erl
+    cc -O1 -o inet_sockopt_SUITE_data/sockopt_helper inet_sockopt_SUITE_data/sockopt_helper.c
+    cc -shared -fPIC -I/usr/lib/erlang/usr/include -o gen_tcp_api_SUITE_data/gen_tcp_api_SUITE.so \
+        gen_tcp_api_SUITE_data/gen_tcp_api_SUITE.c
+}
+
 once() { # SUITE: what a run that was interrupted left behind is made again
     [ ! -f "$1.built" ] || return 0
     rm -rf "$1"
@@ -69,8 +87,11 @@ once() { # SUITE: what a run that was interrupted left behind is made again
     touch "$1.built"
 }
 
-install libpython3.11-testsuite build-essential cmake iproute2 libglib2.0-tests libsoup-3.0-tests php-cli
+install libpython3.11-testsuite build-essential cmake iproute2 libglib2.0-tests libsoup-3.0-tests php-cli \
+    ruby3.1 erlang-base erlang-common-test erlang-dev erlang-os-mon erlang-tools erlang-ssl
 once tcl
 once libuv
 once libevent
 once php
+once ruby
+once erlang

@@ -1,5 +1,6 @@
 """suites.py - the suites: their modules, how one module is run, and what its output says. A suite's results are a
 dictionary: name of a test -> (outcome, detail), the outcome being pass, fail or skip."""
+import glob
 import json
 import os
 import re
@@ -10,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Suite:
     unprivileged = False  # whether it must not run as root
     links = {}  # what it expects in its working folder
+    seconds = 900  # that one module may take
 
 
 class Python(Suite):
@@ -169,4 +171,57 @@ class Php(Suite):
         return seen, "Time taken" in output
 
 
-ALL = [Python, Tcl, Libuv, Libevent, Glib, Php]
+class Ruby(Suite):
+    """The tests of Ruby's own socket, net and drb libraries, from its source, for the installed ruby."""
+
+    name = "ruby"
+    deaths = 1
+    modules = ["test/socket", "test/net", "test/drb"]
+    LINE = re.compile(r"^\[ *\d+/\d+\] (\S+#\S+) = ", re.M)
+    BAD = re.compile(r"^ +\d+\) (Failure|Error|Skipped):\n(\S+#[^\s:]+)", re.M)
+
+    def __init__(self, work):
+        self.source = work + "/ruby"
+
+    def command(self, module, results):
+        script = 'cd "$1"; exec ruby3.1 -Itool/lib -Itest/lib test/runner.rb --ruby=/usr/bin/ruby3.1 --seed=1 --show-skip -v "$2"'
+        return ["sh", "-c", script, "sh", self.source, module]
+
+    def parse(self, module, output, results):
+        seen = {name: ("pass", "") for name in self.LINE.findall(output)}
+        for word, name in self.BAD.findall(output):
+            seen[name] = ("skip" if word == "Skipped" else "fail", "")
+        return seen, bool(re.search(r"^\d+ tests, ", output, re.M))
+
+
+class Erlang(Suite):
+    """The kernel application's suites of gen_tcp and inet, from its source, for the installed Erlang."""
+
+    name = "erlang"
+    deaths = 1
+    seconds = 3600
+    modules = "gen_tcp_api gen_tcp_echo gen_tcp_misc inet inet_sockopt".split()
+    # A name server of its own, for the nodes that tests start.
+    SCRIPT = """mkdir logs; export ERL_EPMD_PORT=44369
+        ct_run -noshell -no_auto_compile -sname foreign -dir "$1" -suite "$2_SUITE" -logdir logs
+        epmd -kill; echo the end"""
+    CASE = re.compile(r"^=case +\w+:(\w+)$(?:(?!^=case).)*?^=result +(\w+)", re.M | re.S)
+    OUTCOMES = {"ok": "pass", "skipped": "skip"}
+
+    def __init__(self, work):
+        self.tests = work + "/erlang/lib/kernel/test"
+
+    def command(self, module, results):
+        return ["sh", "-c", self.SCRIPT, "sh", self.tests, module]
+
+    def parse(self, module, output, results):
+        seen = {}
+        for path in glob.glob(os.path.dirname(results) + "/logs/ct_run*/*/run*/suite.log"):
+            with open(path, errors="replace") as log:
+                for name, word in self.CASE.findall(log.read()):
+                    if not name.startswith(("init_per_", "end_per_")) and seen.get(name, ("", ""))[0] != "fail":
+                        seen[name] = (self.OUTCOMES.get(word, "fail"), "")
+        return seen, output.endswith("the end\n")
+
+
+ALL = [Python, Tcl, Libuv, Libevent, Glib, Php, Ruby, Erlang]
