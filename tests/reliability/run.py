@@ -16,6 +16,7 @@ import rows_broker  # noqa: F401  each registers its rows
 import rows_crash  # noqa: F401
 import rows_kill  # noqa: F401
 import rows_limits  # noqa: F401
+import rows_operate  # noqa: F401
 import rows_pairs  # noqa: F401
 import rows_restart  # noqa: F401
 import rows_seccomp  # noqa: F401
