@@ -1,5 +1,6 @@
 # make            builds build/sshim and build/libsshim.so
 # make demo       runs four copies of a real server and shows that each served
+# make picture    draws scripts/picture.svg: what clients see while copies are killed, added, drained, replaced
 # make check      runs every test that must pass
 # make deps       installs the packages that make demo and make check need (Debian; both call it if one is missing)
 # make bats       runs the behaviour tests; BATS=tests/cli.bats runs one file
@@ -129,6 +130,10 @@ deps:
 demo: all
 	scripts/demo.sh $(BUILD)/sshim
 
+picture: all
+	@scripts/deps.sh demo
+	scripts/picture.py $(BUILD)/sshim scripts/picture.svg
+
 # sshim looks for its library beside itself and in ../lib/sshim, so the tree may be moved as a whole.
 install: all
 	install -d $(sort $(dir $(INSTALLED)))
@@ -154,7 +159,7 @@ deb:
 help:
 	@sed -n 's/^# \(make \)/\1/p' $(filter-out %.d,$(MAKEFILE_LIST))
 
-.PHONY: deps demo install uninstall deb help
+.PHONY: deps demo picture install uninstall deb help
 # --- end of for users
 # --- real servers
 servers: all

@@ -43,6 +43,7 @@ row() { # NAME...
 @test "without broker and keeper the workers serve by themselves" { row 'alone-*'; }
 @test "a broker that is killed at any write of its journal leaves the pool as it would be without that" { row crash-points; }
 @test "a new broker takes the workers over, or they end if so asked" { row takeover death-exit; }
+@test "scaling, draining, recycling, changed settings and upgrades fail nobody" { row operate; }
 @test "an upgrade in place fails nobody" { row upgrade; }
 @test "an upgrade to a program that does not start is refused" { row upgrade-bad; }
 @test "a log that cannot be written holds up nothing" { row 'log-*'; }
