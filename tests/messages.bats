@@ -50,6 +50,20 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
     [[ $(grep '^sshim: ' <<<"$output" | head -n 1) == *"cannot bind"* ]]
 }
 
+@test "an address that another instance has is told with the command that stops it" {
+    export XDG_RUNTIME_DIR=$TMP/x
+    mkdir -p "$TMP/x/sshim"
+    start_other "$SSHIM" run --name web -w 1 -- "$VICTIM" accept "$ADDR"
+    wait_until "$PROBE" -n 1 "$ADDR"
+    says "Address already in use, by another instance of sshim: pid " "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR"
+    [[ $status == 4 && $output == *"stop it with 'sshim stop --name web', or give the server another address"* && $output != *"'kill "* ]]
+    "$SSHIM" stop --name web
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    says "stop it with 'sshim stop --control $CONTROL'" "$SSHIM" run --control "$TMP/x/other.sock" -w 1 -- "$VICTIM" accept "$ADDR"
+    [[ $status == 4 ]]
+    stop_broker
+}
+
 @test "an address of another machine" {
     says "no interface of this machine has it" "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept 192.0.2.1:8080
     [[ $status == 4 ]]
@@ -182,5 +196,5 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
     wait_for_broker
     wait_until log_has "going on with 1 worker after a crash"
     "$SSHIM" stop --control "$CONTROL"
-    [[ -z $(grep -P '(?<!of )\b1 (workers|connections|servers|processes)\b' "$TMP/log") ]]
+    ! grep -P '(?<!of )\b1 (workers|connections|servers|processes)\b' "$TMP/log" || false
 }

@@ -38,8 +38,9 @@ takes() { # COMMAND OPTION: whether it has a meaning there
                 refuses 2 "sshim ${command%% *} takes no ${option%% *}, an option of: " $command $option
                 continue
             fi
+            [[ $command == version || $option == --name* || $option == --control* ]] || option+=" --control $TMP/none"
             # shellcheck disable=SC2086
-            output=$(XDG_RUNTIME_DIR=$TMP timeout 30 "$SSHIM" $command $option 2>&1 3>&- </dev/null) || true
+            output=$(timeout 30 "$SSHIM" $command $option 2>&1 3>&- </dev/null) || true
             [[ $output != *"takes no"* ]]
         done
     done

@@ -16,6 +16,7 @@
 #include "broker/base/log.h"
 #include "proto/wire.h"
 
+#define SUFFIX ".sock" /* of a control socket in the run folder */
 #define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof WIRE_LINK_SUFFIX)
 
 static bool is_owned(const char *folder, uid_t uid)
@@ -97,7 +98,7 @@ bool runtime_paths_control(const char *control, const char *name, char *path, si
 
     if (!control) {
         runtime_paths_run_folder(folder, sizeof folder);
-        snprintf(full, sizeof full, "%.*s/%s.sock", PATH_MAX - 80, folder, name);
+        snprintf(full, sizeof full, "%.*s/%s" SUFFIX, PATH_MAX - 80, folder, name);
     } else if (*control == '/') {
         snprintf(full, sizeof full, "%s", control);
     } else {
@@ -113,6 +114,23 @@ bool runtime_paths_control(const char *control, const char *name, char *path, si
     }
     snprintf(path, size, "%s", full);
     return true;
+}
+
+void runtime_paths_describe(const char *control_path, char *text, size_t size)
+{
+    const char *file = strrchr(control_path, '/');
+    char folder[PATH_MAX];
+
+    file = file ? file + 1 : control_path;
+    int len = (int)strlen(file) - (int)strlen(SUFFIX);
+    runtime_paths_run_folder(folder, sizeof folder);
+    bool is_default = len > 0 && strcmp(file + len, SUFFIX) == 0 &&
+                      strncmp(control_path, folder, strlen(folder)) == 0 &&
+                      control_path + strlen(folder) + 1 == file;
+    if (is_default)
+        snprintf(text, size, "--name %.*s", len, file);
+    else
+        snprintf(text, size, "--control %s", control_path);
 }
 
 static bool is_readable_file(const char *path)

@@ -26,6 +26,10 @@ void runtime_paths_name_of(const char *command, char *name, size_t size);
  */
 bool runtime_paths_control(const char *control, const char *name, char *path, size_t size);
 
+/* How an operator names the instance of this control path: "--name NAME" if its socket is the
+ * default one of that name, else "--control PATH". */
+void runtime_paths_describe(const char *control_path, char *text, size_t size);
+
 /* libsshim.so: $SSHIM_LIB, beside the program, or in ../lib/sshim. False after one line when there
  * is none. */
 bool runtime_paths_library(char *path, size_t size);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "broker/base/log.h"
+#include "broker/cli/runtime_paths.h"
 #include "broker/diagnose/check.h"
 #include "broker/diagnose/holders.h"
 
@@ -42,6 +43,22 @@ static const char *bind_remedy(const struct address *address, int error)
     return "give the server another address";
 }
 
+static void tell_held(const char *text, const struct holders *holders)
+{
+    char instance[128];
+
+    if (!holders->broker[0]) {
+        log_error("cannot bind %s: %s, by %s; end what has it with 'kill %s', or give the server "
+                  "another address",
+                  text, strerror(EADDRINUSE), holders->named, holders->pids);
+        return;
+    }
+    runtime_paths_describe(holders->broker, instance, sizeof instance);
+    log_error("cannot bind %s: %s, by another instance of sshim: %s; stop it with 'sshim stop %s', "
+              "or give the server another address",
+              text, strerror(EADDRINUSE), holders->named, instance);
+}
+
 void failure_tell_bind(const struct address *address, int error)
 {
     static struct address told;
@@ -55,9 +72,7 @@ void failure_tell_bind(const struct address *address, int error)
     told_error = error;
     address_format(address, text);
     if (error == EADDRINUSE && holders_of_address(address, &holders))
-        log_error("cannot bind %s: %s, by %s; end what has it with 'kill %s', or give the server "
-                  "another address",
-                  text, strerror(error), holders.named, holders.pids);
+        tell_held(text, &holders);
     else
         log_error("cannot bind %s: %s; %s", text, strerror(error), bind_remedy(address, error));
 }

@@ -76,8 +76,13 @@ static void visit_socket(pid_t pid, void *context)
 {
     const struct search *search = context;
 
-    if (pid != getpid() && procfs_find_socket(pid, search->ino) >= 0)
-        add(search->holders, pid);
+    struct holders *holders = search->holders;
+
+    if (pid == getpid() || procfs_find_socket(pid, search->ino) < 0)
+        return;
+    add(holders, pid);
+    if (!holders->broker[0] && is_trusted(pid, 0))
+        procnet_find_broker(pid, holders->broker, sizeof holders->broker);
 }
 
 bool holders_of_address(const struct address *address, struct holders *holders)

@@ -15,6 +15,7 @@ struct holders {
     char named[320];      /* "pid 12 (nginx), pid 13 (nginx)" */
     char pids[128];       /* "12 13", to be given to kill(1) */
     char listens_on[200]; /* holders_of_instance: their addresses, each once */
+    char broker[112];     /* holders_of_address: the control path of the broker among them; "" */
 };
 
 /*
@@ -26,7 +27,7 @@ struct holders {
 bool holders_of_instance(const char *control_path, uid_t workers_uid, struct holders *holders);
 
 /* Processes that listen on this address, or on one that excludes it, in the broker's network
- * namespace. False: none can be seen. */
+ * namespace. A broker is believed if it is root's or of our user. False: none can be seen. */
 bool holders_of_address(const struct address *address, struct holders *holders);
 
 #endif

@@ -5,17 +5,20 @@
 #include "broker/diagnose/procnet.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "broker/base/address.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
+#include "broker/cli/broker_socket.h"
 #include "broker/diagnose/procnet/net_table.h"
 #include "broker/pool/closer.h"
 
@@ -208,6 +211,41 @@ bool procnet_find_fixed(pid_t pid, char *text, size_t size)
 {
     return find_own(pid, &(struct own){.is_ours = is_standard_input, .only_fixed = true}, text,
                     size);
+}
+
+/* "sshim:RANDOM:PATH" behind the zero of an abstract name. NULL: it is another name, or full, and
+ * so perhaps cut. */
+static const char *control_path_in(const struct address *address)
+{
+    const struct sockaddr_un *name = (const struct sockaddr_un *)&address->storage;
+    const char *text = name->sun_path + 1;
+    size_t len = address->len - offsetof(struct sockaddr_un, sun_path);
+
+    if (name->sun_family != AF_UNIX || name->sun_path[0] || len + 1 >= sizeof name->sun_path ||
+        strncmp(text, BROKER_SOCKET_PREFIX, strlen(BROKER_SOCKET_PREFIX)) != 0)
+        return NULL;
+    const char *colon = strchr(text + strlen(BROKER_SOCKET_PREFIX), ':');
+    return colon ? colon + 1 : NULL;
+}
+
+struct broker_search {
+    pid_t pid;
+    char *control_path;
+    size_t size;
+};
+
+static bool match_broker(const struct address *address, ino_t ino, void *context)
+{
+    const struct broker_search *search = context;
+    const char *path = control_path_in(address);
+
+    return path && procfs_find_socket(search->pid, ino) >= 0 &&
+           snprintf(search->control_path, search->size, "%s", path) < (int)search->size;
+}
+
+bool procnet_find_broker(pid_t pid, char *control_path, size_t size)
+{
+    return net_table_match_unix(match_broker, &(struct broker_search){pid, control_path, size});
 }
 
 bool procnet_has_connection(pid_t pid)

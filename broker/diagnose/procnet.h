@@ -24,6 +24,11 @@ bool procnet_find_own(pid_t pid, bool (*is_ours)(ino_t ino), char *text, size_t 
  * standard input of this process. */
 bool procnet_find_fixed(pid_t pid, char *text, size_t size);
 
+/* Gives the control path of the broker that this process is, or whose keeper it is: it holds the
+ * socket that has the broker's abstract name. False: none, or a path that the name has no room for.
+ */
+bool procnet_find_broker(pid_t pid, char *control_path, size_t size);
+
 /* Whether match says so of one of its sockets, of which it is lent a copy; at most 256 are looked
  * at. The tables of /proc/PID/net would take as long as there are connections on the machine. */
 bool procnet_has_socket(pid_t pid, bool (*match)(int fd, void *context), void *context);

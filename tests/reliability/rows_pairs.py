@@ -165,7 +165,10 @@ class Pair:
 
 def stop_counted(pool, pid):
     """SIGSTOP; how many connections it had in service then."""
-    frozen = tools.Frozen(pid)
+    try:
+        frozen = tools.Frozen(pid)
+    except OSError:  # it is gone
+        return 0
     held = tools.connections_of(pid, pool.port)
     tools.send_signal(pid, signal.SIGSTOP)
     frozen.thaw()

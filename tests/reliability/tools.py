@@ -218,7 +218,7 @@ def stop_and_wait(pid):
 
 
 class Frozen:
-    """A process stopped by ptrace: unlike SIGSTOP its parent is not told."""
+    """A process stopped by ptrace: unlike SIGSTOP its parent is not told. An OSError if it has ended."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -226,7 +226,8 @@ class Frozen:
         self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
         self.request(PTRACE_SEIZE, TRACESYSGOOD)
         self.request(PTRACE_INTERRUPT)
-        os.waitpid(pid, WALL)
+        if not os.WIFSTOPPED(os.waitpid(pid, WALL)[1]):
+            raise ProcessLookupError(f"pid {pid} ended before it was frozen")
 
     def request(self, what, data=None):
         if self.libc.ptrace(what, self.pid, None, data) < 0:
@@ -264,8 +265,11 @@ class Frozen:
         self.run_until_returned(SYS_CLOSE, 0)
 
     def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, WALL)
+        send_signal(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, WALL)  # it may have been killed by another: only we can wait for it
 
     def thaw(self):
-        self.request(PTRACE_DETACH)
+        try:
+            self.request(PTRACE_DETACH)
+        except ProcessLookupError:  # it was killed meanwhile
+            os.waitpid(self.pid, WALL)

@@ -201,30 +201,49 @@ static unsigned long find_tcp(FILE *file, const struct address *wanted)
     return 0;
 }
 
-static unsigned long find_unix(FILE *file, const struct address *wanted)
+bool net_table_match_unix(bool (*match)(const struct address *address, ino_t ino, void *context),
+                          void *context)
 {
     char line[256];
     struct address address;
     unsigned long inode;
+    bool found = false;
+    FILE *file = fopen("/proc/self/net/unix", "re");
 
-    while (fgets(line, sizeof line, file))
-        if (parse_unix(line, &address, &inode) && address_equal(&address, wanted))
-            return inode;
-    return 0;
+    while (file && !found && fgets(line, sizeof line, file))
+        found = parse_unix(line, &address, &inode) && match(&address, (ino_t)inode, context);
+    if (file)
+        fclose(file);
+    return found;
+}
+
+struct unix_search {
+    const struct address *wanted;
+    ino_t inode;
+};
+
+static bool match_address(const struct address *address, ino_t inode, void *context)
+{
+    struct unix_search *search = context;
+
+    search->inode = inode;
+    return address_equal(address, search->wanted);
 }
 
 ino_t net_table_find_inode(const struct address *address)
 {
-    static const char *const own_tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6",
-                                             "/proc/self/net/unix"};
+    static const char *const own_tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6"};
+    struct unix_search search = {.wanted = address};
     unsigned long inode = 0;
 
-    for (int i = 0; i < 3 && !inode; i++) {
+    for (int i = 0; i < 2 && !inode; i++) {
         FILE *file = fopen(own_tables[i], "re");
         if (!file)
             continue;
-        inode = i < 2 ? find_tcp(file, address) : find_unix(file, address);
+        inode = find_tcp(file, address);
         fclose(file);
     }
+    if (!inode && net_table_match_unix(match_address, &search))
+        return search.inode;
     return (ino_t)inode;
 }

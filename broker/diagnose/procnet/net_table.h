@@ -29,6 +29,11 @@ struct net_table {
  * there are connections on the machine. NULL: its namespace is not known. */
 const struct net_table *net_table_find(pid_t pid, bool listens);
 
+/* Whether match says so of a listening AF_UNIX socket of our network namespace; reads all of them.
+ */
+bool net_table_match_unix(bool (*match)(const struct address *address, ino_t ino, void *context),
+                          void *context);
+
 /* The inode of a listening socket that has this address, or one of the same port where either is
  * every address; 0: there is none in our network namespace. */
 ino_t net_table_find_inode(const struct address *address);
