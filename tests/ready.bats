@@ -145,25 +145,87 @@ SH
     stop_broker
 }
 
-@test "who sends descriptors gets EPERM, and who is no process of the worker does not fill the log" {
+@test "BARRIER=1 is over when READY=1 before it is noted: systemd-notify as it is" {
+    cat >"$TMP/script" <<'SH'
+while [ ! -e "$1/say-it" ]; do sleep 0.05; done
+systemd-notify --ready
+echo "systemd-notify: $?"
+exec python3 "$1/server" "$2" "$3" "$1/order"
+SH
+    write_server
+    order wait
+    touch "$TMP/say-it"
+    launch_broker -w 3 --ready notify -- sh "$TMP/script" "$TMP" "$HOST" "$PORT"
+    wait_until is_ready
+    [[ $(grep -cx "systemd-notify: 0" "$TMP/out") == 3 ]]
+    [[ $(ask) == slot=* ]]
+    # also later, and after a crash and an upgrade of the broker, which have a receiver of their own
+    local name
+    name=$(tr '\0' '\n' <"/proc/$(worker_pid 0)/environ" | sed -n 's/^NOTIFY_SOCKET=//p')
+    NOTIFY_SOCKET=$name timeout 60 systemd-notify STATUS=well
+    kill -KILL "$BROKER"
+    wait_until status_is ".pid != $BROKER"
+    wait_for_broker
+    NOTIFY_SOCKET=$name timeout 60 systemd-notify STATUS=well
+    "$SSHIM" upgrade --control "$CONTROL"
+    NOTIFY_SOCKET=$name timeout 60 systemd-notify STATUS=well
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+}
+
+receiver() { # the process that reads what workers say
+    pgrep -x -P "$(status_of .pid)" sshim-receiver
+}
+
+@test "if the process that reads the workers' words is killed, another one goes on" {
+    local first
+    launch_server -w 2 --ready notify
+    wait_until all_listen 2
+    first=$(receiver)
+    kill -KILL "$first"
+    wait_until eval '[[ $(receiver) != "$first" ]]'
+    order READY=1
+    wait_until is_ready
+    stop_broker
+}
+
+@test "connections whose close sleeps, sent to a worker's NOTIFY_SOCKET, do not stop the loop" {
     launch_server -w 1 --ready notify
     wait_until all_listen 1
-    timeout 60 python3 -c 'import array, os, socket, sys
-def refuses(send):
+    timeout 60 python3 -c 'import array, os, socket, struct, sys
+def make_lingering(address):
+    fd = socket.create_connection(address)
+    fd.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 15))
+    fd.setblocking(False)
     try:
-        send()
-    except PermissionError:
-        return True
-SO_PASSRIGHTS = 83
-kernel_can = True
-try:
-    socket.socket(socket.AF_UNIX).setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
-except OSError:
-    kernel_can = False
+        while True:
+            fd.send(b"x" * 65536)
+    except BlockingIOError:
+        return fd
+listener = socket.create_server(("127.0.0.1", 0))
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.connect("\0" + sys.argv[1][1:])
-rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))
-assert not kernel_can or refuses(lambda: s.sendmsg([b"BARRIER=1"], [rights]))
+kept = []
+for i in range(100):
+    if os.fork() == 0:
+        lingering = make_lingering(listener.getsockname())
+        s.sendmsg([b"BARRIER=1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [lingering.fileno()]))])
+        os._exit(0)
+    kept.append(listener.accept())
+    assert os.wait()[1] == 0' "$(sed -n 's/^listening //p' "$TMP/out")"
+    order READY=1 # comes behind all that
+    wait_until is_ready
+    ms=$(status_of .longest_turn_ms)
+    echo "longest turn: $ms ms"
+    ((ms < 1000))
+    stop_broker
+}
+
+@test "who is no process of the worker does not fill the log" {
+    launch_server -w 1 --ready notify
+    wait_until all_listen 1
+    timeout 60 python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect("\0" + sys.argv[1][1:])
 for i in range(30):
     s.send(b"READY=1")' "$(sed -n 's/^listening //p' "$TMP/out")"
     order READY=1 # comes behind all that

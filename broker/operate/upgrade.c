@@ -16,6 +16,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/aside.h"
+#include "broker/life/begin/receiver.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 #include "broker/operate/rehearsal.h"
@@ -107,6 +108,7 @@ static void execute(void)
     state_save();
     closer_stop();
     aside_stop();
+    receiver_stop();
     metrics_end_process();
     if (broker.config.sandbox)
         keeper_hand_over();

@@ -11,9 +11,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -21,7 +19,6 @@
 #include "broker/base/loop.h"
 #include "broker/base/process/helpers.h"
 #include "broker/base/process/signal.h"
-#include "proto/platform.h"
 
 #define HELPERS_MAX 16
 #define FILES_MAX 8  /* being closed at a time: no more are received then; less than HELPERS_MAX */
@@ -67,16 +64,11 @@ static void set_hurry(int period_ms)
 static _Noreturn void help(pid_t broker_pid)
 {
     struct sigaction action = {.sa_handler = ignore_tick}; /* not SA_RESTART, see turn.h */
-    sigset_t signals;
     uint32_t place;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NAME, "sshim-closer");
+    helpers_enter("sshim-closer");
     sigaction(SIGALRM, &action, NULL);
-    sigfillset(&signals);
-    sigdelset(&signals, SIGALRM);
-    sigprocmask(SIG_SETMASK, &signals, NULL);
-    setsid(); /* as the keeper: signals to the broker's process group are not for it */
+    helpers_unblock(SIGALRM);
     while (getppid() == broker_pid) {
         if (read(queue[0], &place, sizeof place) != sizeof place)
             continue;
@@ -102,8 +94,7 @@ static void start_helper(void)
     for (int i = 0; i < HELPERS_MAX; i++) {
         if (helpers[i])
             continue;
-        /* No SIGCHLD at its end, as with the keeper. */
-        pid_t pid = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES));
+        pid_t pid = helpers_fork(CLONE_FILES);
         if (pid == 0)
             help(broker_pid);
         helpers[i] = pid > 0 ? pid : 0;

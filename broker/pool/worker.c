@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -51,7 +52,7 @@ struct worker *worker_create(unsigned slot)
     worker->moved_ms = loop_now_ms();
     worker->pidfd_watch.fd = -1;
     worker->exec_watch.fd = -1;
-    worker->readiness.socket.fd = -1;
+    worker->readiness.socket_fd = -1;
     worker->stop_timeout_s = CONFIG_NOT_GIVEN;
     LIST_INIT(&worker->channels);
     if (getrandom(worker->token, sizeof worker->token, 0) != sizeof worker->token) {
@@ -187,6 +188,16 @@ static void unwatch(struct loop_fd *watch)
     watch->fd = -1;
 }
 
+/* Nobody can send there any more, and who reads it learns that. */
+static void close_notify_socket(struct worker *worker)
+{
+    if (worker->readiness.socket_fd < 0)
+        return;
+    shutdown(worker->readiness.socket_fd, SHUT_RDWR);
+    close(worker->readiness.socket_fd);
+    worker->readiness.socket_fd = -1;
+}
+
 static void free_if_done(struct worker *worker)
 {
     if (worker->state != WORKER_GONE || !LIST_EMPTY(&worker->channels))
@@ -235,7 +246,7 @@ void worker_bury(struct worker *worker)
     unwatch(&worker->pidfd_watch);
     unwatch(&worker->exec_watch);
     loop_stop_timer(&worker->readiness.timer);
-    unwatch(&worker->readiness.socket);
+    close_notify_socket(worker);
     if (LIST_EMPTY(&worker->channels)) {
         free_if_done(worker);
         return;

@@ -96,7 +96,9 @@ struct worker {
         int64_t listened_ms;         /* when it first listened; 0: not yet */
         int64_t told_of_stranger_ms; /* when the log last said that another spoke for it */
         struct loop_timer timer;
-        struct loop_fd socket;  /* NOTIFY_SOCKET; .fd keeps, -1: none */
+        int socket_fd;          /* NOTIFY_SOCKET; keeps, -1: none */
+        uint64_t number;        /* of that socket, for receiver.h */
+        bool is_read;           /* by the process of receiver.h */
     } readiness;                /* written by life/begin/readiness.c */
     struct loop_fd pidfd_watch; /* of a process that is not our child; .fd keeps */
     struct loop_fd exec_watch;  /* the socket on which exec's failure is told; .fd keeps */

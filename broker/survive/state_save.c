@@ -70,7 +70,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .listened_ms = worker->readiness.listened_ms > 0
                                ? worker->readiness.listened_ms + loop_suspended_ms()
                                : 0,
-            .ready_fd = worker->readiness.socket.fd < 0 ? 0 : worker->readiness.socket.fd,
+            .ready_fd = worker->readiness.socket_fd < 0 ? 0 : worker->readiness.socket_fd,
             .is_told = worker->readiness.is_told,
             .asked_end = worker->asked_end,
         };

@@ -9,16 +9,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "broker/base/process/helpers.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/signal.h"
-#include "proto/platform.h"
 
 #define PATIENCE_MS 20
 #define LATE_MAX 8           /* helpers that were killed and have not ended; more are not started */
@@ -50,17 +47,9 @@ static _Noreturn void help(int fd, pid_t broker_pid)
 {
     static struct question question;
     static struct answer answer;
-    sigset_t all;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NAME, "sshim-aside");
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    setsid(); /* as the keeper: signals to the broker's process group are not for it */
-    if (fd != STDERR_FILENO + 1)
-        dup2(fd, STDERR_FILENO + 1);
-    fd = STDERR_FILENO + 1;
-    close_range((unsigned)fd + 1, ~0u, 0);
+    helpers_enter("sshim-aside");
+    fd = helpers_keep_one(fd);
     while (getppid() == broker_pid && recv(fd, &question, sizeof question, 0) > 0) {
         size_t size = offsetof(struct answer, bytes) + question.answer_size;
         answer.result = question.work(question.bytes, answer.bytes);
@@ -116,8 +105,7 @@ static bool start(void)
     helpers_bury(late, LATE_MAX);
     if (!find_place() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return false;
-    /* No SIGCHLD at its end, as with the keeper. */
-    pid_t pid = (pid_t)syscall(PLATFORM_CLONE(0));
+    pid_t pid = helpers_fork(0);
     if (pid == 0)
         help(ends[1], broker_pid);
     close(ends[1]);

@@ -1,11 +1,49 @@
 /* helpers.c - see helpers.h. */
 #include "broker/base/process/helpers.h"
 
+#include <signal.h>
 #include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proto/platform.h"
+
 #define TRIES 100 /* of 1 ms */
+
+pid_t helpers_fork(unsigned long flags)
+{
+    return (pid_t)syscall(PLATFORM_CLONE(flags));
+}
+
+void helpers_enter(const char *name)
+{
+    sigset_t all;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, name);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    setsid();
+}
+
+void helpers_unblock(int signal)
+{
+    sigset_t one;
+
+    sigemptyset(&one);
+    sigaddset(&one, signal);
+    sigprocmask(SIG_UNBLOCK, &one, NULL);
+}
+
+int helpers_keep_one(int fd)
+{
+    if (fd != STDERR_FILENO + 1)
+        dup2(fd, STDERR_FILENO + 1);
+    close_range(STDERR_FILENO + 2, ~0u, 0);
+    return STDERR_FILENO + 1;
+}
 
 bool helpers_bury(pid_t *pids, int count)
 {

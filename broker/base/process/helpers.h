@@ -9,6 +9,20 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* As fork(2), with these flags of clone(2). No SIGCHLD tells its end, as with the keeper. */
+pid_t helpers_fork(unsigned long flags);
+
+/* In a helper, first: it ends with the broker, has this name, takes no signals, and those to the
+ * broker's process group are not for it. */
+void helpers_enter(const char *name);
+
+/* This signal is taken. */
+void helpers_unblock(int signal);
+
+/* In a helper with a table of its own: closes all but standard input, output, error and this
+ * descriptor (takes), and returns the number that it has now. */
+int helpers_keep_one(int fd);
+
 /* Frees the places of those that have ended. Whether all have. Does not wait. */
 bool helpers_bury(pid_t *pids, int count);
 

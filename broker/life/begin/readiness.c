@@ -1,7 +1,6 @@
 /* readiness.c - see readiness.h. */
 #include "broker/life/begin/readiness.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,27 +11,21 @@
 #include "broker/base/log.h"
 #include "broker/base/loop/fds.h"
 #include "broker/base/process/procfs.h"
-#include "proto/fdpass.h"
+#include "broker/life/begin/receiver.h"
 
 #define LOOK_MS 20 /* whether a thread has come to wait; more rarely later */
 #define LOOK_MAX_MS 500
-#define READS 8 /* datagrams in a turn */
-#define REST_MS 100
+#define RETRY_MS 50
 #define SILENCE_MS 60000   /* of one worker's socket, about those who may not speak for it */
 #define GENERATIONS_MAX 64 /* between the worker and a process that speaks for it */
 
 static void (*tell_reached)(struct worker *worker);
 
-void readiness_init(void (*on_reached)(struct worker *worker))
-{
-    tell_reached = on_reached;
-}
-
 /* A worker without a socket began under another --ready, or has joined. */
 static enum config_readiness mode_of(const struct worker *worker)
 {
     enum config_readiness mode = broker.config.ready.mode;
-    bool has_socket = worker->readiness.socket.fd >= 0;
+    bool has_socket = worker->readiness.socket_fd >= 0;
 
     return worker->joined || (mode == READINESS_NOTIFY && !has_socket) ? READINESS_LISTEN : mode;
 }
@@ -118,16 +111,6 @@ static bool may_speak(const struct worker *worker, const struct ucred *sender)
            uid == sender->uid;
 }
 
-static bool says_ready(const char *text)
-{
-    for (const char *line = text; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, "READY=1", 7) == 0 && (line[7] == '\n' || line[7] == '\0'))
-            return true;
-    }
-    return false;
-}
-
 /* Anybody may send, as often as he likes. */
 static void tell_of_stranger(struct worker *worker, const struct ucred *sender)
 {
@@ -141,9 +124,21 @@ static void tell_of_stranger(struct worker *worker, const struct ucred *sender)
              worker->slot, (int)sender->pid, (unsigned)sender->uid);
 }
 
-static void hear(struct worker *worker, const char *text, const struct ucred *sender)
+static struct worker *find(uint64_t number)
 {
-    if (worker->readiness.is_told || !says_ready(text))
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->readiness.socket_fd >= 0 && worker->readiness.number == number)
+            return worker;
+    return NULL;
+}
+
+static void on_ready(uint64_t number, const struct ucred *sender)
+{
+    struct worker *worker = find(number);
+
+    if (!worker || worker->readiness.is_told)
         return;
     if (!may_speak(worker, sender)) {
         tell_of_stranger(worker, sender);
@@ -154,29 +149,33 @@ static void hear(struct worker *worker, const char *text, const struct ucred *se
     reach(worker);
 }
 
-static void on_datagram(struct loop_fd *watch, uint32_t events)
+/* Tries until the process that reads it has it. */
+static void have_read(struct worker *worker)
 {
-    struct worker *worker = loop_container(watch, struct worker, readiness.socket);
-    char text[4096];
-    struct ucred sender;
-
-    (void)events;
-    for (int i = 0; i < READS; i++) {
-        ssize_t len = fdpass_recv_from(watch->fd, text, sizeof text - 1, &sender, MSG_DONTWAIT);
-        if (len < 0)
-            return;
-        text[len] = '\0';
-        hear(worker, text, &sender);
-    }
-    loop_modify(watch, 0);
-    loop_start_timer(&worker->readiness.timer, REST_MS);
+    worker->readiness.is_read = receiver_add(worker->readiness.socket_fd, worker->readiness.number);
+    if (!worker->readiness.is_read)
+        loop_start_timer(&worker->readiness.timer, RETRY_MS);
 }
 
-static int watch(struct worker *worker, int fd)
+static void on_receiver_end(void)
 {
-    fds_refuse(fd);
-    worker->readiness.socket = (struct loop_fd){fd, on_datagram};
-    return loop_add(&worker->readiness.socket, EPOLLIN);
+    struct worker *worker;
+
+    log_debug("the process that reads what workers say has ended; starting another one");
+    LIST_FOREACH(worker, &workers, all) {
+        worker->readiness.is_read = false;
+        if (worker->readiness.socket_fd >= 0)
+            loop_start_timer(&worker->readiness.timer, RETRY_MS);
+    }
+}
+
+static void begin_to_read(struct worker *worker, int fd)
+{
+    static uint64_t numbers;
+
+    worker->readiness.socket_fd = fd;
+    worker->readiness.number = ++numbers;
+    have_read(worker);
 }
 
 /* unix(7), "Autobind feature": the kernel finds an abstract name. */
@@ -199,8 +198,8 @@ struct readiness_name readiness_name(const struct worker *worker)
     struct sockaddr_un addr;
     socklen_t len = sizeof addr;
 
-    if (worker->readiness.socket.fd >= 0 &&
-        getsockname(worker->readiness.socket.fd, (struct sockaddr *)&addr, &len) == 0)
+    if (worker->readiness.socket_fd >= 0 &&
+        getsockname(worker->readiness.socket_fd, (struct sockaddr *)&addr, &len) == 0)
         snprintf(name.text, sizeof name.text, "@%.*s",
                  (int)(len - offsetof(struct sockaddr_un, sun_path) - 1), addr.sun_path + 1);
     return name;
@@ -227,8 +226,8 @@ static void on_time(struct loop_timer *timer)
 {
     struct worker *worker = loop_container(timer, struct worker, readiness.timer);
 
-    if (worker->readiness.socket.fd >= 0)
-        loop_modify(&worker->readiness.socket, EPOLLIN);
+    if (worker->readiness.socket_fd >= 0 && !worker->readiness.is_read)
+        have_read(worker);
     if (worker->state != WORKER_STARTING || worker->readiness.listened_ms == 0)
         return;
     if (readiness_is_reached(worker))
@@ -237,13 +236,20 @@ static void on_time(struct loop_timer *timer)
         expect(worker);
 }
 
+void readiness_init(void (*on_reached)(struct worker *worker))
+{
+    tell_reached = on_reached;
+    receiver_init(on_ready, on_receiver_end);
+}
+
 int readiness_begin(struct worker *worker)
 {
     worker->readiness.timer.on_time = on_time;
     if (broker.config.ready.mode == READINESS_NOTIFY) {
         int fd = open_socket();
-        if (fd < 0 || watch(worker, fd) < 0)
+        if (fd < 0)
             return -1;
+        begin_to_read(worker, fd);
     }
     worker_set_kept_back(worker, is_kept_back(worker));
     return 0;
@@ -254,8 +260,8 @@ void readiness_resume(struct worker *worker, int fd, bool is_told, int64_t liste
     worker->readiness.timer.on_time = on_time;
     worker->readiness.is_told = is_told;
     worker->readiness.listened_ms = listened_ms;
-    if (fd >= 0 && watch(worker, fd) < 0)
-        log_error("cannot hear whether worker %u is ready: %s", worker->slot, strerror(errno));
+    if (fd >= 0)
+        begin_to_read(worker, fd);
     worker_set_kept_back(worker, is_kept_back(worker));
     if (worker->state == WORKER_STARTING && listened_ms > 0)
         expect(worker);

@@ -7,8 +7,7 @@
  *
  * The socket has an abstract name, so any local process may send to it. A datagram counts if its
  * sender is the worker or a process below it; or if the sender has ended and had the worker's uid
- * (systemd-notify(1)), by which it could do worse. At most READS of them are read in a turn, then
- * none for a while. None has descriptors (fds_refuse()), so BARRIER=1 has EPERM.
+ * (systemd-notify(1)), by which it could do worse. receiver.h reads it.
  */
 #ifndef SSHIM_BROKER_LIFE_BEGIN_READINESS_H
 #define SSHIM_BROKER_LIFE_BEGIN_READINESS_H
@@ -18,8 +17,8 @@
 /* on_reached is called once a worker that was not ready when it began to listen is. */
 void readiness_init(void (*on_reached)(struct worker *worker));
 
-/* Before its process is started: makes its socket. 0, or -1 with the errno of socket(2), bind(2)
- * or loop_add(). */
+/* Before its process is started: makes its socket. 0, or -1 with the errno of socket(2) or
+ * bind(2). */
 int readiness_begin(struct worker *worker);
 
 /* What is NOTIFY_SOCKET to it; "" where it has none. */

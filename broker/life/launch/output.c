@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,9 +14,9 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/helpers.h"
 #include "broker/life/launch/lines.h"
 #include "proto/fdpass.h"
-#include "proto/platform.h"
 
 #define PIPE_SIZE (256 * 1024) /* for the moments in which the process is started again */
 #define AGAIN_MS 100
@@ -113,14 +112,13 @@ static void on_process_end(struct loop_fd *watch, uint32_t events)
     journal_touch();
 }
 
-/* Without SIGCHLD at its end, as the keeper. */
 static bool start_process(void)
 {
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return false;
-    runtime.lines_pid = (pid_t)syscall(PLATFORM_CLONE(0));
+    runtime.lines_pid = helpers_fork(0);
     if (runtime.lines_pid == 0)
         lines_run(ends[1]);
     close(ends[1]);

@@ -6,8 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,13 +21,10 @@ static pid_t late[LATE_MAX]; /* helpers that were killed and may not have ended 
 static _Noreturn void help(int write_fd, pid_t thread, uint64_t address, size_t len)
 {
     uint8_t bytes[PEEK_MAX];
-    sigset_t all;
     struct iovec to = {bytes, len};
     struct iovec from = {(void *)(uintptr_t)address, len};
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
+    helpers_enter("sshim-peek");
     ssize_t got = process_vm_readv(thread, &to, 1, &from, 1, 0);
     /* no byte: it cannot be read */
     if (got <= 0 || write(write_fd, bytes, (size_t)got) < 0)
@@ -95,8 +90,8 @@ int peek_begin(struct peek *peek, pid_t thread, uint64_t address, size_t len)
         return -1;
     peek->watch.fd = ends[0];
     peek->write_fd = ends[1];
-    /* No SIGCHLD at its end, and no second set of descriptors that would keep sockets open. */
-    peek->helper = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES));
+    /* No second set of descriptors, which would keep sockets open. */
+    peek->helper = helpers_fork(CLONE_FILES);
     if (peek->helper == 0)
         help(ends[1], thread, address, len < PEEK_MAX ? len : PEEK_MAX);
     if (peek->helper > 0 && loop_add(&peek->watch, EPOLLIN) == 0) {

@@ -1,0 +1,249 @@
+/* receiver.c - see receiver.h. */
+#include "broker/life/begin/receiver.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/base/journal.h"
+#include "broker/base/loop.h"
+#include "broker/base/loop/fds.h"
+#include "broker/base/process/helpers.h"
+#include "broker/base/process/signal.h"
+#include "proto/fdpass.h"
+
+#define TEXT_MAX 4096
+/* Anybody may send, as often as he likes. */
+#define REPORTS 8 /* of one socket; before each further one there is a rest */
+#define REPORT_REST_MS 100
+#define READS 64 /* of all sockets; then there is a rest */
+#define READ_REST_MS 1
+#define HURRY_MS 5 /* a signal ends what a close sleeps in, if it can be ended */
+
+struct report {
+    uint64_t number;
+    struct ucred sender;
+};
+
+/* To the process: with a descriptor a socket that is to be read, without one "it is noted". */
+struct order {
+    uint64_t number;
+};
+
+/* --- in the process --- */
+
+struct source {
+    int fd; /* keeps */
+    uint64_t number;
+    unsigned reports;
+};
+
+static void ignore_tick(int number)
+{
+    (void)number;
+}
+
+static bool says_ready(const char *text)
+{
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, "READY=1", 7) == 0 && (line[7] == '\n' || line[7] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* Takes an order, and waits for one if need be. True: it said that a report is noted. */
+static bool obey(int broker_fd, int epoll_fd)
+{
+    struct order order;
+    int fd;
+
+    if (fdpass_recv(broker_fd, &order, sizeof order, &fd, MSG_CMSG_CLOEXEC, NULL) != sizeof order)
+        _exit(0); /* the broker has ended */
+    if (fd < 0)
+        return true;
+    struct source *source = malloc(sizeof *source);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
+    if (!source)
+        _exit(1);
+    *source = (struct source){.fd = fd, .number = order.number};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        _exit(1);
+    return false;
+}
+
+static void set_hurry(int period_ms)
+{
+    struct timeval period = {.tv_usec = period_ms * 1000};
+
+    setitimer(ITIMER_REAL, &(struct itimerval){period, period}, NULL);
+}
+
+static void rest(int duration_ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = duration_ms * 1000000L}, NULL);
+}
+
+/* Returns when the broker has noted it. */
+static void tell(struct source *source, const struct ucred *sender, int broker_fd, int epoll_fd)
+{
+    struct report report = {source->number, *sender};
+
+    if (source->reports++ >= REPORTS)
+        rest(REPORT_REST_MS);
+    if (send(broker_fd, &report, sizeof report, MSG_NOSIGNAL) < 0)
+        _exit(0);
+    while (!obey(broker_fd, epoll_fd))
+        ;
+}
+
+/* False: there is none. */
+static bool read_one(struct source *source, int broker_fd, int epoll_fd)
+{
+    char text[TEXT_MAX];
+    struct ucred sender;
+    ssize_t len =
+        fdpass_recv_from(source->fd, text, sizeof text - 1, &sender, MSG_DONTWAIT | MSG_PEEK);
+
+    if (len < 0)
+        return false;
+    text[len] = '\0';
+    if (says_ready(text))
+        tell(source, &sender, broker_fd, epoll_fd);
+    set_hurry(HURRY_MS);
+    fdpass_recv_from(source->fd, text, 1, &sender, MSG_DONTWAIT);
+    set_hurry(0);
+    return true;
+}
+
+/* Its worker has ended. */
+static void drop(struct source *source)
+{
+    close(source->fd);
+    free(source);
+}
+
+/* Few descriptors: the others would keep the broker's sockets open for as long as this hangs. */
+static _Noreturn void help(int broker_fd, pid_t broker_pid)
+{
+    struct sigaction action = {.sa_handler = ignore_tick}; /* not SA_RESTART, see turn.h */
+    struct epoll_event event = {.events = EPOLLIN};
+
+    helpers_enter("sshim-receiver");
+    sigaction(SIGALRM, &action, NULL);
+    helpers_unblock(SIGALRM);
+    broker_fd = helpers_keep_one(broker_fd);
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, broker_fd, &event) < 0)
+        _exit(1);
+    for (unsigned reads = 1; getppid() == broker_pid; reads++) {
+        if (epoll_wait(epoll_fd, &event, 1, -1) <= 0)
+            continue;
+        struct source *source = event.data.ptr;
+        if (!source)
+            obey(broker_fd, epoll_fd);
+        else if (!read_one(source, broker_fd, epoll_fd) && (event.events & EPOLLHUP))
+            drop(source);
+        if (reads % READS == 0)
+            rest(READ_REST_MS);
+    }
+    _exit(0);
+}
+
+/* --- in the broker --- */
+
+static void (*tell_ready)(uint64_t number, const struct ucred *sender);
+static void (*tell_end)(void);
+static pid_t pids[2]; /* the process, and one that was killed; 0: none */
+static struct loop_fd watch = {.fd = -1};
+
+void receiver_init(void (*on_ready)(uint64_t, const struct ucred *), void (*on_end)(void))
+{
+    tell_ready = on_ready;
+    tell_end = on_end;
+}
+
+static void end(void)
+{
+    if (watch.fd < 0)
+        return;
+    loop_remove(&watch);
+    close(watch.fd);
+    watch.fd = -1;
+    signal_process(pids[0], SIGKILL);
+    pids[1] = pids[0];
+    pids[0] = 0;
+}
+
+/* Before it is told that this is noted, it is. */
+static void on_report(struct loop_fd *unused, uint32_t events)
+{
+    struct report report;
+    struct order noted = {0};
+    ssize_t len = recv(watch.fd, &report, sizeof report, MSG_DONTWAIT);
+
+    (void)unused;
+    (void)events;
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (len == sizeof report) {
+        tell_ready(report.number, &report.sender);
+        journal_save_now();
+    }
+    if (len == sizeof report && send(watch.fd, &noted, sizeof noted, MSG_NOSIGNAL) > 0)
+        return;
+    end();
+    tell_end();
+}
+
+static bool start(void)
+{
+    pid_t broker_pid = getpid();
+    int ends[2];
+
+    if (watch.fd >= 0)
+        return true;
+    helpers_bury(pids, 2);
+    if (pids[1] || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return false;
+    pid_t pid = helpers_fork(0);
+    if (pid == 0)
+        help(ends[1], broker_pid);
+    close(ends[1]);
+    watch = (struct loop_fd){ends[0], on_report};
+    if (pid < 0 || loop_add(&watch, EPOLLIN) < 0) {
+        fds_close(ends[0]); /* it ends by that */
+        watch.fd = -1;
+        pids[1] = pid > 0 ? pid : 0;
+        return false;
+    }
+    pids[0] = pid;
+    return true;
+}
+
+bool receiver_add(int socket_fd, uint64_t number)
+{
+    struct order order = {number};
+
+    return start() && fdpass_send(watch.fd, &order, sizeof order, socket_fd, MSG_DONTWAIT) == 0;
+}
+
+bool receiver_is_pid(pid_t pid)
+{
+    return pid == pids[0] || pid == pids[1];
+}
+
+void receiver_stop(void)
+{
+    if (watch.fd < 0)
+        return;
+    end();
+    helpers_await(pids, 2);
+    tell_end();
+}
