@@ -172,17 +172,18 @@ SH
     timeout 60 "$SSHIM" stop --control "$CONTROL"
 }
 
-receiver() { # the process that reads what workers say
-    pgrep -x -P "$(status_of .pid)" sshim-receiver
+receiver_is_not() { # PID of the process that reads what workers say
+    local pid
+    pid=$(pgrep -x -P "$(status_of .pid)" sshim-receiver) && [[ $pid != "$1" ]]
 }
 
 @test "if the process that reads the workers' words is killed, another one goes on" {
     local first
     launch_server -w 2 --ready notify
     wait_until all_listen 2
-    first=$(receiver)
+    first=$(pgrep -x -P "$(status_of .pid)" sshim-receiver)
     kill -KILL "$first"
-    wait_until eval '[[ $(receiver) != "$first" ]]'
+    wait_until receiver_is_not "$first"
     order READY=1
     wait_until is_ready
     stop_broker

@@ -16,7 +16,8 @@
 #define JOURNAL_NAME "sshim-journal"
 #define COUNTS_MAX JOURNAL_LISTENERS_MAX
 #define CLOSING_MAX 256
-#define HALF_SIZE ((size_t)16 << 20) /* sparse: only what a snapshot fills becomes memory */
+#define CLOSING_OWN (CLOSING_MAX - 1) /* the place that journal_begin_closing() takes */
+#define HALF_SIZE ((size_t)16 << 20)  /* sparse: only what a snapshot fills becomes memory */
 #define FORMAT_SHIFT 48
 
 struct journal {
@@ -222,8 +223,8 @@ int journal_note_closing(int fd)
 {
     static unsigned next;
 
-    for (unsigned i = 0; journal && i < CLOSING_MAX; i++) {
-        unsigned place = next++ % CLOSING_MAX;
+    for (unsigned i = 0; journal && i < CLOSING_OWN; i++) {
+        unsigned place = next++ % CLOSING_OWN;
         if (atomic_load(&journal->closing[place]) != 0)
             continue;
         atomic_store(&journal->closing[place], fd + 1);
@@ -234,7 +235,19 @@ int journal_note_closing(int fd)
 
 int journal_take_closing(uint32_t place)
 {
-    return place < CLOSING_MAX ? atomic_exchange(&journal->closing[place], 0) - 1 : -1;
+    return place < CLOSING_OWN ? atomic_exchange(&journal->closing[place], 0) - 1 : -1;
+}
+
+void journal_begin_closing(int fd)
+{
+    if (journal)
+        atomic_store(&journal->closing[CLOSING_OWN], fd + 1);
+}
+
+void journal_end_closing(void)
+{
+    if (journal)
+        atomic_store(&journal->closing[CLOSING_OWN], 0);
 }
 
 bool journal_is_closing(int fd)

@@ -98,6 +98,10 @@ int journal_note_closing(int fd);
 int journal_take_closing(uint32_t place);
 bool journal_is_closing(int fd);
 
+/* Around a close in the broker itself: one place is kept for it. */
+void journal_begin_closing(int fd);
+void journal_end_closing(void);
+
 /* The keeper that goes on when the broker dies: another one that sees the death ends. 0: any. */
 void journal_set_keeper(pid_t pid);
 pid_t journal_keeper(void);

@@ -74,6 +74,24 @@ static void a_snapshot_is_valid_until_the_next_one_is(void)
     CHECK(snapshot_is("third, in the place of the first"));
 }
 
+/* However many wait for a helper, the broker notes what it closes itself. */
+static void one_closing_place_is_kept(void)
+{
+    int places[1024];
+    unsigned count = 0;
+
+    while (count < 1024 && (places[count] = journal_note_closing(3)) >= 0)
+        count++;
+    CHECK(count > 0 && count < 1024);
+    journal_begin_closing(9);
+    CHECK(journal_is_closing(9));
+    journal_end_closing();
+    CHECK(!journal_is_closing(9));
+    while (count-- > 0)
+        CHECK(journal_take_closing((uint32_t)places[count]) == 3);
+    CHECK(!journal_is_closing(3));
+}
+
 static void closing_places_are_taken_once(void)
 {
     int places[2] = {journal_note_closing(0), journal_note_closing(7)};
@@ -153,6 +171,8 @@ int main(void)
              a_snapshot_is_valid_until_the_next_one_is);
     unit_run("journal: places for what is to be closed are taken once",
              closing_places_are_taken_once);
+    unit_run("journal: a place is kept for what the broker closes itself",
+             one_closing_place_is_kept);
     unit_run("journal: an upgrade is under way until it ends",
              an_upgrade_is_under_way_until_it_ends);
     unit_run("journal: of two keepers that have seen the same, one is in charge",

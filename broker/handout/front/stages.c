@@ -105,11 +105,9 @@ void stages_close(int fd, bool by_reset)
  * and no connection that got no further. */
 static void close_held(struct held *held, bool by_reset)
 {
-    int place = journal_note_closing(held->fd);
-
+    journal_begin_closing(held->fd);
     stages_close(stages_leave(held), by_reset);
-    if (place >= 0)
-        journal_take_closing((uint32_t)place);
+    journal_end_closing();
 }
 
 /* What was answered is not reset, whatever ends it. */
