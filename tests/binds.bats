@@ -147,3 +147,39 @@ PY
         stop_broker
     done
 }
+
+each_copy_answers() { # COUNT
+    local end=$((SECONDS + DEADLINE_S)) seen=
+    until [[ $(tr ' ' '\n' <<<"$seen" | sort -u | grep -c .) == "$1" ]]; do
+        seen+=" $(ask "$HOST" "$PORT")" || sleep 0.1
+        ((SECONDS < end)) || { echo "answered: $seen"; return 1; }
+    done
+}
+
+@test "a server whose own processes have connected to it before it binds its port is shared" {
+    cat >"$TMP/server.py" <<'PY'
+import multiprocessing, os, socket, sys
+if __name__ == "__main__":
+    if sys.argv[3] == "manager":
+        shared = multiprocessing.Manager().dict()
+        shared["x"] = 1
+    else: # its listener is handed to a program that a vfork child executes, and closed here
+        multiprocessing.set_start_method("forkserver")
+        process = multiprocessing.Process(target=len, args=("",))
+        process.start()
+        process.join()
+    listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+    while True:
+        connection, _ = listener.accept()
+        connection.sendall(os.environ["SSHIM_WORKER_ID"].encode())
+        connection.close()
+PY
+    local kind
+    for kind in manager forkserver; do
+        start_broker -w 3 --stop-timeout 1 -- python3 "$TMP/server.py" "$HOST" "$PORT" "$kind"
+        each_copy_answers 3
+        stop_broker
+        ! grep -qE 'exited|failing' "$TMP/log" || return 1
+        rm "$TMP/log"
+    done
+}

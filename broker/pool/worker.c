@@ -278,6 +278,11 @@ void worker_close_channel(struct channel *channel)
         listener_pump(channel->listener);
 }
 
+static bool has_accepted_at_port(const struct channel *channel)
+{
+    return channel->listener->key.storage.ss_family != AF_UNIX && channel_accepted(channel) > 0;
+}
+
 void worker_on_channel_drained(struct channel *channel)
 {
     struct worker *worker = channel->worker;
@@ -289,6 +294,7 @@ void worker_on_channel_drained(struct channel *channel)
         return;
     struct listener *listener = channel->listener;
     worker->accepted += channel_accepted(channel);
+    worker->accepted_at_port |= has_accepted_at_port(channel);
     if (channel->watch.fd >= 0)
         loop_remove(&channel->watch);
     listener_remove_channel(channel->listener, channel);
@@ -362,6 +368,16 @@ static uint64_t sum_channels(const struct worker *worker, uint64_t count(const s
 uint64_t worker_accepted(const struct worker *worker)
 {
     return worker->accepted + sum_channels(worker, channel_accepted);
+}
+
+bool worker_has_accepted_at_port(const struct worker *worker)
+{
+    const struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (has_accepted_at_port(channel))
+            return true;
+    return worker->accepted_at_port;
 }
 
 uint64_t worker_active(const struct worker *worker)

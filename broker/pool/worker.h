@@ -77,6 +77,7 @@ struct worker {
     unsigned port_zero_claims; /* so far, for listener.ordinal */
     struct channel_list channels;
     uint64_t accepted;             /* by channels that are gone */
+    bool accepted_at_port;         /* of them by one of a port */
     struct loop_timer start_timer; /* until it is ready; drain.c's afterwards */
     bool look_was_cut;             /* by the time that a turn has */
     unsigned missed_looks;         /* in a row at which it lacked the library, see start.c */
@@ -189,6 +190,8 @@ unsigned worker_count_channels(const struct worker *worker);
 
 /* Sums over its channels, and of those that are gone. */
 uint64_t worker_accepted(const struct worker *worker);
+/* Whether any of them came to a port. */
+bool worker_has_accepted_at_port(const struct worker *worker);
 uint64_t worker_active(const struct worker *worker);
 
 /* Whether it has no open connection, and no offer is on its way to it. */

@@ -89,7 +89,7 @@ struct state_worker {
     int32_t ready_fd;             /* 0: none */
     uint32_t is_told;
     uint32_t asked_end; /* enum worker_end */
-    uint32_t reserved;
+    uint32_t accepted_at_port;
 };
 static_assert(sizeof(struct state_worker) == 120, SNAPSHOT_SIZE);
 

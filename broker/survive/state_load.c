@@ -62,6 +62,7 @@ static struct worker *load_worker(const struct state_worker *record, state_fd_ma
     worker->held = slot_at(record->slot)->held;
     worker->port_zero_claims = record->port_zero_claims;
     worker->accepted = record->accepted;
+    worker->accepted_at_port = record->accepted_at_port != 0;
     worker->started_ms = record->started_ms - loop_suspended_ms();
     worker->ready_ms = record->ready_ms - loop_suspended_ms();
     worker->drain_ms = record->drain_ms ? record->drain_ms - loop_suspended_ms() : 0;

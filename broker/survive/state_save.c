@@ -73,6 +73,7 @@ static void put_workers(struct writer *writer, uint32_t *count)
             .ready_fd = worker->readiness.socket_fd < 0 ? 0 : worker->readiness.socket_fd,
             .is_told = worker->readiness.is_told,
             .asked_end = worker->asked_end,
+            .accepted_at_port = worker->accepted_at_port,
         };
         memcpy(record.token, worker->token, sizeof record.token);
         worker->number = (*count)++;

@@ -127,34 +127,69 @@ static char **complete(char *const *variables, char **room)
     }
 #define COMPLETE(completed, variables) COMPLETE_FOR(completed, variables, false)
 
+/*
+ * What a vfork child executes is one more holder of the listeners that it inherits, which no atfork
+ * handler has counted: the parent may close its own before that program asks for them.
+ */
+static void count_heir(uint32_t change)
+{
+    uint64_t counted[VLISTEN_MAX / 64] = {0};
+
+    if (!env_managed() || !atomic_load_explicit(&vlisten_any, memory_order_relaxed))
+        return;
+    int saved = errno;
+    for (int fd = vlisten_is_owner() ? -1 : 0; fd >= 0; fd++) {
+        fd = fdmap_find(fd, FDMAP_LISTENER);
+        struct vlisten *listener = fd < 0 ? NULL : vlisten_known(fd);
+        if (!listener)
+            break;
+        uint64_t *word = &counted[vlisten_index(listener) / 64];
+        uint64_t bit = UINT64_C(1) << vlisten_index(listener) % 64;
+        if ((*word & bit) || !is_handed_down(fd))
+            continue;
+        *word |= bit;
+        atomic_fetch_add(&listener->board->worker.holders, change);
+    }
+    errno = saved;
+}
+
+/* exec only returns if it fails. */
+#define EXECUTE(call)                                                                              \
+    do {                                                                                           \
+        count_heir(1);                                                                             \
+        int result_ = (call);                                                                      \
+        count_heir((uint32_t)-1);                                                                  \
+        return result_;                                                                            \
+    } while (0)
+
 SSHIM_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
     COMPLETE(variables, envp);
-    return NEXT(execve)(path, argv, variables);
+    EXECUTE(NEXT(execve)(path, argv, variables));
 }
 
 SSHIM_EXPORT int execv(const char *path, char *const argv[])
 {
     COMPLETE(variables, environ);
-    return NEXT(execve)(path, argv, variables);
+    EXECUTE(NEXT(execve)(path, argv, variables));
 }
 
 SSHIM_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
     COMPLETE(variables, envp);
-    return NEXT(execvpe)(file, argv, variables);
+    EXECUTE(NEXT(execvpe)(file, argv, variables));
 }
 
 SSHIM_EXPORT int execvp(const char *file, char *const argv[])
 {
     COMPLETE(variables, environ);
-    return NEXT(execvpe)(file, argv, variables);
+    EXECUTE(NEXT(execvpe)(file, argv, variables));
 }
 
 SSHIM_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
     COMPLETE(variables, envp);
-    return NEXT(fexecve)(fd, argv, variables);
+    EXECUTE(NEXT(fexecve)(fd, argv, variables));
 }
 
 /* The arguments of execl and its like as an array, in the caller's frame. */
@@ -199,7 +234,7 @@ SSHIM_EXPORT int execveat(int folder_fd, const char *path, char *const argv[], c
                           int flags)
 {
     COMPLETE(variables, envp);
-    return NEXT(execveat)(folder_fd, path, argv, variables, flags);
+    EXECUTE(NEXT(execveat)(folder_fd, path, argv, variables, flags));
 }
 
 SSHIM_EXPORT int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd,

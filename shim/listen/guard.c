@@ -166,7 +166,7 @@ bool guard_unlink(int folder_fd, const char *path, int *result)
 {
     struct stat info;
     int saved = errno;
-    bool asks = !atomic_load(&vlisten_has_accepted) || atomic_load(&vlisten_has_recognised);
+    bool asks = !vlisten_has_accepted(VLISTEN_ACCEPTED) || atomic_load(&vlisten_has_recognised);
 
     if (!asks && atomic_load(&added_count) == 0)
         return false;

@@ -108,7 +108,7 @@ bool look_is_refused(int fd, const struct sockaddr *addr, socklen_t len)
     const struct sockaddr_un *un = (const struct sockaddr_un *)&copy;
     int saved = errno;
 
-    if (env.auth.slot == WIRE_SLOT_NONE || atomic_load(&vlisten_has_accepted) ||
+    if (env.auth.slot == WIRE_SLOT_NONE || vlisten_has_accepted(VLISTEN_ACCEPTED) ||
         atomic_load(&looks) >= LOOKS_MAX || !may_be_look(fd, addr, len, &copy) ||
         /* what follows a first listener are socket files: a second pool of php-fpm */
         (atomic_load(&vlisten_any) && copy.ss_family != AF_UNIX))

@@ -126,7 +126,9 @@ static bool is_too_late(const struct sockaddr_storage *addr, socklen_t len)
     uint64_t hash = hash_address(addr, len);
     bool has_any = false;
 
-    if (!atomic_load(&vlisten_has_accepted) || vlisten_begins())
+    unsigned says_late = addr->ss_family == AF_UNIX ? VLISTEN_ACCEPTED : VLISTEN_ACCEPTED_AT_PORT;
+
+    if (!vlisten_has_accepted(says_late) || vlisten_begins())
         return false;
     for (unsigned i = 0; i < VLISTEN_MAX; i++) {
         /* of a listener that is closed by now, too: the page stays mapped */

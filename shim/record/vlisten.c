@@ -15,7 +15,7 @@
 #include "shim/record/proxied.h"
 
 struct vlisten vlisten_table[VLISTEN_MAX];
-_Atomic bool vlisten_has_accepted;
+_Atomic unsigned vlisten_accepts;
 _Atomic bool vlisten_has_recognised;
 _Atomic bool vlisten_any;
 
@@ -31,10 +31,10 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void vlisten_note_first_accept(void)
+void vlisten_note_first_accept(unsigned what)
 {
     atomic_store(&accepted_ms, now_ms());
-    atomic_store(&vlisten_has_accepted, true);
+    atomic_fetch_or(&vlisten_accepts, what);
 }
 
 void vlisten_note_bound(void)
@@ -124,6 +124,14 @@ static struct vlisten *reserve(void)
     return NULL;
 }
 
+static bool is_of_port(int fd)
+{
+    int domain = AF_INET;
+    socklen_t len = sizeof domain;
+
+    return NEXT(getsockopt)(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX;
+}
+
 struct vlisten *vlisten_create(struct link_grant *grant)
 {
     struct vlisten *listener = reserve();
@@ -143,6 +151,7 @@ struct vlisten *vlisten_create(struct link_grant *grant)
         proxied_note_use(grant->flags);
     listener->channel = grant->channel;
     listener->backlog = grant->backlog;
+    listener->accepts = VLISTEN_ACCEPTED | (is_of_port(shadow_fd) ? VLISTEN_ACCEPTED_AT_PORT : 0);
     atomic_store(&listener->direct, false);
     atomic_store(&listener->emulates_blocking, false);
     atomic_store(&listener->retired, false);

@@ -48,16 +48,26 @@ struct vlisten {
     uint64_t channel;
     uint64_t address_hash; /* of what was bound; stays when the record is free */
     int backlog;           /* for listen(2), 0: as the program asks */
+    unsigned accepts;      /* what an accept() here is, see vlisten_accepts */
 };
 
 extern struct vlisten vlisten_table[VLISTEN_MAX];
 
-/* Whether this process, or the one it was forked from, has accepted a connection: what it binds now
- * is private, unless it has only just begun. */
-extern _Atomic bool vlisten_has_accepted;
+/* Whether this process, or the one it was forked from, has accepted a connection, and one at a
+ * port: what it binds now is private, unless it has only just begun. The clients of a name of
+ * AF_UNIX are often the server's own processes: they say nothing about a port. */
+#define VLISTEN_ACCEPTED 1u
+#define VLISTEN_ACCEPTED_AT_PORT 2u
+extern _Atomic unsigned vlisten_accepts;
 
-/* It has accepted its first connection. A system call only where the clock needs one. */
-void vlisten_note_first_accept(void);
+static inline bool vlisten_has_accepted(unsigned what)
+{
+    return (atomic_load_explicit(&vlisten_accepts, memory_order_relaxed) & what) == what;
+}
+
+/* It has accepted its first connection of that kind. A system call only where the clock needs one.
+ */
+void vlisten_note_first_accept(unsigned what);
 
 /* This process has bound a shared listener by itself. */
 void vlisten_note_bound(void);

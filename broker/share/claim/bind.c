@@ -46,24 +46,27 @@ static bool begins(const struct worker *worker, pid_t asker)
 
 /* Whether it has begun to serve clients. The accepts of a worker with a filter are not seen: it
  * must have a client now, as an FTP server with a data port. */
-static bool has_served(const struct worker *worker, pid_t asker)
+static bool has_served(const struct worker *worker, pid_t asker, const struct address *address)
 {
     if (worker_is_notified(worker))
         return worker->has_listened && clients_are_there(worker, asker);
-    return worker_accepted(worker) > 0;
+    /* The clients of a name of AF_UNIX are often the server's own processes, as in Python's
+     * multiprocessing: they say nothing about a port. */
+    return address->storage.ss_family == AF_UNIX ? worker_accepted(worker) > 0
+                                                 : worker_has_accepted_at_port(worker);
 }
 
-static bool is_late(const struct worker *worker, pid_t asker)
+static bool is_late(const struct worker *worker, pid_t asker, const struct address *address)
 {
-    return !begins(worker, asker) && has_served(worker, asker);
+    return !begins(worker, asker) && has_served(worker, asker, address);
 }
 
 /* A new listener that is shared for the reason of begins() alone. */
 static bool is_of_beginning(const struct worker *worker, pid_t asker, const struct address *address,
                             const struct socket_key *key)
 {
-    return has_served(worker, asker) && !worker_has_left(worker) && !retire_was_shared(address) &&
-           !matches_any(&broker.config.share, address, key);
+    return has_served(worker, asker, address) && !worker_has_left(worker) &&
+           !retire_was_shared(address) && !matches_any(&broker.config.share, address, key);
 }
 
 /* Late listeners (FTP's data ports) and port 0 are a worker's own, unless --share says otherwise or
@@ -77,8 +80,8 @@ bool bind_is_shared(const struct worker *worker, pid_t asker, const struct addre
         return true;
     if (address_has_port_zero(address))
         return false;
-    return !is_late(worker, asker) || worker_has_left(worker) || listener_find(address, key, 0) ||
-           retire_was_shared(address);
+    return !is_late(worker, asker, address) || worker_has_left(worker) ||
+           listener_find(address, key, 0) || retire_was_shared(address);
 }
 
 /* Whether some process of the worker still has this channel; a close that no hook saw leaves it

@@ -108,16 +108,19 @@ static void after_the_first_accept_it_is_late_but_for_what_was_had_before(void)
 
     record_make(0, true);
     shareable_remember(&vlisten_table[0], (struct sockaddr_storage *)&addr, sizeof addr);
-    vlisten_has_accepted = true;
+    vlisten_accepts = VLISTEN_ACCEPTED | VLISTEN_ACCEPTED_AT_PORT;
     CHECK(judge_new(AF_INET, SOCK_STREAM, &addr, sizeof addr) && !is_late);
     addr.sin_port = htons(81);
+    vlisten_accepts = VLISTEN_ACCEPTED; /* at a socket file: that says nothing about a port */
+    CHECK(judge_new(AF_INET, SOCK_STREAM, &addr, sizeof addr) && !is_late);
+    vlisten_accepts = VLISTEN_ACCEPTED | VLISTEN_ACCEPTED_AT_PORT;
     CHECK(judge_new(AF_INET, SOCK_STREAM, &addr, sizeof addr) && is_late);
     record_boards[0].broker.flags = BOARD_SHARE_LATE;
     CHECK(judge_new(AF_INET, SOCK_STREAM, &addr, sizeof addr) && !is_late);
     record_boards[0].broker.flags = 0;
     record_boards[0].worker.holders = 0; /* it has closed all and begins anew */
     CHECK(judge_new(AF_INET, SOCK_STREAM, &addr, sizeof addr) && !is_late);
-    vlisten_has_accepted = false;
+    vlisten_accepts = 0;
     record_drop(0);
 }
 
