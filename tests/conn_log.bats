@@ -188,6 +188,22 @@ fds_are_few() { # of a worker
     exec 7>&-
 }
 
+clients_wait() { # in the kernel's queue
+    (($(ss -Htln "sport = :$PORT" | awk '{ print $2 }') > 0))
+}
+
+@test "what came while no broker was there has its line" {
+    start_noted -w 2 -- "$VICTIM" epoll "$ADDR"
+    kill -STOP "$BROKER"
+    probe 20 &
+    wait_until clients_wait
+    kill -KILL "$BROKER"
+    wait $!
+    wait_until status_is ".pid != $BROKER"
+    await_lines 20 '.wait_ms >= 0'
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+}
+
 has_table() { # of the broker that serves
     readlink "/proc/$(status_of .pid)/fd/"* | grep -q /memfd:sshim-connections
 }

@@ -128,6 +128,14 @@ static void clean_up(void)
     closer_finish();
 }
 
+static void begin_conn_log(void)
+{
+    if (!conn_log_begin())
+        log_error("cannot note connections for --conn-log: %s; check the memory limits of this "
+                  "process",
+                  strerror(errno));
+}
+
 /* Another broker was here before us, in this process or one that was killed. */
 static void resume(void)
 {
@@ -144,6 +152,8 @@ static void resume(void)
             journal_mark_clean(); /* the keeper could not either */
         exit(EXIT_ADDRESS);
     }
+    begin_conn_log(); /* before connections are handed out */
+    resume_hand_out();
     rendezvous_complete();
     prctl(PR_SET_NAME, "sshim"); /* executed as /proc/self/exe it would be "exe" */
     if (stop_is_under_way()) {
@@ -309,11 +319,9 @@ static enum proceed begin(bool resumes, int *exit_code)
     } else if (!rendezvous_open()) {
         *exit_code = EXIT_ADDRESS;
         return DONE;
+    } else {
+        begin_conn_log();
     }
-    if (!conn_log_begin())
-        log_error("cannot note connections for --conn-log: %s; check the memory limits of this "
-                  "process",
-                  strerror(errno));
     if (!metrics_begin() && !resumes) {
         rendezvous_close();
         *exit_code = EXIT_ADDRESS;

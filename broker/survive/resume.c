@@ -344,12 +344,17 @@ static int mapped_fd(int number)
 
 int resume_load(void)
 {
-    struct listener *listener;
-
     recount_begin(strays, stray_count);
     if (state_load(mapping_count ? mapped_fd : close_on_exec_again) < 0)
         return -1;
     front_load(mapping_count ? mapped_fd : close_on_exec_again);
+    return 0;
+}
+
+void resume_hand_out(void)
+{
+    struct listener *listener;
+
     for (int i = 0; i < stray_count; i++)
         recount_rescue(strays[i]);
     stray_count = 0; /* done with: by the next upgrade or crash these numbers are others' */
@@ -358,7 +363,6 @@ int resume_load(void)
         listener_repair_counts(listener);
         dispatch_pump(listener);
     }
-    return 0;
 }
 
 const char *resume_describe(void)

@@ -56,8 +56,11 @@ void resume_map_fd(int number, int fd);
 /* Not all of them came: closes what did. */
 void resume_forget_fds(void);
 
-/* Builds the broker from the journal, then rescues connections. 0, or -1 with errno. */
+/* Builds the broker from the journal. 0, or -1 with errno. */
 int resume_load(void);
+
+/* Rescues connections, and hands out those that wait. */
+void resume_hand_out(void);
 
 /* Why this process goes on from another broker. */
 enum resume_cause resume_cause(void);

@@ -41,7 +41,7 @@ byte stage[2 * CONNECTIONS];
 byte number[2 * CONNECTIONS];
 
 byte hand_fd = NONE; /* journal_live.in_hand_fd */
-byte noted = NONE; /* journal_note_closing() */
+byte noted = NONE; /* journal_begin_closing() */
 bool broker_killed;
 
 inline model_find_number()
