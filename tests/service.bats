@@ -302,6 +302,17 @@ for i in range(2):
     stop_broker
 }
 
+@test "a LISTEN_FDS that says too many does not make the broker's own sockets listeners" {
+    # shellcheck disable=SC2016
+    bash -c 'LISTEN_FDS=40 LISTEN_PID=$$ exec "$0" "$@"' "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR" \
+        </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
+    BROKER=$!
+    wait_until workers_ready 1
+    status_is '.listeners | length == 1'
+    log_has "LISTEN_FDS says 40 descriptors, but 0 are open from 3 on; using no others"
+    stop_broker
+}
+
 @test "descriptors for another process are left alone" {
     LISTEN_FDS=1 LISTEN_PID=1 start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     run log_has LISTEN_FDS

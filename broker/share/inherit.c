@@ -17,6 +17,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/life/launch/original.h"
 #include "broker/pool/listener.h"
 #include "broker/share/store.h"
 
@@ -37,7 +38,11 @@ static unsigned count_given(void)
     if (!pid || !count || strtol(pid, NULL, 10) != getpid() ||
         !option_parse_number(count, 0, FDS_MAX, &number))
         return 0;
-    return number;
+    if (number <= original_count_fds())
+        return number;
+    log_error("LISTEN_FDS says %u descriptors, but %u are open from 3 on; using no others", number,
+              original_count_fds());
+    return original_count_fds();
 }
 
 static bool listens(int fd, struct address *address)
@@ -96,7 +101,10 @@ static bool make_listener(int fd, struct address *key, const char *name)
         listener_set_stored(listener);
     else
         listener_set_name(listener, name);
-    return listener_set_canonical(listener, fd) == 0;
+    if (listener_set_canonical(listener, fd) == 0)
+        return true;
+    listener_destroy(listener);
+    return false;
 }
 
 /* A name that is a port: the server asks for that one, whatever the socket has. */

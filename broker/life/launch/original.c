@@ -1,8 +1,10 @@
 /* original.c - see original.h. */
 #include "broker/life/launch/original.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "broker/handout/canonical/rate.h"
 
@@ -11,6 +13,7 @@
 static sigset_t mask;
 static uint64_t ignored;
 static struct rlimit files;
+static unsigned given_fds;
 
 void original_init(void)
 {
@@ -22,6 +25,13 @@ void original_init(void)
         if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
             ignored |= UINT64_C(1) << (number - 1);
     signal(SIGCHLD, SIG_DFL);
+    while (fcntl(STDERR_FILENO + 1 + (int)given_fds, F_GETFD) >= 0)
+        given_fds++;
+}
+
+unsigned original_count_fds(void)
+{
+    return given_fds;
 }
 
 bool original_ignores(int number)

@@ -23,6 +23,10 @@ struct original {
 struct original original_get(void);
 void original_set(const struct original *from);
 
+/* How many descriptors we were given beyond standard error, without a gap: what is behind them is
+ * our own. */
+unsigned original_count_fds(void);
+
 /* Whether the program that started us had this signal ignored, as nohup(1) does with SIGHUP. */
 bool original_ignores(int number);
 
