@@ -25,6 +25,7 @@
 static struct {
     struct loop_timer timer;
     unsigned looks;
+    unsigned first;                    /* slot: there the look at memory goes on */
     uint8_t replaced[WIRE_TOKEN_SIZE]; /* the worker whose replacement was begun last */
     bool is_judged;                    /* whether that has succeeded */
     int64_t pause_ms;
@@ -113,11 +114,15 @@ static void judge_last(void)
 
 static void replace_one(bool looks_at_memory)
 {
+    unsigned count = runtime.workers < slot_count() ? runtime.workers : slot_count();
+    unsigned first = recycle.first;
     char why[96];
 
-    for (unsigned i = 0; i < runtime.workers && i < slot_count(); i++) {
-        const struct slot *slot = slot_at(i);
+    for (unsigned i = 0; i < count; i++) {
+        const struct slot *slot = slot_at((first + i) % count);
         const struct worker *worker = slot->worker;
+        if (looks_at_memory && turn_has_time())
+            recycle.first = slot->id + 1; /* a turn may have no time for all of them */
         if (!worker || worker->state != WORKER_READY || worker->joined || slot->held ||
             !is_due(worker, looks_at_memory, why, sizeof why))
             continue;
