@@ -42,7 +42,8 @@ struct board_worker {
 #define BOARD_NONBLOCK 16u /* the program set O_NONBLOCK on the listener */
 #define BOARD_ANNOUNCED                                                                            \
     32u /* it blocks, a wait reported it readable, and no accept has come since */
-#define BOARD_ACCEPTING 64u /* such an accept is under way */
+#define BOARD_ACCEPTING 64u  /* such an accept is under way */
+#define BOARD_ANNOUNCES 128u /* it blocks, and waits come before its accepts: no direct take */
 
 /* Written by the broker. */
 struct board_broker {

@@ -284,13 +284,29 @@ void dispatch_on_ready(struct loop_fd *watch, uint32_t events)
     dispatch_pump(listener);
 }
 
+/* So that its next wait reports both: what its loop has found meanwhile, and a connection. */
+static void give_ahead(struct channel *channel)
+{
+    struct listener *listener = channel->listener;
+    struct take_connection connection;
+
+    if (!loop_timer_runs(&listener->queue.pause) && pick_is_given_ahead(channel) &&
+        get_connection(listener, channel, &connection) &&
+        !dispatch_hand(channel, &connection, loop_now_ms()))
+        on_not_sent(channel, &connection);
+}
+
 void dispatch_wake(struct channel *channel)
 {
+    struct listener *listener = channel->listener;
+
     channel_set_woken(channel, true);
-    channel->listener->dispatch.wakes++;
-    if (channel->listener->queue.waits)
+    listener->dispatch.wakes++;
+    if (listener->queue.waits) {
         pick_begin_at(channel);
-    dispatch_pump(channel->listener);
+        give_ahead(channel); /* may free the channel */
+    }
+    dispatch_pump(listener);
 }
 
 /* --- no worker moves --- */

@@ -139,7 +139,7 @@ void pick_begin_at(struct channel *channel)
 
 /* Where connections come fast: the first worker that has nothing at all. No other is better, and
  * its caches are hot. Rotating took 1.15 times the CPU (one client, 4 blocking workers; 64 clients,
- * 64 event loops). */
+ * 64 event loops). A look at 32 workers in vain takes 0.4 us, 2 % of what a connection costs us. */
 static struct channel *pick_favourite(struct listener *listener, int64_t now_ms)
 {
     uint32_t reach = listener->channel_count < PICK_WINDOW ? listener->channel_count : PICK_WINDOW;
@@ -212,6 +212,33 @@ static bool may_be_probed(const struct channel *channel, int64_t now_ms)
 {
     return pick_is_eligible(channel) && channel_untaken(channel) == 0 && !is_full(channel) &&
            now_ms >= channel->belief.probe_at_ms;
+}
+
+/* Of the first PICK_WINDOW; untaken offers count. */
+static uint64_t find_least_load(const struct listener *listener)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (uint32_t i = 0; i < listener->channel_count && i < PICK_WINDOW; i++) {
+        const struct channel *channel = listener->channels[i];
+        struct channel_reading reading = channel_read(channel);
+        uint64_t load = reading.active + reading.untaken;
+        if (load < least && pick_is_eligible(channel) && !channel->belief.overdue)
+            least = load;
+    }
+    return least;
+}
+
+bool pick_is_given_ahead(const struct channel *channel)
+{
+    struct channel_reading reading = channel_read(channel);
+    const struct listener *listener = channel->listener;
+
+    return listener->rate.allowance > 0 && broker.config.balance == BALANCE_LEASTCONN &&
+           !listener->pick.is_led && board_has_worker_flag(channel->board, BOARD_ANNOUNCES) &&
+           pick_is_eligible(channel) && !channel->belief.overdue && !reading.fds_low &&
+           !is_full(channel) && reading.untaken <= PICK_AHEAD &&
+           reading.active + reading.untaken <= find_least_load(listener);
 }
 
 struct channel *pick_busy(struct listener *listener, int64_t now_ms)

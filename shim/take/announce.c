@@ -62,7 +62,7 @@ static bool has_connection(struct vlisten *listener, int fd)
 void announce_insist(struct vlisten *listener)
 {
     if (!vlisten_is_nonblock(listener))
-        atomic_fetch_or(&listener->board->worker.flags, BOARD_ANNOUNCED);
+        atomic_fetch_or(&listener->board->worker.flags, BOARD_ANNOUNCED | BOARD_ANNOUNCES);
 }
 
 /* First the announcement, then the look at `recalling`: either the broker sees the one, or its

@@ -240,6 +240,43 @@ static void an_untaken_offer_uses_up_a_waiter(void)
     CHECK(idle(BALANCE_LEASTCONN) == &channels[0]);
 }
 
+/* It woke us, then its loop found something else to do: its wait is over. */
+static void one_that_woke_us_in_a_churn(void)
+{
+    reset();
+    boards[0].worker.waiting = 0;
+    boards[0].worker.flags = BOARD_ANNOUNCES;
+    CHECK(!pick_is_given_ahead(&channels[0])); /* no churn */
+    listener.rate.allowance = 2;
+    for (unsigned i = 1; i < COUNT; i++)
+        set_load(i, 9, 6);
+    set_load(0, 9, 7);
+    CHECK(pick_is_given_ahead(&channels[0]));
+    channels[0].sent += 1;
+    CHECK(pick_is_given_ahead(&channels[0])); /* as many as the others */
+    channels[0].sent += 1;
+    CHECK(!pick_is_given_ahead(&channels[0]));
+    set_load(0, 9, 9);
+    channels[0].sent += 2;
+    CHECK(!pick_is_given_ahead(&channels[0])); /* two wait for it */
+    set_load(0, 9, 9);
+    boards[0].worker.flags |= BOARD_FDS_LOW;
+    CHECK(!pick_is_given_ahead(&channels[0]));
+    boards[0].worker.flags = 0; /* takes directly */
+    CHECK(!pick_is_given_ahead(&channels[0]));
+    boards[0].worker.flags = BOARD_ANNOUNCES;
+    fleet[0].state = WORKER_DRAINING;
+    CHECK(!pick_is_given_ahead(&channels[0]));
+    fleet[0].state = WORKER_READY;
+    broker.config.balance = BALANCE_ROUNDROBIN;
+    CHECK(!pick_is_given_ahead(&channels[0]));
+    broker.config.balance = BALANCE_LEASTCONN;
+    listener.pick.is_led = true;
+    CHECK(!pick_is_given_ahead(&channels[0]));
+    listener.pick.is_led = false;
+    CHECK(pick_is_given_ahead(&channels[0]));
+}
+
 static void never_those_that_must_not(void)
 {
     reset();
@@ -461,6 +498,8 @@ int main(void)
     unit_run("pick: busy ones are passed over", busy_ones_are_passed_over);
     unit_run("pick: an offer under way uses up one waiting thread",
              an_untaken_offer_uses_up_a_waiter);
+    unit_run("pick: one that woke us gets one ahead of its wait, in a churn and within bounds",
+             one_that_woke_us_in_a_churn);
     unit_run("pick: never one that is closed, stopped, draining, gone or does not listen",
              never_those_that_must_not);
     unit_run("pick: where waiting was never seen, nothing untaken is idle",
