@@ -122,3 +122,13 @@ saturated_loop() {
 @test "a saturated loop over select: one select and one accept4, and the broker sleeps" {
     saturated_loop select-sync select pselect6
 }
+
+@test "a start asks only for the signals that the broker has changed" {
+    start_broker -w 1 -- "$SERVER" blocking "$ADDR"
+    count_calls "$TMP/broker" "$BROKER" # and what it forks
+    "$SSHIM" scale 2 --control "$CONTROL"
+    wait_until status_is '[.workers[] | select(.state == "ready")] | length == 2'
+    stop_counting
+    at_most "rt_sigaction" "$(calls "$TMP/broker" rt_sigaction)" 20
+    stop_broker
+}

@@ -12,6 +12,7 @@
 
 static sigset_t mask;
 static uint64_t ignored;
+static uint64_t to_restore = UINT64_MAX; /* bit n - 1: signal n */
 static struct rlimit files;
 static unsigned given_fds;
 
@@ -65,11 +66,25 @@ void original_block_signals(const sigset_t *signals)
     sigprocmask(SIG_BLOCK, signals, NULL);
 }
 
+void original_note_signals(void)
+{
+    struct sigaction action;
+
+    if (to_restore != UINT64_MAX)
+        return;
+    to_restore = 0;
+    for (int number = 1; number <= SIGNALS; number++)
+        if (sigaction(number, NULL, &action) == 0 &&
+            action.sa_handler != (original_ignores(number) ? SIG_IGN : SIG_DFL))
+            to_restore |= UINT64_C(1) << (number - 1);
+}
+
 /* Handlers are gone after exec, but not that a signal is ignored. Fails for those of libc alone. */
 static void restore_signals(void)
 {
     for (int number = 1; number <= SIGNALS; number++)
-        signal(number, original_ignores(number) ? SIG_IGN : SIG_DFL);
+        if (to_restore >> (number - 1) & 1)
+            signal(number, original_ignores(number) ? SIG_IGN : SIG_DFL);
 }
 
 void original_restore(void)

@@ -33,6 +33,11 @@ bool original_ignores(int number);
 /* Blocks these signals and no others than the original ones. */
 void original_block_signals(const sigset_t *signals);
 
+/* Before a fork: notes once which signals have another action than then, so that the child does not
+ * ask for all 64: 16 us of the 250 that a start takes. Call when the actions do not change any
+ * more. */
+void original_note_signals(void);
+
 /* In a child. All but the signal mask, which comes last; the scheduling, too. */
 void original_restore(void);
 void original_restore_mask(void);

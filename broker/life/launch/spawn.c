@@ -269,6 +269,7 @@ pid_t spawn_worker(const struct spawn_identity *identity, int *error_fd)
     snprintf(order.notify_socket, sizeof order.notify_socket, "%s", identity->notify_socket);
     memcpy(order.outputs, identity->outputs, sizeof order.outputs);
     order.error_fd = ends[1];
+    original_note_signals();
     pid_t pid = deputy_fork(DEPUTY_WORKER, &order, sizeof order);
     int saved = errno;
     close(ends[1]);
