@@ -128,22 +128,23 @@ static bool may_have_heir(const siginfo_t *info, const struct worker *worker)
            worker->state != WORKER_DRAINING;
 }
 
-/* Not for longer than HIDDEN_MS, since the ends of other children wait as well. */
+/* Not for longer than HIDDEN_MS once all were seen, since the ends of other children wait as well.
+ */
 static bool is_undecided(const siginfo_t *info, pid_t *heir)
 {
     static pid_t undecided;
     static int64_t since_ms;
     const struct worker *worker = worker_find_by_pid(info->si_pid);
-    bool is_hidden;
+    enum descendants_look left;
 
     *heir = 0;
     if (!may_have_heir(info, worker))
         return false;
-    if (undecided != info->si_pid)
+    *heir = descendants_find(worker, &left);
+    if (undecided != info->si_pid || left == DESCENDANTS_UNSEEN)
         since_ms = loop_now_ms();
     undecided = info->si_pid;
-    *heir = descendants_find(worker, &is_hidden);
-    if (!*heir && is_hidden && loop_now_ms() - since_ms < HIDDEN_MS)
+    if (!*heir && left != DESCENDANTS_NONE && loop_now_ms() - since_ms < HIDDEN_MS)
         return true;
     undecided = 0;
     return false;

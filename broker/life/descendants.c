@@ -61,39 +61,64 @@ bool descendants_is_known(pid_t pid)
            worker_find_by_pid(pid);
 }
 
-/* The newest first: an orphan has just become our child, however many there are. 0: there is none.
- * is_hidden: a process that is just ending may have one, which is ours in a moment; or this turn
- * had no time to look at all. */
-static pid_t find_heir(const struct worker *worker, bool *is_hidden)
-{
+/* A look for the heir of one worker. It takes as many turns as it needs, and goes on where the last
+ * one has stopped. */
+static struct {
+    pid_t pid; /* of the worker that has ended; 0: no look is under way */
+    uint32_t birth;
     struct procfs_list children;
+    unsigned unseen; /* of the children */
+    unsigned looks;  /* at all of them */
+    bool is_hidden;
+} heir;
 
-    *is_hidden = false;
-    procfs_list_children(getpid(), &children);
-    for (unsigned i = children.count; i-- > 0;) {
-        pid_t pid = children.at[i];
-        if (!turn_has_time()) {
-            *is_hidden = true;
-            break;
-        }
-        if (descendants_is_known(pid) || procfs_parent(pid) != getpid())
-            continue;
-        if (is_descendant(pid, worker))
-            return pid;
-        *is_hidden |= procfs_is_ending(pid);
-    }
-    return 0;
+static void list_children_again(void)
+{
+    procfs_list_children(getpid(), &heir.children);
+    heir.unseen = heir.children.count;
+    heir.is_hidden = !heir.children.is_whole;
+    heir.looks++;
 }
 
-pid_t descendants_find(const struct worker *worker, bool *is_hidden)
+static void begin_heir_look(const struct worker *worker)
+{
+    if (heir.pid == worker->pid && heir.birth == worker->birth)
+        return;
+    heir.pid = worker->pid;
+    heir.birth = worker->birth;
+    heir.looks = 0;
+    list_children_again();
+}
+
+static bool is_heir(pid_t pid, const struct worker *worker)
+{
+    if (descendants_is_known(pid) || procfs_parent(pid) != getpid())
+        return false;
+    if (is_descendant(pid, worker))
+        return true;
+    heir.is_hidden |= procfs_is_ending(pid);
+    return false;
+}
+
+/* The newest first: an orphan has just become our child, however many there are. */
+pid_t descendants_find(const struct worker *worker, enum descendants_look *left)
 {
     pid_t found = 0;
 
-    for (int looks = 0; looks < LOOKS_MAX && !found; looks++) {
-        found = find_heir(worker, is_hidden);
-        if (*is_hidden)
+    begin_heir_look(worker);
+    *left = DESCENDANTS_UNSEEN;
+    while (!found) {
+        if (heir.unseen == 0 && (heir.is_hidden || heir.looks >= LOOKS_MAX))
             break;
+        if (heir.unseen == 0)
+            list_children_again();
+        if (!turn_has_time())
+            return 0;
+        if (heir.unseen > 0 && is_heir(heir.children.at[--heir.unseen], worker))
+            found = heir.children.at[heir.unseen];
     }
+    *left = heir.is_hidden ? DESCENDANTS_LEFT : DESCENDANTS_NONE;
+    heir.pid = 0;
     return found;
 }
 

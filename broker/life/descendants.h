@@ -19,9 +19,18 @@
 /* Whether it is the keeper, or the process of a worker. */
 bool descendants_is_known(pid_t pid);
 
-/* A process of this worker, which has just ended, that may go on in its place, or 0. *is_hidden: a
- * process that is just ending may hide one, or this turn has no time for all; look again soon. */
-pid_t descendants_find(const struct worker *worker, bool *is_hidden);
+enum descendants_look {
+    DESCENDANTS_UNSEEN, /* the turn has no time for all: go on in another one */
+    DESCENDANTS_LEFT,   /* look again after a while */
+    DESCENDANTS_NONE,
+};
+
+/*
+ * A process of this worker, which has just ended, that may go on in its place, or 0. Then *left
+ * says whether to call again: DESCENDANTS_UNSEEN, in another turn, where this one has stopped;
+ * DESCENDANTS_LEFT, since a process that is just ending may hide one.
+ */
+pid_t descendants_find(const struct worker *worker, enum descendants_look *left);
 
 /*
  * Sends the signal to the worker's process. If that is no server but has started one (a shell that
@@ -43,12 +52,6 @@ void descendants_note_end(const struct worker *worker, int64_t finish_by_ms);
 void descendants_add_record(const struct descendants_record *record, bool is_elsewhere);
 void descendants_each_record(void (*visit)(const struct descendants_record *record, void *context),
                              void *context);
-
-enum descendants_look {
-    DESCENDANTS_UNSEEN, /* the turn has no time for all: go on in another one */
-    DESCENDANTS_LEFT,   /* look again after a while */
-    DESCENDANTS_NONE,
-};
 
 /* Calls visit for each process that is left of an ended worker. */
 enum descendants_look descendants_each_leftover(void (*visit)(pid_t pid, int64_t finish_by_ms));
