@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """run.py [SUITE[/MODULE]...] - runs other people's test suites natively and as the one worker of a broker that shares
-everything, and compares. One line for each module, then "N passed, N failed, N skipped", counted in tests. Exit 1
-when a test passes natively three times and fails under the shim twice in a row, or the reverse.
+everything (with WAY=joined: as a program that joins such a broker), and compares. One line for each module, then "N
+passed, N failed, N skipped", counted in tests. Exit 1 when a test passes natively three times and fails under the shim
+twice in a row, or the reverse.
 
 Where the first two runs agree on a test the other runs would tell nothing, so they are made only for modules in which
 a test differs. known.txt lists tests whose difference has a reason, and tests that flake natively."""
@@ -20,11 +21,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", HERE + "/../../build"))
 MODULE_SECONDS = int(os.environ.get("MODULE_SECONDS", "0"))  # instead of the suite's own
 # What the broker says once the suite has shared its first listener.
-ONBOARD = "workers are ready"
+ONBOARD = {"worker": "workers are ready", "joined": " listens on "}
+WAY = os.environ.get("WAY", "worker")  # or "joined"
 NOBODY = 65534
 VERBOSE = os.environ.get("VERBOSE")
 # Marks the end of the command in a file, since a worker that ends would be started again.
 WRAPPER = 'out=$1 end=$2; shift 2; "$@" >>"$out" 2>&1 </dev/null; echo $? >"$end"; exec sleep 86400'
+# The same as a program that joins a broker without workers: its first argument is the broker's command.
+JOINED = 'broker=$1 control=$2 lib=$3; shift 3; $broker & until [ -S "$control" ]; do sleep 0.1; done; ' \
+         'SSHIM_BROKER=$control LD_PRELOAD=$lib exec "$@"'
 # A network of its own for each run: fixed ports, and what an earlier run left in the kernel, disturb nobody.
 ISOLATE = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
 
@@ -117,7 +122,10 @@ def run_once(suite, command, folder, shim):
     if os.path.exists(end):
         os.remove(end)
     wrapped = ["sh", "-c", WRAPPER, "sh", out, end, *command]
-    if shim:
+    if shim == "joined":
+        broker = [BUILD + "/sshim", "run", "-v", "-w", "0", "--share", "all", "--backlog", "app", "--control", control]
+        wrapped = ["sh", "-c", JOINED, "sh", " ".join(broker), control, BUILD + "/libsshim.so", *wrapped]
+    elif shim:
         wrapped = [BUILD + "/sshim", "run", "-w", "1", "--share", "all", "--backlog", "app", "--stop-timeout", "1",
                    "--stuck-warn", "0", "--start-timeout", "86400", "--control", control, "--", *wrapped]
     with open(folder + "/.log", "a") as log:
@@ -139,7 +147,7 @@ def run_module(suite, module, shim):
             if ended:
                 break
         if shim:
-            seen["(under the shim)"] = ("shim", ONBOARD in read(folder + "/.log") and "yes" or "no")
+            seen["(under the shim)"] = ("shim", ONBOARD[WAY] in read(folder + "/.log") and "yes" or "no")
         if not ended:
             seen["(the module)"] = ("fail", read(folder + "/.out")[-2000:] + read(folder + "/.log")[-2000:])
         return seen
@@ -154,12 +162,13 @@ def different(native, shim):
 
 
 def is_listed(known, suite, module, name):
-    return any(fnmatch.fnmatchcase(f"{suite.name}/{module}/{name}", pattern) for pattern in known)
+    test = f"{suite.name}/{module}/{name}"
+    return any(fnmatch.fnmatchcase(text, pattern) for pattern in known for text in (test, f"{WAY}:{test}"))
 
 
 def confirm(suite, module, native, shim, names):
     """Those that differ again: natively twice more the same, and under the shim once more the same."""
-    for run_shim, first in ((True, shim), (False, native), (False, native)):
+    for run_shim, first in ((WAY, shim), (None, native), (None, native)):
         if not names:
             break
         again = run_module(suite, module, run_shim)
@@ -168,8 +177,8 @@ def confirm(suite, module, native, shim, names):
 
 
 def try_module(suite, module, known):
-    native = run_module(suite, module, False)
-    shim = run_module(suite, module, True)
+    native = run_module(suite, module, None)
+    shim = run_module(suite, module, WAY)
     names = different(native, shim)
     listed = [name for name in names if is_listed(known, suite, module, name)]
     rest = [name for name in names if name not in listed]
@@ -194,7 +203,7 @@ def report(result):
 
 
 def load_known():
-    """Lines of "SUITE/MODULE/TEST: reason"."""
+    """Lines of "SUITE/MODULE/TEST: reason", or, for one way alone, "WAY:SUITE/MODULE/TEST: reason"."""
     lines = read(HERE + "/known.txt").splitlines()
     return [line.split(": ")[0] for line in lines if line and not line.startswith("#")]
 
