@@ -183,3 +183,20 @@ PY
         rm "$TMP/log"
     done
 }
+
+@test "a child that was made by number keeps the listener that its parent closes" {
+    worker <<'PY'
+import ctypes, platform, signal
+listener = s(); listener.bind((HOST, PORT)); listener.listen(64)
+clone = {"x86_64": 56, "i686": 120}.get(platform.machine(), 220)
+if ctypes.CDLL(None).syscall(clone, int(signal.SIGCHLD), 0, 0, 0, 0) == 0:
+    serve(listener)
+listener.close()
+signal.pause()
+PY
+    start_broker -w 2 --stop-timeout 1 -- python3 "$TMP/worker.py" "$HOST" "$PORT"
+    for _ in {1..10}; do
+        [[ $(ask "$HOST" "$PORT") == right ]]
+    done
+    stop_broker
+}

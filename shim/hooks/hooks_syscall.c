@@ -5,7 +5,9 @@
  * a library behind us asks, which implements by syscall() the call that a hook of ours has passed
  * on: it would come back to that hook for ever.
  */
+#include <sched.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
@@ -19,6 +21,7 @@
 #include "shim/base/env.h"
 #include "shim/base/next.h"
 #include "shim/hooks/hooks.h"
+#include "shim/record/vlisten.h"
 
 /* Calls that only change how the program goes on. */
 static long other_by_name(long number, const struct raw_arguments *a, int *known)
@@ -85,6 +88,33 @@ static long by_name(long number, const struct raw_arguments *a, int *known)
     }
 }
 
+/* Whether it makes a child with memory of its own, which no atfork handler would hear of. */
+static bool is_fork(long number, const struct raw_arguments *a)
+{
+#ifdef __s390x__
+    long flags = a->at[1];
+#else
+    long flags = a->at[0];
+#endif
+
+#ifdef SYS_fork
+    if (number == SYS_fork)
+        return true;
+#endif
+    return number == SYS_clone && !(flags & CLONE_VM);
+}
+
+static long fork_by_number(long number, const struct raw_arguments *a)
+{
+    vlisten_before_fork();
+    long result = raw_call(number, a);
+    if (result == 0)
+        vlisten_on_fork();
+    if (result < 0)
+        vlisten_on_fork_failure();
+    return result;
+}
+
 SSHIM_EXPORT long syscall(long number, ...)
 {
     struct raw_arguments a;
@@ -97,6 +127,8 @@ SSHIM_EXPORT long syscall(long number, ...)
         a.at[i] = va_arg(list, long);
     va_end(list);
     if (env_managed() && !next_is_behind(__builtin_return_address(0))) {
+        if (is_fork(number, &a))
+            return fork_by_number(number, &a);
         long result = by_name(number, &a, &known);
         if (known)
             return result;
