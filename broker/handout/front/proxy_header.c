@@ -103,8 +103,9 @@ static enum proxy_verdict read_v1(const uint8_t *bytes, size_t len, struct proxy
 
 /* --- version 2: binary --- */
 
-static const uint8_t v2_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
+static const char v2_signature[] = "\r\n\r\n\0\r\nQUIT\n";
 
+#define V2_SIGNATURE_LEN (sizeof v2_signature - 1)
 #define V2_HEAD 16 /* signature, version and command, family and protocol, length */
 #define V2_LOCAL 0x20
 #define V2_PROXY 0x21
@@ -221,7 +222,7 @@ enum proxy_verdict proxy_header_read(const uint8_t *bytes, size_t len,
         return PROXY_INCOMPLETE;
     if (version != ACCEPT_PROXY_V2 && may_begin_with(bytes, len, v1_signature, V1_SIGNATURE_LEN))
         return len < V1_SIGNATURE_LEN ? PROXY_INCOMPLETE : read_v1(bytes, len, header);
-    if (version != ACCEPT_PROXY_V1 && may_begin_with(bytes, len, v2_signature, sizeof v2_signature))
+    if (version != ACCEPT_PROXY_V1 && may_begin_with(bytes, len, v2_signature, V2_SIGNATURE_LEN))
         return read_v2(bytes, len, header);
     return fault(header, "it does not begin with a PROXY header");
 }
