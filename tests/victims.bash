@@ -40,6 +40,11 @@ wait_for() {
 # Options of sshim run for every test, to try them all in another --handoff.
 VICTIM_OPTIONS=${VICTIM_OPTIONS:-}
 
+# for_channels WHY: what follows is no promise of --handoff direct.
+for_channels() {
+    [[ $VICTIM_OPTIONS != *"--handoff direct"* ]] || skip "--handoff direct: $1"
+}
+
 victims_setup() {
     unset SSHIM_BROKER SSHIM_RENDEZVOUS SSHIM_LIB SSHIM_WORKER_ID SSHIM_TOKEN SSHIM_SHARE_ALL LD_PRELOAD
     T=$(mktemp -d "${TMPDIR:-/tmp}/sv.XXXXXX")
@@ -98,6 +103,7 @@ stop_clean() {
 
 # The broker and its keeper, or what came after them: stopped before they are killed, or one would revive the other.
 victims_teardown() {
+    [ -n "$CONTROL" ] || return 0 # an empty name would be everybody's
     # shellcheck disable=SC2046 # lists
     {
         kill -STOP $(pgrep -f -- "--control $CONTROL") || true

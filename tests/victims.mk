@@ -38,10 +38,8 @@ $(M32_VICTIMS): tests/progs/victim_wait.c tests/progs/victim.h
 
 test-progs: $(M32_VICTIMS) m32
 
-# Every victim once more where all copies share one open socket; tests/direct.bats is the short form of it. There
-# nobody attends: the kernel wakes all copies in any case.
+# Every victim once more where all copies share one open socket; tests/direct.bats is the short form of it.
 direct: all test-progs
-	VICTIM_OPTIONS="--handoff direct" BUILD=$(BUILD) bats $(filter-out %_attend.bats,$(wildcard tests/victims_*.bats)) \
-		tests/waiting.bats tests/listeners.bats
+	VICTIM_OPTIONS="--handoff direct" BUILD=$(BUILD) bats $(wildcard tests/victims_*.bats) tests/waiting.bats tests/listeners.bats
 
 .PHONY: direct

@@ -79,6 +79,7 @@ orphaned() { # MODE
 @test "epoll_wait, and broker and keeper are killed: accept comes back" { orphaned epoll; }
 
 @test "what was reported is left to a copy that does something else for a while" {
+    for_channels "the kernel reports a connection to every copy"
     start 2 --accept-timeout 100 -- "$PROGS/victim_report" select "$PORT" "$T"
     : >"$T/hold"
     for _ in 1 2 3; do probe "$PORT" 1 1 >/dev/null; done

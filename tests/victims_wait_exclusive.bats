@@ -6,6 +6,7 @@ load victims.bash
 setup() {
     victims_setup
     HAMMER=
+    for_channels "each copy waits on the shared socket in any case"
 }
 
 teardown() {
