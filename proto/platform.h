@@ -18,6 +18,14 @@
 #define __GLIBC_USE_C23_STRTOL 0
 #endif
 
+/* What musl lacks, some of it in some versions only: names of our own, so that a later one may
+ * bring it. */
+#ifdef __GLIBC__
+#include <sys/pidfd.h>
+#else
+#include "proto/platform_musl.h"
+#endif
+
 /* clone(2) without a stack, for syscall(2): s390x has the flags behind it. */
 #ifdef __s390__
 #define PLATFORM_CLONE(flags) SYS_clone, 0L, (long)(flags), 0L, 0L, 0L

@@ -40,3 +40,28 @@ END
     build_with CFLAGS="-O1" CPPFLAGS="-D_GNU_SOURCE -I. -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64"
     diff <(exported "$LIB") <(exported "$TMP/build/libsshim.so")
 }
+
+# What a system of musl has under /usr/include beside its libc: the headers of Linux, and the lists of BSD.
+headers_beside_musl() { # FOLDER
+    local folder
+    mkdir -p "$1/sys"
+    for folder in linux asm-generic; do ln -s "/usr/include/$folder" "$1"; done
+    ln -s "/usr/include/$(cc -print-multiarch)/asm" "$1"
+    ln -s "/usr/include/$(cc -print-multiarch)/sys/queue.h" "$1/sys"
+}
+
+@test "a broker of musl serves" {
+    headers_beside_musl "$TMP/headers"
+    make -C "$ROOT" -s -j2 BUILD="$TMP/build" CC=musl-gcc WARN="-Wall -Wextra -Werror" CFLAGS=-O1 \
+        CPPFLAGS="-D_GNU_SOURCE -I. -idirafter $TMP/headers" "$TMP/build/sshim"
+    cp "$LIB" "$TMP/build"
+    SSHIM=$TMP/build/sshim
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    all_answer 2
+    "$SSHIM" kill 0 SEGV --control "$CONTROL" # musl does not tell a signal's name
+    wait_until log_has "ended by signal 11 "
+    wait_until workers_ready 2
+    all_answer 2
+    stop_broker
+    [[ $STATUS == 0 ]]
+}

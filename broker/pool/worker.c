@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <unistd.h>
 

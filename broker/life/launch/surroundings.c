@@ -139,7 +139,7 @@ bool launch_set_limits(unsigned slot, struct launch_failure *failure)
         return fail(failure, LAUNCH_CPUS, 0);
     for (int i = 0; i < options()->limits.count; i++)
         if (option_parse_limit(options()->limits.at[i], &resource, &limit) &&
-            prlimit(0, (enum __rlimit_resource)resource, &limit, NULL) < 0)
+            prlimit(0, resource, &limit, NULL) < 0)
             return fail(failure, LAUNCH_LIMIT, i);
     return true;
 }
