@@ -5,7 +5,7 @@
 # make deps       installs the packages that make demo and make check need (Debian; both call it if one is missing)
 # make bats       runs the behaviour tests; BATS=tests/cli.bats runs one file
 # make unit       runs the unit tests; make fuzz-replay repeats known hostile input, make fuzz looks for new
-# make servers    runs real servers, each by its recipe, and says which work
+# make servers    runs real servers, each by its recipe, and says which work; ROOT=FOLDER SUITE=trixie in another Debian
 # make install    installs into PREFIX (/usr/local), below DESTDIR if that is set; make uninstall removes it
 # make deb        builds the Debian package into build/deb/, and has lintian look at it
 # make clean      removes build/
@@ -162,8 +162,9 @@ help:
 .PHONY: deps demo picture install uninstall deb help
 # --- end of for users
 # --- real servers
-servers: all
-	scripts/servers.sh
+# ROOT=FOLDER: in a root of another Debian, which SUITE=trixie (or unstable) makes.
+servers: $(if $(ROOT),,all)
+	$(if $(ROOT),scripts/in-root.sh $(ROOT) make servers,scripts/servers.sh)
 
 .PHONY: servers
 # --- end of real servers

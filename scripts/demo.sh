@@ -8,7 +8,7 @@ set -euo pipefail
 COPIES=4
 REQUESTS=400
 CLIENTS=8
-READY_TIMEOUT_S=60
+READY_TIMEOUT_S=${READY_TIMEOUT_S:-60}
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 sshim=${1:-$root/build/sshim}

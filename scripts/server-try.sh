@@ -7,7 +7,7 @@
 #   C     one copy; every probe answered, a clean stop
 #   D     cannot be preloaded: three copies by --intercept seccomp, every probe answered, a clean stop
 # Prints "NAME CLASS pass|FAIL SECONDS DETAIL"; exit 0 when all passed. For a failure the log follows on stderr.
-# $SSHIM: the broker (default build/sshim beside this folder), $PROBES_MIN (20), $PROBES_MAX (60), $COPIES (3).
+# $SSHIM: the broker (default build/sshim beside this folder), $PROBES_MIN (20), $PROBES_MAX (60), $COPIES (3), $START_S (60).
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +15,7 @@ sshim=${SSHIM:-$here/../build/sshim}
 probes_min=${PROBES_MIN:-20}
 probes_max=${PROBES_MAX:-60}
 copies=${COPIES:-3}
-start_s=60
+start_s=${START_S:-60}
 stop_timeout_s=15
 
 header_field() { # RECIPE FIELD
@@ -61,11 +61,11 @@ counts() { # accepted|active: of each copy
 
 is_running() { kill -0 "$run_pid" 2>/dev/null; }
 
-probe() { timeout 20 sh "$recipe" probe "$port" >>"$work/probe.log" 2>&1; }
+probe() { timeout $((start_s / 3)) sh "$recipe" probe "$port" >>"$work/probe.log" 2>&1; }
 
 await_ready() {
     local deadline=$((SECONDS + start_s))
-    [ "$class" != D ] || deadline=$((SECONDS + 200))
+    [ "$class" != D ] || deadline=$((SECONDS + start_s * 10 / 3))
     while [ ! -s "$work/ready" ]; do
         is_running || { fail "it ended before it was ready"; return 1; }
         [ "$SECONDS" -lt "$deadline" ] || { fail "not ready after $start_s s"; return 1; }
@@ -134,10 +134,10 @@ go_by_seccomp() {
 }
 
 launch() {
-    local workers=$copies timeout_s=20
+    local workers=$copies timeout_s=$((start_s / 3))
     case $class in
     C) workers=1 ;;
-    D) timeout_s=150 ;; # the recipe may have to compile it first
+    D) timeout_s=$((start_s * 5 / 2)) ;; # the recipe may have to compile it first
     esac
     : >"$work/ready"
     TMPDIR="$work/tmp" SERVER_TRY="$work" HOME="$work/tmp" "$sshim" run -w "$workers" --control "$control" --stop-timeout "$stop_timeout_s" \

@@ -1,0 +1,8 @@
+# vm.mk - the product on a machine of another kind, emulated. Included by Makefile.
+
+# make vm         runs unit tests, demo, restart and eight servers in an emulated machine; ARCH=arm64, arm64-16k, s390x or ppc64el-64k
+ARCH ?= arm64
+vm:
+	tests/vm/run.sh $(ARCH)
+
+.PHONY: vm
