@@ -63,5 +63,6 @@ headers_beside_musl() { # FOLDER
     wait_until workers_ready 2
     all_answer 2
     stop_broker
+    # shellcheck disable=SC2153 # set by stop_broker
     [[ $STATUS == 0 ]]
 }

@@ -62,6 +62,7 @@ start() {
     local copies=$1
     shift
     : >"$T/ready" # from the start before
+    # shellcheck disable=SC2086 # a list
     "$SSHIM" run -w "$copies" $VICTIM_OPTIONS --control "$CONTROL" --ready-fd 9 "$@" \
         9>"$T/ready" 3>&- >"$T/out" 2>"$T/err" &
     BROKER=$!
