@@ -545,3 +545,50 @@ with socket.create_connection((host, int(port)), 10) as client:
     status_is '[.listeners[].address] | length == 1'
     stop_broker
 }
+
+# The parent listens, executes a program that inherits the listener, closes its own, and connects before that program runs.
+executed_listener() {
+    cat <<'END'
+import os, signal, socket, sys, tempfile, time
+path = os.path.join(tempfile.mkdtemp(dir=sys.argv[1]), "s")
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+os.set_inheritable(listener.fileno(), True)
+begin, go_on = os.pipe()
+os.set_inheritable(begin, True)
+server = """import os, socket, sys
+os.read(int(sys.argv[2]), 1)
+listener = socket.socket(fileno=int(sys.argv[1]))
+for _ in range(2):
+    listener.accept()[0].sendall(b"ok")"""
+pid = os.posix_spawn(sys.executable, [sys.executable, "-c", server, str(listener.fileno()), str(begin)], os.environ)
+listener.close()
+clients = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+failed = [client.connect_ex(path) for client in clients]
+os.write(go_on, b"x")
+print("connected", failed, [client.recv(2) for client in clients] if not any(failed) else None, flush=True)
+os.waitpid(pid, 0)
+# a worker that has closed all its listeners is about to end, and clients wait for the next, but under --share all
+while sys.argv[2] == "all" and socket.socket(socket.AF_UNIX).connect_ex(path) == 0:
+    time.sleep(0.01)
+os.unlink(path)
+print("done", flush=True)
+signal.pause()
+END
+}
+
+inherited_by_a_program() { # [all]
+    executed_listener >"$TMP/executed.py"
+    launch_broker -w 1 ${1:+--share "$1"} -- /usr/bin/python3 "$TMP/executed.py" "$TMP" "${1:-none}"
+    wait_until grep -q "^done" "$TMP/out"
+    cat "$TMP/out"
+    grep -qxF "connected [0, 0] [b'ok', b'ok']" "$TMP/out"
+    stop_broker
+    exec 8>&-
+}
+
+@test "a listener that a program inherits is there before that program uses it" { inherited_by_a_program; }
+@test "--share all with one copy: a listener that a program inherits is there before that program uses it" {
+    inherited_by_a_program all
+}

@@ -344,6 +344,16 @@ struct channel *worker_find_channel(const struct worker *worker, const struct li
     return NULL;
 }
 
+bool worker_holds(const struct worker *worker, const struct listener *listener)
+{
+    struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (channel->listener == listener)
+            return true;
+    return false;
+}
+
 unsigned worker_count_channels(const struct worker *worker)
 {
     struct channel *channel;

@@ -185,6 +185,10 @@ struct worker *worker_find_by_pid(pid_t pid);
 /* Its channel on this listener that is not closed, or NULL. */
 struct channel *worker_find_channel(const struct worker *worker, const struct listener *listener);
 
+/* Whether one of its processes has the socket: also a closed channel is there as long as somebody
+ * holds its end, as a program does that is still being executed. */
+bool worker_holds(const struct worker *worker, const struct listener *listener);
+
 /* Closed ones included. */
 unsigned worker_count_channels(const struct worker *worker);
 

@@ -44,6 +44,13 @@ static void on_listen(struct channel *channel, const void *bytes)
     channel_messages_on_listen(channel, message->backlog);
 }
 
+/* Its last process has closed it, but a program that inherited it may be on its way (execve), which
+ * no holder counts. Without recall, end of file tells when nobody has it any more. */
+static bool is_at_end(struct channel *channel)
+{
+    return board_has_worker_flag(channel->board, BOARD_SHUT) || !channel_let_go(channel);
+}
+
 /* Unless another process of the worker has attached to it since, or it was shut down for all. */
 static void on_close(struct channel *channel, const void *bytes)
 {
@@ -53,7 +60,8 @@ static void on_close(struct channel *channel, const void *bytes)
 
     if (atomic_load(&line->holders) > 0 && !board_has_worker_flag(channel->board, BOARD_SHUT))
         return;
-    if (config_is_exact(&broker.config) && listener->channel_count == 1 && listener->listening)
+    if (config_is_exact(&broker.config) && listener->channel_count == 1 && listener->listening &&
+        is_at_end(channel))
         handout_stop(listener);
     worker_close_channel(channel);
 }

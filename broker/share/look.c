@@ -49,7 +49,7 @@ static bool is_before_listen(const struct worker *worker, const struct listener 
 {
     if (worker_accepted(worker) > 0)
         return false;
-    return listener->bound.storage.ss_family == AF_UNIX ? !worker_find_channel(worker, listener)
+    return listener->bound.storage.ss_family == AF_UNIX ? !worker_holds(worker, listener)
                                                         : worker_count_channels(worker) == 0;
 }
 

@@ -50,11 +50,15 @@ bool retire_was_ours(const struct address *address)
     return false;
 }
 
+/* What was let go and is there still, a process holds: a program that is being executed with it has
+ * not asked for it yet. */
 static bool is_used(const struct listener *listener)
 {
-    for (uint32_t i = 0; i < listener->channel_count; i++)
-        if (!listener->channels[i]->closed && listener->channels[i]->worker->state <= WORKER_READY)
+    for (uint32_t i = 0; i < listener->channel_count; i++) {
+        const struct channel *channel = listener->channels[i];
+        if ((!channel->closed || channel->their_fd < 0) && channel->worker->state <= WORKER_READY)
             return true;
+    }
     return false;
 }
 
