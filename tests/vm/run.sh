@@ -3,7 +3,7 @@
 #
 # ARCH-PAGES (arm64-16k, ppc64el-64k) takes the kernel with pages of that size. The file system is Debian's packages, unpacked and not
 # configured, all in memory; it is kept in $VM for the next run. The last line is the guest's verdict; its words are in $VM/ARCH.log.
-# $SUITE (trixie), $VM_SECONDS (3000): after so long the machine is switched off. Takes 2 GiB of memory and no right of root.
+# $ONLY, an expression, chooses by names. $SUITE (trixie), $VM_SECONDS (3000): after so long the machine is switched off. It takes 2 GiB.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -66,6 +66,6 @@ cat "$root.cpio" "$folder/$name.initrd.tail" >"$folder/$name.initrd"
 rm "$folder/$name.initrd.tail"
 timeout "${VM_SECONDS:-3000}" "${qemu[@]}" -m 2048 -smp 2 -nodefaults -nographic -serial mon:stdio -no-reboot \
     -kernel "$(ls "$root"/boot/vmlinu*)" -initrd "$folder/$name.initrd" \
-    -append "console=$console panic=-1 quiet ${VM_APPEND:-}" </dev/null |
+    -append "console=$console panic=-1 quiet only=${ONLY:-}" </dev/null |
     sed -u 's/\r//g' | tee "$folder/$name.log" | grep -a --line-buffered -E '^(vm|   |#|not ok)' || true
 tail -n 20 "$folder/$name.log" | grep -aqE '^vm: [0-9]+ passed, 0 failed$'

@@ -4,6 +4,7 @@
 #   sh NAME.sh start PORT   becomes the server: start() runs in a new folder and ends in exec
 #   sh NAME.sh probe PORT   exit code 0: probe() got the right answer on that port
 #
+# $PROBE_S: seconds that an answer may take.
 # Line 2 of a recipe is read by scripts/server-try.sh, line 3 says what the server does that others do not.
 # The programs start their server on $port; under sshim their PORT is that of all copies.
 # shellcheck disable=SC2034 # for the recipes
@@ -29,7 +30,7 @@ recipe() { # start|probe PORT
 
 # What a client says on stdin; what it hears on stdout.
 talk() {
-    nc -N -w 5 "$host" "$port"
+    nc -N -w "${PROBE_S:-5}" "$host" "$port"
 }
 
 # The server answers one line with a line.
@@ -39,11 +40,11 @@ answers() { # LINE ANSWER
 
 # For servers without an answer of their own.
 accepts() {
-    nc -z -w 3 "$host" "$port"
+    nc -z -w "${PROBE_S:-3}" "$host" "$port"
 }
 
 http_serves() { # PATH
-    curl -fsS -m 5 "http://$address/$1" | grep -q "$page"
+    curl -fsS -m "${PROBE_S:-5}" "http://$address/$1" | grep -q "$page"
 }
 
 # Asks for the address of name.test, of which the server says 192.0.2.7.
