@@ -19,10 +19,11 @@ shift
 make_root() {
     [ -n "${SUITE:-}" ] || give_up "$root is not there; set SUITE to the Debian suite that it shall hold"
     local packages
+    rm -rf "$root.new"
     packages=$(sed 's/#.*//' "$here/scripts/deps.txt" | awk '/ check/ { print $2 }' | sort -u | paste -sd,)
     command -v mmdebstrap >/dev/null || give_up "there is no mmdebstrap; install the package of that name"
     # a mirror may be older than its own lists allow
-    mmdebstrap --mode=root --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --include="$packages,gcc,make,libc6-dev,ca-certificates" "$SUITE" "$root.new"
+    mmdebstrap --mode=root --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --include="$packages,gcc,make,libc6-dev,ca-certificates" "$SUITE" "$root.new" "${MIRROR:-http://deb.debian.org/debian}"
     mv "$root.new" "$root"
 }
 

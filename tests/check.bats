@@ -120,6 +120,7 @@ script() { # FILE LINE...
 }
 
 @test "a setuid or setgid program of somebody else is refused, one's own is not" {
+    needs_root
     compile "$TMP/other" gcc
     chown 65534:65534 "$TMP/other"
     chmod 4755 "$TMP/other"
@@ -134,6 +135,7 @@ script() { # FILE LINE...
 }
 
 @test "with --user it counts what that user's process gains" {
+    needs_root
     cp "$VICTIM" "$TMP/server"
     chmod 4755 "$TMP/server"
     local status=0
@@ -143,6 +145,7 @@ script() { # FILE LINE...
 }
 
 @test "no new privileges: a setuid program is an ordinary one" {
+    needs_root
     compile "$TMP/other" gcc
     chown 65534 "$TMP/other"
     chmod 4755 "$TMP/other"
@@ -151,6 +154,7 @@ script() { # FILE LINE...
 }
 
 @test "a program with file capabilities is refused, unless root runs it" {
+    needs_root
     compile "$TMP/capable" gcc
     # as setcap cap_net_bind_service=ep writes it (version 2, see capabilities(7))
     python3 -c 'import os, struct, sys
@@ -222,6 +226,7 @@ END
 }
 
 @test "a setuid server behind a script, whose loader ignores LD_PRELOAD, is found soon" {
+    needs_root
     compile "$TMP/other" gcc
     chown 65534 "$TMP/other"
     chmod 4755 "$TMP/other"
@@ -229,6 +234,7 @@ END
 }
 
 @test "a server behind a setuid program, whose loader ignores LD_PRELOAD as well, is told to use --user" {
+    needs_root
     cp "$(command -v env)" "$TMP/env"
     chown 65534 "$TMP/env"
     chmod 4755 "$TMP/env"

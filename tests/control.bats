@@ -95,6 +95,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 }
 
 @test "only its user and root may give commands" {
+    needs_root
     share_build
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     [[ $(stat -c %a "$CONTROL") == 600 ]]
@@ -185,6 +186,7 @@ end_named() {
 }
 
 @test "root does not put its control socket into another user's XDG_RUNTIME_DIR" {
+    needs_root
     mkdir "$TMP/xdg"
     chown 65534 "$TMP/xdg"
     export XDG_RUNTIME_DIR=$TMP/xdg

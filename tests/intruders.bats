@@ -71,6 +71,7 @@ fds_are_back() { # COUNT
 }
 
 @test "another user is told nothing on the workers' socket, which anybody can reach" {
+    needs_root
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     local code
     for code in 1 2 3 4 99; do

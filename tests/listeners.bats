@@ -223,6 +223,7 @@ time.sleep(600)' "$((BASHPID + 1000000))"
 }
 
 @test "a port below 1024 with workers that are not root" {
+    needs_root
     local low
     for low in $((RANDOM % 400 + 600)) $((RANDOM % 400 + 600)) $((RANDOM % 400 + 600)); do
         "$PROBE" "$HOST:$low" >/dev/null || break

@@ -85,6 +85,7 @@ server_pid() { # of the process that serves HTTP
 }
 
 @test "the process has another user, no capability, no environment and no other descriptor" {
+    needs_root
     start_with_metrics -w 1 -- "$VICTIM" accept "$ADDR"
     [[ $(code /healthz) == 200 ]]
     local pid

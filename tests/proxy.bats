@@ -231,6 +231,7 @@ asyncio.run(serve())"
 }
 
 @test "a worker of another user cannot write to the table of clients" {
+    needs_root
     share_build
     cp "$ROOT/tests/progs/proxied.py" "$TMP"
     start_broker -w 1 --user nobody --accept-proxy any --proxy-from 127.0.0.1 -- python3 "$TMP/proxied.py" write "$HOST" "$PORT"

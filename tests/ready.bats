@@ -116,6 +116,7 @@ all_listen() { # COUNT
 }
 
 @test "systemd-notify of a script counts, though it has ended when its word is read; strangers do not" {
+    needs_root
     local name
     printf '%s\n' 'import socket, sys, time' "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)" \
         "s.sendto(b'READY=1', '\0' + sys.argv[1][1:])" 'time.sleep(float(sys.argv[2]))' >"$TMP/say"

@@ -28,9 +28,10 @@ packages=(bash coreutils dash findutils gawk grep iproute2 jq mount procps sed u
 
 make_root() {
     mkdir -p "$folder"
+    rm -rf "$root.new"
     # a mirror may be older than its own lists allow
     mmdebstrap --variant=extract --architectures="$arch" --aptopt='Acquire::Check-Valid-Until "false"' \
-        --include="$(IFS=, && echo "${packages[*]}"),linux-image-$kernel$pages" "$suite" "$root.new" >"$root.log" 2>&1 ||
+        --include="$(IFS=, && echo "${packages[*]}"),linux-image-$kernel$pages" "$suite" "$root.new" "${MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1 ||
         { tail -n 5 "$root.log" >&2 && exit 1; }
     mv "$root.new" "$root"
     # the kernel needs no module to run out of memory
