@@ -32,6 +32,7 @@ copy_sources() {
     mkdir -p "$root/src/sshim"
     find "$root/src/sshim" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
     (cd "$here" && git ls-files -z | tar -c --null -T - -f - --ignore-failed-read) | tar -x --no-same-owner -C "$root/src/sshim"
+    chroot "$root" chown -R root: /src/sshim # it may have been another user's
     # what lists the sources asks git
     chroot "$root" git -C /src/sshim init -q
     chroot "$root" git -C /src/sshim add -A
@@ -44,10 +45,9 @@ if [ -n "${AS:-}" ]; then
     chroot "$root" id -u "$AS" >/dev/null 2>&1 || chroot "$root" useradd -m "$AS"
     chroot "$root" chown -R "$AS:" /src/sshim
     as=(runuser -u "$AS" --)
-else
-    chroot "$root" chown -R root: /src/sshim
 fi
 
+# The shell is process 1 there, so it stays to reap what loses its parent.
 # shellcheck disable=SC2016 # for the shell in there
 exec unshare --mount --pid --fork --kill-child bash -euc '
     root=$1 && shift
@@ -56,5 +56,6 @@ exec unshare --mount --pid --fork --kill-child bash -euc '
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"
     mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" 2>/dev/null || true
-    exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" JOBS="${JOBS:-}" \
-        sh -c "cd /src/sshim && exec \"\$@\"" sh "$@"' bash "$root" "${as[@]}" "$@"
+    chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" ${JOBS:+JOBS="$JOBS"} \
+        setsid -w sh -c "cd /src/sshim && exec \"\$@\"" sh "$@" &
+    wait $!' bash "$root" "${as[@]}" "$@"

@@ -88,6 +88,7 @@ shows() { # SOURCE OPTION...
         printf '%s = %s\n' "$option" "$value" >"$TMP/file.conf"
         case $option in
         config | dry-run) continue ;; # these are about the others
+        user | group) [[ $(id -u) == 0 ]] || continue ;;
         esac
         env "$variable=$value" bash -c "$(declare -f shows); SSHIM=$SSHIM shows $variable"
         shows "$TMP/file.conf:1" --config "$TMP/file.conf"

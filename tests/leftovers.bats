@@ -177,6 +177,7 @@ END
 }
 
 @test "a server in a pid namespace of its own is replaced and stopped" {
+    unshare -Ur true || skip "no user namespaces here"
     deploy name=old "$ADDR"
     start_broker -w 2 --stop-timeout 2 -- unshare --user --map-root-user --pid --fork python3 "$ROOT/tests/progs/deploy.py" "$TMP/conf"
     deploy name=new "$ADDR"

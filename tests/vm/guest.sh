@@ -3,7 +3,7 @@
 # each and "vm: N passed, N failed", and switches the machine off.
 #
 # Debian's packages are unpacked only: what their scripts would have made, and is needed, is made here.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C TMPDIR=/tmp # libc-bin, which has other locales, is not there
 # an emulated processor is slow
 export SSHIM_START_TIMEOUT=600 READY_TIMEOUT_S=600 START_S=600 PROBE_S=120 PROBES_MIN=9
 servers=(py-httpserver py-asyncio tcl socat-fork busybox-httpd nginx-single lighttpd redis perl-iosocket-fork nc-openbsd)
