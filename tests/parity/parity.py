@@ -226,7 +226,7 @@ def main():
     counts = {"pass": 0, "FAIL": 0, "skip": 0}
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "2"))) as pool:
         for subject, (verdict, told) in pool.map(lambda one: (one, judge(one)), subjects(sys.argv[1:])):
-            print(f"{subject.name:36}{verdict}  {told}", flush=True)
+            print(f"{subject.name:35} {verdict}  {told}", flush=True)
             counts[verdict] += 1
     print("{pass} passed, {FAIL} failed, {skip} skipped".format(**counts))
     return 0 if counts["pass"] and not counts["FAIL"] else 1
