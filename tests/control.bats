@@ -76,6 +76,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(1
 }
 
 @test "a folder without rights is exit 4" {
+    needs_root
     mkdir -m 755 "$TMP/closed"
     share_build
     run timeout 30 "${NOBODY[@]}" "$SSHIM" run --control "$TMP/closed/x.sock" -w 1 -- "$VICTIM" accept "$ADDR" 3>&- </dev/null

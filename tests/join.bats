@@ -160,6 +160,7 @@ print(a.accept()[0].getpeername() == b.getsockname())'
 }
 
 @test "another user's process may not join" {
+    needs_root
     start_broker -w 0
     JOIN=$CONTROL
     share_build
