@@ -15,7 +15,7 @@ folder=${VM:-${TMPDIR:-/tmp}/sshim-vm-$(id -u)}
 root=$folder/$suite-$name
 
 case $arch in
-arm64) machine=aarch64-linux-gnu console=ttyAMA0 kernel=arm64 qemu=(qemu-system-aarch64 -M virt -cpu max,pauth-impdef=on) ;;
+arm64) machine=aarch64-linux-gnu console=ttyAMA0 kernel=arm64 qemu=(qemu-system-aarch64 -M virt -cpu "max,pauth-impdef=on") ;;
 s390x) machine=s390x-linux-gnu console=ttysclp0 kernel=s390x qemu=(qemu-system-s390x -M s390-ccw-virtio) ;;
 ppc64el) machine=powerpc64le-linux-gnu console=hvc0 kernel=powerpc64le qemu=(qemu-system-ppc64 -M pseries -cpu power9) ;;
 *) echo "run.sh: unknown machine $name; known are arm64, s390x, ppc64el" >&2 && exit 2 ;;
