@@ -43,7 +43,9 @@ TOP_LIBRARIES := -lncursesw -ltinfo -ljansson
 TOP = $(if $(call has_libraries,$(TOP_LIBRARIES)),$(BUILD)/sshim-top)
 TOP_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,top_main screen view ask usage)
 
-OBSERVERS = $(METRICS) $(TOP)
+TRIAL_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard observe/trial/*.c))
+
+OBSERVERS = $(METRICS) $(TOP) $(BUILD)/sshim-trial
 
 # Twice expanded: only a build looks for them.
 .SECONDEXPANSION:
@@ -51,6 +53,9 @@ all: $(BUILD)/sshim $(BUILD)/libsshim.so $$(OBSERVERS)
 
 $(BUILD)/sshim-top: $(TOP_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(TOP_LIBRARIES)
+
+$(BUILD)/sshim-trial: $(TRIAL_OBJECTS)
+	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^
 
 $(BUILD)/sshim-metrics: $(METRICS_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(METRICS_LIBRARIES)
@@ -115,7 +120,7 @@ SHAREDIR := $(DESTDIR)$(PREFIX)/share
 DOCDIR := $(SHAREDIR)/doc/sshim
 ZSHDIR ?= zsh/site-functions
 COMPLETIONS := bash:bash-completion/completions/sshim zsh:$(ZSHDIR)/_sshim fish:fish/vendor_completions.d/sshim.fish
-INSTALLED = $(BINDIR)/sshim $(addprefix $(LIBDIR)/,libsshim.so sshim-metrics sshim-top) $(UNITDIR)/sshim@.service \
+INSTALLED = $(BINDIR)/sshim $(addprefix $(LIBDIR)/,libsshim.so sshim-metrics sshim-top sshim-trial) $(UNITDIR)/sshim@.service \
 	$(addprefix $(DOCDIR)/,alerts.yml sshim@web.socket) \
 	$(foreach page,$(notdir $(wildcard man/*.[17])),$(SHAREDIR)/man/man$(subst .,,$(suffix $(page)))/$(page)) \
 	$(foreach pair,$(COMPLETIONS),$(SHAREDIR)/$(lastword $(subst :, ,$(pair))))
@@ -189,7 +194,7 @@ $(BUILD)/musl/%.o: %.c
 clean:
 	rm -rf build
 
--include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d) $(METRICS_OBJECTS:.o=.d) $(TOP_OBJECTS:.o=.d)
+-include $(SHIM_OBJECTS:.o=.d) $(BROKER_OBJECTS:.o=.d) $(METRICS_OBJECTS:.o=.d) $(TOP_OBJECTS:.o=.d) $(TRIAL_OBJECTS:.o=.d)
 
 .PHONY: all clean
 

@@ -15,6 +15,7 @@
 #include "broker/cli/top.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
+#include "broker/operate/run/trial.h"
 #include "broker/share/intercept/choose.h"
 
 #define SSHIM_VERSION "0.1.0"
@@ -29,6 +30,8 @@ static int command_run(int argc, char **argv)
 
 static int command_check(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--run") == 0)
+        return trial_run(argc, argv - 1);
     return choose_run_check(argc, argv);
 }
 

@@ -35,7 +35,7 @@ void help_print_hint(FILE *out)
           "  sshim restart                             replace the copies one by one\n"
           "  sshim scale +2                            run two copies more\n"
           "  sshim stop                                stop all copies\n"
-          "  sshim check -- ./server                   say whether this server can be served\n"
+          "  sshim check --run -- ./server             say what two copies would trip over\n"
           "\n"
           "sshim --help lists all commands and options; man sshim explains them.\n",
           out);

@@ -330,6 +330,10 @@ static const struct option_row target_rows[] = {
      .read = option_flag, .commands = "events"},
     {"after", 0, "N", "events: those behind number N (seq) alone; 0: all that are kept", AT(after),
      .read = option_number, .max = UINT_MAX - 1, .commands = "events"},
+    {"run", 0, NULL,
+     "check: start two copies for a moment, and say what the second one trips over; options of run "
+     "may follow",
+     AT(run), .read = option_flag},
     {"now", 0, NULL, "stop: kill the workers at once", AT(now), .read = option_flag,
      .commands = "stop"},
 };

@@ -25,7 +25,7 @@
     X(events, "[-f] [--after N]", "show what has happened, a JSON document a line")                \
     X(upgrade, "", "execute the broker's program anew, in place")                                  \
     X(stop, "[--now]", "stop an instance and wait until it is gone")                               \
-    X(check, "[--] COMMAND [ARGUMENTS]", "say how this command can be served, if at all")          \
+    X(check, "[--run [options]] [--] COMMAND", "say how a command can be served; try two copies")  \
     X(help, "", "print this text")                                                                 \
     X(version, "[--json]", "print the version")
 

@@ -89,3 +89,21 @@ enum proceed settings_read(struct config *config, int argc, char **program_argv,
     log_error("cannot start: out of memory; check the memory limits of this process");
     return DONE;
 }
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+    while (*names && strcmp(name, *names) != 0)
+        names++;
+    return *names != NULL;
+}
+
+char **settings_resolve_without(char **program_argv, const char *const *names)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < settings.count; i++)
+        if (!is_one_of(settings.at[i].row->name, names))
+            settings.at[kept++] = settings.at[i];
+    settings.count = kept;
+    return gather_resolve(program_argv);
+}

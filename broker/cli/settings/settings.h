@@ -16,4 +16,8 @@
 enum proceed settings_read(struct config *config, int argc, char **program_argv, char ***resolved,
                            int *exit_code);
 
+/* After settings_read(): all as one command line, without the options of these names (the last one
+ * is NULL). On the heap; NULL: out of memory. */
+char **settings_resolve_without(char **program_argv, const char *const *names);
+
 #endif
