@@ -8,11 +8,11 @@
 #include "broker/cli/follow.h"
 #include "broker/cli/instances.h"
 #include "broker/cli/list.h"
+#include "broker/cli/observe.h"
 #include "broker/cli/options/help.h"
 #include "broker/cli/options/rows.h"
 #include "broker/cli/options/target_options.h"
 #include "broker/cli/runtime_paths.h"
-#include "broker/cli/top.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
 #include "broker/operate/run/trial.h"
@@ -85,7 +85,17 @@ static int command_top(int argc, char **argv)
 
     if (parse(&target, argc, argv, &exit_code) == DONE)
         return exit_code;
-    return top_run(&target);
+    return observe_top(&target);
+}
+
+static int command_metrics(int argc, char **argv)
+{
+    struct config_target target;
+    int exit_code;
+
+    if (parse(&target, argc, argv, &exit_code) == DONE)
+        return exit_code;
+    return observe_metrics(&target);
 }
 
 static int command_stop(int argc, char **argv)

@@ -1,7 +1,8 @@
 /*
  * metrics_main.c - sshim-metrics: serves what a broker tells over HTTP. `sshim run --metrics`
  * starts it with a listening socket as descriptor 3 and a stream to the broker as descriptor 4; it
- * gives up all rights first, and ends with the broker.
+ * gives up all rights first, and ends with the broker. `sshim metrics` starts it with the control
+ * path as its argument: then it prints /metrics once.
  *
  * The library has a thread for HTTP, which alone asks the broker; main() waits for the broker's
  * end.
@@ -21,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "observe/ask.h"
@@ -29,6 +31,7 @@
 #define LISTEN_FD 3
 #define BROKER_FD 4
 #define NOBODY 65534
+#define EXIT_NO_ANSWER 3
 #define ANSWER_S 5 /* the broker answers within one turn of its loop */
 #define CONNECTIONS_MAX 64
 #define IDLE_S 15
@@ -182,6 +185,41 @@ static int fail(const char *what)
     return EXIT_FAILURE;
 }
 
+/* -1 with errno. */
+static int connect_to_broker(const char *control)
+{
+    const struct timeval limit = {.tv_sec = ANSWER_S};
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof addr) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0)
+        return fd;
+    return -1;
+}
+
+/* What a scrape would be given now. */
+static int print_once(const char *control)
+{
+    size_t len = 0;
+    int fd = connect_to_broker(control);
+    char *text = fd >= 0 ? ask_status_text(fd, &len) : NULL;
+    json_t *status = text ? json_loadb(text, len, 0, NULL) : NULL;
+    char *metrics = status ? exposition_render(status, &len) : NULL;
+
+    if (!metrics) {
+        fprintf(stderr, "sshim: the broker at %s does not answer: %s\n", control,
+                fd < 0 ? strerror(errno) : "no status came");
+        return EXIT_NO_ANSWER;
+    }
+    bool is_written = fwrite(metrics, 1, len, stdout) == len && fflush(stdout) == 0;
+    free(metrics);
+    free(text);
+    json_decref(status);
+    return is_written ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct timeval limit = {.tv_sec = ANSWER_S};
@@ -189,8 +227,9 @@ int main(int argc, char **argv)
     int type;
     socklen_t len = sizeof type;
 
-    (void)argv;
-    if (argc > 1 || getsockopt(LISTEN_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+    if (argc > 1)
+        return print_once(argv[1]);
+    if (getsockopt(LISTEN_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
         setsockopt(BROKER_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0) {
         fputs("sshim-metrics: this program is started by 'sshim run --metrics ADDR'\n", stderr);
         return EXIT_FAILURE;

@@ -35,7 +35,7 @@ on_terminal() {
     start_broker -w 1 --log-format logfmt -- "$VICTIM" accept "$ADDR"
     grep -qE '^time=[0-9TZ:.-]+ level=info event=ready instance=victim workers=1 msg="1 of 1 workers are ready' "$TMP/log"
     stop_broker
-    [[ -z $(grep -v '^time=' "$TMP/log") ]]
+    ! grep -qv '^time=' "$TMP/log" || false
 }
 
 @test "a pipe and a file get lines for people; the journal gets levels" {
@@ -100,7 +100,7 @@ on_terminal() {
 }
 
 @test "a pipe that nobody reads costs lines, not time, and stays blocking for others" {
-    local i line
+    local line
     mkfifo "$TMP/pipe"
     exec 7<>"$TMP/pipe"
     "$SSHIM" run -w 1 --control "$CONTROL" -- "$VICTIM" accept "$ADDR" </dev/null >>"$TMP/out" 2>&7 3>&- 7>&- &
@@ -109,7 +109,7 @@ on_terminal() {
     # No other process finds O_NONBLOCK on the open file that it shares with the broker.
     (($(sed -n 's/^flags:[[:space:]]*//p' "/proc/$BASHPID/fdinfo/7") & 04000)) && false
     dd if=/dev/zero of="$TMP/pipe" bs=4096 count=1000 oflag=nonblock 2>/dev/null || true
-    for i in 1 2 3; do "$SSHIM" resume 0 --control "$CONTROL"; done
+    for _ in 1 2 3; do "$SSHIM" resume 0 --control "$CONTROL"; done
     [[ $(status_of .log_dropped) == 3 ]]
     dd if="$TMP/pipe" bs=65536 iflag=nonblock of="$TMP/read" 2>/dev/null || true
     [[ $(tr -d '\0' <"$TMP/read" | grep -c ready) == 1 ]]
@@ -222,6 +222,34 @@ run_in_terminal() {
     "$SSHIM" stop --control "$CONTROL"
     wait_until screen_has '^it ended with 0$'
     ! screen_has 'starting:' || false
+}
+
+@test "what a worker writes shares no line with the progress, whatever it writes and however long" {
+    local n
+    cat >"$TMP/chatty" <<'END'
+import os, sys, time
+for n in range(30):
+    print("line", n, "of", os.environ["SSHIM_WORKER_ID"], flush=True)
+    time.sleep(0.05)
+sys.stdout.write("no end of line"); sys.stdout.flush()
+time.sleep(60)
+END
+    printf '%q ' "$SSHIM" run --control "$CONTROL" -w 1 -- python3 "$TMP/chatty" >"$TMP/session"
+    printf '\necho "it ended with $?"\nexec cat\n' >>"$TMP/session"
+    terminal new-session -d -x 80 -y 12 "sh $TMP/session" 3>&- 8>&-
+    wait_until screen_has '^no end of line$'
+    screen
+    screen_has '^sshim: starting: 0 of 1 workers are ready \([0-9]+ s\)$'
+    for n in 25 26 27 28 29; do screen_has "^line $n of 0\$"; done
+    terminal resize-window -x 80 -y 9
+    wait_until screen_has '\(([3-9]|[1-9][0-9]+) s\)$'
+    [[ $(screen | grep -c starting:) == 1 ]]
+    "$SSHIM" stop --now --control "$CONTROL"
+    wait_until screen_has 'it ended with 0$'
+    ! screen_has 'starting:' || false
+    terminal send-keys x Enter y Enter z Enter # the whole screen scrolls again
+    wait_until screen_has '^z$'
+    [[ $(screen | grep -c '^[xyz]$') -ge 3 ]]
 }
 
 @test "a start that is stopped or fails leaves no progress, and what is no terminal for people has none" {

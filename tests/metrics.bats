@@ -192,3 +192,16 @@ s = socket.create_server((sys.argv[1], int(sys.argv[2]))); print("listens"); tim
         grep -qF "\"$name\"" "$ROOT/observe/exposition.c"
     done
 }
+
+@test "sshim metrics prints the same once, without --metrics" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    probe 5
+    "$SSHIM" metrics --control "$CONTROL" >"$TMP/once"
+    promtool check metrics <"$TMP/once"
+    grep -qxF "sshim_connections_total{listener=\"$ADDR\"} 5" "$TMP/once"
+    grep -q '^sshim_workers' "$TMP/once"
+    run "$SSHIM" metrics --control "$TMP/none"
+    ((status == 3))
+    [[ $output == *"the broker at $TMP/none does not answer: No such file or directory" ]]
+    ! "$SSHIM" metrics --control "$CONTROL" >/dev/full || false
+}

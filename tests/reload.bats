@@ -98,7 +98,7 @@ variable() { # SLOT NAME: of a worker
     ! log_has 'worker 0 (pid' || false # which a broker says with -v
     conf 'workers = 1' 'settle = 0' 'log-prefix = yes'
     restart
-    [[ $output == *"log-prefix cannot change"* ]]
+    [[ $output == *"changed: log-prefix"* ]]
     timeout 60 "$SSHIM" stop --control "$CONTROL"
 }
 
@@ -169,4 +169,63 @@ variable() { # SLOT NAME: of a worker
     wait_until is_gone "$old"
     exec 5<&-
     timeout 60 "$SSHIM" stop --now --control "$CONTROL"
+}
+
+answers_http() { # ADDRESS
+    curl -sf --max-time 5 "http://$1/healthz" >/dev/null
+}
+
+@test "logs, pid files, metrics and prefixes go elsewhere at once" {
+    local a=$HOST:$((PORT + 1)) b=$HOST:$((PORT + 2))
+    mkdir "$TMP/p1" "$TMP/p2"
+    conf 'workers = 1' 'settle = 0' 'name = web' "pidfile-dir = $TMP/p1" "log = $TMP/log1" "metrics = $a"
+    launch_by_file
+    wait_until answers_http "$a"
+    conf 'workers = 1' 'settle = 0' 'name = web' "pidfile-dir = $TMP/p2" "log = $TMP/log2" 'log-format = json' "metrics = $b" 'log-prefix = yes'
+    restart
+    [[ $status == 0 && $output == *"changed: pidfile-dir, metrics, log, log-format, log-prefix"* ]]
+    wait_until answers_http "$b"
+    ! answers_http "$a" || false
+    [[ -z $(ls "$TMP/p1") && $(<"$TMP/p2/web.pid") == "$BROKER" && -e $TMP/p2/web-0.pid ]]
+    jq -es 'length > 0' "$TMP/log2"
+    wait_until grep -q '^\[0\] listening' "$TMP/out"
+    conf 'workers = 1' 'settle = 0' 'name = web'
+    restart
+    [[ $status == 0 && -z $(ls "$TMP/p2") ]]
+    wait_until refuses_http "$b"
+    conf 'workers = 1' 'settle = 0' 'name = web' "log = $TMP/absent/log" 'metrics = 192.0.2.1:9'
+    restart
+    log_has "cannot open $TMP/absent/log for --log: No such file or directory; messages go where they went"
+    log_has 'cannot listen on 192.0.2.1:9 for --metrics'
+    stop_broker
+}
+
+refuses_http() { # ADDRESS
+    ! answers_http "$1"
+}
+
+@test "allow, deny and the limits of clients change at once, and what a command has said stays" {
+    conf 'workers = 1' 'settle = 0' 'deny = 127.0.0.0/8'
+    launch_by_file
+    ! probe 1 || false
+    timeout 60 "$SSHIM" allow 127.0.0.1 --control "$CONTROL"
+    conf 'workers = 1' 'settle = 0' 'deny = 127.0.0.0/8' 'deny = 192.0.2.0/24'
+    restart
+    [[ $status == 0 && $output == *"changed: deny"* ]]
+    probe 1 # by the command
+    timeout 60 "$SSHIM" deny 127.0.0.1 --control "$CONTROL"
+    conf 'workers = 1' 'settle = 0' 'allow = 127.0.0.0/8'
+    restart
+    ! probe 1 || false
+    timeout 60 "$SSHIM" allow 127.0.0.1 --control "$CONTROL"
+    probe 1
+    conf 'workers = 1' 'settle = 0' 'allow = 127.0.0.0/8' 'max-rate-per-source = 1/3600'
+    restart
+    [[ $status == 0 && $output == *"changed: max-rate-per-source"* ]]
+    probe 1
+    ! probe 1 || false
+    conf 'workers = 1' 'settle = 0'
+    restart
+    probe 3
+    stop_broker
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,7 +15,6 @@
 #include "broker/base/log/sink.h"
 
 #define MESSAGE_SIZE 1024
-#define CLEAR "\r\033[K" /* the line that the cursor is in */
 
 struct output {
     struct sink sink;
@@ -26,9 +26,9 @@ static struct output file = {.sink = {.fd = -1}};
 static const char *file_path; /* NULL: none */
 static enum log_level shown = LOG_LEVEL_NORMAL;
 static const char *instance = "";
-static char progress[LOG_PROGRESS_SIZE]; /* "": none */
-static uint64_t dropped;                 /* in all */
-static uint64_t untold;                  /* of these */
+static unsigned progress_rows; /* of the terminal with progress in the last one; 0: none */
+static uint64_t dropped;       /* in all */
+static uint64_t untold;        /* of these */
 static void (*observe)(const struct log_record *record);
 
 /* Whether standard error goes to the journal, see systemd.exec(5). */
@@ -96,6 +96,24 @@ bool log_open(const struct log_options *options)
     return log_reopen();
 }
 
+bool log_change(enum log_format format, const char *path)
+{
+    const char *before = file_path;
+
+    file_path = path;
+    if (!log_reopen()) {
+        file_path = before;
+        return false;
+    }
+    standard.form = form_of_standard(format);
+    file.form = form_of_file(format);
+    if (!path && file.sink.fd >= 0) {
+        close(file.sink.fd);
+        file.sink.fd = -1;
+    }
+    return true;
+}
+
 bool log_reopen(void)
 {
     return !file_path || sink_open_file(&file.sink, file_path) == 0;
@@ -111,27 +129,59 @@ void log_set_observer(void (*on_event)(const struct log_record *record))
     observe = on_event;
 }
 
-/* At once, so that no other program's output comes in between. */
-static bool write_above_progress(const char *line)
+/* 0: not known, or too small for a row apart. */
+static unsigned count_rows(void)
 {
-    char text[LINE_SIZE + LOG_PROGRESS_SIZE + 32];
-    int len = snprintf(text, sizeof text, CLEAR "%ssshim: %s", line, progress);
+    struct winsize size;
 
-    return sink_write(&standard.sink, text, (size_t)len);
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2 ? size.ws_row : 0;
+}
+
+/*
+ * The last row is taken out of what scrolls (DECSTBM), so that workers, which write to the same
+ * terminal by themselves, share no line with it. DECSTBM moves the cursor: it is saved and put
+ * back. Each step is one write, so that nothing comes in between.
+ */
+#define BEGIN_ROW "\n\0337\033[1;%ur\0338\033[A" /* makes room below the cursor first */
+#define DRAW_ROW "\0337\033[%u;1H\033[K%s\0338"
+#define END_ROW "\0337\033[%u;1H\033[K\033[r\0338"
+
+static void show_progress(unsigned rows, const char *text)
+{
+    char bytes[LOG_PROGRESS_SIZE + 96];
+    int len = 0;
+
+    if (progress_rows && progress_rows != rows) /* the terminal has another size now */
+        len = snprintf(bytes, sizeof bytes, END_ROW, progress_rows);
+    if (progress_rows != rows)
+        len += snprintf(bytes + len, sizeof bytes - (size_t)len, BEGIN_ROW, rows - 1);
+    len += snprintf(bytes + len, sizeof bytes - (size_t)len, DRAW_ROW, rows, text);
+    progress_rows = rows;
+    sink_write(&standard.sink, bytes, (size_t)len);
+}
+
+static void hide_progress(void)
+{
+    char bytes[64];
+    int len = snprintf(bytes, sizeof bytes, END_ROW, progress_rows);
+
+    progress_rows = 0;
+    sink_write(&standard.sink, bytes, (size_t)len);
 }
 
 bool log_set_progress(const char *text)
 {
     bool is_for_people = standard.form == LINE_HUMAN || standard.form == LINE_COLOUR;
+    unsigned rows = count_rows();
+    char line[LOG_PROGRESS_SIZE];
 
-    if (!is_for_people || shown == LOG_LEVEL_QUIET || !is_terminal())
+    if (!is_for_people || shown == LOG_LEVEL_QUIET || !is_terminal() || rows == 0)
         return false;
-    bool was_shown = *progress;
-    snprintf(progress, sizeof progress, "%s", text ? text : "");
+    snprintf(line, sizeof line, "sshim: %s", text ? text : "");
     if (text)
-        write_above_progress("");
-    else if (was_shown)
-        sink_write(&standard.sink, CLEAR, strlen(CLEAR));
+        show_progress(rows, line);
+    else if (progress_rows)
+        hide_progress();
     return true;
 }
 
@@ -141,8 +191,6 @@ static bool write_to(struct output *output, const struct log_record *record)
     char line[LINE_SIZE];
     size_t len = line_format(output->form, record, &head, line, sizeof line);
 
-    if (output == &standard && *progress)
-        return write_above_progress(line);
     return sink_write(&output->sink, line, len);
 }
 

@@ -28,12 +28,16 @@ void log_set_level(enum log_level level);
  * the file cannot be opened, errno as of open(2); lines go to standard error then. */
 bool log_open(const struct log_options *options);
 
+/* Another form and another file (keeps path; NULL: none) from now on. False with the errno of
+ * open(2): nothing has changed. */
+bool log_change(enum log_format format, const char *path);
+
 /* Opens the file anew. False: it goes on with the old one, errno as of open(2). */
 bool log_reopen(void);
 
 /*
- * On a terminal: this text stays below the other lines, in the place of the one before; NULL: none
- * any more. False: standard error is no terminal for people, or -q was given; then nothing is
+ * On a terminal: this text stays in the last row, in the place of the one before, and what anybody
+ * writes scrolls above it; NULL: none any more. False: standard error is no terminal for people, or -q was given; then nothing is
  * shown.
  */
 #define LOG_PROGRESS_SIZE 80

@@ -170,28 +170,29 @@ static const struct option_row run_rows[] = {
     {"proxy-optional", 0, NULL, "take connections of others as well, which have no header",
      AT(proxy_optional), .read = option_flag},
     {"allow", 0, "NETWORK,...", "take connections of these clients only; may be repeated",
-     AT(allow), .read = value_networks, .expected = NETWORKS, .repeats = true},
+     AT(allow), .read = value_networks, .expected = NETWORKS, .repeats = true, .is_live = true},
     {"deny", 0, "NETWORK,...",
      "close connections of these clients at once; the longest network of these two options that "
      "has a client counts; may be repeated",
-     AT(deny), .read = value_networks, .expected = NETWORKS, .repeats = true},
+     AT(deny), .read = value_networks, .expected = NETWORKS, .repeats = true, .is_live = true},
     {"max-conns-per-worker", 0, "N",
      "offer a worker no connection while it has so many open (default 0 = any number)",
      AT(max_conns_per_worker), .read = option_number, .max = 1000000, .is_live = true},
     {"max-conns-per-source", 0, "N",
      "close connections of a client that has so many open (default 0 = never)",
-     AT(per_source.conns), .read = option_number, .max = 65536},
+     AT(per_source.conns), .read = option_number, .max = 65536, .is_live = true},
     {"max-rate-per-source", 0, "N[/SECONDS]",
      "close connections of a client that opens more than N in so many seconds (default 1)",
-     AT(per_source), .read = value_rate, .expected = "a number, or a number and seconds as 100/60"},
+     AT(per_source), .read = value_rate, .expected = "a number, or a number and seconds as 100/60",
+     .is_live = true},
     {"source-prefix", 0, "IPV4,IPV6", "bits of the network that is one source (default 32,64)",
      AT(per_source), .initial = "32,64", .read = value_prefix,
-     .expected = "two numbers of bits as 24,64"},
+     .expected = "two numbers of bits as 24,64", .is_live = true},
     {"penalty", 0, "SECONDS",
      "close all connections of a source that exceeded a limit for so long (default 0)",
-     SECONDS(per_source.penalty_s, "0")},
+     SECONDS(per_source.penalty_s, "0"), .is_live = true},
     {"unmap", 0, NULL, "tell IPv4 clients of IPv6 listeners as IPv4 addresses", AT(unmap),
-     .read = option_flag},
+     .read = option_flag, .is_live = true},
     {"stop-timeout", 0, "SECONDS", "how long workers may take to end before KILL (default 25)",
      SECONDS(stop_timeout_s, "25"), .old_name = "grace", .is_live = true},
     {"start-timeout", 0, "SECONDS", "how long a worker may take to listen (default 60)",
@@ -245,7 +246,7 @@ static const struct option_row run_rows[] = {
      .is_live = true},
     {"pidfile-dir", 0, "FOLDER",
      "write the broker's pid to FOLDER/NAME.pid and that of each slot to FOLDER/NAME-SLOT.pid",
-     AT(pidfile_dir), .read = value_filled, .expected = "a folder"},
+     AT(pidfile_dir), .read = value_filled, .expected = "a folder", .is_live = true},
     {"on-broker-death", 0, "WHAT",
      "serve (default): workers go on if the broker is killed, and the next 'sshim run' of this "
      "name takes them over; exit: workers end",
@@ -265,24 +266,25 @@ static const struct option_row run_rows[] = {
     {"metrics", 0, "ADDR",
      "serve /metrics (Prometheus), /healthz, /readyz and /status.json over HTTP at this address",
      AT(metrics), .read = value_address,
-     .expected = "PORT (of 127.0.0.1), HOST:PORT, [IPV6]:PORT or /PATH of at most 107 bytes"},
+     .expected = "PORT (of 127.0.0.1), HOST:PORT, [IPV6]:PORT or /PATH of at most 107 bytes",
+     .is_live = true},
     {"ready-fd", 0, "N", "write a newline to this file descriptor when all workers are ready",
      AT(ready_fd), .read = value_fd, .max = INT_MAX,
      .expected = "the number of an open file descriptor"},
     {"log", 0, "FILE",
      "write messages to this file, as logfmt; 'sshim reopen' and USR1 open it anew after it was "
      "moved away; errors go to standard error as well",
-     AT(log_file), .read = option_text},
+     AT(log_file), .read = option_text, .is_live = true},
     {"log-format", 0, "FORM",
      "auto (default): for people, with levels for the journal, logfmt in --log FILE; human, logfmt "
      "or json",
-     AT(log_format), .read = option_choice, .names = log_formats},
+     AT(log_format), .read = option_choice, .names = log_formats, .is_live = true},
     {"conn-log", 0, "FILE|-",
      "write a line for each connection when it is over: client, listener, worker, how long it "
      "waited and was open; - = to standard output; every connection goes through the broker then",
      AT(conn_log), .read = value_filled, .expected = "a file, or -"},
     {"log-prefix", 0, NULL, "put the slot in front of each line that a worker writes",
-     AT(log_prefix), .read = option_flag},
+     AT(log_prefix), .read = option_flag, .is_live = true},
     {"on-event", 0, "COMMAND",
      "run this by sh -c when something happens (all ready, a worker ended, a restart is done); "
      "SSHIM_EVENT in its environment names it",
@@ -299,7 +301,9 @@ static const struct option_row run_rows[] = {
 #undef AT
 
 #define AT(member) .offset = offsetof(struct config_target, member)
-#define ASK "status top list restart scale drain resume kill deny allow reopen events upgrade stop"
+#define ASK                                                                                        \
+    "status top metrics list restart scale drain resume kill deny allow reopen events upgrade "    \
+    "stop"
 static const struct option_row target_rows[] = {
     {"name", 0, "NAME", "which instance (default: the one that runs)", AT(name), .read = value_name,
      .expected = NAME, .commands = ASK},
@@ -317,7 +321,7 @@ static const struct option_row target_rows[] = {
     {"stop-timeout", 0, "SECONDS",
      "restart: how long old workers keep their connections (default: --stop-timeout of run)",
      AT(stop_timeout_s), .read = option_number, .max = DAY_S,
-     .expected = "whole seconds, at most 86400", .commands = "restart"},
+     .expected = "whole seconds, at most 86400", .commands = "restart", .old_name = "grace"},
     {"timeout", 0, "SECONDS",
      "drain: how long to wait until no connection is open (default: --stop-timeout of run); status "
      "--wait: how long to wait (default: for ever)",
@@ -333,7 +337,7 @@ static const struct option_row target_rows[] = {
     {"run", 0, NULL,
      "check: start two copies for a moment, and say what the second one trips over; options of run "
      "may follow",
-     AT(run), .read = option_flag},
+     AT(run), .read = option_flag, .commands = "check"},
     {"now", 0, NULL, "stop: kill the workers at once", AT(now), .read = option_flag,
      .commands = "stop"},
 };

@@ -12,6 +12,7 @@
     X(run, "[options] -- COMMAND [ARGUMENTS]", "run copies of a server behind its address")        \
     X(status, "[--json] [--wait STATE]", "show listeners and workers")                             \
     X(top, "", "watch an instance in the terminal")                                                \
+    X(metrics, "", "print what --metrics would serve for Prometheus")                              \
     X(list, "[--json]", "show the instances that run")                                             \
     X(restart, "[SLOT] [--parallel K] [--stop-timeout S] [--no-wait]",                             \
       "replace the workers one by one")                                                            \

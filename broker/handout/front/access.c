@@ -85,6 +85,32 @@ bool access_init(void)
     return begin_limits();
 }
 
+/* What an operator has said of a network by a command stays. */
+static void set_of_options(const struct cidr_set *networks, bool denied)
+{
+    for (unsigned i = 0; i < networks->count; i++)
+        if (!find(&networks->at[i]) && !set(&networks->at[i], denied, false))
+            log_error("there is no room for all networks of --allow and --deny: the others have no "
+                      "effect");
+}
+
+void access_reread(bool limits_changed)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < rule_count; i++)
+        if (rules[i].is_change)
+            rules[kept++] = rules[i];
+    rule_count = kept;
+    set_of_options(&broker.config.allow, false);
+    set_of_options(&broker.config.deny, true);
+    if (limits_changed && !begin_limits()) {
+        counts_sources = false;
+        log_error("cannot count the connections of each client: out of memory; the limits of "
+                  "sources have no effect");
+    }
+}
+
 bool access_is_limited(void)
 {
     return rule_count > 0 || counts_sources;

@@ -15,6 +15,10 @@
 /* The rules and limits of the configuration. False: memory is out. */
 bool access_init(void);
 
+/* The same when the configuration has changed. What access_set() has changed stays;
+ * limits_changed: the connections of each client are counted from 0 again. */
+void access_reread(bool limits_changed);
+
 /* Whether there is any rule or limit. */
 bool access_is_limited(void);
 

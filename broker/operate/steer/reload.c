@@ -11,6 +11,7 @@
 #include "broker/cli/options/run_options.h"
 #include "broker/cli/settings/reread.h"
 #include "broker/diagnose/check.h"
+#include "broker/handout/front/access.h"
 #include "broker/handout/front/full.h"
 #include "broker/handout/handout.h"
 #include "broker/life/launch/spawn.h"
@@ -18,6 +19,8 @@
 #include "broker/operate/steer/elastic.h"
 #include "broker/operate/steer/recycle.h"
 #include "broker/operate/steer/scale.h"
+#include "broker/operate/tell/metrics.h"
+#include "broker/operate/tell/pidfile.h"
 #include "broker/share/intercept/choose.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
@@ -32,15 +35,64 @@ static void change_number(const struct config *before)
     scale_begin(text, true, NULL);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_same_set(const struct cidr_set *a, const struct cidr_set *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (unsigned i = 0; i < a->count; i++)
+        if (!cidr_equal(&a->at[i], &b->at[i]))
+            return false;
+    return true;
+}
+
+/* Whose connections are taken. False: nothing has changed. */
+static bool change_access(const struct config *before)
+{
+    const struct config *now = &broker.config;
+    bool limits_changed =
+        memcmp(&now->per_source, &before->per_source, sizeof now->per_source) != 0;
+
+    if (is_same_set(&now->allow, &before->allow) && is_same_set(&now->deny, &before->deny) &&
+        !limits_changed)
+        return false;
+    access_reread(limits_changed);
+    return true;
+}
+
+/* Where the operator hears of us. */
+static void change_outlets(const struct config *before)
+{
+    const struct config *now = &broker.config;
+    bool is_same_log =
+        is_same_text(now->log_file, before->log_file) && now->log_format == before->log_format;
+
+    if (!is_same_log && !log_change(now->log_format, now->log_file))
+        log_error("cannot open %s for --log: %s; messages go where they went%s", now->log_file,
+                  strerror(errno),
+                  errno == EPERM ? "; a broker with --user or --sandbox that wrote no file before "
+                                   "may not begin to: start it again"
+                                 : "");
+    if (!is_same_text(now->pidfile_dir, before->pidfile_dir))
+        pidfile_reread();
+    if (!is_same_text(now->metrics, before->metrics))
+        metrics_reread();
+}
+
 /* What concerns connections before workers get them. */
 static void change_front(const struct config *before)
 {
-    if (broker.config.skip_dead == before->skip_dead &&
+    if (!change_access(before) && broker.config.skip_dead == before->skip_dead &&
+        broker.config.unmap == before->unmap &&
         broker.config.max_conns_per_worker == before->max_conns_per_worker)
         return;
     if (runtime.handoff != HANDOFF_DIRECT && handout_enforce() < 0)
-        log_error("cannot make the table of held connections: %s; --max-conns-per-worker and "
-                  "--skip-dead have no effect",
+        log_error("cannot make the table of held connections: %s; limits and rules for "
+                  "connections have no effect",
                   strerror(errno));
 }
 
@@ -92,6 +144,7 @@ static bool use(int argc, char **resolved)
     change_number(&before);
     change_front(&before);
     handout_find_leaders();
+    change_outlets(&before);
     recycle_begin();
     elastic_begin();
     return true;

@@ -34,6 +34,7 @@
 static struct {
     pid_t pid; /* 0: it does not run */
     int64_t started_ms;
+    bool is_replaced;  /* killed by us, for another address */
     unsigned failures; /* in a row */
     struct loop_timer again;
 } process;
@@ -183,6 +184,12 @@ bool metrics_on_child_end(const siginfo_t *info)
     process.pid = 0;
     if (stop_is_under_way())
         return true;
+    if (process.is_replaced) {
+        process.is_replaced = false;
+        if (runtime.metrics_fd >= 0)
+            loop_start_timer(&process.again, 0);
+        return true;
+    }
     if (loop_now_ms() - process.started_ms >= PROVEN_MS)
         process.failures = 0;
     if (process.failures < FAILURES_TOLD)
@@ -222,15 +229,39 @@ void metrics_end_process(void)
         signal_process(process.pid, SIGKILL);
 }
 
-void metrics_close(void)
+static void close_socket(int fd)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNSPEC};
     socklen_t len = sizeof addr;
 
-    if (runtime.metrics_fd < 0)
+    if (fd < 0)
         return;
-    if (getsockname(runtime.metrics_fd, (struct sockaddr *)&addr, &len) == 0 &&
-        addr.sun_family == AF_UNIX)
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sun_family == AF_UNIX)
         unlink(addr.sun_path);
-    close(runtime.metrics_fd);
+    close(fd);
+}
+
+void metrics_reread(void)
+{
+    int before_fd = runtime.metrics_fd;
+
+    runtime.metrics_fd = -1;
+    loop_stop_timer(&process.again);
+    if (!metrics_begin()) {
+        runtime.metrics_fd = before_fd;
+        return;
+    }
+    close_socket(before_fd);
+    journal_touch();
+    process.failures = 0;
+    process.is_replaced = process.pid > 0;
+    if (!process.is_replaced)
+        return;
+    loop_stop_timer(&process.again); /* until the old one has ended */
+    metrics_end_process();
+}
+
+void metrics_close(void)
+{
+    close_socket(runtime.metrics_fd);
 }

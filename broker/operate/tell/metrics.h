@@ -16,6 +16,9 @@ void metrics_init(void);
  * False after one line. */
 bool metrics_begin(void);
 
+/* The address has changed. If it cannot be had, the old one stays, after one line. */
+void metrics_reread(void);
+
 /* Whether this child was that process: it is started again. */
 bool metrics_on_child_end(const siginfo_t *info);
 

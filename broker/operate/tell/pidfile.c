@@ -32,6 +32,9 @@ bool pidfile_init(void)
     log_error("cannot write into the folder of --pidfile-dir %s: %s; make it, and let this user "
               "write there",
               folder, strerror(errno));
+    if (folder_fd >= 0)
+        close(folder_fd);
+    folder_fd = -1;
     return false;
 }
 
@@ -109,6 +112,19 @@ void pidfile_review(void)
         name_slot(name, i);
         tell(name, &told[i], worker ? worker->pid : 0);
     }
+}
+
+void pidfile_reread(void)
+{
+    pidfile_finish();
+    if (folder_fd >= 0)
+        close(folder_fd);
+    folder_fd = -1;
+    told_count = 0;
+    told_broker = 0;
+    failed = false;
+    if (pidfile_init())
+        pidfile_review();
 }
 
 void pidfile_finish(void)

@@ -17,4 +17,7 @@ void pidfile_review(void);
 /* The broker ends: removes all. */
 void pidfile_finish(void);
 
+/* The folder has changed: its files go from the old one into the new one. */
+void pidfile_reread(void);
+
 #endif
