@@ -23,7 +23,7 @@ END
 try_it() {
     local wanted=$1
     shift
-    run timeout 90 "$SSHIM" check --run "$@"
+    TMPDIR=$TMP run timeout 90 "$SSHIM" check --run "$@"
     echo "$output"
     ((status == wanted))
 }
@@ -33,13 +33,12 @@ says() { # TEXT
 }
 
 nothing_is_left() {
-    [[ -z $(find /tmp -maxdepth 1 -name 'sshim-trial.*' -newer "$TMP/begin") ]]
+    [[ -z $(find "$TMP" -maxdepth 1 -name 'sshim-trial.*') ]]
     no_process_is_left
 }
 
 tries() { # STATUS LINES TEXT...
     server "$2"
-    touch "$TMP/begin"
     try_it "$1" -- python3 "$TMP/server.py" "$ADDR"
     shift 2
     local text
@@ -141,8 +140,7 @@ u = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); u.bind(path('dgram'))" \
     local way pid
     server ''
     for way in INT TERM KILL; do
-        touch "$TMP/begin"
-        start_other "$SSHIM" check --run -- python3 "$TMP/server.py" "$ADDR"
+            TMPDIR=$TMP start_other "$SSHIM" check --run -- python3 "$TMP/server.py" "$ADDR"
         pid=$OTHER
         wait_until probe_connects
         kill -$way "$pid"
@@ -150,7 +148,7 @@ u = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); u.bind(path('dgram'))" \
         DEADLINE_S=10 wait_until no_process_is_left
         [[ $way == KILL ]] || nothing_is_left
     done
-    find /tmp -maxdepth 1 -name 'sshim-trial.*' -newer "$TMP/begin" -exec rm -r {} +
+    rm -r "$TMP"/sshim-trial.* # what a kill has left
 }
 
 probe_connects() {

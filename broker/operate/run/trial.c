@@ -18,29 +18,36 @@
 #include "broker/cli/settings/settings.h"
 
 #define PROGRAM "sshim-trial"
-#define FOLDER "/tmp/sshim-trial.XXXXXX"
+#define FOLDER "sshim-trial.XXXXXX"
+#define BASE "/tmp"
+#define BASE_MAX 60 /* the path of a socket has 107 bytes, see unix(7) */
+#define FOLDER_SIZE (BASE_MAX + 2 + sizeof FOLDER)
 
 static const char *const left_out[] = {
     "workers",   "name",       "control",  "control-ro", "config",   "metrics",      "log",
     "conn-log",  "log-format", "ready-fd", "ready-min",  "on-event", "stop-timeout", "pidfile-dir",
     "lame-duck", "max-age",    "max-rss",  "max-conns",  NULL};
 
-/* The worker's user may go through it to the control socket. */
-static bool make_folder(char folder[sizeof FOLDER])
+/* The workers' user may go through it to the control socket. */
+static bool make_folder(char folder[FOLDER_SIZE])
 {
-    memcpy(folder, FOLDER, sizeof FOLDER);
+    const char *base = secure_getenv("TMPDIR");
+
+    if (!base || *base != '/' || strlen(base) > BASE_MAX)
+        base = BASE;
+    snprintf(folder, FOLDER_SIZE, "%s/" FOLDER, base);
     if (mkdtemp(folder) && chmod(folder, 0711) == 0)
         return true;
-    log_error("cannot make a folder in /tmp for the control socket of check --run: %s; let this "
-              "user write there",
-              strerror(errno));
+    log_error("cannot make a folder in %s for the control socket of check --run: %s; let this user "
+              "write there, or name another one by TMPDIR",
+              base, strerror(errno));
     return false;
 }
 
 static int execute(const char *program, char **options)
 {
     char sshim[PATH_MAX];
-    char folder[sizeof FOLDER];
+    char folder[FOLDER_SIZE];
     size_t count = 0;
 
     while (options[count])
