@@ -230,7 +230,7 @@ struct config_target {
     bool no_wait;
     bool now;
     bool follow;
-    bool run; /* check: read apart, what follows are options of run */
+    bool run;       /* check: read apart, what follows are options of run */
     unsigned after; /* CONFIG_NOT_GIVEN */
     enum config_wait wait;
     unsigned parallel;       /* 0: not given */

@@ -37,8 +37,8 @@ bool log_reopen(void);
 
 /*
  * On a terminal: this text stays in the last row, in the place of the one before, and what anybody
- * writes scrolls above it; NULL: none any more. False: standard error is no terminal for people, or -q was given; then nothing is
- * shown.
+ * writes scrolls above it; NULL: none any more. False: standard error is no terminal for people, or
+ * -q was given; then nothing is shown.
  */
 #define LOG_PROGRESS_SIZE 80
 bool log_set_progress(const char *text);
