@@ -13,6 +13,7 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/share/adopt.h"
+#include "broker/share/channel_messages.h"
 #include "broker/share/claim/bind.h"
 #include "broker/share/claim/rights.h"
 #include "broker/share/grant.h"
@@ -106,6 +107,10 @@ static bool claim_folder(struct session *session, struct worker *worker,
         int error = errno;
         closer_close(fd);
         return grant_answer(session, WIRE_FAILED, error);
+    }
+    if (worker) { /* what it has closed before is no more */
+        channel_messages_read_waiting(worker);
+        listener_retire_now();
     }
     struct listener *bound = listener_find_path(&path, false);
     bool many = session_count_claims(slot) >= SESSION_CLAIMS_MAX ||
