@@ -4,7 +4,7 @@
 . "${0%/*}/lib/recipe.sh"
 
 start() {
-    exec socat "TCP4-LISTEN:$port,bind=$host,reuseaddr,fork,backlog=64" EXEC:/bin/cat
+    exec socat -t 20 "TCP4-LISTEN:$port,bind=$host,reuseaddr,fork,backlog=64" EXEC:/bin/cat
 }
 
 probe() {

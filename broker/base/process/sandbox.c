@@ -69,8 +69,12 @@ static const int permitted[] = {
     SYS_recvfrom,
     SYS_shutdown,
     /* what is said about files, and about processes in /proc */
-    SYS_newfstatat,
     SYS_fstat,
+#ifdef SYS_newfstatat
+    SYS_newfstatat,
+#else
+    SYS_fstatat64, /* 32 bits */
+#endif
     SYS_statx,
     SYS_readlinkat,
     SYS_getdents64,
@@ -119,7 +123,12 @@ static const int permitted[] = {
     SYS_gettimeofday,
     /* memory */
     SYS_brk,
+#ifdef SYS_mmap
     SYS_mmap,
+#endif
+#ifdef SYS_mmap2
+    SYS_mmap2,
+#endif
     SYS_munmap,
     SYS_mprotect,
     SYS_mremap,
