@@ -44,15 +44,28 @@ led_by() { # SLOT
     done
 }
 
-@test "a leader that is killed is followed at once, and leads again when it is back" {
-    start_led epoll --balance source
+@test "a leader that is killed is followed before its own successor begins, and leads again when it is back" {
     local before
-    printf '#!/bin/sh\nexit 1\n' >"$TMP/broken"
+    LED=$HOST:$((PORT + 1))
+    cat >"$TMP/start.sh" <<'END'
+if [ "$SSHIM_WORKER_ID" = 0 ] && [ -e "$1/late" ]; then
+    until [ -e "$1/go" ]; do sleep 0.02; done
+fi
+shift
+exec "$@"
+END
+    start_broker -w 3 --settle 0 --balance source --leader "$LED" -- sh "$TMP/start.sh" "$TMP" "$VICTIM" epoll "$ADDR" "$LED"
+    wait_until victims_listen 3
+    led_by 0
     before=$(worker_pid 0)
+    touch "$TMP/late"
     kill -KILL "$before"
-    probe 1 "$LED" # waits for no successor
-    wait_until status_is '.state == "ready"'
+    probe 1 "$LED"
+    grep -q 'slot=1 ' "$TMP/answers"
+    led_by 1
+    touch "$TMP/go"
     wait_until victims_listen 4
+    wait_until leads 0
     led_by 0
     [[ $(worker_pid 0) != "$before" ]]
     stop_broker
@@ -82,6 +95,20 @@ led_by() { # SLOT
     [[ $(grep -o 'slot=[0-9]*' "$TMP/answers" | sort -u) == slot=0 ]]
     status_is '.listeners[0] | .direct == 0 and .accepted >= 200'
     stop_broker
+}
+
+@test "a leader gets no more than --max-conns-per-worker, by either balance, and the next one when one ends" {
+    local balance
+    LED=$HOST:$((PORT + 1))
+    for balance in leastconn source; do
+        start_broker -w 2 --balance $balance --leader "$LED" --max-conns-per-worker 1 -- "$VICTIM" epoll --hold "$LED"
+        exec 6<>"/dev/tcp/$HOST/$((PORT + 1))" 7<>"/dev/tcp/$HOST/$((PORT + 1))"
+        wait_until status_is '[.workers[].active] == [1, 0] and (.listeners[0] | .held + .queued) == 1'
+        exec 6>&-
+        wait_until status_is '[.workers[].active] == [1, 0] and (.listeners[0] | .held + .queued) == 0'
+        exec 7>&-
+        stop_broker
+    done
 }
 
 @test "the option changes with the file; --handoff direct and seccomp refuse it" {

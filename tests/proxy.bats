@@ -208,6 +208,16 @@ slot_of() { # LAST BYTE of its address
     status_is '.listeners[0] | .limited == 1 and .taken == 2'
 }
 
+@test "with --balance source a client waits until a worker has room, and then is served" {
+    start_broker -w 2 --balance source --max-conns-per-worker 1 -- "$VICTIM" epoll --hold "$ADDR"
+    exec 5<>"/dev/tcp/$HOST/$PORT" 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '[.workers[].active] == [1, 1] and (.listeners[0] | .held + .queued) == 1'
+    exec 6>&-
+    wait_until status_is '[.workers[].active] == [1, 1] and (.listeners[0] | .held + .queued) == 0'
+    exec 5>&- 7>&-
+    stop_broker
+}
+
 @test "an event loop is offered no more than it may have open; the others wait for the first that closes" {
     local loop="import asyncio, sys
 async def answer(reader, writer):

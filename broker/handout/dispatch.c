@@ -149,7 +149,7 @@ static void pump_by_source(struct listener *listener)
         channel = pick_by_source(listener, &peer); /* it may be gone */
     }
     if (!channel)
-        listener_poll_arm(listener, front_has_room(listener)); /* handout_start arms again */
+        queue_begin(listener); /* all have what they may have, or none is there */
 }
 
 static struct channel *pick_or_wait(struct listener *listener, int64_t now_ms)

@@ -156,11 +156,19 @@ static struct channel *pick_favourite(struct listener *listener, int64_t now_ms)
     return NULL;
 }
 
-static struct channel *pick_idle_leader(struct listener *listener, int64_t now_ms)
+/* NULL: there is none, or it has all that it may have. */
+static struct channel *pick_leader_with_room(const struct listener *listener)
 {
     struct channel *leader = pick_leader(listener);
 
-    if (!leader || is_full(leader))
+    return leader && !is_full(leader) ? leader : NULL;
+}
+
+static struct channel *pick_idle_leader(struct listener *listener, int64_t now_ms)
+{
+    struct channel *leader = pick_leader_with_room(listener);
+
+    if (!leader)
         return NULL;
     struct channel_reading reading = belief_observe(leader);
     return belief_is_idle(leader, &reading, now_ms) ? leader : NULL;
@@ -269,7 +277,7 @@ struct channel *pick_by_source(struct listener *listener, const struct sockaddr_
     struct channel *best = NULL;
 
     if (listener->pick.is_led)
-        return pick_leader(listener);
+        return pick_leader_with_room(listener);
     for (uint32_t i = 0; i < listener->channel_count; i++) {
         struct channel *channel = listener->channels[i];
         if (!pick_is_eligible(channel) || is_full(channel))
