@@ -221,6 +221,37 @@ unmount_hung() {
     [[ $STATUS == 0 ]]
 }
 
+log_has_not() { # TEXT
+    ! log_has "$1"
+}
+
+# Linux gives fdinfo of an epoll descriptor only to who gets its mutex.
+@test "a worker whose epoll descriptor nobody can look at does not stop the loop" {
+    mount_hung files
+    [[ $(id -u) == 0 ]] || skip "only root can start workers of another user"
+    share_build
+    cp "$HOSTILE/worker_hung_epoll" "$TMP/build"
+    chmod -R a+rX "$TMP/build"
+    cat >"$TMP/build/server" <<END
+[ "\$SSHIM_WORKER_ID" = 0 ] && exec "$VICTIM" accept $ADDR
+"$TMP/build/worker_hung_epoll" "$TMP/hung/file" &
+exec python3 -c 'import socket, time
+listener = socket.create_server(("$HOST", $PORT))
+time.sleep(1000)'
+END
+    start_broker -w 2 --verbose --user nobody -- sh "$TMP/build/server"
+    wait_until grep -q "waits for a page" "$TMP/out.other"
+    wait_until log_has "looked whether worker 1 waits by io_uring" || { unmount_hung; return 1; }
+    probe 20
+    turns_are_short 1000
+    log_has_not "stood still"
+    log_has_not "seems to wait for connections by io_uring"
+    timeout "$DEADLINE_S" "$SSHIM" stop --now --control "$CONTROL" # no TERM ends it
+    wait_for_broker
+    unmount_hung
+    [[ $STATUS == 0 ]]
+}
+
 @test "a worker that no KILL ends does not keep the broker from stopping" {
     mount_hung hung
     start_attacked worker_hung_memory "$TMP/hung/file" 1

@@ -1,6 +1,7 @@
 """hung_mount.py FOLDER [files|hung] - mounts a FUSE file system there whose server answers nothing but the greeting: every
 question that the kernel asks it afterwards waits for ever. With "files" it has files of any name, which can be opened
-and mapped, and only reading them waits; with "hung" also closing one, so that who has it open never ends. Prints "mounted"; ends with the process.
+and mapped, and only reading them waits; with "hung" also closing one, so that who has it open never ends. Prints "mounted",
+and then "waits for a page" as often as one is read; ends with the process.
 """
 import ctypes
 import errno
@@ -33,6 +34,8 @@ def serve(request):
         answer(unique, struct.pack("=QII", 3600, 0, 0) + attributes(node))
     elif operation == OPEN and has_files:
         answer(unique, struct.pack("=QII", 1, 0, 0))
+    elif operation == READ:
+        print("waits for a page", flush=True)
     elif operation not in WAITS and has_files:
         os.write(fd, struct.pack("=IiQ", 16, -errno.ENOSYS, unique))
 

@@ -19,6 +19,7 @@
 
 #define PATIENCE_MS 20
 #define LATE_MAX 8           /* helpers that were killed and have not ended; more are not started */
+#define LATE_OF_USER_MAX 2   /* of them for processes of one user, who may keep them from ending */
 #define KNOWN_MAX 256        /* processes that made one wait */
 #define WAITS_MAX 16         /* in vain for processes of one user; then nothing is asked for */
 #define SILENCE_MS 1000      /* this time, doubling up to */
@@ -38,7 +39,8 @@ struct answer {
 
 static pid_t helper; /* 0: none */
 static int helper_fd = -1;
-static pid_t late[LATE_MAX]; /* 0: none */
+static pid_t late[LATE_MAX];     /* 0: none */
+static uid_t late_for[LATE_MAX]; /* whose process each was asked about */
 
 /* --- in the helper --- */
 
@@ -78,12 +80,15 @@ static pid_t *find_place(void)
     return NULL;
 }
 
-static void end_helper(void)
+static void end_helper(uid_t uid)
 {
+    pid_t *place = find_place(); /* start() has seen to it that there is one */
+
     if (!helper)
         return;
     signal_process(helper, SIGKILL);
-    *find_place() = helper; /* start() has seen to it that there is one */
+    *place = helper;
+    late_for[place - late] = uid;
     close(helper_fd);
     helper = 0;
     helper_fd = -1;
@@ -91,7 +96,7 @@ static void end_helper(void)
 
 void aside_stop(void)
 {
-    end_helper();
+    end_helper((uid_t)-1);
     helpers_await(late, LATE_MAX);
 }
 
@@ -102,7 +107,6 @@ static bool start(void)
 
     if (helper)
         return true;
-    helpers_bury(late, LATE_MAX);
     if (!find_place() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return false;
     pid_t pid = helpers_fork(0);
@@ -217,6 +221,17 @@ static bool is_silent(uid_t uid)
     return user && user->until_ms > now_ms();
 }
 
+/* No signal ends a helper that waits for a mutex of the kernel. */
+static bool keeps_helpers(uid_t uid)
+{
+    int count = 0;
+
+    helpers_bury(late, LATE_MAX);
+    for (int i = 0; i < LATE_MAX; i++)
+        count += late[i] && late_for[i] == uid;
+    return count >= LATE_OF_USER_MAX;
+}
+
 bool aside_ask(aside_work *work, pid_t pid, const void *question_bytes, size_t question_size,
                void *answer_bytes, size_t answer_size)
 {
@@ -228,13 +243,13 @@ bool aside_ask(aside_work *work, pid_t pid, const void *question_bytes, size_t q
     if (geteuid() != 0 || (procfs_get_uid(pid, &uid) && uid == 0))
         return work(question_bytes, answer_bytes);
     if (question_size > sizeof question.bytes || answer_size > sizeof answer.bytes ||
-        is_known(pid) || is_silent(uid) || !start())
+        is_known(pid) || is_silent(uid) || keeps_helpers(uid) || !start())
         return false;
     question.work = work;
     question.answer_size = answer_size;
     memcpy(question.bytes, question_bytes, question_size);
     if (!exchange(&question, &answer, &is_late)) {
-        end_helper();
+        end_helper(uid);
         if (is_late)
             note_wait(pid, uid);
         return false;

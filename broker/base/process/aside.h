@@ -5,7 +5,9 @@
  *
  * The broker waits for the answer, but not for a helper that sleeps: that one is killed, and
  * nothing is asked about the process again. If that happens again and again with one user, nothing
- * is asked about any process of that user for a while.
+ * is asked about any process of that user for a while; and nothing while two helpers that were
+ * killed for the user's processes have not ended: a wait for a mutex of the kernel ends with what
+ * holds it.
  */
 #ifndef SSHIM_BROKER_BASE_PROCESS_ASIDE_H
 #define SSHIM_BROKER_BASE_PROCESS_ASIDE_H

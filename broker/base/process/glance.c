@@ -1,6 +1,8 @@
 /* glance.c - see glance.h; proc(5). */
 #include "broker/base/process/glance.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,7 @@ struct answer {
 
 static FILE *open_file(pid_t pid, const char *name)
 {
-    char path[32];
+    char path[48];
 
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
     return fopen(path, "re");
@@ -77,6 +79,56 @@ static bool find_mapping(const void *bytes, void *into)
     return found;
 }
 
+struct fd_question {
+    pid_t pid;
+    int fd;
+};
+
+static FILE *open_fdinfo(const void *bytes)
+{
+    const struct fd_question *question = bytes;
+    char name[32];
+
+    snprintf(name, sizeof name, "fdinfo/%d", question->fd);
+    return open_file(question->pid, name);
+}
+
+static bool read_closes_on_exec(const void *question, void *answer)
+{
+    char line[256];
+    unsigned flags = 0;
+    FILE *file = open_fdinfo(question);
+
+    (void)answer;
+    while (file && fgets(line, sizeof line, file) && sscanf(line, "flags: %o", &flags) != 1)
+        ;
+    if (file)
+        fclose(file);
+    return flags & O_CLOEXEC;
+}
+
+/* Lines of proc_pid_fdinfo(5): "tfd: 5 events: 19 data: 5 pos:0 ino:2a sdev:8". */
+static bool read_polled(const void *question, void *answer)
+{
+    struct glance_polled *polled = answer;
+    char line[256];
+    bool fits = true;
+    FILE *file = open_fdinfo(question);
+
+    if (!file)
+        return false;
+    polled->count = 0;
+    while (fits && fgets(line, sizeof line, file)) {
+        const char *text = strstr(line, "ino:");
+        if (!text || strncmp(line, "tfd:", 4) != 0)
+            continue;
+        fits = polled->count < GLANCE_POLLED_MAX &&
+               sscanf(text, "ino:%" SCNx64, &polled->inos[polled->count++]) == 1;
+    }
+    fclose(file);
+    return fits;
+}
+
 /* --- in the broker --- */
 
 static bool ask(aside_work *work, pid_t pid, const char *name, char *text, size_t size)
@@ -106,4 +158,19 @@ bool glance_maps(pid_t pid, const char *file_name)
     char rest[1];
 
     return glance_get_mapped_name(pid, file_name, rest, sizeof rest);
+}
+
+bool glance_closes_on_exec(pid_t pid, int fd)
+{
+    struct fd_question question = {pid, fd};
+    char none;
+
+    return aside_ask(read_closes_on_exec, pid, &question, sizeof question, &none, 0);
+}
+
+bool glance_list_polled(pid_t pid, int epoll_fd, struct glance_polled *polled)
+{
+    struct fd_question question = {pid, epoll_fd};
+
+    return aside_ask(read_polled, pid, &question, sizeof question, polled, sizeof *polled);
 }

@@ -95,15 +95,6 @@ pid_t procfs_process_of(pid_t thread)
     return pid > 0 ? (pid_t)pid : 0;
 }
 
-bool procfs_closes_on_exec(pid_t pid, int fd)
-{
-    char name[32];
-
-    snprintf(name, sizeof name, "fdinfo/%d", fd);
-    long flags = read_number(pid, name, "flags:", 8);
-    return flags >= 0 && (flags & O_CLOEXEC);
-}
-
 bool procfs_is_stopped(pid_t pid)
 {
     int parent;

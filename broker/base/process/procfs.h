@@ -20,9 +20,6 @@ pid_t procfs_parent(pid_t pid);
 /* The process that a thread is of, or 0. */
 pid_t procfs_process_of(pid_t thread);
 
-/* Whether this descriptor of it has FD_CLOEXEC. */
-bool procfs_closes_on_exec(pid_t pid, int fd);
-
 /* When it was started, in clock ticks since the machine was (the low 32 bits): tells a process from
  * a later one with the same pid. 0: there is no such process. */
 uint32_t procfs_birth(pid_t pid);

@@ -5,23 +5,24 @@
  */
 #include "broker/life/begin/uring.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/process/glance.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 
 #define FIRST_LOOK_MS 1000
+#define PATIENCE_MS 50 /* with all questions of a look */
 
 struct look {
     const struct worker *worker;
     pid_t pid;
+    int64_t until_ms;
     bool has_ring;
-    bool is_polled; /* or there was no time to find out */
+    bool may_be_polled; /* it is, or that cannot be found out */
 };
 
 static bool is_channel_of(const struct worker *worker, uint64_t ino)
@@ -35,47 +36,50 @@ static bool is_channel_of(const struct worker *worker, uint64_t ino)
     return false;
 }
 
-/* Lines of proc_pid_fdinfo(5): "tfd: 5 events: 19 data: 5 pos:0 ino:2a sdev:8". */
-static bool polls_channel(const struct look *look, int epoll_fd)
+static bool may_poll_channel(const struct look *look, int epoll_fd)
 {
-    char line[256];
-    uint64_t ino;
-    bool found = false;
+    static struct glance_polled polled;
 
-    snprintf(line, sizeof line, "/proc/%d/fdinfo/%d", (int)look->pid, epoll_fd);
-    FILE *file = fopen(line, "re");
-    while (file && !found && fgets(line, sizeof line, file)) {
-        const char *text = strstr(line, "ino:");
-        found = !turn_has_time() ||
-                (text && strncmp(line, "tfd:", 4) == 0 && sscanf(text, "ino:%" SCNx64, &ino) == 1 &&
-                 is_channel_of(look->worker, ino));
-    }
-    if (file)
-        fclose(file);
-    return found;
+    if (turn_read_ms() >= look->until_ms || !glance_list_polled(look->pid, epoll_fd, &polled))
+        return true;
+    for (unsigned i = 0; i < polled.count; i++)
+        if (!turn_has_time() || is_channel_of(look->worker, polled.inos[i]))
+            return true;
+    return false;
 }
 
-static bool on_link(int fd, const char *link, void *context)
+static bool find_ring(int fd, const char *link, void *context)
 {
     struct look *look = context;
 
-    look->has_ring |= strcmp(link, "anon_inode:[io_uring]") == 0;
-    look->is_polled |= strcmp(link, "anon_inode:[eventpoll]") == 0 && polls_channel(look, fd);
-    return !look->is_polled;
+    (void)fd;
+    look->has_ring = strcmp(link, "anon_inode:[io_uring]") == 0;
+    return !look->has_ring;
 }
 
+static bool find_epoll(int fd, const char *link, void *context)
+{
+    struct look *look = context;
+
+    look->may_be_polled = strcmp(link, "anon_inode:[eventpoll]") == 0 && may_poll_channel(look, fd);
+    return !look->may_be_polled;
+}
+
+/* The ring first: most workers have none, and nothing is asked about them. */
 static bool waits_by_ring(const struct worker *worker)
 {
     struct procfs_list tree;
     struct look look = {.worker = worker};
 
     procfs_list_tree(worker->pid, &tree);
-    for (unsigned i = 0; i < tree.count && !look.is_polled; i++) {
+    for (unsigned i = 0; i < tree.count && !look.has_ring; i++)
+        procfs_each_link(tree.at[i], find_ring, &look);
+    look.until_ms = turn_read_ms() + PATIENCE_MS;
+    for (unsigned i = 0; i < tree.count && look.has_ring && !look.may_be_polled; i++) {
         look.pid = tree.at[i];
-        if (!procfs_each_link(look.pid, on_link, &look))
-            return false;
+        look.may_be_polled |= !procfs_each_link(look.pid, find_epoll, &look);
     }
-    return look.has_ring && !look.is_polled;
+    return look.has_ring && !look.may_be_polled;
 }
 
 /* It neither waits in a call that the library sees, nor ever returned from one. */
@@ -93,11 +97,14 @@ static void on_ring_look(struct loop_timer *timer)
 {
     const struct worker *worker = loop_container(timer, struct worker, start_timer);
 
-    if (is_never_seen(worker) && waits_by_ring(worker))
+    if (!is_never_seen(worker))
+        return;
+    if (waits_by_ring(worker))
         log_error("worker %u (pid %d) seems to wait for connections by io_uring, which passes the "
                   "library by; give --handoff direct, or --intercept seccomp if the program can "
                   "do without io_uring",
                   worker->slot, (int)worker->pid);
+    log_debug("looked whether worker %u waits by io_uring", worker->slot);
 }
 
 void uring_watch(struct worker *worker)

@@ -16,6 +16,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop/fds.h"
+#include "broker/base/process/glance.h"
 #include "broker/base/process/procfs.h"
 #include "broker/share/intercept/filter.h"
 
@@ -162,7 +163,7 @@ int notify_install_fd(const struct notify *notify, int fd, int number)
         .flags = SECCOMP_ADDFD_FLAG_SETFD,
         .srcfd = (uint32_t)fd,
         .newfd = (uint32_t)number,
-        .newfd_flags = procfs_closes_on_exec((pid_t)notify->request->pid, number) ? O_CLOEXEC : 0,
+        .newfd_flags = glance_closes_on_exec((pid_t)notify->request->pid, number) ? O_CLOEXEC : 0,
     };
 
     journal_save_now();
