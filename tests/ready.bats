@@ -190,6 +190,21 @@ receiver_is_not() { # PID of the process that reads what workers say
     stop_broker
 }
 
+# A socket of a worker that has ended may live on for a moment in a process that the broker has just forked.
+@test "the process that reads the workers' words outlives many restarts of many workers" {
+    local first round
+    launch_server -w 8 --ready notify --settle 0 --verbose
+    order READY=1
+    wait_until is_ready
+    first=$(pgrep -x -P "$BROKER" sshim-receiver)
+    for round in {1..20}; do
+        timeout 60 "$SSHIM" restart --parallel 8 --control "$CONTROL"
+    done
+    if log_has "has ended; starting another one"; then return 1; fi
+    [[ $(pgrep -x -P "$BROKER" sshim-receiver) == "$first" ]]
+    stop_broker
+}
+
 @test "connections whose close sleeps, sent to a worker's NOTIFY_SOCKET, do not stop the loop" {
     launch_server -w 1 --ready notify
     wait_until all_listen 1

@@ -38,10 +38,16 @@ struct order {
 /* --- in the process --- */
 
 struct source {
-    int fd; /* keeps */
+    int fd; /* keeps; -1: a free place */
     uint64_t number;
     unsigned reports;
 };
+
+/* An event names its place, see PLACE_OF_BROKER. Places are reused. */
+static struct source *sources;
+static uint32_t sources_count;
+
+#define PLACE_OF_BROKER UINT32_MAX
 
 static void ignore_tick(int number)
 {
@@ -58,6 +64,23 @@ static bool says_ready(const char *text)
     return false;
 }
 
+/* The memory grows with the most sockets at a time, and moves: hold no pointer to a source across
+ * this. */
+static uint32_t find_free_place(void)
+{
+    uint32_t place = 0;
+
+    while (place < sources_count && sources[place].fd >= 0)
+        place++;
+    if (place < sources_count)
+        return place;
+    struct source *larger = realloc(sources, (sources_count + 1) * sizeof *larger);
+    if (!larger)
+        _exit(1);
+    sources = larger;
+    return sources_count++;
+}
+
 /* Takes an order, and waits for one if need be. True: it said that a report is noted. */
 static bool obey(int broker_fd, int epoll_fd)
 {
@@ -68,11 +91,8 @@ static bool obey(int broker_fd, int epoll_fd)
         _exit(0); /* the broker has ended */
     if (fd < 0)
         return true;
-    struct source *source = malloc(sizeof *source);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
-    if (!source)
-        _exit(1);
-    *source = (struct source){.fd = fd, .number = order.number};
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = find_free_place()};
+    sources[event.data.u32] = (struct source){.fd = fd, .number = order.number};
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
         _exit(1);
     return false;
@@ -91,11 +111,11 @@ static void rest(int duration_ms)
 }
 
 /* Returns when the broker has noted it. */
-static void tell(struct source *source, const struct ucred *sender, int broker_fd, int epoll_fd)
+static void tell(uint32_t place, const struct ucred *sender, int broker_fd, int epoll_fd)
 {
-    struct report report = {source->number, *sender};
+    struct report report = {sources[place].number, *sender};
 
-    if (source->reports++ >= REPORTS)
+    if (sources[place].reports++ >= REPORTS)
         rest(REPORT_REST_MS);
     if (send(broker_fd, &report, sizeof report, MSG_NOSIGNAL) < 0)
         _exit(0);
@@ -104,36 +124,38 @@ static void tell(struct source *source, const struct ucred *sender, int broker_f
 }
 
 /* False: there is none. */
-static bool read_one(struct source *source, int broker_fd, int epoll_fd)
+static bool read_one(uint32_t place, int broker_fd, int epoll_fd)
 {
+    int fd = sources[place].fd;
     char text[TEXT_MAX];
     struct ucred sender;
-    ssize_t len =
-        fdpass_recv_from(source->fd, text, sizeof text - 1, &sender, MSG_DONTWAIT | MSG_PEEK);
+    ssize_t len = fdpass_recv_from(fd, text, sizeof text - 1, &sender, MSG_DONTWAIT | MSG_PEEK);
 
     if (len < 0)
         return false;
     text[len] = '\0';
     if (says_ready(text))
-        tell(source, &sender, broker_fd, epoll_fd);
+        tell(place, &sender, broker_fd, epoll_fd);
     set_hurry(HURRY_MS);
-    fdpass_recv_from(source->fd, text, 1, &sender, MSG_DONTWAIT);
+    fdpass_recv_from(fd, text, 1, &sender, MSG_DONTWAIT);
     set_hurry(0);
     return true;
 }
 
-/* Its worker has ended. */
-static void drop(struct source *source)
+/* Its worker has ended. The broker, or a child of it that has not executed yet, may have the socket
+ * open still: close(2) alone would not end the registration, see epoll(7). */
+static void drop(uint32_t place, int epoll_fd)
 {
-    close(source->fd);
-    free(source);
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, sources[place].fd, NULL);
+    close(sources[place].fd);
+    sources[place].fd = -1;
 }
 
 /* Few descriptors: the others would keep the broker's sockets open for as long as this hangs. */
 static _Noreturn void help(int broker_fd, pid_t broker_pid)
 {
     struct sigaction action = {.sa_handler = ignore_tick}; /* not SA_RESTART, see turn.h */
-    struct epoll_event event = {.events = EPOLLIN};
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = PLACE_OF_BROKER};
 
     helpers_enter("sshim-receiver");
     sigaction(SIGALRM, &action, NULL);
@@ -145,11 +167,11 @@ static _Noreturn void help(int broker_fd, pid_t broker_pid)
     for (unsigned reads = 1; getppid() == broker_pid; reads++) {
         if (epoll_wait(epoll_fd, &event, 1, -1) <= 0)
             continue;
-        struct source *source = event.data.ptr;
-        if (!source)
+        uint32_t place = event.data.u32;
+        if (place == PLACE_OF_BROKER)
             obey(broker_fd, epoll_fd);
-        else if (!read_one(source, broker_fd, epoll_fd) && (event.events & EPOLLHUP))
-            drop(source);
+        else if (!read_one(place, broker_fd, epoll_fd) && (event.events & EPOLLHUP))
+            drop(place, epoll_fd);
         if (reads % READS == 0)
             rest(READ_REST_MS);
     }
