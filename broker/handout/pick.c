@@ -6,9 +6,14 @@
 #include "broker/pool/belief.h"
 #include "broker/pool/worker.h"
 
+bool pick_may_choose(const struct worker *worker)
+{
+    return worker->state <= WORKER_READY && !worker->stopped && !worker->held && !worker->kept_back;
+}
+
 bool pick_is_eligible(const struct channel *channel)
 {
-    return channel->listening && !channel->closed && worker_takes_connections(channel->worker);
+    return channel->listening && !channel->closed && pick_may_choose(channel->worker);
 }
 
 void pick_init(struct listener *listener)

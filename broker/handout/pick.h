@@ -64,6 +64,9 @@ struct channel *pick_busy(struct listener *listener, int64_t now_ms);
  * not change; or NULL. */
 struct channel *pick_by_source(struct listener *listener, const struct sockaddr_storage *peer);
 
+/* Whether any process of this worker may get connections. */
+bool pick_may_choose(const struct worker *worker);
+
 /* Whether a channel takes part at all: listening, not closed, its worker neither draining nor
  * stopped. */
 bool pick_is_eligible(const struct channel *channel);

@@ -13,6 +13,7 @@
 #include "broker/handout/front/front.h"
 #include "broker/handout/canonical/revive.h"
 #include "broker/handout/canonical/ring.h"
+#include "broker/handout/pick.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
 
@@ -115,7 +116,7 @@ bool take_must_leave(const struct channel *channel, int64_t now_ms)
     const struct worker *worker = channel->worker;
     int64_t patience_ms = (int64_t)broker.config.accept_timeout_ms * ANNOUNCED_RECALLS;
 
-    return !channel->closed && worker_takes_connections(worker) && !worker->stuck &&
+    return !channel->closed && pick_may_choose(worker) && !worker->stuck &&
            now_ms - channel->recall.sent_at_ms < patience_ms && channel_is_announced(channel);
 }
 

@@ -158,12 +158,6 @@ static inline bool worker_is_notified(const struct worker *worker)
     return runtime.intercept == INTERCEPT_SECCOMP && !worker->joined;
 }
 
-/* Whether any process of it may get connections. */
-static inline bool worker_takes_connections(const struct worker *worker)
-{
-    return worker->state <= WORKER_READY && !worker->stopped && !worker->held && !worker->kept_back;
-}
-
 /* Whether it is told to take nothing, neither offers nor what is in the queue. */
 static inline bool worker_is_shut_out(const struct worker *worker)
 {

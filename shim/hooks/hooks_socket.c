@@ -49,7 +49,7 @@ static int note_shared(struct vlisten *listener, int conn_fd)
         return conn_fd;
     fdmap_set(conn_fd, FDMAP_CONN, vlisten_index(listener));
     board_set_worker_flag(listener->board, BOARD_FDS_LOW, fdroom_note(conn_fd));
-    if (!vlisten_has_accepted(listener->accepts))
+    if (listener->accepts & ~atomic_load_explicit(&vlisten_accepts, memory_order_relaxed))
         vlisten_note_first_accept(listener->accepts);
     return conn_fd;
 }

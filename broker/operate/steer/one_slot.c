@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/base/broker.h"
+#include "broker/handout/pick.h"
 #include "broker/handout/recall.h"
 #include "broker/life/slot.h"
 #include "broker/operate/steer/await.h"
@@ -35,7 +36,7 @@ static bool is_at_rest(const struct slot *slot)
 static bool is_anybody_left(void)
 {
     for (unsigned i = 0; i < slot_count(); i++)
-        if (slot_at(i)->worker && worker_takes_connections(slot_at(i)->worker))
+        if (slot_at(i)->worker && pick_may_choose(slot_at(i)->worker))
             return true;
     return false;
 }
