@@ -35,8 +35,9 @@ enum sock_diag_answer {
 enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key);
 
 /* Calls on_open() with the cookie of each connection of that family and local port (in network
- * order) that a process has. If a connection ends meanwhile, another one may be left out: who is
- * left out by two lists is over. False: the kernel does not answer, or not to the end. Never waits.
+ * order) that a process has. If a connection ends meanwhile, another one may be left out: a
+ * connection missing from two lists in a row is closed. False: the kernel does not answer, or not
+ * to the end. Never waits.
  */
 bool sock_diag_list(uint16_t family, uint16_t local_port, void (*on_open)(uint64_t cookie));
 

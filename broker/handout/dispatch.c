@@ -62,8 +62,7 @@ static bool get_connection(struct listener *listener, const struct channel *chan
     return false;
 }
 
-/* A close seems to sleep as well if others have the processor meanwhile: with a cgroup's quota for
- * the broker, the first time that it was used up. */
+/* A close also looks slow if the broker lost the CPU meanwhile, for example to a cgroup quota. */
 static bool lingers(int fd)
 {
     struct linger linger = {0};
