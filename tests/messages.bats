@@ -64,6 +64,35 @@ DENY=(python3 "$ROOT/tests/progs/deny.py")
     stop_broker
 }
 
+# The command between the quotes is given to a shell as it stands.
+stops_by_advice() {
+    local command
+    command=$(sed -nE "s/.*stop it with 'sshim (stop .*)'( or give|, or give) .*/\1/p" <<<"$output")
+    [[ -n $command ]]
+    sh -c "$SSHIM $command"
+    wait_for_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a control path that a shell would split or expand is quoted in the advice" {
+    CONTROL="$TMP/a b\$HOME's \"c\".sock"
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    says "Address already in use, by another instance" "$SSHIM" run --control "$TMP/other.sock" -w 1 -- "$VICTIM" accept "$ADDR"
+    stops_by_advice
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    says "another broker already runs at $CONTROL" "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept "$ADDR"
+    stops_by_advice
+}
+
+@test "options behind the name of a configuration are told where they belong" {
+    export XDG_CONFIG_HOME=$TMP/config
+    mkdir -p "$TMP/config/sshim"
+    echo "workers = 1" >"$TMP/config/sshim/web-$PORT.conf"
+    says "to run what $TMP/config/sshim/web-$PORT.conf says, give options before the name: 'sshim run [OPTION...] web-$PORT'" \
+        "$SSHIM" run --control "$CONTROL" "web-$PORT" --metrics "$ADDR"
+    says "check the command's name and PATH" "$SSHIM" run --control "$CONTROL" "none-$PORT" --metrics "$ADDR"
+}
+
 @test "an address of another machine" {
     says "no interface of this machine has it" "$SSHIM" run --control "$CONTROL" -w 1 -- "$VICTIM" accept 192.0.2.1:8080
     [[ $status == 4 ]]

@@ -68,7 +68,8 @@ takes() { # COMMAND OPTION: whether it has a meaning there
         [[ $output == *" one"* && $output == *" two"* && $output == *--name* ]]
     done
     [[ $("$SSHIM" list --control "$CONTROL" --json | jq -r '.[].name') == victim ]]
-    [[ $("$SSHIM" list --control "$TMP/none") == "no instance is running" ]]
+    [[ $("$SSHIM" list --control "$TMP/none") == "no instance is running at $TMP/none" ]]
+    [[ $("$SSHIM" list --name three) == "no instance 'three' is running" ]]
     "$SSHIM" stop --name two
     "$SSHIM" stop --name one
     stop_broker

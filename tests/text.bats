@@ -47,6 +47,7 @@ as_nobody() {
 }
 
 @test "what is no command is answered with one line that says so" {
+    local option
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"
     [[ $(say frobnicate) == "unknown command 'frobnicate'"* ]]
     [[ $(say "status --frobnicate") == "unknown option --frobnicate"* ]]
@@ -56,6 +57,9 @@ as_nobody() {
     [[ $(say "status$(printf '\r')" | head -n 1) == *"is ready"* ]]
     [[ $(printf 'resume 0' | socat -t 60 - "UNIX-CONNECT:$CONTROL") == *"in service already" ]]
     socat - "UNIX-CONNECT:$CONTROL" </dev/null
+    for option in --wait=ready "--wait ready" "--wait stopped" "--wait ready --timeout 5"; do
+        [[ $(say "exit-code status $option") == $'a line is answered at once: \'sshim status --wait\' waits\nexit 2' ]]
+    done
     [[ $(say "run -w 4 -- true") == "unknown command 'run'"* ]]
     status_is '.ready == 1'
     stop_broker

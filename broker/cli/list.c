@@ -38,6 +38,17 @@ static void ask_control(const struct config_target *target, struct listing *list
         ask_one(path, listing);
 }
 
+/* What was looked for: an instance that is not there says nothing of the others. */
+static void tell_none(const struct config_target *target)
+{
+    if (target->control)
+        printf("no instance is running at %s\n", target->control);
+    else if (target->name)
+        printf("no instance '%s' is running\n", target->name);
+    else
+        puts("no instance is running");
+}
+
 int list_run(const struct config_target *target)
 {
     struct listing listing = {.target = target, .exit_code = EXIT_STOPPED};
@@ -51,6 +62,6 @@ int list_run(const struct config_target *target)
     if (target->json)
         puts("]");
     else if (listing.count == 0 && listing.exit_code == EXIT_STOPPED)
-        puts("no instance is running");
+        tell_none(target);
     return listing.exit_code;
 }

@@ -17,6 +17,8 @@
 #include "proto/wire.h"
 
 #define SUFFIX ".sock" /* of a control socket in the run folder */
+#define PLAIN /* what no shell takes for more than itself */                                       \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+:@,=%"
 #define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof WIRE_LINK_SUFFIX)
 
 static bool is_owned(const char *folder, uid_t uid)
@@ -116,21 +118,42 @@ bool runtime_paths_control(const char *control, const char *name, char *path, si
     return true;
 }
 
+/* As one word for a shell. The quotes are double: messages have single ones around a command. */
+static void quote_word(const char *word, char *text, size_t size)
+{
+    bool is_plain = word[strspn(word, PLAIN)] == '\0';
+    size_t used = 0;
+
+    if (!is_plain)
+        text[used++] = '"';
+    for (; *word && used + 3 < size; word++) {
+        if (strchr("\"\\$`", *word))
+            text[used++] = '\\';
+        text[used++] = *word;
+    }
+    if (!is_plain)
+        text[used++] = '"';
+    text[used] = '\0';
+}
+
 void runtime_paths_describe(const char *control_path, char *text, size_t size)
 {
     const char *file = strrchr(control_path, '/');
     char folder[PATH_MAX];
 
+    char word[RUNTIME_PATHS_DESCRIBED_MAX];
+
     file = file ? file + 1 : control_path;
     int len = (int)strlen(file) - (int)strlen(SUFFIX);
     runtime_paths_run_folder(folder, sizeof folder);
+    quote_word(control_path, word, sizeof word);
     bool is_default = len > 0 && strcmp(file + len, SUFFIX) == 0 &&
                       strncmp(control_path, folder, strlen(folder)) == 0 &&
                       control_path + strlen(folder) + 1 == file;
     if (is_default)
         snprintf(text, size, "--name %.*s", len, file);
     else
-        snprintf(text, size, "--control %s", control_path);
+        snprintf(text, size, "--control %s", word);
 }
 
 static bool is_readable_file(const char *path)

@@ -27,7 +27,8 @@ void runtime_paths_name_of(const char *command, char *name, size_t size);
 bool runtime_paths_control(const char *control, const char *name, char *path, size_t size);
 
 /* How an operator names the instance of this control path: "--name NAME" if its socket is the
- * default one of that name, else "--control PATH". */
+ * default one of that name, else "--control PATH" with the path as one word of a shell. */
+#define RUNTIME_PATHS_DESCRIBED_MAX 256
 void runtime_paths_describe(const char *control_path, char *text, size_t size);
 
 /* libsshim.so: $SSHIM_LIB, beside the program, or in ../lib/sshim. False after one line when there

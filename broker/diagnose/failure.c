@@ -14,6 +14,7 @@
 
 #include "broker/base/log.h"
 #include "broker/cli/runtime_paths.h"
+#include "broker/cli/settings/config_file.h"
 #include "broker/diagnose/check.h"
 #include "broker/diagnose/holders.h"
 
@@ -45,7 +46,7 @@ static const char *bind_remedy(const struct address *address, int error)
 
 static void tell_held(const char *text, const struct holders *holders)
 {
-    char instance[128];
+    char instance[RUNTIME_PATHS_DESCRIBED_MAX];
 
     if (!holders->broker[0]) {
         log_error("cannot bind %s: %s, by %s; end what has it with 'kill %s', or give the server "
@@ -136,14 +137,25 @@ static const char *exec_remedy(const char *path, int error)
     return "check the file and its execute permission";
 }
 
+/* `sshim run web --workers 2`: with arguments behind it "web" is a command. */
+static bool is_name_of_file(const char *program, char file[PATH_MAX])
+{
+    return !strchr(program, '/') && config_file_find(program, file, PATH_MAX);
+}
+
 void failure_tell_exec(const char *program, int error)
 {
     char path[PATH_MAX];
+    char file[PATH_MAX];
 
     if (!check_find_file(program, path))
         snprintf(path, sizeof path, "%s", program);
     if (error == ENOENT && access(path, F_OK) == 0)
         tell_what_is_absent(program, path);
+    else if (error == ENOENT && is_name_of_file(program, file))
+        log_error("cannot run '%s': %s; to run what %s says, give options before the name: 'sshim "
+                  "run [OPTION...] %s'",
+                  program, strerror(error), file, program);
     else
         log_error("cannot run '%s': %s; %s", program, strerror(error), exec_remedy(path, error));
 }

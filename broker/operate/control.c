@@ -268,13 +268,17 @@ static bool is_text(const char *line)
     return true;
 }
 
-/* What only `sshim COMMAND` itself can do. NULL: nothing of that is asked for. */
-static const char *find_foreign_option(const struct config_target *asked)
+/* What only `sshim COMMAND` itself can do; `sshim status --wait` asks again and again by a message,
+ * in which --wait=ready is about the exit code. NULL: nothing of that is asked for. */
+static const char *find_foreign_option(const struct session *session,
+                                       const struct config_target *asked)
 {
+    bool waits = session->from->is_text ? asked->wait != 0 : asked->wait == CONFIG_WAIT_STOPPED;
+
     if (asked->name || asked->control)
         return "--name and --control choose an instance: this line has reached one";
     if (strcmp(asked->command, "status") == 0 &&
-        (asked->wait == CONFIG_WAIT_STOPPED || asked->timeout_s != CONFIG_NOT_GIVEN))
+        (waits || asked->timeout_s != CONFIG_NOT_GIVEN))
         return "a line is answered at once: 'sshim status --wait' waits";
     return NULL;
 }
@@ -292,7 +296,7 @@ static bool handle_words(struct session *session, int count, char **words, const
             session_answer(session, EXIT_USAGE, "%s\n", fault.text);
             return true;
         }
-        const char *foreign = find_foreign_option(&asked);
+        const char *foreign = find_foreign_option(session, &asked);
         if (foreign) {
             session_answer(session, EXIT_USAGE, "%s\n", foreign);
             return true;

@@ -101,11 +101,13 @@ static bool serves_without_broker(const char *path)
 
 static void tell_in_use(const char *path, int error)
 {
+    char instance[RUNTIME_PATHS_DESCRIBED_MAX];
+
+    runtime_paths_describe(path, instance, sizeof instance);
     if (error == 0)
-        log_error("another broker already runs at %s; stop it with 'sshim stop --control %s' or "
-                  "give --name or "
-                  "--control",
-                  path, path);
+        log_error("another broker already runs at %s; stop it with 'sshim stop %s' or give --name "
+                  "or --control",
+                  path, instance);
     else if (error == EPERM)
         log_error("cannot use %s as control socket: a process of another user listens there; give "
                   "a --control PATH in a folder of yours",
