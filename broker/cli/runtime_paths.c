@@ -17,7 +17,7 @@
 #include "proto/wire.h"
 
 #define SUFFIX ".sock" /* of a control socket in the run folder */
-#define PLAIN /* what no shell takes for more than itself */                                       \
+#define PLAIN          /* what no shell takes for more than itself */                              \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+:@,=%"
 #define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof WIRE_LINK_SUFFIX)
 

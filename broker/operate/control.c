@@ -277,8 +277,7 @@ static const char *find_foreign_option(const struct session *session,
 
     if (asked->name || asked->control)
         return "--name and --control choose an instance: this line has reached one";
-    if (strcmp(asked->command, "status") == 0 &&
-        (waits || asked->timeout_s != CONFIG_NOT_GIVEN))
+    if (strcmp(asked->command, "status") == 0 && (waits || asked->timeout_s != CONFIG_NOT_GIVEN))
         return "a line is answered at once: 'sshim status --wait' waits";
     return NULL;
 }
