@@ -14,6 +14,7 @@ teardown() { victims_teardown; }
 @test "a program that only accepts on what it inherited is served" { victim victim_proc reexec-accept; }
 @test "a socket bound before exec listens after it" { victim victim_proc reexec-bound; }
 @test "a listener closed by exec is gone, and the next program binds again" { victim victim_proc reexec-cloexec; }
+@test "exec with an environment that cannot be read gives EFAULT" { victim victim_proc exec-bad-environment; }
 @test "children that exec with the listener are served" { victim victim_proc exec-in-child; }
 @test "a listener passed to a child by SCM_RIGHTS is served" { victim victim_proc passed; }
 @test "a listener passed by SCM_RIGHTS to another program is served" { victim victim_proc passed exec; }

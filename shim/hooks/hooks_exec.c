@@ -52,15 +52,55 @@ static bool hands_down_listener(bool by_actions)
     return false;
 }
 
-/* setting is "NAME=value". */
-static bool has_name_of(char *const *variables, const char *setting)
+/* Whether text begins with the name of setting ("NAME=value"). Looks at no byte behind the first
+ * that differs: the text may end where its page does. */
+static bool has_name_of(const char *text, const char *setting, bool *is_readable)
 {
-    size_t len = (size_t)(strchr(setting, '=') - setting) + 1;
-
-    for (; variables && *variables; variables++)
-        if (strncmp(*variables, setting, len) == 0)
+    for (;; text++, setting++) {
+        *is_readable = userptr_is_readable(text, 1, USERPTR_OTHER);
+        if (!*is_readable || *text != *setting)
+            return false;
+        if (*setting == '=')
             return true;
-    return false;
+    }
+}
+
+#define ALL_KEPT ((1u << ENV_KEPT_MAX) - 1)
+
+/* Which of the shim's variables need not be added, as bits. All if the list or a string of it
+ * cannot be read: the kernel answers that with EFAULT. */
+static unsigned find_kept(char *const *variables)
+{
+    bool is_readable = true;
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
+        found |= env_get_kept(i) ? 0 : 1u << i;
+    for (; variables && found != ALL_KEPT; variables++) {
+        if (!userptr_is_readable(variables, sizeof *variables, USERPTR_OTHER))
+            return ALL_KEPT;
+        if (!*variables)
+            break;
+        for (unsigned i = 0; i < ENV_KEPT_MAX && is_readable; i++)
+            if (!(found & 1u << i) && has_name_of(*variables, env_get_kept(i), &is_readable))
+                found |= 1u << i;
+        if (!is_readable)
+            return ALL_KEPT;
+    }
+    return found;
+}
+
+static unsigned find_needless(char *const *variables, bool by_actions)
+{
+    if (!env_managed() || !atomic_load_explicit(&vlisten_any, memory_order_relaxed))
+        return ALL_KEPT;
+    int saved = errno;
+    unsigned needless = find_kept(variables);
+
+    if (needless != ALL_KEPT && !hands_down_listener(by_actions))
+        needless = ALL_KEPT;
+    errno = saved;
+    return needless;
 }
 
 static size_t count(char *const *list)
@@ -72,47 +112,15 @@ static size_t count(char *const *list)
     return n;
 }
 
-static bool lacks_any(char *const *variables)
-{
-    for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
-        if (env_get_kept(i) && !has_name_of(variables, env_get_kept(i)))
-            return true;
-    return false;
-}
-
-/* Whether the list and its strings may be followed; the kernel answers others with EFAULT. */
-static bool are_readable(char *const *variables)
-{
-    for (; variables; variables++) {
-        if (!userptr_is_readable(variables, sizeof *variables, USERPTR_OTHER))
-            return false;
-        if (!*variables)
-            break;
-        if (!userptr_is_readable(*variables, 1, USERPTR_OTHER))
-            return false;
-    }
-    return true;
-}
-
-static bool must_complete(char *const *variables, bool by_actions)
-{
-    int saved = errno;
-    bool must = env_managed() && atomic_load_explicit(&vlisten_any, memory_order_relaxed) &&
-                are_readable(variables) && lacks_any(variables) && hands_down_listener(by_actions);
-
-    errno = saved;
-    return must;
-}
-
 /* Room for the caller's variables and ours. */
-static char **complete(char *const *variables, char **room)
+static char **complete(char *const *variables, unsigned needless, char **room)
 {
     size_t n = 0;
 
     for (; variables && variables[n]; n++)
         room[n] = variables[n];
     for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
-        if (env_get_kept(i) && !has_name_of(variables, env_get_kept(i)))
+        if (!(needless & 1u << i))
             room[n++] = (char *)(uintptr_t)env_get_kept(i);
     room[n] = NULL;
     return room;
@@ -121,9 +129,10 @@ static char **complete(char *const *variables, char **room)
 /* In the caller's frame: nothing may be allocated, and exec does not return. */
 #define COMPLETE_FOR(completed, variables, by_actions)                                             \
     char *const *completed = (variables);                                                          \
-    if (must_complete(completed, by_actions)) {                                                    \
+    unsigned needless_ = find_needless(completed, by_actions);                                     \
+    if (needless_ != ALL_KEPT) {                                                                   \
         void *room_ = alloca((count(completed) + ENV_KEPT_MAX + 1) * sizeof(char *));              \
-        completed = complete(completed, room_);                                                    \
+        completed = complete(completed, needless_, room_);                                         \
     }
 #define COMPLETE(completed, variables) COMPLETE_FOR(completed, variables, false)
 

@@ -2,6 +2,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "victim.h"
@@ -90,6 +91,40 @@ static void reexec_cloexec(int port, const char *argument)
     (void)argument;
     MUST(fcntl(make_listener(port), F_SETFD, FD_CLOEXEC));
     exec_self("plain", port, NULL);
+}
+
+/* The text ends with its page, behind which nothing can be read. */
+static char *at_page_end(const char *text, size_t len)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    CHECK(pages != MAP_FAILED && mprotect(pages + page, page, PROT_NONE) == 0);
+    return memcpy(pages + page - len, text, len);
+}
+
+/* Environments that cannot be read: EFAULT, as the kernel. One that can just so is completed. */
+static void exec_bad_environment(int port, const char *argument)
+{
+    char *const arguments[] = {"sh", "-c", "exec test -n \"$SSHIM_BROKER\" -a \"$A\" = 1", NULL};
+    char *const no_string[] = {"A=1", (char *)8, NULL};
+    char *const no_end[] = {at_page_end("SSHIM_BR", sizeof "SSHIM_BR" - 1), NULL};
+    char *const fits[] = {at_page_end("A=1", sizeof "A=1"), NULL};
+    char **volatile no_list = (char **)8; /* the compiler is not to know it */
+    int fd = make_listener(port);
+    int status;
+
+    (void)argument;
+    CHECK(execve("/bin/sh", arguments, no_list) < 0 && errno == EFAULT);
+    CHECK(execve("/bin/sh", arguments, no_string) < 0 && errno == EFAULT);
+    CHECK(execve("/bin/sh", arguments, no_end) < 0 && errno == EFAULT);
+    pid_t pid = MUST(fork());
+    if (pid == 0) {
+        execve("/bin/sh", arguments, fits);
+        fail("execve");
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    serve(fd);
 }
 
 static void plain(int port, const char *argument)
@@ -510,6 +545,7 @@ static const struct victim_mode modes[] = {
     {"inherited-bound", inherited_bound},
     {"reexec-cloexec", reexec_cloexec},
     {"plain", plain},
+    {"exec-bad-environment", exec_bad_environment},
     {"exec-in-child", exec_in_child},
     {"passed", passed},
     {"receive", receive},
