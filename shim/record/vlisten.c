@@ -21,7 +21,7 @@ _Atomic bool vlisten_any;
 
 static _Atomic pid_t owner_pid;
 static _Atomic pid_t bound_by;      /* 0: not by this program */
-static _Atomic int64_t accepted_ms; /* for the first time */
+static _Atomic int64_t accepted_ms; /* for the first time, of either kind; 0: never */
 
 static int64_t now_ms(void)
 {
@@ -33,7 +33,9 @@ static int64_t now_ms(void)
 
 void vlisten_note_first_accept(unsigned what)
 {
-    atomic_store(&accepted_ms, now_ms());
+    int64_t never = 0;
+
+    atomic_compare_exchange_strong(&accepted_ms, &never, now_ms());
     atomic_fetch_or(&vlisten_accepts, what);
 }
 

@@ -4,12 +4,23 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "record.h"
 #include "shim/base/env.h"
 
 static struct sockaddr_storage copy;
 static bool is_late;
+
+static int64_t clock_ms = 1000000;
+
+/* In the place of the C library's. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    (void)clock;
+    *now = (struct timespec){clock_ms / 1000, clock_ms % 1000 * 1000000};
+    return 0;
+}
 
 static socklen_t judge(int fd, const void *addr, size_t len)
 {
@@ -124,6 +135,18 @@ static void after_the_first_accept_it_is_late_but_for_what_was_had_before(void)
     record_drop(0);
 }
 
+static void a_later_first_accept_at_a_port_is_no_new_beginning(void)
+{
+    vlisten_note_bound();
+    vlisten_note_first_accept(VLISTEN_ACCEPTED);
+    clock_ms += WIRE_BEGINNING_MS - 1;
+    CHECK(vlisten_begins());
+    clock_ms++;
+    CHECK(!vlisten_begins());
+    vlisten_note_first_accept(VLISTEN_ACCEPTED | VLISTEN_ACCEPTED_AT_PORT);
+    CHECK(!vlisten_begins());
+}
+
 int main(void)
 {
     next_resolve();
@@ -140,5 +163,7 @@ int main(void)
              a_socket_that_has_a_name_or_a_peer_is_not);
     unit_run("shareable: after the first accept it is late, but for what was had before",
              after_the_first_accept_it_is_late_but_for_what_was_had_before);
+    unit_run("shareable: a later first accept at a port is no new beginning",
+             a_later_first_accept_at_a_port_is_no_new_beginning);
     return unit_end();
 }
