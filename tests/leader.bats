@@ -112,6 +112,7 @@ END
 }
 
 @test "the option changes with the file; --handoff direct and seccomp refuse it" {
+    local bad
     LED=$HOST:$((PORT + 1))
     printf 'workers = 3\nsettle = 0\n' >"$TMP/web.conf"
     start_broker --config "$TMP/web.conf" -- "$VICTIM" epoll "$ADDR" "$LED"
@@ -124,6 +125,10 @@ END
     timeout 60 "$SSHIM" restart --control "$CONTROL"
     all_answer 3 "$LED"
     stop_broker
+    for bad in 0 '*:0' 127.0.0.1:0 '[::1]:0'; do
+        run "$SSHIM" run --leader "$bad" -- true
+        [[ $status == 2 && $output == *"invalid value '$bad' for --leader: expected a PORT above 0"* ]]
+    done
     run "$SSHIM" run --handoff direct --leader 80 -- true
     [[ $status == 2 && $output == *"there is no --leader; leave one of the two out"* ]]
     run "$SSHIM" run --control "$CONTROL" --intercept seccomp --leader 80 -- true

@@ -107,6 +107,36 @@ free_port() {
     stop_broker
 }
 
+@test "a launcher of a program without the library is told of REAL as well, or of the option that needs the library" {
+    local real
+    real=$(free_port)
+    start_broker -w 2 --port "$PORT=$real" -- sh -c "exec '$BUILD/tests/unloaded/victim' accept '$ADDR'"
+    log_has "starting all again by --intercept seccomp"
+    log_has "with --intercept seccomp a server that asks for the port of its socket is told REAL of --port"
+    status_is ".listeners | length == 1 and .[0].address == \"$HOST:$real\""
+    stop_broker
+    STATUS=
+    ! start_broker -w 2 --leader 80 -- sh -c "exec '$BUILD/tests/unloaded/victim' accept '$ADDR'" || false
+    wait_for_broker
+    log_has "link it dynamically (without -static), or leave --leader out, which needs the library"
+}
+
+@test "a socket that a rule gives no address is told of once, whatever its server tries" {
+    launch_broker -w 1 --start-timeout 20 --port "$PORT=127.0.0.1:81" --port "$((PORT + 1))=127.0.0.1:82" -- python3 -c 'import socket, sys
+for i in range(300):
+    for port in (int(sys.argv[1]), int(sys.argv[1]) + 1):
+        try:
+            socket.socket(socket.AF_INET6).bind(("::1", port))
+        except OSError as error:
+            code = error.errno
+print("tried", code, flush=True)
+sys.stdin.read()' "$PORT"
+    wait_until grep -q "tried 99" "$TMP/out"
+    [[ $(grep -c "of different families" "$TMP/log") == 2 ]]
+    (($(wc -l <"$TMP/log") < 20))
+    stop_broker
+}
+
 @test "a port below 1024 for workers of another user, again after a restart" {
     [[ $(id -u) == 0 ]] || skip "needs root"
     local real=$((RANDOM % 800 + 100))
@@ -157,8 +187,12 @@ END
     wait_until refused "$HOST" "$a"
     log_has 'changed: port'
     stop_broker
-    for bad in 80 =80 80= 0=80 80=0 /tmp/a=80 80=x 80=1=2 80=70000 ::1=80; do
+    for bad in 80 =80 80= 0=80 80=0 /tmp/a=80 80=x 80=1=2 80=70000 ::1=80 '127.0.0.1:80=[::1]:81' '80=*:81'; do
         run "$SSHIM" run --port "$bad" -- true
         [[ $status == 2 && $output == *"invalid value '$bad' for --port"* ]]
     done
+    run "$SSHIM" run --port "$PORT=80" --port "*:$PORT=81" -- true
+    [[ $status == 2 && $output == *"--port *:$PORT=81 has no effect, since --port $PORT=80 comes before it"* ]]
+    run "$SSHIM" run --port 81=80 --port 82=80 -- true
+    [[ $status == 2 && $output == *"--port 81=80 and --port 82=80 give one address twice"* ]]
 }

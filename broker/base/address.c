@@ -370,3 +370,12 @@ bool address_is_pattern(const char *pattern)
            parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern) >= 0 ||
            parse_host_port(pattern, &ignored, zone);
 }
+
+bool address_is_pattern_of_zero(const char *pattern)
+{
+    struct address host;
+    char zone[IFNAMSIZ];
+
+    return parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern) == 0 ||
+           (parse_host_port(pattern, &host, zone) && port_of(&host) == 0);
+}

@@ -59,6 +59,9 @@ bool address_matches(const struct address *address, const char *zone, const char
 /* Whether a pattern can mean anything. */
 bool address_is_pattern(const char *pattern);
 
+/* Whether an IP pattern means port 0, which nothing has that is bound. */
+bool address_is_pattern_of_zero(const char *pattern);
+
 /* "8081+{id}": a pattern of IP with this behind its port, for --unshared. address_matches() looks
  * at what is before it. */
 #define ADDRESS_EACH "+{id}"

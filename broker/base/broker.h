@@ -29,6 +29,7 @@ struct runtime {
      * bypasses the library, and survive/state_load.c: a pool that is taken over keeps its own */
     enum config_intercept intercept;
     bool may_switch; /* from PRELOAD to SECCOMP while no worker was ever ready; choose.c, fleet.c */
+    const char *needs_library;   /* the option alone that forbids that; choose.c; NULL: none */
     enum config_handoff handoff; /* survive/state_load.c: a pool that is taken over keeps its own */
     int ready_fd;                /* keeps, -1: none; life/fleet.c closes it when all are ready */
     int metrics_fd;              /* keeps, -1: none; operate/tell/metrics.c, survive/state_load.c */
@@ -41,5 +42,9 @@ struct runtime {
 };
 
 extern struct runtime runtime;
+
+/* From now on workers are started with a filter: by --intercept seccomp, or since a program
+ * bypasses the library. Logs what their servers are told otherwise. */
+void broker_take_filter(void);
 
 #endif

@@ -60,7 +60,7 @@ static void tell_held(const char *text, const struct holders *holders)
               text, strerror(EADDRINUSE), holders->named, instance);
 }
 
-void failure_tell_bind(const struct address *address, int error)
+bool failure_tell_bind(const struct address *address, int error)
 {
     static struct address told;
     static int told_error;
@@ -68,7 +68,7 @@ void failure_tell_bind(const struct address *address, int error)
     struct holders holders;
 
     if (told_error == error && address_equal(&told, address))
-        return;
+        return false;
     told = *address;
     told_error = error;
     address_format(address, text);
@@ -76,6 +76,7 @@ void failure_tell_bind(const struct address *address, int error)
         tell_held(text, &holders);
     else
         log_error("cannot bind %s: %s; %s", text, strerror(error), bind_remedy(address, error));
+    return true;
 }
 
 /* --- exec --- */

@@ -5,12 +5,14 @@
 #ifndef SSHIM_BROKER_DIAGNOSE_FAILURE_H
 #define SSHIM_BROKER_DIAGNOSE_FAILURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "broker/base/address.h"
 
-/* One line for a bind(2) that failed with this errno; of the same address only once in a row. */
-void failure_tell_bind(const struct address *address, int error);
+/* One line for a bind(2) that failed with this errno; of the same address only once in a row.
+ * False: that was told. */
+bool failure_tell_bind(const struct address *address, int error);
 
 /* One line for an execvp(3) of this program that failed with this errno. */
 void failure_tell_exec(const char *program, int error);

@@ -86,9 +86,7 @@ void fleet_on_listen(struct worker *worker)
  * filter. */
 static void switch_to_seccomp(void)
 {
-    runtime.may_switch = false;
-    runtime.intercept = INTERCEPT_SECCOMP;
-    runtime.handoff = HANDOFF_DIRECT;
+    broker_take_filter();
     for (unsigned i = 0; i < slot_count(); i++) {
         struct slot *slot = slot_at(i);
         slot->failures = 0;
@@ -116,8 +114,11 @@ static void on_unfit(struct worker *worker, const struct preload_check_report *r
         switch_to_seccomp();
         return;
     }
-    log_error("worker %u (pid %d, %s) %s without the library: %s", worker->slot, (int)report->pid,
-              check->program, what, check->reason);
+    log_error("worker %u (pid %d, %s) %s without the library: %s%s%s%s", worker->slot,
+              (int)report->pid, check->program, what, check->reason,
+              runtime.needs_library ? ", or leave " : "",
+              runtime.needs_library ? runtime.needs_library : "",
+              runtime.needs_library ? " out, which needs the library" : "");
     worker_signal(worker, SIGKILL);
     if (!slot_was_ever_ready())
         stop_begin(EXIT_NEVER_READY);

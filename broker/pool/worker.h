@@ -74,6 +74,8 @@ struct worker {
     int bind_error; /* errno of the last bind(2) that failed, 0: none */
     struct address bind_address;
     bool told_of_rights;       /* that it lacks one for an address, once */
+    uint32_t told_of_ports;    /* rules of --port that its socket cannot follow, a bit each, once */
+    unsigned told_of_binds;    /* how many that failed have been told */
     unsigned port_zero_claims; /* so far, for listener.ordinal */
     struct channel_list channels;
     uint64_t accepted;             /* by channels that are gone */

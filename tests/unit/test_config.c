@@ -289,11 +289,25 @@ static bool asked_is(const char *rule, const char *real, const char *wanted)
 
 static void ports(void)
 {
-    static const char *const good[] = {"8080=80", "127.0.0.1:8080=80", "8080=[::1]:80",
-                                       "[::]:8080=[::]:80", "65535=1"};
-    static const char *const bad[] = {"",       "80",     "=80",       "80=",    "0=80",
-                                      "80=0",   "80=x",   "/tmp/a=80", "80=1=2", "80=70000",
-                                      "::1=80", "all=80", "@a=80",     "80=@a",  "80=/tmp/a"};
+    static const char *const good[] = {"8080=80",   "127.0.0.1:8080=80", "8080=[::1]:80",
+                                       "*:8080=80", "[::]:8080=[::]:80", "65535=1"};
+    static const char *const bad[] = {"",
+                                      "80",
+                                      "=80",
+                                      "80=",
+                                      "0=80",
+                                      "80=0",
+                                      "80=x",
+                                      "/tmp/a=80",
+                                      "80=1=2",
+                                      "80=*:81",
+                                      "1.1.1.1:80=[::1]:80",
+                                      "80=70000",
+                                      "::1=80",
+                                      "all=80",
+                                      "@a=80",
+                                      "80=@a",
+                                      "80=/tmp/a"};
     char text[PORTS_TEXT_MAX];
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -307,6 +321,20 @@ static void ports(void)
     CHECK(asked_is("10.0.0.1:8080=80", "10.0.0.1:80", "10.0.0.1:8080"));
     CHECK(asked_is("8080=10.0.0.2:80", "10.0.0.1:80", ""));
     CHECK(asked_is("8080=80", "10.0.0.1:8080", ""));
+}
+
+static void ports_that_clash(void)
+{
+    ACCEPTS("--port", "80=81", "--port", "80=81", "cmd");
+    ACCEPTS("--port", "10.0.0.1:80=81", "--port", "10.0.0.2:80=81", "cmd");
+    ACCEPTS("--port", "10.0.0.1:80=81", "--port", "80=82", "cmd");
+    ACCEPTS("--port", "80=81", "--port", "81=80", "cmd");
+    REFUSES("--port", "80=82", "--port", "81=82", "cmd");
+    REFUSES("--port", "80=10.0.0.1:82", "--port", "10.0.0.1:81=82", "cmd");
+    REFUSES("--port", "80=81", "--port", "10.0.0.1:80=82", "cmd");
+    REFUSES("--port", "80=81", "--port", "*:80=82", "cmd");
+    REFUSES("--leader", "0", "cmd");
+    REFUSES("--hold", "http@0", "cmd");
 }
 
 static void too_many_addresses(void)
@@ -458,6 +486,7 @@ int main(void)
     unit_run("arguments: what others see and do", outside);
     unit_run("arguments: seconds, milliseconds, backlog", numbers);
     unit_run("arguments: --port", ports);
+    unit_run("arguments: rules of --port that clash", ports_that_clash);
     unit_run("arguments: --share and --unshared", addresses);
     unit_run("arguments: more addresses than there is room for", too_many_addresses);
     unit_run("arguments: --ready-fd is a number", ready_fd);

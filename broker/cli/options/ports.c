@@ -7,10 +7,9 @@
 #include <string.h>
 
 struct rule {
-    char asked[ADDRESS_TEXT_MAX];
-    unsigned asked_port;
-    bool has_host;       /* in REAL */
-    struct address real; /* without a host only its port counts */
+    char text[ADDRESS_TEXT_MAX]; /* APP as it was written */
+    struct address asked, real;  /* without a host only the port counts */
+    bool asked_has_host, has_host;
 };
 
 static unsigned port_of(const struct address *address)
@@ -39,19 +38,18 @@ static bool read_side(const char *text, struct address *address, bool *has_host)
 static bool read_rule(const char *text, struct rule *rule)
 {
     const char *equals = strchr(text, '=');
-    struct address asked;
-    bool asked_has_host;
     size_t len = equals ? (size_t)(equals - text) : 0;
 
-    if (len == 0 || len >= sizeof rule->asked)
+    if (len == 0 || len >= sizeof rule->text)
         return false;
-    memcpy(rule->asked, text, len);
-    rule->asked[len] = '\0';
-    if (!read_side(rule->asked, &asked, &asked_has_host) ||
+    memcpy(rule->text, text, len);
+    rule->text[len] = '\0';
+    const char *asked = strncmp(rule->text, "*:", 2) == 0 ? rule->text + 2 : rule->text;
+    if (!read_side(asked, &rule->asked, &rule->asked_has_host) ||
         !read_side(equals + 1, &rule->real, &rule->has_host))
         return false;
-    rule->asked_port = port_of(&asked);
-    return true;
+    return !rule->asked_has_host || !rule->has_host ||
+           rule->asked.storage.ss_family == rule->real.storage.ss_family;
 }
 
 bool ports_is_rule(const char *text)
@@ -59,6 +57,52 @@ bool ports_is_rule(const char *text)
     struct rule rule;
 
     return read_rule(text, &rule);
+}
+
+/* Whether all that the later one is for goes to the earlier one. */
+static bool hides(const struct rule *earlier, const struct rule *later)
+{
+    if (!earlier->asked_has_host)
+        return port_of(&earlier->asked) == port_of(&later->asked);
+    return later->asked_has_host && address_equal(&earlier->asked, &later->asked);
+}
+
+/* Where a rule leads; without a host only the port counts. */
+static bool find_end(const struct rule *rule, struct address *end)
+{
+    *end = rule->has_host ? rule->real : rule->asked;
+    set_port(end, port_of(&rule->real));
+    return rule->has_host || rule->asked_has_host;
+}
+
+static bool lead_to_one(const struct rule *a, const struct rule *b)
+{
+    struct address end, other_end;
+    bool has_host = find_end(a, &end);
+
+    if (has_host != find_end(b, &other_end))
+        return false;
+    return has_host ? address_equal(&end, &other_end) : port_of(&end) == port_of(&other_end);
+}
+
+enum ports_clash ports_find_clash(const struct config_patterns *rules, const char **first,
+                                  const char **second)
+{
+    struct rule earlier, later;
+
+    for (int i = 0; i < rules->count; i++)
+        for (int j = i + 1; j < rules->count; j++) {
+            *first = rules->at[i];
+            *second = rules->at[j];
+            if (strcmp(*first, *second) == 0 || !read_rule(*first, &earlier) ||
+                !read_rule(*second, &later))
+                continue;
+            if (hides(&earlier, &later))
+                return PORTS_HIDDEN;
+            if (lead_to_one(&earlier, &later))
+                return PORTS_SAME_END;
+        }
+    return PORTS_NO_CLASH;
 }
 
 static enum ports_result replace(const struct rule *rule, struct address *address)
@@ -74,14 +118,14 @@ static enum ports_result replace(const struct rule *rule, struct address *addres
 }
 
 enum ports_result ports_apply(const struct config_patterns *rules, const char *zone,
-                              struct address *address, const char **rule)
+                              struct address *address, int *rule)
 {
     struct rule parsed;
 
     for (int i = 0; i < rules->count && is_ip(address); i++) {
-        if (!read_rule(rules->at[i], &parsed) || !address_matches(address, zone, parsed.asked))
+        if (!read_rule(rules->at[i], &parsed) || !address_matches(address, zone, parsed.text))
             continue;
-        *rule = rules->at[i];
+        *rule = i;
         return replace(&parsed, address);
     }
     return PORTS_NONE;
@@ -96,7 +140,7 @@ void ports_format_asked(const struct config_patterns *rules, char text[PORTS_TEX
     for (int i = 0; i < rules->count && used < PORTS_TEXT_MAX; i++)
         if (read_rule(rules->at[i], &parsed))
             used += (size_t)snprintf(text + used, PORTS_TEXT_MAX - used, "%s%u=%u", used ? " " : "",
-                                     port_of(&parsed.real), parsed.asked_port);
+                                     port_of(&parsed.real), port_of(&parsed.asked));
 }
 
 size_t ports_find_asked(const struct config_patterns *rules, const struct address *real,
@@ -109,7 +153,7 @@ size_t ports_find_asked(const struct config_patterns *rules, const struct addres
             (parsed.has_host && !address_equal(&parsed.real, real)))
             continue;
         *asked = rules->at[i];
-        return strlen(parsed.asked);
+        return strlen(parsed.text);
     }
     return 0;
 }

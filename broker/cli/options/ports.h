@@ -11,9 +11,19 @@
 #include "broker/base/address.h"
 #include "broker/base/config.h"
 
-/* APP: "PORT", "HOST:PORT" or "[IPV6]:PORT", and REAL: the same, where a PORT alone leaves the host
- * as the server asks for it. */
+/* APP: "PORT", "*:PORT", "HOST:PORT" or "[IPV6]:PORT", and REAL: the same without "*", where a PORT
+ * alone leaves the host as the server asks for it. Two hosts have to be of one family. */
 bool ports_is_rule(const char *rule);
+
+enum ports_clash {
+    PORTS_NO_CLASH,
+    PORTS_HIDDEN,  /* the first is for all that the second is for */
+    PORTS_SAME_END /* both give one address, which a server can bind once */
+};
+
+/* The first two rules that cannot both be kept. */
+enum ports_clash ports_find_clash(const struct config_patterns *rules, const char **first,
+                                  const char **second);
 
 enum ports_result {
     PORTS_NONE,        /* no rule is about this address */
@@ -21,9 +31,9 @@ enum ports_result {
     PORTS_OTHER_FAMILY /* REAL has a host that this kind of socket cannot bind */
 };
 
-/* The first rule whose APP matches (address_matches()) changes the address; *rule is that one. */
+/* The first rule whose APP matches (address_matches()) changes the address; *rule is its number. */
 enum ports_result ports_apply(const struct config_patterns *rules, const char *zone,
-                              struct address *address, const char **rule);
+                              struct address *address, int *rule);
 
 /* "80=8080 443=8443": what the library tells a server that asks for the port of its socket. "" for
  * none. */

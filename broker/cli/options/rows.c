@@ -61,7 +61,8 @@ static const char *const broker_deaths[] = {"serve", "exit", NULL};
                 .expected = "whole seconds, at most 86400"
 #define NETWORKS "addresses or networks as 10.0.0.0/8, separated by commas (at most 256)"
 #define NAME "at most 63 letters, digits, '.', '_' or '-', and no '.' in front"
-#define PATTERN "PORT, HOST:PORT, [IPV6]:PORT, /PATH, @NAME or all (at most 32 times)"
+#define PATTERN_REST ", HOST:PORT, [IPV6]:PORT, /PATH, @NAME or all (at most 32 times)"
+#define PATTERN "PORT" PATTERN_REST
 
 static const struct option_row run_rows[] = {
     {"workers", 'w', "N|auto",
@@ -125,12 +126,15 @@ static const struct option_row run_rows[] = {
     {"leader", 0, "ADDR",
      "connections to this address go to one worker alone, the lowest slot that lives; may be "
      "repeated",
-     AT(leader), .read = value_pattern, .expected = PATTERN, .repeats = true, .is_live = true},
+     AT(leader), .read = value_bound, .expected = "a PORT above 0" PATTERN_REST, .repeats = true,
+     .is_live = true},
     {"port", 0, "APP=REAL",
      "a server that asks for port APP gets port REAL and is told APP: 8080=80; both may be "
      "HOST:PORT; may be repeated",
      AT(port), .read = value_port,
-     .expected = "APP=REAL, each a PORT, HOST:PORT or [IPV6]:PORT (at most 32 times)",
+     .expected =
+         "APP=REAL, each a PORT, HOST:PORT or [IPV6]:PORT, two hosts of one family (at most "
+         "32 times)",
      .repeats = true, .is_live = true},
     {"hold", 0, "KIND[@ADDR]",
      "offer a connection only when its first byte (data), line, HTTP request head (http) or TLS "

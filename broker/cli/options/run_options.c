@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/cli/options/help.h"
+#include "broker/cli/options/ports.h"
 #include "broker/cli/options/rows.h"
 
 /* A command without copies, or copies without a command. */
@@ -86,6 +87,28 @@ static enum proceed check_proxy(const struct config *config, int *exit_code)
     return DONE;
 }
 
+/* A server would find out, and the operator would hear of a bind that fails for no reason. */
+static enum proceed check_ports(const struct config *config, int *exit_code)
+{
+    const char *first, *second;
+
+    switch (ports_find_clash(&config->port, &first, &second)) {
+    case PORTS_NO_CLASH: return GO_ON;
+    case PORTS_HIDDEN:
+        log_error("--port %s has no effect, since --port %s comes before it and is for the same "
+                  "port; leave one of the two out, or write the one with a host first",
+                  second, first);
+        break;
+    case PORTS_SAME_END:
+        log_error("--port %s and --port %s give one address twice, which a server can bind only "
+                  "once; give them different ports",
+                  first, second);
+        break;
+    }
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
 enum proceed run_options_parse(struct config *config, int argc, char **argv, int *exit_code)
 {
     *config = (struct config){.backlog = INT_MAX,
@@ -100,7 +123,8 @@ enum proceed run_options_parse(struct config *config, int argc, char **argv, int
         config->handoff = HANDOFF_BROKER; /* which sees them all */
     config->command = optind < argc ? argv + optind : NULL;
     if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE ||
-        check_ready(config, exit_code) == DONE || check_ready_min(config, exit_code) == DONE)
+        check_ready(config, exit_code) == DONE || check_ready_min(config, exit_code) == DONE ||
+        check_ports(config, exit_code) == DONE)
         return DONE;
     return check_command(config, exit_code);
 }

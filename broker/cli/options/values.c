@@ -62,13 +62,19 @@ bool value_rule(const struct option_row *row, void *into, const char *value)
 
     for (int kind = 0; row->names[kind]; kind++) {
         if (strlen(row->names[kind]) != len || memcmp(row->names[kind], value, len) != 0 ||
-            !address_is_pattern(pattern) || rules->count == CONFIG_PATTERNS_MAX)
+            !address_is_pattern(pattern) || address_is_pattern_of_zero(pattern) ||
+            rules->count == CONFIG_PATTERNS_MAX)
             continue;
         rules->at[rules->count].kind = kind;
         rules->at[rules->count++].pattern = pattern;
         return true;
     }
     return false;
+}
+
+bool value_bound(const struct option_row *row, void *into, const char *value)
+{
+    return !address_is_pattern_of_zero(value) && value_pattern(row, into, value);
 }
 
 bool value_unshared(const struct option_row *row, void *into, const char *value)

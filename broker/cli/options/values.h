@@ -10,6 +10,7 @@
 
 /* By the type of the field at the row's offset. */
 option_reader value_pattern;    /* struct config_patterns: one more address */
+option_reader value_bound;      /* the same, of what is bound: not port 0 */
 option_reader value_rule;       /* struct config_rules: KIND[@ADDR]; the kind is one of the names */
 option_reader value_port;       /* struct config_patterns: APP=REAL, see ports.h */
 option_reader value_unshared;   /* struct config_patterns: an address, or PORT+{id} */

@@ -19,6 +19,7 @@
 #include "broker/share/claim/rights.h"
 #include "broker/share/retire.h"
 
+#define BINDS_TOLD 8          /* failures of one worker; a server may try for ever */
 #define GRANT_ARRIVES_MS 2000 /* a stopped or slow process may take longer */
 
 static bool matches_any(const struct config_patterns *patterns, const struct address *address,
@@ -158,8 +159,9 @@ struct bind_verdict bind_note_error(struct worker *worker, const struct address 
 {
     worker->bind_error = error;
     worker->bind_address = *address;
-    if (!slot_was_ever_ready())
-        failure_tell_bind(address, error);
+    if (!slot_was_ever_ready() && worker->told_of_binds < BINDS_TOLD &&
+        failure_tell_bind(address, error))
+        worker->told_of_binds++;
     return fail(error);
 }
 

@@ -13,8 +13,8 @@ enum meant {
     MEANT_NONE     /* there is no such address: EADDRNOTAVAIL */
 };
 
-/* Of a bind(2) by this worker; key: of its socket. Logs why there is none. */
-enum meant meant_address(const struct worker *worker, const struct socket_key *key,
+/* Of a bind(2) by this worker; key: of its socket. Logs once why a rule gives none. */
+enum meant meant_address(struct worker *worker, const struct socket_key *key,
                          struct address *address);
 
 #endif

@@ -79,13 +79,6 @@ static int cause_length(const struct check_report *report)
     return (int)strcspn(report->reason, ";");
 }
 
-static void take_seccomp(void)
-{
-    runtime.intercept = INTERCEPT_SECCOMP;
-    runtime.handoff =
-        HANDOFF_DIRECT; /* a worker that accepts by itself gets no connections from the broker */
-}
-
 /* By the filter, which was asked for or is all that is left. result: of the library's. */
 static bool choose_seccomp(enum check_result result, const struct check_report *report)
 {
@@ -98,13 +91,10 @@ static bool choose_seccomp(enum check_result result, const struct check_report *
     else
         judge_filter(result == CHECK_UNKNOWN ? command : report->program, reason, sizeof reason);
     if (!reason[0]) {
-        take_seccomp();
         if (broker.config.intercept == INTERCEPT_AUTO)
             log_info("serving '%s' (%s) by --intercept seccomp: %.*s", command, report->program,
                      cause_length(report), report->reason);
-        if (broker.config.port.count > 0)
-            log_info("with --intercept seccomp a server that asks for the port of its socket is "
-                     "told REAL of --port");
+        broker_take_filter();
         return true;
     }
     if (result == CHECK_REFUSED)
@@ -116,15 +106,17 @@ static bool choose_seccomp(enum check_result result, const struct check_report *
 }
 
 /* Whether a launcher whose program bypasses the library may be started again with a filter. */
-static bool may_switch(void)
+static void judge_switch(void)
 {
+    const struct config *config = &broker.config;
+    const char *option = option_for_library(config);
     char reason[256];
 
-    if (broker.config.intercept != INTERCEPT_AUTO || option_for_library(&broker.config) ||
-        broker.config.handoff != HANDOFF_AUTO)
-        return false;
+    if (config->intercept != INTERCEPT_AUTO || (!option && config->handoff != HANDOFF_AUTO))
+        return;
     judge_filter("", reason, sizeof reason);
-    return !reason[0];
+    runtime.may_switch = !option && !reason[0];
+    runtime.needs_library = reason[0] ? NULL : option;
 }
 
 bool choose_way(void)
@@ -140,7 +132,7 @@ bool choose_way(void)
         return choose_seccomp(result, &report);
     if (result == CHECK_REFUSED)
         tell_refused(broker.config.command[0], &report);
-    runtime.may_switch = may_switch();
+    judge_switch();
     return result != CHECK_REFUSED;
 }
 
