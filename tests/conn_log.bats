@@ -89,6 +89,17 @@ fds_are_few() { # of a worker
     stop_broker
 }
 
+@test "a connection is open until it is closed, also if its client is told by another address than the kernel knows" {
+    start_noted -w 1 --unmap -- "$VICTIM" epoll --hold "[::ffff:$HOST]:$PORT"
+    "$PROBE" -n 1 --hold "$ADDR" >"$TMP/held" & local held=$!
+    STARTED+=("$held")
+    wait_until grep -q held "$TMP/held"
+    sleep 1.2
+    kill "$held"
+    await_lines 1 '.open_ms > 1100 and (.client | startswith("127."))'
+    stop_broker
+}
+
 @test "the time in the kernel's queue counts as a wait" {
     start_noted -w 1 -- "$VICTIM" accept "$ADDR"
     kill -STOP "$(worker_pid 0)"

@@ -36,29 +36,35 @@ static void read_end(const struct sockaddr_storage *end, uint16_t *port, uint8_t
         memcpy(host, &in6->sin6_addr, sizeof in6->sin6_addr);
 }
 
-bool sock_diag_identify_as(int fd, const struct sockaddr_storage *local,
-                           const struct sockaddr_storage *peer, struct sock_diag_key *key)
+/* The kernel finds a connection by its device as well: one of a link-local address has one, and one
+ * of a listener with SO_BINDTODEVICE. False: the index has no room. */
+static bool read_device(int fd, uint16_t *device)
 {
-    socklen_t len = sizeof key->cookie;
+    int index = 0;
+    socklen_t len = sizeof index;
 
-    memset(key, 0, sizeof *key);
-    if ((local->ss_family != AF_INET && local->ss_family != AF_INET6) ||
-        getsockopt(fd, SOL_SOCKET, SO_COOKIE, &key->cookie, &len) < 0)
-        return false;
-    key->family = local->ss_family;
-    read_end(local, &key->local_port, key->local);
-    read_end(peer, &key->peer_port, key->peer);
-    return true;
+    if (getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &len) < 0)
+        index = 0; /* before Linux 5.0 */
+    *device = (uint16_t)index;
+    return index == *device;
 }
 
 bool sock_diag_identify(int fd, struct sock_diag_key *key)
 {
     struct sockaddr_storage local = {0}, peer = {0};
-    socklen_t local_len = sizeof local, peer_len = sizeof peer;
+    socklen_t local_len = sizeof local, peer_len = sizeof peer, len = sizeof key->cookie;
 
-    return getsockname(fd, (struct sockaddr *)&local, &local_len) == 0 &&
-           getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
-           sock_diag_identify_as(fd, &local, &peer, key);
+    memset(key, 0, sizeof *key);
+    if (getsockname(fd, (struct sockaddr *)&local, &local_len) < 0 ||
+        getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 ||
+        (local.ss_family != AF_INET && local.ss_family != AF_INET6) ||
+        getsockopt(fd, SOL_SOCKET, SO_COOKIE, &key->cookie, &len) < 0 ||
+        !read_device(fd, &key->device))
+        return false;
+    key->family = local.ss_family;
+    read_end(&local, &key->local_port, key->local);
+    read_end(&peer, &key->peer_port, key->peer);
+    return true;
 }
 
 /* The socket is kept. Where its module is missing, or a container forbids it, -1. */
@@ -134,6 +140,7 @@ enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key)
                     .idiag_states = UINT32_MAX,
                     .id = {.idiag_sport = key->local_port,
                            .idiag_dport = key->peer_port,
+                           .idiag_if = key->device,
                            .idiag_cookie = {(uint32_t)key->cookie, (uint32_t)(key->cookie >> 32)}}},
     };
     alignas(struct nlmsghdr) char answer[1024];

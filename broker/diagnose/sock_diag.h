@@ -16,14 +16,12 @@ struct sock_diag_key {
     uint16_t family;                /* AF_INET or AF_INET6 */
     uint16_t local_port, peer_port; /* in network order */
     uint8_t local[16], peer[16];
+    uint16_t device; /* the index of the one that the socket is bound to; 0: none */
 };
 
-/* The key of a connection; false: it is none of TCP, or over. */
+/* The key of a connection; false: it is none of TCP, or over. All of it is asked of the kernel: the
+ * listener's address may be another one (IP_TRANSPARENT, a wildcard, a mapped address). */
 bool sock_diag_identify(int fd, struct sock_diag_key *key);
-
-/* The same of one whose ends are known: two calls less. */
-bool sock_diag_identify_as(int fd, const struct sockaddr_storage *local,
-                           const struct sockaddr_storage *peer, struct sock_diag_key *key);
 
 enum sock_diag_answer {
     SOCK_DIAG_OPEN,    /* some process has it */

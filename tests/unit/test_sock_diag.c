@@ -1,6 +1,7 @@
 /* test_sock_diag.c - which connections the kernel says a process has. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@ static struct pair {
 static struct sockaddr_storage bound;
 static unsigned strangers;
 
-static void open_pairs(int family)
+static void open_pairs(int family, const char *device)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
@@ -26,6 +27,7 @@ static void open_pairs(int family)
 
     CHECK(family == AF_INET ? bind(fd, (struct sockaddr *)&in, sizeof in) == 0
                             : bind(fd, (struct sockaddr *)&in6, sizeof in6) == 0);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) == 0);
     CHECK(listen(fd, PAIRS) == 0 && getsockname(fd, (struct sockaddr *)&bound, &len) == 0);
     in.sin_port = ((struct sockaddr_in *)&bound)->sin_port; /* in the same place in both */
     for (int i = 0; i < PAIRS; i++) {
@@ -73,9 +75,9 @@ static void check_list(void)
     }
 }
 
-static void check_family(int family)
+static void check_family(int family, const char *device)
 {
-    open_pairs(family);
+    open_pairs(family, device);
     check_list();
     for (int i = 0; i < PAIRS; i += 3) {
         close(pairs[i].server_fd); /* the client has not: the kernel goes on with it */
@@ -87,17 +89,24 @@ static void check_family(int family)
 
 static void test_ipv4(void)
 {
-    check_family(AF_INET);
+    check_family(AF_INET, "");
 }
 
 static void test_mapped(void)
 {
-    check_family(AF_INET6);
+    check_family(AF_INET6, "");
+}
+
+static void test_device(void)
+{
+    check_family(AF_INET, "lo");
+    check_family(AF_INET6, "lo");
 }
 
 int main(void)
 {
     unit_run("the kernel lists what a process has, and answers as much of each", test_ipv4);
     unit_run("and the clients of IPv4 at a listener of [::]", test_mapped);
+    unit_run("and the clients of a listener that is bound to a device", test_device);
     return unit_end();
 }

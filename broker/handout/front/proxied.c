@@ -123,32 +123,12 @@ static struct proxied *find_place(uint64_t cookie)
     return oldest;
 }
 
-static bool is_wildcard(const struct sockaddr_storage *address)
-{
-    const struct sockaddr_in *in = (const struct sockaddr_in *)address;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
-
-    return address->ss_family == AF_INET ? in->sin_addr.s_addr == htonl(INADDR_ANY)
-                                         : IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
-}
-
-/* A connection to a wildcard has an address of its own, which only the kernel knows. */
-static bool identify(const struct held *held, struct sock_diag_key *key)
-{
-    const struct sockaddr_storage *local = &held->listener->bound.storage;
-    struct sockaddr_storage sender = {0};
-
-    memcpy(&sender, &held->peer, sizeof held->peer);
-    return is_wildcard(local) ? sock_diag_identify(held->fd, key)
-                              : sock_diag_identify_as(held->fd, local, &sender, key);
-}
-
 void proxied_note(const struct held *held, const struct sockaddr_storage *client,
                   const struct sockaddr_storage *destination)
 {
     struct sock_diag_key key;
 
-    if (!table || !identify(held, &key))
+    if (!table || !sock_diag_identify(held->fd, &key))
         return;
     struct proxied *place = find_place(key.cookie);
     atomic_store_explicit(&place->cookie, 0, memory_order_relaxed);

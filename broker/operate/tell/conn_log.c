@@ -324,19 +324,6 @@ static bool is_tcp(const struct listener *listener, const struct wire_offer *off
             listener->bound.storage.ss_family == AF_INET6);
 }
 
-/* Its ends are known if the listener has one address and no balancer is in front. */
-static bool identify(const struct listener *listener, const struct take_connection *connection,
-                     struct sock_diag_key *key)
-{
-    struct sockaddr_storage peer = {0};
-
-    if (address_is_wildcard_of(&listener->bound, &listener->bound) ||
-        listener->front.accept_proxy != ACCEPT_PROXY_NONE)
-        return sock_diag_identify(connection->fd, key);
-    memcpy(&peer, connection->offer.addr, connection->offer.addr_len);
-    return sock_diag_identify_as(connection->fd, &listener->bound.storage, &peer, key);
-}
-
 /* In the table before it is sent: a next broker has its line then, and the server has sent nothing
  * that measure_wait_ms() would see. If it is handed out again, its record is replaced. */
 static bool note(const struct channel *channel, const struct take_connection *connection)
@@ -346,7 +333,7 @@ static bool note(const struct channel *channel, const struct take_connection *co
     int64_t at_ms = turn_read_ms();
     struct conn conn = {.slot = worker_slot(channel->worker), .handed_ms = at_ms};
 
-    if (!is_tcp(listener, offer) || !identify(listener, connection, &conn.key))
+    if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key))
         return false;
     conn.wait_ms = measure_wait_ms(connection->fd);
     conn.has_sender = listener->front.accept_proxy != ACCEPT_PROXY_NONE;
