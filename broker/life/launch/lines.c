@@ -81,6 +81,9 @@ static void write_lines(struct stream *stream)
 static void end_stream(struct stream *stream)
 {
     flush(stream);
+    /* the broker, or a child of it, may have the pipe open still: a close alone would leave it
+     * there */
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, stream->fd, NULL);
     close(stream->fd);
     LIST_REMOVE(stream, all);
     free(stream);
