@@ -54,10 +54,10 @@ free_port() {
     check() {
         answers "$HOST" "$real" "$ADDR"
         refused "$HOST" "$PORT"
-        status_is ".listeners | length == 1 and .[0].address == \"$HOST:$real\" and .[0].asked == \"$PORT\""
+        status_is ".listeners | length == 1 and .[0].address == \"$HOST:$real\" and .[0].asked == \"$ADDR\""
     }
     check
-    "$SSHIM" status --control "$CONTROL" | grep -F "$HOST:$real for $PORT "
+    "$SSHIM" status --control "$CONTROL" | grep -F "$HOST:$real for $ADDR "
     timeout 60 "$SSHIM" restart --control "$CONTROL"
     check
     kill -KILL "$(worker_pid 1)"
@@ -170,7 +170,26 @@ END
     exec 8</dev/null
     wait_until status_is '.state == "ready"'
     answers "$HOST" "$real" "$ADDR"
-    status_is ".listeners | length == 1 and .[0].asked == \"$PORT\""
+    status_is ".listeners | length == 1 and .[0].asked == \"$ADDR\""
+    stop_broker
+}
+
+@test "status shows what was asked for, whatever the rules say now" {
+    local real
+    real=$(free_port)
+    serve
+    printf 'port = %s=%s\nworkers = 2\nsettle = 0\n' "$PORT" "$real" >"$TMP/web.conf"
+    start_broker --config "$TMP/web.conf" -- sh -c 'test ! -e "$0" && exec python3 "$@"' "$TMP/broken" "$TMP/server.py" "$ADDR"
+    asked() { status_is ".listeners | length == 1 and .[0].address == \"$HOST:$real\" and .[0].asked == \"$ADDR\""; }
+    asked
+    touch "$TMP/broken"
+    printf 'port = 81=%s\nworkers = 2\nsettle = 0\n' "$real" >"$TMP/web.conf"
+    run timeout 60 "$SSHIM" restart --control "$CONTROL"
+    ((status != 0))
+    asked
+    rm "$TMP/broken"
+    timeout 60 "$SSHIM" upgrade --control "$CONTROL"
+    asked
     stop_broker
 }
 

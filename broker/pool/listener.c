@@ -259,6 +259,11 @@ void listener_destroy(struct listener *listener)
     free(listener);
 }
 
+void listener_set_asked(struct listener *listener, const struct address *asked)
+{
+    listener->asked = asked ? *asked : (struct address){0};
+}
+
 void listener_set_backlog(struct listener *listener, int backlog)
 {
     listener->backlog = backlog;

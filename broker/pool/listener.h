@@ -32,6 +32,7 @@ struct listener {
     struct socket_key socket; /* of the canonical socket: tells listeners of one address apart */
     unsigned ordinal;         /* --share all: the n-th port 0 of each worker */
     struct address bound;     /* as getsockname(2) gives it */
+    struct address asked;     /* what a server asked for last, see claim/meant.h; len 0: this */
     struct path path;
     bool owes_removal;   /* of the file: a worker was kept from it, or ended before it */
     int canonical_fd;    /* keeps; -1: reserved, a peer is about to bind or remove a path */
@@ -239,6 +240,10 @@ bool listener_is_missed_by(const struct listener *listener, unsigned slot);
 /* The socket can never listen again: its address, and its file if it has one, are free for another
  * listener. */
 void listener_give_up(struct listener *listener);
+
+/* A worker was given it in the place of this address, see claim/meant.h; NULL: it has asked for it.
+ */
+void listener_set_asked(struct listener *listener, const struct address *asked);
 
 /* A worker called listen() with this backlog; the listener is handed out from. */
 void listener_set_backlog(struct listener *listener, int backlog);

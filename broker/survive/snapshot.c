@@ -115,7 +115,8 @@ static bool are_listeners_sound(const struct snapshot *snapshot)
 
     for (uint32_t i = 0; i < snapshot->head.listeners; i++) {
         snapshot_get(snapshot, STATE_LISTENER, i, &listener);
-        if (listener.key.len > sizeof listener.key.storage || !path_is_sound(&listener.path) ||
+        if (listener.key.len > sizeof listener.key.storage ||
+            listener.asked.len > sizeof listener.asked.storage || !path_is_sound(&listener.path) ||
             listener.counts >= JOURNAL_LISTENERS_MAX || is_taken[listener.counts])
             return false;
         is_taken[listener.counts] = true;

@@ -101,8 +101,9 @@ struct state_listener {
     uint32_t inherited; /* 1; and 2: stored */
     uint64_t view;      /* see socket_key.h */
     char name[LISTENER_NAME_MAX];
+    struct address asked; /* see listener.h; len 0: key itself */
 };
-static_assert(sizeof(struct state_listener) == 520, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_listener) == 656, SNAPSHOT_SIZE);
 
 struct state_channel {
     uint64_t id;

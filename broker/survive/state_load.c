@@ -96,6 +96,7 @@ static struct listener *load_listener(const struct state_listener *record, state
         log_error("cannot watch a listener again: %s; restart the server", strerror(errno));
     if (record->view)
         listener_set_view(listener, record->view);
+    listener_set_asked(listener, &record->asked);
     return listener;
 }
 

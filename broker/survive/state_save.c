@@ -99,6 +99,7 @@ static void put_listeners(struct writer *writer, uint32_t *count)
             .canonical_fd = listener->canonical_fd,
             .inherited = listener->inherited | listener->stored << 1,
             .view = listener->socket.view,
+            .asked = listener->asked,
         };
         memcpy(record.name, listener->name, sizeof record.name);
         listener->number = (*count)++;

@@ -276,17 +276,6 @@ static void addresses(void)
     REFUSES("--unshared", "", "cmd");
 }
 
-static bool asked_is(const char *rule, const char *real, const char *wanted)
-{
-    struct config_patterns rules = {.at = {rule}, .count = 1};
-    struct address address;
-    const char *asked = "";
-
-    return address_parse(real, &address) &&
-           ports_find_asked(&rules, &address, &asked) == strlen(wanted) &&
-           strncmp(asked, wanted, strlen(wanted)) == 0;
-}
-
 static void ports(void)
 {
     static const char *const good[] = {"8080=80",   "127.0.0.1:8080=80", "8080=[::1]:80",
@@ -317,10 +306,6 @@ static void ports(void)
     ACCEPTS("--port", "8080=80", "--port", "127.0.0.1:8443=443", "cmd");
     ports_format_asked(&config.port, text);
     CHECK(strcmp(text, "80=8080 443=8443") == 0);
-    CHECK(asked_is("8080=80", "10.0.0.1:80", "8080"));
-    CHECK(asked_is("10.0.0.1:8080=80", "10.0.0.1:80", "10.0.0.1:8080"));
-    CHECK(asked_is("8080=10.0.0.2:80", "10.0.0.1:80", ""));
-    CHECK(asked_is("8080=80", "10.0.0.1:8080", ""));
 }
 
 static void ports_that_clash(void)

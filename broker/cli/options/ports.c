@@ -142,18 +142,3 @@ void ports_format_asked(const struct config_patterns *rules, char text[PORTS_TEX
             used += (size_t)snprintf(text + used, PORTS_TEXT_MAX - used, "%s%u=%u", used ? " " : "",
                                      port_of(&parsed.real), port_of(&parsed.asked));
 }
-
-size_t ports_find_asked(const struct config_patterns *rules, const struct address *real,
-                        const char **asked)
-{
-    struct rule parsed;
-
-    for (int i = 0; i < rules->count && is_ip(real); i++) {
-        if (!read_rule(rules->at[i], &parsed) || port_of(&parsed.real) != port_of(real) ||
-            (parsed.has_host && !address_equal(&parsed.real, real)))
-            continue;
-        *asked = rules->at[i];
-        return strlen(parsed.text);
-    }
-    return 0;
-}

@@ -40,8 +40,4 @@ enum ports_result ports_apply(const struct config_patterns *rules, const char *z
 #define PORTS_TEXT_MAX ((size_t)CONFIG_PATTERNS_MAX * sizeof "65535=65535")
 void ports_format_asked(const struct config_patterns *rules, char text[PORTS_TEXT_MAX]);
 
-/* APP of the rule that gave this address, as it was written; its length, 0: there is none. */
-size_t ports_find_asked(const struct config_patterns *rules, const struct address *real,
-                        const char **asked);
-
 #endif

@@ -318,14 +318,17 @@ static struct bind_verdict share_name(struct worker *worker, const struct ucred 
 
 /* The operator has named it, which is more than a guess by the time of the bind. */
 static struct bind_verdict share_meant(struct worker *worker, const struct ucred *asker,
-                                       const struct address *meant, bool reuseport, int fd)
+                                       const struct address *asked, const struct address *meant,
+                                       bool reuseport, int fd)
 {
     struct socket_key key;
 
     socket_key_read(&key, meant, fd);
     struct bind_verdict verdict = share_name(worker, asker, meant, &key, reuseport, fd);
-    if (verdict.listener)
+    if (verdict.listener) {
         verdict.listener->is_of_beginning = false;
+        listener_set_asked(verdict.listener, asked);
+    }
     return verdict;
 }
 
@@ -338,7 +341,7 @@ struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
     socket_key_read(&key, address, fd);
     channel_messages_read_waiting(worker); /* whether it has closed all that it had */
     switch (meant_address(worker, &key, &meant)) {
-    case MEANT_ANOTHER: return share_meant(worker, asker, &meant, reuseport, fd);
+    case MEANT_ANOTHER: return share_meant(worker, asker, address, &meant, reuseport, fd);
     case MEANT_NONE: closer_close(fd); return bind_note_error(worker, address, EADDRNOTAVAIL);
     case MEANT_AS_ASKED: break;
     }
@@ -348,7 +351,10 @@ struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
         closer_close(fd);
         return (struct bind_verdict){.verdict = WIRE_PRIVATE};
     }
-    return share_name(worker, asker, address, &key, reuseport, fd);
+    struct bind_verdict verdict = share_name(worker, asker, address, &key, reuseport, fd);
+    if (verdict.listener)
+        listener_set_asked(verdict.listener, NULL);
+    return verdict;
 }
 
 struct bind_verdict bind_file(struct worker *worker, pid_t asker, const struct address *address,

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "broker/base/broker.h"
-#include "broker/cli/options/ports.h"
 #include "broker/diagnose/clients.h"
 #include "broker/handout/pick.h"
 #include "broker/life/slot.h"
@@ -74,14 +73,6 @@ void view_each_worker(void (*print)(FILE *out, const struct worker_view *view), 
     }
 }
 
-static void view_asked(const struct listener *listener, char text[ADDRESS_TEXT_MAX])
-{
-    const char *asked = "";
-    size_t len = ports_find_asked(&broker.config.port, &listener->bound, &asked);
-
-    snprintf(text, ADDRESS_TEXT_MAX, "%.*s", (int)len, asked);
-}
-
 static int view_leader(const struct listener *listener)
 {
     const struct channel *leader = pick_leader(listener);
@@ -101,7 +92,8 @@ struct listener_view view_listener(const struct listener *listener)
     view.totals.accepted += front_closed(&view.front) + view.front.held;
     view.totals.connections += front_closed(&view.front) + view.front.held;
     socket_key_format(&listener->socket, &listener->bound, view.address);
-    view_asked(listener, view.asked);
+    if (listener->asked.len > 0)
+        address_format(&listener->asked, view.asked);
     if (listener->queue.waits)
         view.waited_ms += loop_now_ms() - listener->queue.waits_since_ms;
     view.queued = listener_queued(listener, &view.backlog);

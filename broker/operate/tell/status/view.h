@@ -26,7 +26,8 @@ void view_each_worker(void (*print)(FILE *out, const struct worker_view *view), 
 
 struct listener_view {
     char address[SOCKET_KEY_TEXT_MAX];
-    char asked[ADDRESS_TEXT_MAX]; /* what the server asks for, by --port; "": the address */
+    char asked[ADDRESS_TEXT_MAX]; /* what the server asked for, if that was another (meant.h); "":
+                                     this */
     const char *name;             /* LISTEN_FDNAMES; "": none */
     int leader;                   /* slot, by --leader; -1: none */
     int backlog;
@@ -39,7 +40,7 @@ struct listener_view {
 
 struct listener_view view_listener(const struct listener *listener);
 
-/* Its address for people: "0.0.0.0:80 for 8080 at slot 0 (http)". */
+/* Its address for people: "0.0.0.0:80 for 0.0.0.0:8080 at slot 0 (http)". */
 #define VIEW_TEXT_MAX (sizeof(struct listener_view) + LISTENER_NAME_MAX + 64)
 void view_describe(const struct listener_view *view, char text[VIEW_TEXT_MAX]);
 
