@@ -147,7 +147,7 @@ static void format_sender(const struct sock_diag_key *key, char *text)
     format_address(&sender, text);
 }
 
-static void tell_conn(const struct conn *conn, int64_t open_ms)
+static void tell_conn(const struct conn_kept *conn, int64_t open_ms)
 {
     struct story story = {.slot = conn->slot, .wait_ms = conn->wait_ms, .open_ms = open_ms};
 
@@ -201,7 +201,7 @@ static bool is_worth_a_list(const struct conn *conn)
 
 static bool is_listed(const struct conn *conn)
 {
-    const struct sock_diag_key *key = &conn->key;
+    const struct sock_diag_key *key = &conn->kept->key;
 
     for (unsigned i = 0; i < sweep.port_count; i++)
         if (sweep.ports[i].family == key->family && sweep.ports[i].number == key->local_port)
@@ -229,7 +229,7 @@ static enum sock_diag_answer read_list(struct conn *conn)
 
 static enum sock_diag_answer ask(struct conn *conn)
 {
-    enum sock_diag_answer answer = sock_diag_ask(&conn->key);
+    enum sock_diag_answer answer = sock_diag_ask(&conn->kept->key);
 
     sweep.looks++;
     if (answer == SOCK_DIAG_OPEN)
@@ -244,7 +244,7 @@ static bool tell_if_over(struct conn *conn, enum sock_diag_answer answer)
 
     if (answer == SOCK_DIAG_OPEN)
         return false;
-    tell_conn(conn, answer == SOCK_DIAG_CLOSED ? over_ms - conn->handed_ms : -1);
+    tell_conn(conn->kept, answer == SOCK_DIAG_CLOSED ? over_ms - conn->kept->handed_ms : -1);
     return true;
 }
 
@@ -331,7 +331,7 @@ static bool note(const struct channel *channel, const struct take_connection *co
     const struct listener *listener = channel->listener;
     const struct wire_offer *offer = &connection->offer;
     int64_t at_ms = turn_read_ms();
-    struct conn conn = {.slot = worker_slot(channel->worker), .handed_ms = at_ms};
+    struct conn_kept conn = {.slot = worker_slot(channel->worker), .handed_ms = at_ms};
 
     if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key))
         return false;
@@ -376,7 +376,7 @@ void conn_log_finish(void)
     begin_sweep(turn_read_ms());
     while (conn_log_is_on() && (conn = conn_table_first()) != NULL) {
         if (!tell_if_over(conn, ask(conn)))
-            tell_conn(conn, -1);
+            tell_conn(conn->kept, -1);
         conn_table_remove(conn);
     }
     batch_flush(&lines);

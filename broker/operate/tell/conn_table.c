@@ -2,31 +2,39 @@
 #include "broker/operate/tell/conn_table.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/base/journal.h"
+#include "broker/base/log.h"
 #include "broker/base/loop/fds.h"
 
 #define TABLE_NAME "sshim-connections"
-#define TABLE_MAGIC 0x31434353u /* "SCC1": the layout of everything here */
-#define KEPT_SIZE offsetof(struct conn, due_ms)
+#define TABLE_MAGIC 0x31434353u /* "SCC1": records that begin as struct conn_kept */
 #define BUCKETS 4096
 #define LOOKS_A_LEVEL 8 /* an interval is an eighth of the age at most */
 
-struct table {
+struct header {
     uint32_t magic;
     uint32_t record_size;
     uint32_t used; /* records from the first one on that were ever taken */
-    struct conn at[CONN_TABLE_MAX];
+    uint32_t unused;
 };
+
+struct table {
+    struct header head;
+    struct conn_kept at[CONN_TABLE_MAX];
+};
+static_assert(offsetof(struct table, at) == 16, "brokers of other versions read it");
 
 TAILQ_HEAD(conn_queue, conn);
 LIST_HEAD(conn_bucket, conn);
 
 static struct table *table;
+static struct conn *conns;                    /* one for each record */
 static struct conn_queue levels[CONN_LEVELS]; /* each by due_ms: the interval is one */
 static struct conn_queue free_records = TAILQ_HEAD_INITIALIZER(free_records);
 static struct conn_bucket buckets[BUCKETS];
@@ -34,44 +42,24 @@ static uint32_t in_use;
 
 static struct conn_bucket *bucket_of(const struct conn *conn)
 {
-    return &buckets[conn->key.cookie % BUCKETS];
+    return &buckets[conn->kept->key.cookie % BUCKETS];
 }
 
 static void insert(struct conn *conn, uint32_t level, int64_t now_ms)
 {
     conn->due_ms = now_ms + conn_interval_ms(level);
     TAILQ_INSERT_TAIL(&levels[level], conn, of_level);
-    atomic_store_explicit(&conn->level, level + 1, memory_order_release);
-}
-
-static bool is_table(int fd)
-{
-    struct stat info;
-
-    return fd >= 0 && fstat(fd, &info) == 0 && info.st_size == sizeof *table;
-}
-
-static void begin(void)
-{
-    table->used = 0;
-    table->record_size = sizeof(struct conn);
-    table->magic = TABLE_MAGIC;
+    atomic_store_explicit(&conn->kept->level, level + 1, memory_order_release);
 }
 
 /* The order within a level is lost, and is made again within one interval. */
 static void resume(int64_t now_ms)
 {
-    for (uint32_t i = 0; i < table->used; i++) {
-        struct conn *conn = &table->at[i];
-        uint32_t level = conn->level;
-        if (level == 0 || level > CONN_LEVELS) {
-            conn->level = 0;
-            TAILQ_INSERT_TAIL(&free_records, conn, of_level);
-            continue;
-        }
+    for (uint32_t i = 0; i < table->head.used; i++) {
+        struct conn *conn = &conns[i];
+        conn->kept = &table->at[i];
         LIST_INSERT_HEAD(bucket_of(conn), conn, of_bucket);
-        insert(conn, level - 1, now_ms);
-        conn->unlisted_ms = 0;
+        insert(conn, conn->kept->level - 1, now_ms);
         in_use++;
     }
 }
@@ -82,30 +70,74 @@ void conn_table_give_up(int fd)
     fds_close(fd);
 }
 
-int conn_table_open(int fd, int64_t now_ms)
+/* Of any version. */
+static bool is_table(int fd, struct header *head, size_t *size)
 {
-    bool is_old = is_table(fd);
+    struct stat info;
 
-    if (!is_old)
-        conn_table_give_up(fd);
-    for (unsigned level = 0; level < CONN_LEVELS; level++)
-        TAILQ_INIT(&levels[level]);
-    if (!is_old)
-        fd = fds_make_memory(TABLE_NAME, sizeof *table, false);
-    if (fd < 0)
-        return -1;
-    void *memory = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fstat(fd, &info) < 0 || pread(fd, head, sizeof *head, 0) != sizeof *head ||
+        head->magic != TABLE_MAGIC || head->record_size < sizeof(struct conn_kept) ||
+        head->used > CONN_TABLE_MAX)
+        return false;
+    *size = (size_t)info.st_size;
+    return *size >= sizeof *head + (uint64_t)head->used * head->record_size;
+}
+
+/* Another version has more behind each record. */
+static bool copy_records(int fd)
+{
+    struct header head;
+    size_t size;
+
+    if (!is_table(fd, &head, &size))
+        return false;
+    char *other = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (other == MAP_FAILED)
+        return false;
+    for (uint32_t i = 0; i < head.used; i++) {
+        struct conn_kept *record = &table->at[table->head.used];
+        memcpy(record, other + sizeof head + (size_t)i * head.record_size, sizeof *record);
+        if (record->level > 0 && record->level <= CONN_LEVELS)
+            table->head.used++;
+        else
+            record->level = 0;
+    }
+    munmap(other, size);
+    return true;
+}
+
+/* Of which the journal does not know yet. A descriptor, or -1. */
+static int make_table(void)
+{
+    int fd = fds_make_memory(TABLE_NAME, sizeof *table, false);
+    void *memory =
+        fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
     if (memory == MAP_FAILED) {
-        conn_table_give_up(fd);
+        fds_close(fd);
         return -1;
     }
     table = memory;
-    journal_set_connections_fd(fd);
-    if (is_old && table->magic == TABLE_MAGIC && table->record_size == sizeof(struct conn) &&
-        table->used <= CONN_TABLE_MAX)
-        resume(now_ms);
-    else
-        begin();
+    table->head.record_size = sizeof table->at[0];
+    table->head.magic = TABLE_MAGIC;
+    return fd;
+}
+
+int conn_table_open(int fd, int64_t now_ms)
+{
+    for (unsigned level = 0; level < CONN_LEVELS; level++)
+        TAILQ_INIT(&levels[level]);
+    int own_fd = (conns = calloc(CONN_TABLE_MAX, sizeof *conns)) ? make_table() : -1;
+    if (own_fd < 0) {
+        conn_table_give_up(fd);
+        return -1;
+    }
+    if (fd >= 0 && !copy_records(fd))
+        log_error("cannot read what the broker before has noted for --conn-log: connections that "
+                  "are open now have no line in it");
+    journal_set_connections_fd(own_fd);
+    fds_close(fd);
+    resume(now_ms);
     return 0;
 }
 
@@ -114,7 +146,7 @@ struct conn *conn_table_find(uint64_t cookie)
     struct conn *conn;
 
     LIST_FOREACH(conn, &buckets[cookie % BUCKETS], of_bucket)
-        if (conn->key.cookie == cookie)
+        if (conn->kept->key.cookie == cookie)
             return conn;
     return NULL;
 }
@@ -123,14 +155,16 @@ static struct conn *take_record(void)
 {
     struct conn *conn = TAILQ_FIRST(&free_records);
 
-    if (conn)
+    if (conn) {
         TAILQ_REMOVE(&free_records, conn, of_level);
-    else if (table->used < CONN_TABLE_MAX)
-        conn = &table->at[table->used++];
+    } else if (table->head.used < CONN_TABLE_MAX) {
+        conn = &conns[table->head.used];
+        conn->kept = &table->at[table->head.used++];
+    }
     return conn;
 }
 
-bool conn_table_add(const struct conn *like, int64_t now_ms)
+bool conn_table_add(const struct conn_kept *like, int64_t now_ms)
 {
     struct conn *conn = conn_table_find(like->key.cookie);
 
@@ -139,8 +173,8 @@ bool conn_table_add(const struct conn *like, int64_t now_ms)
     conn = take_record();
     if (!conn)
         return false;
-    memcpy((char *)conn + sizeof conn->level, (const char *)like + sizeof conn->level,
-           KEPT_SIZE - sizeof conn->level);
+    memcpy((char *)conn->kept + sizeof like->level, (const char *)like + sizeof like->level,
+           sizeof *like - sizeof like->level);
     LIST_INSERT_HEAD(bucket_of(conn), conn, of_bucket);
     insert(conn, 0, now_ms);
     conn->unlisted_ms = 0;
@@ -150,13 +184,13 @@ bool conn_table_add(const struct conn *like, int64_t now_ms)
 
 static void leave_level(struct conn *conn)
 {
-    TAILQ_REMOVE(&levels[conn->level - 1], conn, of_level);
+    TAILQ_REMOVE(&levels[conn->kept->level - 1], conn, of_level);
 }
 
 void conn_table_put_off(struct conn *conn, int64_t now_ms)
 {
-    uint32_t level = conn->level - 1;
-    int64_t age_ms = now_ms - conn->handed_ms;
+    uint32_t level = conn->kept->level - 1;
+    int64_t age_ms = now_ms - conn->kept->handed_ms;
 
     leave_level(conn);
     if (conn->unlisted_ms)
@@ -170,7 +204,7 @@ void conn_table_remove(struct conn *conn)
 {
     leave_level(conn);
     LIST_REMOVE(conn, of_bucket);
-    atomic_store_explicit(&conn->level, 0, memory_order_release);
+    atomic_store_explicit(&conn->kept->level, 0, memory_order_release);
     TAILQ_INSERT_HEAD(&free_records, conn, of_level);
     in_use--;
 }
@@ -188,8 +222,8 @@ bool conn_table_has_due(const struct conn *like, uint32_t count, int64_t now_ms)
         TAILQ_FOREACH(conn, &levels[level], of_level) {
             if (conn->due_ms > now_ms)
                 break;
-            if (conn->key.family == like->key.family &&
-                conn->key.local_port == like->key.local_port && --count == 0)
+            if (conn->kept->key.family == like->kept->key.family &&
+                conn->kept->key.local_port == like->kept->key.local_port && --count == 0)
                 return true;
         }
     return false;

@@ -8,6 +8,7 @@
 #ifndef SSHIM_BROKER_OPERATE_TELL_CONN_TABLE_H
 #define SSHIM_BROKER_OPERATE_TELL_CONN_TABLE_H
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -27,17 +28,23 @@ union conn_address {
     struct sockaddr_in6 in6;
 };
 
-struct conn {
+/* What the next broker goes on with. A later version may put more behind it, and nothing before. */
+struct conn_kept {
     _Atomic uint32_t level; /* plus 1: how often it is looked at; 0: a free record */
     uint32_t slot;
     struct sock_diag_key key;
     union conn_address client;   /* as the worker was told */
     union conn_address listener; /* its address */
     uint32_t has_sender;         /* of a PROXY header, which the key names */
-    int64_t handed_ms;           /* CLOCK_MONOTONIC */
-    int64_t wait_ms;             /* until then; -1: not known */
+    uint32_t unused;
+    int64_t handed_ms; /* CLOCK_MONOTONIC */
+    int64_t wait_ms;   /* until then; -1: not known */
+};
+static_assert(sizeof(struct conn_kept) == 136, "brokers of other versions read it");
 
-    /* Of this broker alone. */
+/* Of this broker alone. */
+struct conn {
+    struct conn_kept *kept;
     int64_t due_ms;      /* the next look */
     int64_t unlisted_ms; /* a list at that time did not have it; 0: the last one did */
     uint32_t list;       /* the number of the last list that had it */
@@ -51,8 +58,9 @@ static inline int64_t conn_interval_ms(uint32_t level)
     return INT64_C(10) << level;
 }
 
-/* Goes on with the table of the broker before (takes fd; -1: none), or makes one. 0, or -1 with the
- * errno of memfd_create(2), ftruncate(2) or mmap(2). */
+/* Goes on with the table of the broker before (takes fd; -1: none), or makes one. What cannot be
+ * read is told in one line. 0, or -1 with the errno of calloc(3), memfd_create(2), ftruncate(2) or
+ * mmap(2). */
 int conn_table_open(int fd, int64_t now_ms);
 
 /* The broker before has left that one (takes fd; -1: none), and there is none from now on. */
@@ -60,7 +68,7 @@ void conn_table_give_up(int fd);
 
 /* A record like this one, at level 0; in place of one with the same cookie, which was handed to
  * another worker. False: the table is full. */
-bool conn_table_add(const struct conn *like, int64_t now_ms);
+bool conn_table_add(const struct conn_kept *like, int64_t now_ms);
 
 /* It was looked at, and is still open; or was left out by a list, and is looked at again soon. */
 void conn_table_put_off(struct conn *conn, int64_t now_ms);
