@@ -89,6 +89,19 @@ free_port() {
     log_has "cannot bind [::1]:$PORT by --port $PORT=127.0.0.1:$a: the two hosts are of different families; name a host of the same family, or the port alone"
 }
 
+@test "each of several hosts with one port is told what was asked for there, and one without a rule what it has" {
+    local real
+    real=$(free_port)
+    serve
+    start_broker -w 1 --port "127.0.0.1:$PORT=127.1.1.2:$real" --port "127.0.0.1:$((PORT + 1))=127.1.1.3:$real" --port "0.0.0.0:$((PORT + 2))=$((PORT + 3))" \
+        -- python3 "$TMP/server.py" "127.0.0.1:$PORT" "127.0.0.1:$((PORT + 1))" "127.1.1.4:$real" "0.0.0.0:$((PORT + 2))"
+    answers 127.1.1.2 "$real" "127.0.0.1:$PORT"
+    answers 127.1.1.3 "$real" "127.0.0.1:$((PORT + 1))"
+    answers 127.1.1.4 "$real" "127.1.1.4:$real"
+    [[ $(ask 127.1.1.5 $((PORT + 3))) == "0 0.0.0.0:$((PORT + 2)) 127.1.1.5:$((PORT + 2)) 127.1.1.5:$((PORT + 2))" ]]
+    stop_broker
+}
+
 @test "--handoff direct, broker, and a library-less server by --intercept seccomp" {
     local real way
     real=$(free_port)

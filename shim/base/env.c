@@ -97,17 +97,35 @@ static uint16_t read_port(const char **text)
     return port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
-/* "80=8080 443=8443", up to the first that makes no sense. */
+/* "80" or "7f000001:80". */
+static struct env_end read_end(const char **text)
+{
+    struct env_end end = {.host_len = 0};
+    size_t digits = 0;
+
+    while (digits < 33 && hex_digit((*text)[digits]) >= 0)
+        digits++;
+    if ((*text)[digits] == ':' && (digits == 8 || digits == 32)) {
+        end.host_len = (uint8_t)(digits / 2);
+        for (size_t i = 0; i < end.host_len; i++)
+            end.host[i] = (uint8_t)(hex_digit((*text)[2 * i]) << 4 | hex_digit((*text)[2 * i + 1]));
+        *text += digits + 1;
+    }
+    end.port = read_port(text);
+    return end;
+}
+
+/* "80=8080 7f000002:443=7f000001:8443", up to the first that makes no sense. */
 static void read_ports(const char *text)
 {
     unsigned count = 0;
 
     for (; text && *text && count < ENV_PORTS_MAX; text += *text == ' ') {
-        env.ports[count].real = read_port(&text);
+        env.ports[count].real = read_end(&text);
         if (*text != '=')
             break;
         text++;
-        env.ports[count].asked = read_port(&text);
+        env.ports[count].asked = read_end(&text);
         if (*text && *text != ' ')
             break;
         count++;

@@ -16,6 +16,13 @@
 #define ENV_BROKER_MAX 108 /* sun_path */
 #define ENV_PORTS_MAX 32
 
+/* Of a socket; a host of no bytes: any. */
+struct env_end {
+    uint8_t host[16];
+    uint8_t host_len; /* of IPv4 4, of IPv6 16 bytes */
+    uint16_t port;
+};
+
 struct env {
     char broker[ENV_BROKER_MAX];     /* $SSHIM_BROKER: the path of the broker's control socket */
     char rendezvous[ENV_BROKER_MAX]; /* $SSHIM_RENDEZVOUS: its abstract name; "": not said */
@@ -24,8 +31,8 @@ struct env {
     bool share_all;        /* $SSHIM_SHARE_ALL=1: port 0 is shared as well */
     uint32_t proxied;      /* $SSHIM_PROXIED: WIRE_GRANT_* that hold for all that it starts */
     struct {
-        uint16_t real, asked;
-    } ports[ENV_PORTS_MAX]; /* $SSHIM_ASKED_PORTS: a server that asks for the one has the other */
+        struct env_end real, asked;
+    } ports[ENV_PORTS_MAX]; /* $SSHIM_ASKED_PORTS: a socket at the one is told to be at the other */
     unsigned port_count;
     bool broken; /* $SSHIM_BROKER cannot be a path of a socket */
 };

@@ -115,22 +115,55 @@ static int give(const struct sockaddr_storage *address, socklen_t needed, struct
     return 0;
 }
 
-/* --port: a listener, and the connections to it, have the port that the server has asked for. */
+static uint8_t *host_of(struct sockaddr_storage *address, uint8_t *len)
+{
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
+    struct sockaddr_in *in = (struct sockaddr_in *)address;
+    bool is_ipv6 = address->ss_family == AF_INET6;
+
+    *len = is_ipv6 ? sizeof in6->sin6_addr : sizeof in->sin_addr;
+    return is_ipv6 ? in6->sin6_addr.s6_addr : (uint8_t *)&in->sin_addr;
+}
+
+/* A rule of this host is more than one of any: several sockets may have the port. */
+static const struct env_end *find_asked(struct sockaddr_storage *address, uint16_t port)
+{
+    static const uint8_t any[16];
+    const struct env_end *asked = NULL;
+    uint8_t len;
+    const uint8_t *host = host_of(address, &len);
+
+    for (unsigned i = 0; i < env.port_count; i++) {
+        const struct env_end *real = &env.ports[i].real;
+        if (real->port != port || (real->host_len > 0 && real->host_len != len))
+            continue;
+        if (real->host_len > 0 && memcmp(real->host, host, len) == 0)
+            return &env.ports[i].asked;
+        if (!asked && memcmp(real->host, any, real->host_len) == 0)
+            asked = &env.ports[i].asked;
+    }
+    return asked;
+}
+
+/* --port: a listener, and the connections to it, are where the server has asked for. */
 static void show_asked(int fd, struct sockaddr_storage *address)
 {
     struct sockaddr_in *in =
         (struct sockaddr_in *)address; /* the port is in the same place in both */
     int type = 0;
-    socklen_t len = sizeof type;
+    socklen_t type_len = sizeof type;
+    uint8_t len;
 
-    if (address->ss_family != AF_INET && address->ss_family != AF_INET6)
+    if (env.port_count == 0 || (address->ss_family != AF_INET && address->ss_family != AF_INET6))
         return;
-    for (unsigned i = 0; i < env.port_count; i++)
-        if (in->sin_port == htons(env.ports[i].real)) {
-            if (NEXT(getsockopt)(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM)
-                in->sin_port = htons(env.ports[i].asked);
-            return;
-        }
+    const struct env_end *asked = find_asked(address, ntohs(in->sin_port));
+    if (!asked || NEXT(getsockopt)(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
+        type != SOCK_STREAM)
+        return;
+    in->sin_port = htons(asked->port);
+    uint8_t *host = host_of(address, &len);
+    if (asked->host_len == len)
+        memcpy(host, asked->host, len);
 }
 
 static int get_name(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len, bool is_peer)

@@ -305,7 +305,14 @@ static void ports(void)
         REFUSES("--port", (char *)bad[i], "cmd");
     ACCEPTS("--port", "8080=80", "--port", "127.0.0.1:8443=443", "cmd");
     ports_format_asked(&config.port, text);
-    CHECK(strcmp(text, "80=8080 443=8443") == 0);
+    CHECK(strcmp(text, "80=8080 7f000001:443=8443") == 0);
+    ACCEPTS("--port", "10.0.0.1:80=10.0.0.2:81", "--port", "0.0.0.0:82=10.0.0.2:83", "cmd");
+    ports_format_asked(&config.port, text);
+    CHECK(strcmp(text, "0a000002:81=0a000001:80 0a000002:83=82") == 0);
+    ACCEPTS("--port", "[::1]:80=[::2]:81", "cmd");
+    ports_format_asked(&config.port, text);
+    CHECK(strcmp(text, "00000000000000000000000000000002:81=00000000000000000000000000000001:80") ==
+          0);
 }
 
 static void ports_that_clash(void)

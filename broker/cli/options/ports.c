@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,14 +132,48 @@ enum ports_result ports_apply(const struct config_patterns *rules, const char *z
     return PORTS_NONE;
 }
 
+/* "80", or with its host in hexadecimal: "7f000001:80". Returns the length. */
+static size_t format_side(char text[PORTS_SIDE_MAX], const struct address *address, bool has_host)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
+    bool is_ipv6 = address->storage.ss_family == AF_INET6;
+    const uint8_t *host = is_ipv6 ? in6->sin6_addr.s6_addr : (const uint8_t *)&in->sin_addr;
+    size_t host_len = is_ipv6 ? sizeof in6->sin6_addr : sizeof in->sin_addr;
+    int used = 0;
+
+    for (size_t i = 0; has_host && i < host_len; i++)
+        used += sprintf(text + used, "%02x", host[i]);
+    used += sprintf(text + used, has_host ? ":%u" : "%u", port_of(address));
+    return (size_t)used;
+}
+
+/* No connection has any host as its own. */
+static bool is_any_host(const struct address *address)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
+
+    return address->storage.ss_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr)
+                                                  : in->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 void ports_format_asked(const struct config_patterns *rules, char text[PORTS_TEXT_MAX])
 {
-    struct rule parsed;
-    size_t used = 0;
+    struct rule rule;
+    struct address end;
+    char *at = text;
 
-    text[0] = '\0';
-    for (int i = 0; i < rules->count && used < PORTS_TEXT_MAX; i++)
-        if (read_rule(rules->at[i], &parsed))
-            used += (size_t)snprintf(text + used, PORTS_TEXT_MAX - used, "%s%u=%u", used ? " " : "",
-                                     port_of(&parsed.real), port_of(&parsed.asked));
+    for (int i = 0; i < rules->count; i++) {
+        if (!read_rule(rules->at[i], &rule))
+            continue;
+        bool tells_host = rule.has_host && rule.asked_has_host && !is_any_host(&rule.asked);
+        bool has_host = find_end(&rule, &end);
+        if (at > text)
+            *at++ = ' ';
+        at += format_side(at, &end, has_host);
+        *at++ = '=';
+        at += format_side(at, &rule.asked, tells_host);
+    }
+    *at = '\0';
 }

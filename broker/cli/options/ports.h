@@ -5,6 +5,7 @@
 #ifndef SSHIM_BROKER_CLI_OPTIONS_PORTS_H
 #define SSHIM_BROKER_CLI_OPTIONS_PORTS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -35,9 +36,10 @@ enum ports_result {
 enum ports_result ports_apply(const struct config_patterns *rules, const char *zone,
                               struct address *address, int *rule);
 
-/* "80=8080 443=8443": what the library tells a server that asks for the port of its socket. "" for
- * none. */
-#define PORTS_TEXT_MAX ((size_t)CONFIG_PATTERNS_MAX * sizeof "65535=65535")
+/* "80=8080 7f000002:443=7f000001:8443": what the library tells a server that asks for the address
+ * of its socket. A host only where a rule says so. "" for none. */
+#define PORTS_SIDE_MAX (sizeof(struct in6_addr) * 2 + sizeof ":65535")
+#define PORTS_TEXT_MAX ((size_t)CONFIG_PATTERNS_MAX * 2 * PORTS_SIDE_MAX)
 void ports_format_asked(const struct config_patterns *rules, char text[PORTS_TEXT_MAX]);
 
 #endif
