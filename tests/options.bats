@@ -26,7 +26,7 @@ takes() { # COMMAND OPTION: whether it has a meaning there
 @test "a command takes the options that it has a use for, and refuses each other one" {
     local commands=(status top list restart "scale 2" "drain 0" "resume 0" "kill 0" "deny 192.0.2.1" "allow 192.0.2.1" reopen events upgrade stop version)
     local options=("--name none-$PORT" "--control $TMP/none" --json "--wait stopped" "--parallel 2" "--stop-timeout 3" "--timeout 3" --no-wait
-        --follow "--after 3" --now)
+        --follow "--after 3" --now --run)
     local command option
     "$SSHIM" --help | sed '1,/^options of the other/d' | grep -oE -- ' --[a-z-]+' | grep -vw -- --help | tr -d ' ' | sort -u |
         diff - <(printf '%s\n' "${options[@]%% *}" | sort -u)
