@@ -16,8 +16,22 @@ list_files() {
     find / -xdev \( -path /proc -o -path /dev -o -path /try -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \) -prune -o -print | sort
 }
 
-broker_pid() {
-    sshim status --name web --json | sed 's/.*"pid":\([0-9]*\),.*/\1/; s/^{[^[]*"pid":\([0-9]*\).*/\1/'
+# until_so COMMAND...: waits for it, half a minute.
+until_so() {
+    for _ in $(seq 300); do
+        "$@" && return
+        sleep 0.1
+    done
+    fail "not within 30 s: $*"
+}
+
+connections() {
+    sshim status --name web --json | sed 's/.*"connections":\([0-9]*\).*/\1/'
+}
+
+# So many more than there were.
+served_more() { # NUMBER BEFORE
+    [ "$(connections)" -ge $(($2 + $1)) ]
 }
 
 worker_pids() {
@@ -36,18 +50,19 @@ echo "ok installed: $(sshim version | head -n 1)"
 
 sshim run --name web -w 4 -- /try/server blocking $address >log 2>&1 &
 sshim status --name web --wait ready --timeout 30 >/dev/null || fail "the workers do not become ready"
-broker=$(cat /proc/"$!"/stat | cut -d' ' -f1)
+broker=$!
 workers=$(worker_pids)
 ./load -d 3 -c 8 $address >out || fail "the load ends with $?"
 echo "ok used: $(sed 's/.*"right": *\([0-9]*\).*/\1/' out | tr -d '\n') connections"
 
+before=$(connections)
 ./load -d 60 -c 8 $address >out & load=$!
-sleep 1
+until_so served_more 100 "$before"
 dpkg -i next.deb >dpkg.log 2>&1 || fail "it cannot be upgraded"
 [ "$(readlink "/proc/$broker/exe")" = /usr/bin/sshim ] || fail "the broker still executes the old program: $(readlink "/proc/$broker/exe")"
 sshim status --name web >/dev/null || fail "sshim status ends with $?"
 [ "$(worker_pids)" = "$workers" ] || fail "other workers after the upgrade"
-sleep 1
+until_so served_more 100 "$(connections)"
 kill -TERM $load
 wait $load || fail "the load ends with $?"
 counts=$(tr -d ' \n' <out | sed 's/.*"outcomes":{\([^}]*\)}.*/\1/')

@@ -17,13 +17,13 @@ make_next() { # DEB NEW-DEB
     rm -r "$tree"
 }
 
-"$here/../../scripts/deb.sh"
+deb=$(cd "$here/../.." && scripts/deb.sh | tee /dev/stderr | sed -n 's/^built //p')
+[[ -f $deb ]]
 "$here/root.sh" "$build/packages/root.tar"
-debs=("$here"/../../build/deb/sshim_*.deb)
 tar -x -C "$root" --exclude='./dev/*' -f "$build/packages/root.tar"
 mkdir "$root/try"
-cp "${debs[0]}" "$root/try/first.deb"
-make_next "${debs[0]}" "$root/try/next.deb"
+cp "$deb" "$root/try/first.deb"
+make_next "$deb" "$root/try/next.deb"
 cp "$build/bench/load" "$build/bench/server" "$here/deb-inside.sh" "$root/try/"
 
 # A network namespace of its own: the package looks for brokers there.
