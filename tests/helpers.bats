@@ -67,6 +67,7 @@ import run
 
 class Suite:
     unprivileged = False
+    seconds = 60
 
 def kill_broker(process, end, deadline):
     while run.ONBOARD not in run.read(folder + "/.log"):
@@ -81,6 +82,7 @@ run.wait_for_end = kill_broker
 run.run_once(Suite, [sys.argv[1], "accept", sys.argv[2]], folder, True)
 print("left", run.find_processes(control))
 END
+    echo "$output"
     [[ $status == 0 ]]
     [[ $output == "left []" ]]
     rm -f "$TMP"/.[a-z]*
