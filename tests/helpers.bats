@@ -70,7 +70,7 @@ class Suite:
     seconds = 60
 
 def kill_broker(process, end, deadline):
-    while run.ONBOARD not in run.read(folder + "/.log"):
+    while run.ONBOARD["worker"] not in run.read(folder + "/.log"):
         assert process.poll() is None
         time.sleep(0.02)
     process.kill()
@@ -79,7 +79,7 @@ def kill_broker(process, end, deadline):
 folder = os.environ["FOREIGN_OUT"]
 control = folder + "/.control"
 run.wait_for_end = kill_broker
-run.run_once(Suite, [sys.argv[1], "accept", sys.argv[2]], folder, True)
+run.run_once(Suite, [sys.argv[1], "accept", sys.argv[2]], folder, "worker")
 print("left", run.find_processes(control))
 END
     echo "$output"
