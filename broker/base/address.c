@@ -73,7 +73,7 @@ bool address_equal(const struct address *a, const struct address *b)
     return a->len == b->len && memcmp(&a->storage, &b->storage, a->len) == 0;
 }
 
-static int port_of(const struct address *address)
+int address_port(const struct address *address)
 {
     switch (address->storage.ss_family) {
     case AF_INET: return ntohs(as_in(address)->sin_port);
@@ -82,7 +82,7 @@ static int port_of(const struct address *address)
     }
 }
 
-static bool is_any_host(const struct address *address)
+bool address_is_any_host(const struct address *address)
 {
     return address->storage.ss_family == AF_INET
                ? as_in(address)->sin_addr.s_addr == htonl(INADDR_ANY)
@@ -91,8 +91,8 @@ static bool is_any_host(const struct address *address)
 
 bool address_overlaps(const struct address *a, const struct address *b)
 {
-    return port_of(a) > 0 && port_of(a) == port_of(b) &&
-           (is_any_host(a) || is_any_host(b) || address_equal(a, b));
+    return address_port(a) > 0 && address_port(a) == address_port(b) &&
+           (address_is_any_host(a) || address_is_any_host(b) || address_equal(a, b));
 }
 
 /* What the kernel connects to: any host is the loopback, ::ffff:a.b.c.d is a.b.c.d. */
@@ -118,22 +118,22 @@ static struct in6_addr destination(const struct address *address)
 
 bool address_reaches(const struct address *to, const struct address *bound, bool v6only)
 {
-    if (port_of(to) <= 0)
+    if (address_port(to) <= 0)
         return address_equal(to, bound);
-    if (port_of(to) != port_of(bound))
+    if (address_port(to) != address_port(bound))
         return false;
     struct in6_addr host = destination(to);
     struct in6_addr bound_host = destination(bound);
     bool is_v4 = IN6_IS_ADDR_V4MAPPED(&host);
 
-    if (!is_any_host(bound))
+    if (!address_is_any_host(bound))
         return IN6_ARE_ADDR_EQUAL(&host, &bound_host);
     return bound->storage.ss_family == AF_INET ? is_v4 : !(is_v4 && v6only);
 }
 
 bool address_has_port_zero(const struct address *address)
 {
-    return port_of(address) == 0;
+    return address_port(address) == 0;
 }
 
 bool address_is_wildcard_of(const struct address *a, const struct address *b)
@@ -144,7 +144,7 @@ bool address_is_wildcard_of(const struct address *a, const struct address *b)
             : a->storage.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&as_in6(a)->sin6_addr);
     bool may_be_of = a->storage.ss_family == AF_INET6 || b->storage.ss_family == AF_INET;
 
-    return is_all && may_be_of && port_of(a) == port_of(b);
+    return is_all && may_be_of && address_port(a) == address_port(b);
 }
 
 bool address_is_path(const struct address *address)
@@ -174,11 +174,11 @@ const char *address_format(const struct address *address, char text[ADDRESS_TEXT
     switch (address->storage.ss_family) {
     case AF_INET:
         inet_ntop(AF_INET, &as_in(address)->sin_addr, host, sizeof host);
-        snprintf(text, ADDRESS_TEXT_MAX, "%s:%d", host, port_of(address));
+        snprintf(text, ADDRESS_TEXT_MAX, "%s:%d", host, address_port(address));
         break;
     case AF_INET6:
         inet_ntop(AF_INET6, &as_in6(address)->sin6_addr, host, sizeof host);
-        snprintf(text, ADDRESS_TEXT_MAX, "[%s]:%d", host, port_of(address));
+        snprintf(text, ADDRESS_TEXT_MAX, "[%s]:%d", host, address_port(address));
         break;
     case AF_UNIX: format_un(address, text); break;
     default: snprintf(text, ADDRESS_TEXT_MAX, "?"); break;
@@ -319,6 +319,12 @@ static bool cut_each(const char *pattern, char plain[ADDRESS_TEXT_MAX])
     return true;
 }
 
+/* "*:80" is "80". */
+static const char *skip_any_host(const char *pattern)
+{
+    return strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern;
+}
+
 bool address_is_each(const char *pattern)
 {
     struct address ignored;
@@ -327,19 +333,23 @@ bool address_is_each(const char *pattern)
 
     if (!cut_each(pattern, plain))
         return false;
-    return parse_port(strncmp(plain, "*:", 2) == 0 ? plain + 2 : plain) > 0 ||
-           (parse_host_port(plain, &ignored, zone) && port_of(&ignored) > 0);
+    return parse_port(skip_any_host(plain)) > 0 ||
+           (parse_host_port(plain, &ignored, zone) && address_port(&ignored) > 0);
+}
+
+void address_set_port(struct address *address, unsigned port)
+{
+    /* the port is in the same place for both */
+    ((struct sockaddr_in *)&address->storage)->sin_port = htons((in_port_t)port);
 }
 
 bool address_add_to_port(struct address *address, unsigned number)
 {
-    struct sockaddr_in *in = (struct sockaddr_in *)&address->storage; /* the port is in the same
-                                                                         place for both */
-    int port = port_of(address);
+    int port = address_port(address);
 
     if (port < 0 || number > 65535u - (unsigned)port)
         return false;
-    in->sin_port = htons((uint16_t)((unsigned)port + number));
+    address_set_port(address, (unsigned)port + number);
     return true;
 }
 
@@ -349,14 +359,14 @@ bool address_matches(const struct address *address, const char *zone, const char
 
     if (cut_each(pattern, plain))
         pattern = plain;
-    int port = parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern);
+    int port = parse_port(skip_any_host(pattern));
 
     if (strcmp(pattern, "all") == 0)
         return true;
     if (address->storage.ss_family == AF_UNIX)
         return matches_un(address, pattern);
     if (port >= 0)
-        return port == port_of(address);
+        return port == address_port(address);
     return matches_host_port(address, zone, pattern);
 }
 
@@ -366,8 +376,7 @@ bool address_is_pattern(const char *pattern)
     char zone[IFNAMSIZ];
 
     return strcmp(pattern, "all") == 0 || strchr(pattern, '/') || pattern[0] == '@' ||
-           strncmp(pattern, "unix:", 5) == 0 ||
-           parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern) >= 0 ||
+           strncmp(pattern, "unix:", 5) == 0 || parse_port(skip_any_host(pattern)) >= 0 ||
            parse_host_port(pattern, &ignored, zone);
 }
 
@@ -376,6 +385,6 @@ bool address_is_pattern_of_zero(const char *pattern)
     struct address host;
     char zone[IFNAMSIZ];
 
-    return parse_port(strncmp(pattern, "*:", 2) == 0 ? pattern + 2 : pattern) == 0 ||
-           (parse_host_port(pattern, &host, zone) && port_of(&host) == 0);
+    return parse_port(skip_any_host(pattern)) == 0 ||
+           (parse_host_port(pattern, &host, zone) && address_port(&host) == 0);
 }

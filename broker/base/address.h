@@ -30,7 +30,12 @@ bool address_overlaps(const struct address *a, const struct address *b);
 /* Whether a connect to this address would come to a socket that is bound to the other; v6only: of
  * that socket, where it is [::]. Connecting to any host means the loopback. */
 bool address_reaches(const struct address *to, const struct address *bound, bool v6only);
+/* The port of an IP address; -1: it is none. */
+int address_port(const struct address *address);
 bool address_has_port_zero(const struct address *address);
+
+/* Whether this IP address is that of any host, as 0.0.0.0. */
+bool address_is_any_host(const struct address *address);
 /* Whether a is every address of the port that b has too: an IPv6 one may be of IPv4 as well. */
 bool address_is_wildcard_of(const struct address *a, const struct address *b);
 /* A file name, as opposed to an abstract name. */
@@ -66,6 +71,9 @@ bool address_is_pattern_of_zero(const char *pattern);
  * at what is before it. */
 #define ADDRESS_EACH "+{id}"
 bool address_is_each(const char *pattern);
+
+/* Of an IP address. */
+void address_set_port(struct address *address, unsigned port);
 
 /* Adds to the port of an IP address. False: there is no such port. */
 bool address_add_to_port(struct address *address, unsigned number);

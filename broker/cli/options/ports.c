@@ -13,27 +13,11 @@ struct rule {
     bool asked_has_host, has_host;
 };
 
-static unsigned port_of(const struct address *address)
-{
-    /* the port is in the same place for both */
-    return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
-}
-
-static void set_port(struct address *address, unsigned port)
-{
-    ((struct sockaddr_in *)&address->storage)->sin_port = htons((in_port_t)port);
-}
-
-static bool is_ip(const struct address *address)
-{
-    return address->storage.ss_family == AF_INET || address->storage.ss_family == AF_INET6;
-}
-
 /* A port other than 0, of a host or of none. */
 static bool read_side(const char *text, struct address *address, bool *has_host)
 {
     *has_host = strchr(text, ':') != NULL;
-    return address_parse(text, address) && is_ip(address) && port_of(address) > 0;
+    return address_parse(text, address) && address_port(address) > 0;
 }
 
 static bool read_rule(const char *text, struct rule *rule)
@@ -64,7 +48,7 @@ bool ports_is_rule(const char *text)
 static bool hides(const struct rule *earlier, const struct rule *later)
 {
     if (!earlier->asked_has_host)
-        return port_of(&earlier->asked) == port_of(&later->asked);
+        return address_port(&earlier->asked) == address_port(&later->asked);
     return later->asked_has_host && address_equal(&earlier->asked, &later->asked);
 }
 
@@ -72,7 +56,7 @@ static bool hides(const struct rule *earlier, const struct rule *later)
 static bool find_end(const struct rule *rule, struct address *end)
 {
     *end = rule->has_host ? rule->real : rule->asked;
-    set_port(end, port_of(&rule->real));
+    address_set_port(end, (unsigned)address_port(&rule->real));
     return rule->has_host || rule->asked_has_host;
 }
 
@@ -83,7 +67,8 @@ static bool lead_to_one(const struct rule *a, const struct rule *b)
 
     if (has_host != find_end(b, &other_end))
         return false;
-    return has_host ? address_equal(&end, &other_end) : port_of(&end) == port_of(&other_end);
+    return has_host ? address_equal(&end, &other_end)
+                    : address_port(&end) == address_port(&other_end);
 }
 
 enum ports_clash ports_find_clash(const struct config_patterns *rules, const char **first,
@@ -109,7 +94,7 @@ enum ports_clash ports_find_clash(const struct config_patterns *rules, const cha
 static enum ports_result replace(const struct rule *rule, struct address *address)
 {
     if (!rule->has_host) {
-        set_port(address, port_of(&rule->real));
+        address_set_port(address, (unsigned)address_port(&rule->real));
         return PORTS_REPLACED;
     }
     if (rule->real.storage.ss_family != address->storage.ss_family)
@@ -123,7 +108,7 @@ enum ports_result ports_apply(const struct config_patterns *rules, const char *z
 {
     struct rule parsed;
 
-    for (int i = 0; i < rules->count && is_ip(address); i++) {
+    for (int i = 0; i < rules->count && address_port(address) >= 0; i++) {
         if (!read_rule(rules->at[i], &parsed) || !address_matches(address, zone, parsed.text))
             continue;
         *rule = i;
@@ -144,18 +129,8 @@ static size_t format_side(char text[PORTS_SIDE_MAX], const struct address *addre
 
     for (size_t i = 0; has_host && i < host_len; i++)
         used += sprintf(text + used, "%02x", host[i]);
-    used += sprintf(text + used, has_host ? ":%u" : "%u", port_of(address));
+    used += sprintf(text + used, has_host ? ":%d" : "%d", address_port(address));
     return (size_t)used;
-}
-
-/* No connection has any host as its own. */
-static bool is_any_host(const struct address *address)
-{
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
-
-    return address->storage.ss_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr)
-                                                  : in->sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
 void ports_format_asked(const struct config_patterns *rules, char text[PORTS_TEXT_MAX])
@@ -167,7 +142,8 @@ void ports_format_asked(const struct config_patterns *rules, char text[PORTS_TEX
     for (int i = 0; i < rules->count; i++) {
         if (!read_rule(rules->at[i], &rule))
             continue;
-        bool tells_host = rule.has_host && rule.asked_has_host && !is_any_host(&rule.asked);
+        bool tells_host = rule.has_host && rule.asked_has_host &&
+                          !address_is_any_host(&rule.asked); /* no connection has that as its own */
         bool has_host = find_end(&rule, &end);
         if (at > text)
             *at++ = ' ';

@@ -1,8 +1,6 @@
 /* rights.c - see rights.h. Between processes of one user there is no boundary to keep. */
 #include "broker/share/claim/rights.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 
 #include "broker/base/broker.h"
@@ -17,19 +15,6 @@
 static bool is_of_ours(uid_t uid)
 {
     return uid == 0 || uid == broker.uid;
-}
-
-/* 0: it has none. */
-static unsigned port_of(const struct address *address)
-{
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
-
-    switch (address->storage.ss_family) {
-    case AF_INET: return ntohs(in->sin_port);
-    case AF_INET6: return ntohs(in6->sin6_port);
-    default: return 0;
-    }
 }
 
 /* From which port on no right is needed, see ip(7). */
@@ -48,9 +33,9 @@ static unsigned first_free_port(void)
 
 bool rights_may_bind(uid_t asker_uid, const struct address *address, bool is_named)
 {
-    unsigned port = port_of(address);
+    int port = address_port(address);
 
-    return is_of_ours(asker_uid) || port == 0 || port >= first_free_port() || is_named ||
+    return is_of_ours(asker_uid) || port <= 0 || port >= (int)first_free_port() || is_named ||
            !slot_was_ever_ready() || retire_was_shared(address);
 }
 
