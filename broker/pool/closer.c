@@ -12,7 +12,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "broker/base/journal.h"
@@ -49,35 +48,21 @@ static bool is_no_socket(int fd)
 
 /* --- in a helper --- */
 
-static void ignore_tick(int number)
-{
-    (void)number;
-}
-
-static void set_hurry(int period_ms)
-{
-    struct timeval period = {.tv_usec = period_ms * 1000};
-
-    setitimer(ITIMER_REAL, &(struct itimerval){period, period}, NULL);
-}
-
 static _Noreturn void help(pid_t broker_pid)
 {
-    struct sigaction action = {.sa_handler = ignore_tick}; /* not SA_RESTART, see turn.h */
     uint32_t place;
 
     helpers_enter("sshim-closer");
-    sigaction(SIGALRM, &action, NULL);
-    helpers_unblock(SIGALRM);
+    helpers_take_ticks();
     while (getppid() == broker_pid) {
         if (read(queue[0], &place, sizeof place) != sizeof place)
             continue;
         int fd = journal_take_closing(place);
         bool is_file = fd >= 0 && is_no_socket(fd);
-        set_hurry(HURRY_MS);
+        helpers_set_ticks(HURRY_MS);
         if (fd >= 0)
             close(fd);
-        set_hurry(0);
+        helpers_set_ticks(0);
         *files -= is_file;
     }
     _exit(0);

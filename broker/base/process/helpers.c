@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,13 +29,27 @@ void helpers_enter(const char *name)
     setsid();
 }
 
-void helpers_unblock(int signal)
+static void ignore_tick(int number)
 {
+    (void)number;
+}
+
+void helpers_take_ticks(void)
+{
+    struct sigaction action = {.sa_handler = ignore_tick}; /* not SA_RESTART, see turn.h */
     sigset_t one;
 
+    sigaction(SIGALRM, &action, NULL);
     sigemptyset(&one);
-    sigaddset(&one, signal);
+    sigaddset(&one, SIGALRM);
     sigprocmask(SIG_UNBLOCK, &one, NULL);
+}
+
+void helpers_set_ticks(int period_ms)
+{
+    struct timeval period = {.tv_usec = period_ms * 1000};
+
+    setitimer(ITIMER_REAL, &(struct itimerval){period, period}, NULL);
 }
 
 int helpers_keep_one(int fd)

@@ -16,8 +16,10 @@ pid_t helpers_fork(unsigned long flags);
  * broker's process group are not for it. */
 void helpers_enter(const char *name);
 
-/* This signal is taken. */
-void helpers_unblock(int signal);
+/* From now on a call that sleeps and can be ended is, with EINTR, by the ticks of
+ * helpers_set_ticks(): one each period_ms, below 1,000; 0: no more. */
+void helpers_take_ticks(void);
+void helpers_set_ticks(int period_ms);
 
 /* In a helper with a table of its own: closes all but standard input, output, error and this
  * descriptor (takes), and returns the number that it has now. */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,11 +47,6 @@ static struct source *sources;
 static uint32_t sources_count;
 
 #define PLACE_OF_BROKER UINT32_MAX
-
-static void ignore_tick(int number)
-{
-    (void)number;
-}
 
 static bool says_ready(const char *text)
 {
@@ -98,13 +92,6 @@ static bool obey(int broker_fd, int epoll_fd)
     return false;
 }
 
-static void set_hurry(int period_ms)
-{
-    struct timeval period = {.tv_usec = period_ms * 1000};
-
-    setitimer(ITIMER_REAL, &(struct itimerval){period, period}, NULL);
-}
-
 static void rest(int duration_ms)
 {
     nanosleep(&(struct timespec){.tv_nsec = duration_ms * 1000000L}, NULL);
@@ -136,9 +123,9 @@ static bool read_one(uint32_t place, int broker_fd, int epoll_fd)
     text[len] = '\0';
     if (says_ready(text))
         tell(place, &sender, broker_fd, epoll_fd);
-    set_hurry(HURRY_MS);
+    helpers_set_ticks(HURRY_MS);
     fdpass_recv_from(fd, text, 1, &sender, MSG_DONTWAIT);
-    set_hurry(0);
+    helpers_set_ticks(0);
     return true;
 }
 
@@ -154,12 +141,10 @@ static void drop(uint32_t place, int epoll_fd)
 /* Few descriptors: the others would keep the broker's sockets open for as long as this hangs. */
 static _Noreturn void help(int broker_fd, pid_t broker_pid)
 {
-    struct sigaction action = {.sa_handler = ignore_tick}; /* not SA_RESTART, see turn.h */
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = PLACE_OF_BROKER};
 
     helpers_enter("sshim-receiver");
-    sigaction(SIGALRM, &action, NULL);
-    helpers_unblock(SIGALRM);
+    helpers_take_ticks();
     broker_fd = helpers_keep_one(broker_fd);
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, broker_fd, &event) < 0)
