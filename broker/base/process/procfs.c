@@ -361,10 +361,10 @@ int procfs_find_socket(pid_t pid, ino_t ino)
     return find_link(pid, link);
 }
 
-static bool find_link_in_tree(const struct procfs_list *tree, const char *wanted)
+bool procfs_list_has_link(const struct procfs_list *list, const char *wanted)
 {
-    for (unsigned i = 0; i < tree->count; i++)
-        if (find_link(tree->at[i], wanted) >= 0)
+    for (unsigned i = 0; i < list->count; i++)
+        if (find_link(list->at[i], wanted) >= 0)
             return true;
     return false;
 }
@@ -376,7 +376,7 @@ bool procfs_tree_holds_socket(pid_t root, ino_t ino)
 
     procfs_list_tree(root, &tree);
     name_link(link, sizeof link, ino);
-    return find_link_in_tree(&tree, link) || !tree.is_whole || !has_time();
+    return procfs_list_has_link(&tree, link) || !tree.is_whole || !has_time();
 }
 
 bool procfs_is_secure(pid_t pid)

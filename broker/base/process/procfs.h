@@ -67,6 +67,9 @@ void procfs_get_command(pid_t pid, char *name, size_t size);
 bool procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
                       void *context);
 
+/* Whether a descriptor of one of these processes was found to link there, as "anon_inode:[...]". */
+bool procfs_list_has_link(const struct procfs_list *list, const char *wanted);
+
 /* The number of one of its descriptors of the socket with this inode, or -1. */
 int procfs_find_socket(pid_t pid, ino_t ino);
 /* Whether it, or a descendant, has an fd of the socket with this inode; also true if the turn has

@@ -21,7 +21,6 @@ struct look {
     const struct worker *worker;
     pid_t pid;
     int64_t until_ms;
-    bool has_ring;
     bool may_be_polled; /* it is, or that cannot be found out */
 };
 
@@ -48,15 +47,6 @@ static bool may_poll_channel(const struct look *look, int epoll_fd)
     return false;
 }
 
-static bool find_ring(int fd, const char *link, void *context)
-{
-    struct look *look = context;
-
-    (void)fd;
-    look->has_ring = strcmp(link, "anon_inode:[io_uring]") == 0;
-    return !look->has_ring;
-}
-
 static bool find_epoll(int fd, const char *link, void *context)
 {
     struct look *look = context;
@@ -72,14 +62,14 @@ static bool waits_by_ring(const struct worker *worker)
     struct look look = {.worker = worker};
 
     procfs_list_tree(worker->pid, &tree);
-    for (unsigned i = 0; i < tree.count && !look.has_ring; i++)
-        procfs_each_link(tree.at[i], find_ring, &look);
+    if (!procfs_list_has_link(&tree, "anon_inode:[io_uring]"))
+        return false;
     look.until_ms = turn_read_ms() + PATIENCE_MS;
-    for (unsigned i = 0; i < tree.count && look.has_ring && !look.may_be_polled; i++) {
+    for (unsigned i = 0; i < tree.count && !look.may_be_polled; i++) {
         look.pid = tree.at[i];
         look.may_be_polled |= !procfs_each_link(look.pid, find_epoll, &look);
     }
-    return look.has_ring && !look.may_be_polled;
+    return !look.may_be_polled;
 }
 
 /* It neither waits in a call that the library sees, nor ever returned from one. */
