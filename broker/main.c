@@ -48,6 +48,16 @@ static enum proceed parse(struct config_target *target, int argc, char **argv, i
                : DONE;
 }
 
+static int run_for(int (*run)(const struct config_target *target), int argc, char **argv)
+{
+    struct config_target target;
+    int exit_code;
+
+    if (parse(&target, argc, argv, &exit_code) == DONE)
+        return exit_code;
+    return run(&target);
+}
+
 static int ask(enum wire_command_code code, int argc, char **argv)
 {
     struct config_target target;
@@ -70,32 +80,17 @@ static int command_status(int argc, char **argv)
 
 static int command_list(int argc, char **argv)
 {
-    struct config_target target;
-    int exit_code;
-
-    if (parse(&target, argc, argv, &exit_code) == DONE)
-        return exit_code;
-    return list_run(&target);
+    return run_for(list_run, argc, argv);
 }
 
 static int command_top(int argc, char **argv)
 {
-    struct config_target target;
-    int exit_code;
-
-    if (parse(&target, argc, argv, &exit_code) == DONE)
-        return exit_code;
-    return observe_top(&target);
+    return run_for(observe_top, argc, argv);
 }
 
 static int command_metrics(int argc, char **argv)
 {
-    struct config_target target;
-    int exit_code;
-
-    if (parse(&target, argc, argv, &exit_code) == DONE)
-        return exit_code;
-    return observe_metrics(&target);
+    return run_for(observe_metrics, argc, argv);
 }
 
 static int command_stop(int argc, char **argv)

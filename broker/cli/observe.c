@@ -13,14 +13,18 @@
 #define TOP "sshim-top"
 #define METRICS "sshim-metrics"
 
-/* The program gets the control path as its argument. */
-static int execute(const char *name, const struct config_target *target)
+/* The program gets the control path as its argument. missing: what to say where it was not built.
+ */
+static int execute(const char *name, const char *missing, const struct config_target *target)
 {
     char control[INSTANCES_PATH_MAX];
     char program[PATH_MAX];
     char called[32];
 
-    runtime_paths_own_program(name, program, sizeof program);
+    if (!runtime_paths_own_program(name, program, sizeof program)) {
+        log_error("%s", missing);
+        return EXIT_STATUS_UNKNOWN;
+    }
     if (!instances_resolve(target, control))
         return EXIT_STATUS_UNKNOWN;
     memcpy(called, name, strlen(name) + 1);
@@ -30,27 +34,18 @@ static int execute(const char *name, const struct config_target *target)
     return EXIT_STATUS_UNKNOWN;
 }
 
-static bool is_built(const char *name)
-{
-    char program[PATH_MAX];
-
-    return runtime_paths_own_program(name, program, sizeof program);
-}
-
 int observe_top(const struct config_target *target)
 {
-    if (is_built(TOP))
-        return execute(TOP, target);
-    log_error("there is no top: the program " TOP " was not built; install libncurses-dev and "
-              "libjansson-dev, and build sshim again");
-    return EXIT_STATUS_UNKNOWN;
+    return execute(TOP,
+                   "there is no top: the program " TOP " was not built; install libncurses-dev and "
+                   "libjansson-dev, and build sshim again",
+                   target);
 }
 
 int observe_metrics(const struct config_target *target)
 {
-    if (is_built(METRICS))
-        return execute(METRICS, target);
-    log_error("there are no metrics: the program " METRICS " was not built; install "
-              "libmicrohttpd-dev and libjansson-dev, and build sshim again");
-    return EXIT_STATUS_UNKNOWN;
+    return execute(METRICS,
+                   "there are no metrics: the program " METRICS " was not built; install "
+                   "libmicrohttpd-dev and libjansson-dev, and build sshim again",
+                   target);
 }
