@@ -22,7 +22,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "observe/ask.h"
@@ -185,25 +184,11 @@ static int fail(const char *what)
     return EXIT_FAILURE;
 }
 
-/* -1 with errno. */
-static int connect_to_broker(const char *control)
-{
-    const struct timeval limit = {.tv_sec = ANSWER_S};
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof addr) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0)
-        return fd;
-    return -1;
-}
-
 /* What a scrape would be given now. */
 static int print_once(const char *control)
 {
     size_t len = 0;
-    int fd = connect_to_broker(control);
+    int fd = ask_connect(control, ANSWER_S);
     char *text = fd >= 0 ? ask_status_text(fd, &len) : NULL;
     json_t *status = text ? json_loadb(text, len, 0, NULL) : NULL;
     char *metrics = status ? exposition_render(status, &len) : NULL;

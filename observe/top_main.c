@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,26 +49,6 @@ static void catch_signals(void)
         sigaction(numbers[i], &action, NULL);
 }
 
-/* -1 with the errno of connect(2). */
-static int connect_to_broker(void)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    struct timeval limit = {.tv_sec = ANSWER_S};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", control);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) == 0)
-        return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
 static void note_chosen(void)
 {
     if (!view || screen.chosen >= view->workers_count)
@@ -99,7 +78,7 @@ static void sort_and_find_chosen(void)
 static void look(void)
 {
     size_t len;
-    int fd = connect_to_broker();
+    int fd = ask_connect(control, ANSWER_S);
     char *text = fd >= 0 ? ask_status_text(fd, &len) : NULL;
     json_t *status = text ? json_loadb(text, len, 0, NULL) : NULL;
     struct view *next = status ? view_create(status, view) : NULL;
@@ -127,7 +106,7 @@ static void give_command(const char *line)
         say("the last command is not done yet");
         return;
     }
-    answer_fd = connect_to_broker();
+    answer_fd = ask_connect(control, ANSWER_S);
     if (answer_fd < 0 || dprintf(answer_fd, "%s\n", line) < 0) {
         say("the broker does not answer");
         return;

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,7 +290,7 @@ bool tracer_start(char *const *argv, int output_fd, int ready_fd,
     return is_traced;
 }
 
-static int64_t now_ms(void)
+int64_t tracer_now_ms(void)
 {
     struct timespec now;
 
@@ -314,7 +313,7 @@ static bool serve_reports(void)
 
 void tracer_serve(int timeout_ms)
 {
-    int64_t end_ms = now_ms() + timeout_ms;
+    int64_t end_ms = tracer_now_ms() + timeout_ms;
     struct timespec pause = {0, 10000000};
     sigset_t set;
 
@@ -323,7 +322,7 @@ void tracer_serve(int timeout_ms)
     do {
         if (!serve_reports())
             sigtimedwait(&set, NULL, &pause);
-    } while (now_ms() < end_ms);
+    } while (tracer_now_ms() < end_ms);
     serve_reports();
 }
 

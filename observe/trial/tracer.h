@@ -26,6 +26,9 @@ struct tracer_call {
 bool tracer_start(char *const *argv, int output_fd, int ready_fd,
                   void (*on_call)(const struct tracer_call *call));
 
+/* CLOCK_MONOTONIC. */
+int64_t tracer_now_ms(void);
+
 /* Serves what is traced for this long, or until something has happened. */
 void tracer_serve(int timeout_ms);
 

@@ -8,13 +8,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "observe/trial/evidence.h"
@@ -40,14 +38,6 @@ static volatile sig_atomic_t interrupted;
 static void on_signal(int number)
 {
     interrupted = number;
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* --- the two copies --- */
@@ -92,9 +82,9 @@ static bool can_read(int fd)
 
 static bool wait_for_first(int ready_fd)
 {
-    int64_t end_ms = now_ms() + START_MS;
+    int64_t end_ms = tracer_now_ms() + START_MS;
 
-    while (tracer_is_running() && now_ms() < end_ms && !interrupted) {
+    while (tracer_is_running() && tracer_now_ms() < end_ms && !interrupted) {
         if (can_read(ready_fd))
             return true;
         tracer_serve(TURN_MS);
@@ -104,9 +94,9 @@ static bool wait_for_first(int ready_fd)
 
 static void watch(int64_t time_ms)
 {
-    int64_t end_ms = now_ms() + time_ms;
+    int64_t end_ms = tracer_now_ms() + time_ms;
 
-    while (tracer_is_running() && now_ms() < end_ms && !interrupted)
+    while (tracer_is_running() && tracer_now_ms() < end_ms && !interrupted)
         tracer_serve(TURN_MS);
 }
 
@@ -123,7 +113,7 @@ static void be_scale(void)
 /* `sshim scale 2`, which ends when the second copy is ready or has failed. */
 static bool start_second(void)
 {
-    int64_t end_ms = now_ms() + START_MS;
+    int64_t end_ms = tracer_now_ms() + START_MS;
     pid_t pid = fork();
     int status = 0;
 
@@ -133,7 +123,7 @@ static bool start_second(void)
         tracer_serve(TURN_MS);
         if (tracer_has_ended(pid, &status))
             return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-        if (now_ms() >= end_ms)
+        if (tracer_now_ms() >= end_ms)
             break;
     }
     if (pid > 0)
@@ -155,10 +145,10 @@ static enum outcome run_both(int ready_fd)
 
 static void stop_both(void)
 {
-    int64_t end_ms = now_ms() + STOP_MS;
+    int64_t end_ms = tracer_now_ms() + STOP_MS;
 
     tracer_signal(SIGTERM);
-    while (tracer_is_running() && now_ms() < end_ms)
+    while (tracer_is_running() && tracer_now_ms() < end_ms)
         tracer_serve(TURN_MS);
     tracer_end();
 }
