@@ -136,7 +136,7 @@ SH
     # of another user, and over
     share_build
     chmod 644 "$TMP/say"
-    "${NOBODY[@]}" python3 "$TMP/say" "$name" 0
+    "${NOBODY[@]}" /usr/bin/python3 "$TMP/say" "$name" 0
     wait_until all_is_read "$name"
     status_is '.ready == 0'
     touch "$TMP/say-it"
