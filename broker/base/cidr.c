@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/base/options.h"
+#include "broker/base/options/parse.h"
 
 #define BITS_MAPPED 96u /* in front of an address of IPv4 */
 

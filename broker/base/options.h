@@ -5,11 +5,9 @@
 #ifndef SSHIM_BROKER_BASE_OPTIONS_H
 #define SSHIM_BROKER_BASE_OPTIONS_H
 
-#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/resource.h>
 
 /* What a step on the way to the broker's loop says: go on, or leave with an exit code. */
 enum proceed { GO_ON, DONE };
@@ -60,29 +58,12 @@ struct option_table {
 };
 
 #define OPTIONS_MAX 96
-#define DAY_S 86400
 
 /* Readers by the type of the field. Texts are kept as pointers into argv. */
 option_reader option_flag;   /* bool: becomes true */
 option_reader option_text;   /* const char * */
 option_reader option_number; /* unsigned, from min to max */
 option_reader option_choice; /* int, or an enum: the index in names */
-
-/* A whole decimal number from min to max; no sign, no spaces. */
-bool option_parse_number(const char *text, unsigned min, unsigned max, unsigned *value);
-
-/* Bytes: a number, perhaps with K, M, G or T behind it, which are powers of 1024. */
-bool option_parse_size(const char *text, uint64_t *bytes);
-
-/* Seconds: a number, perhaps with s, m, h or d behind it; at most UINT_MAX. */
-bool option_parse_duration(const char *text, unsigned *seconds);
-
-/* NAME=SOFT or NAME=SOFT:HARD, sizes or "unlimited"; the names are those of getrlimit(2) in small
- * letters, without RLIMIT_. */
-bool option_parse_limit(const char *text, int *resource, struct rlimit *limit);
-
-/* "0-3,6" */
-bool option_parse_cpus(const char *text, cpu_set_t *cpus);
 
 /* One line that says what is wrong and what to do. */
 struct option_fault {

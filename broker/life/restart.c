@@ -13,6 +13,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/life/drain.h"
+#include "broker/life/restart/result.h"
 #include "broker/life/restart/waiters.h"
 #include "broker/life/begin/readiness.h"
 #include "broker/life/begin/start.h"
@@ -31,13 +32,6 @@ static struct {
     unsigned stop_timeout_s;
     char reason[256];
 } restart;
-
-/* The one that ended last; is_resumed: it was begun by the broker before us. */
-static struct {
-    bool is_resumed;
-    struct restart_result result;
-    char text[WAITERS_TEXT_MAX];
-} ended;
 
 static struct loop_timer look_timer;
 
@@ -80,60 +74,16 @@ static unsigned count_joined(void)
     return joined;
 }
 
-static const char *workers_were(unsigned count)
-{
-    return count == 1 ? "worker was" : "workers were";
-}
-
-/* One log line for each line of the text. */
-static int describe(char *text, size_t size)
-{
-    unsigned done = count_replaced();
-    unsigned joined = count_joined();
-    int used;
-
-    if (restart.aborted)
-        used = snprintf(text, size, "restart aborted: %s; %u of %u %s replaced, the others go on\n",
-                        restart.reason, done, count_concerned(), workers_were(count_concerned()));
-    else
-        used = snprintf(text, size, "%u of %u %s replaced\n", done, count_concerned(),
-                        workers_were(count_concerned()));
-    if (joined > 0 && used > 0 && (size_t)used < size)
-        snprintf(
-            text + used, size - (size_t)used,
-            "servers that joined and were left out: %u; restart them where they were started\n",
-            joined);
-    return restart.aborted || joined > 0 ? 1 : EXIT_STOPPED;
-}
-
-/* The first line is the event. */
-static void log_result(const char *text)
-{
-    const struct log_fact *facts =
-        LOG_FACTS(LOG_NUMBER("replaced", count_replaced()), LOG_NUMBER("wanted", count_concerned()),
-                  LOG_TEXT("reason", restart.reason));
-    enum log_level level = restart.aborted ? LOG_LEVEL_QUIET : LOG_LEVEL_NORMAL;
-    enum log_event event = restart.aborted ? LOG_RESTART_FAILED : LOG_RESTART_DONE;
-
-    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1) {
-        log_event(level, event, facts, "%.*s", (int)(end - text), text);
-        event = LOG_MESSAGE;
-    }
-}
-
 static void finish(void)
 {
     bool again = restart.again;
     unsigned parallel = restart.parallel;
 
-    ended.result =
-        (struct restart_result){.exit_code = (uint8_t)describe(ended.text, sizeof ended.text),
-                                .is_aborted = restart.aborted,
-                                .replaced = (uint16_t)count_replaced(),
-                                .wanted = (uint16_t)count_concerned()};
-    log_result(ended.text);
-    bool is_due = waiters_end(ended.text, ended.result.exit_code, restart.aborted);
-    ended.result.is_due = is_due || ended.is_resumed; /* or one may wait at the broker before us */
+    result_tell(&(struct result_facts){.is_aborted = restart.aborted,
+                                       .reason = restart.reason,
+                                       .replaced = count_replaced(),
+                                       .wanted = count_concerned(),
+                                       .joined = count_joined()});
     memset(&restart, 0, sizeof restart);
     journal_touch();
     if (again)
@@ -275,10 +225,8 @@ static void on_look(struct loop_timer *timer)
         step();
     else if (restart.active)
         yield_to_stop();
-    if (waiters_answer() && ended.result.is_due) {
-        ended.result.is_due = false;
-        journal_touch();
-    }
+    if (waiters_answer())
+        result_set_answered();
     if (restart.active || waiters_are_left())
         loop_start_timer(timer, LOOK_MS);
 }
@@ -327,7 +275,7 @@ bool restart_begin_with(const struct restart_order *order, struct session *waite
     slot_set_generation(slot_generation() + 1);
     if (!waiters_add(waiter, slot_generation(), order->no_wait, order->news))
         return false;
-    ended.result.is_due = false;
+    result_set_answered();
     restart.active = true;
     restart.recycles = false; /* one that was under way becomes a part of this one */
     restart.parallel = order->parallel ? order->parallel : 1;
@@ -365,36 +313,19 @@ bool restart_is_under_way(void)
     return restart.active;
 }
 
-const char *restart_last_result(void)
-{
-    return !ended.text[0] ? "none" : ended.result.is_aborted ? "aborted" : "done";
-}
-
 struct restart_record restart_record(void)
 {
     return (struct restart_record){restart.active ? restart.parallel : 0,
                                    restart.again,
                                    restart.only,
                                    restart.stop_timeout_s,
-                                   ended.result.is_due ? ended.result : (struct restart_result){0},
+                                   result_due(),
                                    restart.recycles};
-}
-
-/* The reason, and what else is to be said, is in the log of the broker before. */
-static void resume_result(const struct restart_result *result)
-{
-    if (!result->is_due)
-        return;
-    ended.is_resumed = true;
-    ended.result = *result;
-    snprintf(ended.text, sizeof ended.text, "%s%u of %u %s replaced%s\n",
-             result->is_aborted ? "restart aborted: " : "", result->replaced, result->wanted,
-             workers_were(result->wanted), result->exit_code ? "; the log says more" : "");
 }
 
 void restart_resume(const struct restart_record *record)
 {
-    resume_result(&record->result);
+    result_resume(&record->result);
     if (!record->parallel || !waiters_add(NULL, slot_generation(), record->recycles, NULL))
         return;
     restart.active = true;
@@ -403,20 +334,19 @@ void restart_resume(const struct restart_record *record)
     restart.again = record->again;
     restart.only = record->only;
     restart.stop_timeout_s = record->stop_timeout_s;
-    ended.is_resumed = true;
+    result_expect();
     log_info("going on with the restart that was under way");
     look_soon();
 }
 
 bool restart_join(bool no_wait, struct session *session)
 {
-    bool has_ended = !restart.active && ended.is_resumed && ended.text[0];
+    bool has_ended = !restart.active && result_is_resumed();
 
     if ((!restart.active && !has_ended) || !waiters_add(session, slot_generation(), no_wait, NULL))
         return false;
     if (has_ended) {
-        waiters_end(ended.text, ended.result.exit_code,
-                    false); /* its old workers may still drain */
+        result_answer(); /* its old workers may still drain */
         look_soon();
     }
     return true;

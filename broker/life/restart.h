@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/life/restart/result.h"
 #include "broker/life/slot.h"
 #include "broker/pool/session/session.h"
 
@@ -45,18 +46,6 @@ bool restart_may_begin(void);
 
 /* Workers are being replaced. */
 bool restart_is_under_way(void);
-
-/* How the last one ended that this broker has seen: "none", "done" or "aborted". */
-const char *restart_last_result(void);
-
-/* Of a restart that has ended, while the command that asked for it has no answer yet. */
-struct restart_result {
-    uint8_t is_due; /* 0: there is none */
-    uint8_t exit_code;
-    uint8_t is_aborted;
-    uint8_t reserved;
-    uint16_t replaced, wanted;
-};
 
 /* What of it is in the snapshot; parallel is 0 where none is under way. */
 struct restart_record {

@@ -157,6 +157,7 @@ struct channel_reading channel_read(const struct channel *channel);
 /* Single values of it. */
 uint32_t channel_untaken(const struct channel *channel);
 uint64_t channel_accepted(const struct channel *channel);
+bool channel_has_accepted_at_port(const struct channel *channel); /* any, at no socket file */
 uint64_t channel_active(const struct channel *channel);
 uint64_t channel_motion(const struct channel *channel);
 

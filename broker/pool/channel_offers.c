@@ -67,6 +67,11 @@ uint64_t channel_accepted(const struct channel *channel)
     return channel_read(channel).accepted;
 }
 
+bool channel_has_accepted_at_port(const struct channel *channel)
+{
+    return channel->listener->key.storage.ss_family != AF_UNIX && channel_accepted(channel) > 0;
+}
+
 uint64_t channel_active(const struct channel *channel)
 {
     return channel_read(channel).active;

@@ -17,6 +17,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/options/parse.h"
 #include "broker/life/launch/original.h"
 #include "broker/pool/listener.h"
 #include "broker/share/store.h"

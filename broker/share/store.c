@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/base/options.h"
+#include "broker/base/options/parse.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/base/options/parse.h"
 #include "broker/cli/options/ports.h"
 #include "broker/cli/options/run_options.h"
 #include "broker/cli/options/target_options.h"

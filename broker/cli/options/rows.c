@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "broker/base/config.h"
+#include "broker/base/options/parse.h"
 #include "broker/cli/options/values.h"
 
 static const char *const intercepts[] = {

@@ -8,6 +8,7 @@
 
 #include "broker/base/address.h"
 #include "broker/base/config.h"
+#include "broker/base/options/parse.h"
 #include "broker/cli/options/cores.h"
 #include "broker/cli/options/ports.h"
 

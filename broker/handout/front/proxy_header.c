@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "broker/base/options.h"
+#include "broker/base/options/parse.h"
 
 static enum proxy_verdict fault(struct proxy_header *header, const char *what)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/options/parse.h"
 
 static bool fail(struct launch_failure *failure, enum launch_step step, int item)
 {

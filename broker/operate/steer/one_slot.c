@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/options/parse.h"
 #include "broker/handout/pick.h"
 #include "broker/handout/recall.h"
 #include "broker/life/slot.h"

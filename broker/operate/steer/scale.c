@@ -6,6 +6,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/options/parse.h"
 #include "broker/life/drain.h"
 #include "broker/life/fleet.h"
 #include "broker/life/stop.h"

@@ -229,7 +229,7 @@ char *status_render_json(size_t *len)
             ",\"uptime_s\":%" PRId64 ",\"serving\":%s,\"last_restart\":\"%s\"}\n",
             turn_longest_ms(), log_dropped(), conn_log_dropped(),
             (loop_now_ms() - broker.started_ms) / 1000, status_is_serving() ? "true" : "false",
-            restart_last_result());
+            result_name());
     fclose(out);
     return text;
 }
