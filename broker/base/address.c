@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "broker/base/log/digits.h"
+
 static const struct sockaddr_in *as_in(const struct address *address)
 {
     return (const struct sockaddr_in *)&address->storage;
@@ -167,15 +169,24 @@ static void format_un(const struct address *address, char text[ADDRESS_TEXT_MAX]
     *end = '\0';
 }
 
+/* Each connection is told so. */
+static void format_in(const struct sockaddr_in *in, char *text)
+{
+    uint32_t host = ntohl(in->sin_addr.s_addr);
+
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        text = digits_put(text, host >> shift & 255);
+        *text++ = shift ? '.' : ':';
+    }
+    *digits_put(text, ntohs(in->sin_port)) = '\0';
+}
+
 const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
     char host[INET6_ADDRSTRLEN];
 
     switch (address->storage.ss_family) {
-    case AF_INET:
-        inet_ntop(AF_INET, &as_in(address)->sin_addr, host, sizeof host);
-        snprintf(text, ADDRESS_TEXT_MAX, "%s:%d", host, address_port(address));
-        break;
+    case AF_INET: format_in(as_in(address), text); break;
     case AF_INET6:
         inet_ntop(AF_INET6, &as_in6(address)->sin6_addr, host, sizeof host);
         snprintf(text, ADDRESS_TEXT_MAX, "[%s]:%d", host, address_port(address));

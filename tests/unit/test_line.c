@@ -1,5 +1,8 @@
 /* test_line.c - broker/base/log/line.c: each form of a line, and that no input breaks it. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "broker/base/log/line.h"
 #include "unit.h"
@@ -66,6 +69,56 @@ static void replaces_what_could_break_a_line(void)
         "\"a?b?[31m? \xc3\xa4 \xe2\x82\xac ?\?( ?\?\? \xf0\x9f\x98\x80 \\\\ ?\?\?\? ?\? ?\?\"}\n"));
 }
 
+static bool says_number(int64_t number)
+{
+    char wanted[64];
+
+    snprintf(wanted, sizeof wanted, " n=%" PRId64 " msg", number);
+    bool same = strstr(format(LINE_LOGFMT, "m", LOG_FACTS(LOG_NUMBER("n", number)), &nothing_lost),
+                       wanted) != NULL;
+    snprintf(wanted, sizeof wanted, ",\"n\":%" PRId64 ",", number);
+    return same && strstr(format(LINE_JSON, "m", LOG_FACTS(LOG_NUMBER("n", number)), &nothing_lost),
+                          wanted);
+}
+
+static void numbers_are_those_of_printf(void)
+{
+    const int64_t limits[] = {0, -1, INT64_MIN, INT64_MIN + 1, INT64_MAX};
+
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        CHECK(says_number(limits[i]));
+    for (int64_t power = 10; power <= INT64_MAX / 100; power *= 10)
+        CHECK(says_number(power - 1) && says_number(power) && says_number(-power));
+}
+
+static void times_are_those_of_strftime(void)
+{
+    for (int64_t second = 0; second < INT64_C(253402300800); second += 86400 * 11 + 3607) {
+        struct log_record record = {second * 1000 + second % 1000, LOG_LEVEL_QUIET, LOG_WORKER_EXIT,
+                                    NULL, ""};
+        time_t seconds = (time_t)second;
+        char wanted[64];
+        size_t len = strftime(wanted, sizeof wanted, "%FT%T.", gmtime(&seconds));
+        snprintf(wanted + len, sizeof wanted - len, "%03dZ sshim: \n", (int)(second % 1000));
+        line_format(LINE_DATED, &record, &nothing_lost, line, sizeof line);
+        CHECK(strcmp(line, wanted) == 0);
+    }
+}
+
+static void quotes_what_is_not_bare(void)
+{
+    static const char bare[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                               "0123456789._:/@+-[]";
+
+    for (int c = 1; c < 256; c++) {
+        char value[] = {'a', (char)c, '\0'};
+        format(LINE_LOGFMT, "m", LOG_FACTS(LOG_TEXT("v", value)), &nothing_lost);
+        CHECK((strstr(line, " v=\"a") == NULL) == (strchr(bare, c) != NULL));
+    }
+    CHECK(
+        strstr(format(LINE_LOGFMT, "m", LOG_FACTS(LOG_TEXT("v", "")), &nothing_lost), " v=\"\" "));
+}
+
 /* Whatever has no room is left out, and the line still ends as its form does. */
 static void cuts_what_is_too_long(void)
 {
@@ -90,6 +143,9 @@ int main(void)
     unit_run("the next line says how many were lost", says_how_many_were_lost);
     unit_run("control characters and bytes that are no UTF-8 become ?",
              replaces_what_could_break_a_line);
+    unit_run("numbers are those of printf", numbers_are_those_of_printf);
+    unit_run("times are those of strftime", times_are_those_of_strftime);
+    unit_run("what is not bare is quoted", quotes_what_is_not_bare);
     unit_run("a long line is cut and stays whole", cuts_what_is_too_long);
     return unit_end();
 }

@@ -8,8 +8,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "broker/base/log/digits.h"
+
 /* Behind the longest value: quotes, brackets, the newline and a zero. */
 #define TAIL 8
+#define NAME_END_MAX 2 /* between a name and its number */
+#define TIME_LEN 24    /* 2026-09-21T14:18:19.999Z */
 
 static const char *const event_names[] = {
 #define X(name, text) text,
@@ -55,6 +59,25 @@ static void end_value(struct text *text, const char *end)
 
     memcpy(text->at + text->used, end, len + 1);
     text->used += len;
+}
+
+/* What there is room for, in one piece or not at all. */
+static void add_parts(struct text *text, const char *first, const char *name, const char *last)
+{
+    if (!has_room(text, strlen(first) + strlen(name) + strlen(last)))
+        return;
+    end_value(text, first);
+    end_value(text, name);
+    end_value(text, last);
+}
+
+static void add_number(struct text *text, const char *first, const char *name, const char *between,
+                       int64_t number)
+{
+    char last[NAME_END_MAX + DIGITS_MAX];
+
+    *digits_put(stpcpy(last, between), number) = '\0';
+    add_parts(text, first, name, last);
 }
 
 static bool is_control(unsigned char c)
@@ -103,10 +126,20 @@ static void add_quoted(struct text *text, const char *value)
     end_value(text, "\"");
 }
 
+/* ASCII, whatever the locale. */
+static bool is_bare_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '-' && c <= ':') || c == '_' ||
+           c == '@' || c == '+' || c == '[' || c == ']';
+}
+
 static bool is_bare(const char *value)
 {
-    return *value && value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                         "0123456789._:/@+-[]")] == '\0';
+    const char *end = value;
+
+    while (is_bare_byte(*end))
+        end++;
+    return end != value && *end == '\0';
 }
 
 static void add_time(struct text *text, int64_t time_ms)
@@ -114,9 +147,20 @@ static void add_time(struct text *text, int64_t time_ms)
     time_t seconds = (time_t)(time_ms / 1000);
     struct tm utc;
 
+    if (!has_room(text, TIME_LEN))
+        return;
     gmtime_r(&seconds, &utc);
-    add(text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1,
-        utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(time_ms % 1000));
+    char *at = digits_put_last(text->at + text->used, (uint64_t)utc.tm_year + 1900, 4);
+    const unsigned parts[] = {(unsigned)utc.tm_mon + 1, (unsigned)utc.tm_mday,
+                              (unsigned)utc.tm_hour, (unsigned)utc.tm_min, (unsigned)utc.tm_sec};
+    for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        *at++ = "--T::"[i];
+        at = digits_put_last(at, parts[i], 2);
+    }
+    *at++ = '.';
+    at = digits_put_last(at, (uint64_t)(time_ms % 1000), 3);
+    text->used = (size_t)(at - text->at);
+    end_value(text, "Z");
 }
 
 static void add_message(struct text *text, const struct log_record *record,
@@ -131,7 +175,7 @@ static void add_logfmt_text(struct text *text, const char *name, const char *val
 {
     if (!has_room(text, strlen(name) + 4))
         return;
-    add(text, " %s=", name);
+    add_parts(text, " ", name, "=");
     if (is_bare(value))
         add_plain(text, value);
     else
@@ -142,15 +186,16 @@ static void add_logfmt_text(struct text *text, const char *name, const char *val
 static void add_logfmt(struct text *text, const struct log_record *record,
                        const struct line_head *head)
 {
-    add(text, "time=");
+    add_parts(text, "time=", "", "");
     add_time(text, record->time_ms);
-    add(text, " level=%s event=%s", level_names[record->level], event_names[record->event]);
+    add_parts(text, " level=", level_names[record->level], "");
+    add_parts(text, " event=", event_names[record->event], "");
     add_logfmt_text(text, "instance", head->instance);
     for (const struct log_fact *fact = record->facts; fact && fact->name; fact++) {
         if (fact->text)
             add_logfmt_text(text, fact->name, fact->text);
         else
-            add(text, " %s=%" PRId64, fact->name, fact->number);
+            add_number(text, " ", fact->name, "=", fact->number);
     }
     if (head->dropped > 0)
         add(text, " dropped=%" PRIu64, head->dropped);
@@ -162,26 +207,26 @@ static void add_json_text(struct text *text, const char *name, const char *value
 {
     if (!has_room(text, strlen(name) + 8))
         return;
-    add(text, ",\"%s\":", name);
+    add_parts(text, ",\"", name, "\":");
     add_quoted(text, value);
 }
 
 static void add_json(struct text *text, const struct log_record *record,
                      const struct line_head *head)
 {
-    add(text, "{\"schema_version\":%d,", LINE_SCHEMA_VERSION);
+    add_number(text, "{\"", "schema_version", "\":", LINE_SCHEMA_VERSION);
     if (head->number > 0)
-        add(text, "\"seq\":%" PRIu64 ",", head->number);
-    add(text, "\"time\":\"");
+        add(text, ",\"seq\":%" PRIu64, head->number);
+    add_parts(text, ",\"", "time", "\":\"");
     add_time(text, record->time_ms);
-    add(text, "\",\"level\":\"%s\",\"event\":\"%s\"", level_names[record->level],
-        event_names[record->event]);
+    add_parts(text, "\",\"level\":\"", level_names[record->level], "\"");
+    add_parts(text, ",\"event\":\"", event_names[record->event], "\"");
     add_json_text(text, "instance", head->instance);
     for (const struct log_fact *fact = record->facts; fact && fact->name; fact++) {
         if (fact->text)
             add_json_text(text, fact->name, fact->text);
         else
-            add(text, ",\"%s\":%" PRId64, fact->name, fact->number);
+            add_number(text, ",\"", fact->name, "\":", fact->number);
     }
     if (head->dropped > 0)
         add(text, ",\"dropped\":%" PRIu64, head->dropped);
