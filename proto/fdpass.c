@@ -59,7 +59,7 @@ ssize_t fdpass_recv(int socket_fd, void *bytes, size_t size_bytes, int *fd, int 
 }
 
 ssize_t fdpass_recv_from(int socket_fd, void *bytes, size_t size_bytes, struct ucred *sender,
-                         int flags)
+                         int flags, int *had_fds)
 {
     struct iovec part = {.iov_base = bytes, .iov_len = size_bytes};
     union {
@@ -78,5 +78,7 @@ ssize_t fdpass_recv_from(int socket_fd, void *bytes, size_t size_bytes, struct u
     if (got >= 0 && message.msg_controllen >= CMSG_LEN(sizeof *sender) &&
         control.header.cmsg_level == SOL_SOCKET && control.header.cmsg_type == SCM_CREDENTIALS)
         memcpy(sender, CMSG_DATA(&control.header), sizeof *sender);
+    if (had_fds)
+        *had_fds = got >= 0 && (message.msg_flags & MSG_CTRUNC);
     return got;
 }

@@ -33,10 +33,11 @@ ssize_t fdpass_recv(int socket_fd, void *bytes, size_t size_bytes, int *fd, int 
 
 /*
  * Receives one datagram from a socket with SO_PASSCRED, and in *sender which process sent it, as
- * the kernel knows it: pid 0 where it does not. No descriptor is received. flags as for recvmsg(2);
- * what is longer is cut. Returns the number of bytes, or -1 with the errno of recvmsg(2).
+ * the kernel knows it: pid 0 where it does not. No descriptor is received; *had_fds (may be NULL)
+ * tells that some came along. flags as for recvmsg(2); what is longer is cut. Returns the number of
+ * bytes, or -1 with the errno of recvmsg(2).
  */
 ssize_t fdpass_recv_from(int socket_fd, void *bytes, size_t size_bytes, struct ucred *sender,
-                         int flags);
+                         int flags, int *had_fds);
 
 #endif

@@ -12,6 +12,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/signal.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 
 struct worker_list workers = LIST_HEAD_INITIALIZER(workers);
@@ -190,7 +191,7 @@ static void close_notify_socket(struct worker *worker)
     if (worker->readiness.socket_fd < 0)
         return;
     shutdown(worker->readiness.socket_fd, SHUT_RDWR);
-    close(worker->readiness.socket_fd);
+    closer_close(worker->readiness.socket_fd); /* strangers may have sent descriptors */
     worker->readiness.socket_fd = -1;
 }
 

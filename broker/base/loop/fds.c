@@ -36,9 +36,17 @@ void fds_close(int fd)
     errno = saved;
 }
 
+static bool set_passrights(int socket_fd, int value)
+{
+    return setsockopt(socket_fd, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof value) == 0;
+}
+
 bool fds_refuse(int socket_fd)
 {
-    int off = 0;
+    return set_passrights(socket_fd, 0);
+}
 
-    return setsockopt(socket_fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off) == 0;
+void fds_permit(int socket_fd)
+{
+    set_passrights(socket_fd, 1);
 }

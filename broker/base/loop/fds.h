@@ -25,4 +25,7 @@ void fds_close(int fd);
  */
 bool fds_refuse(int socket_fd);
 
+/* From now on they can again, as at first. */
+void fds_permit(int socket_fd);
+
 #endif

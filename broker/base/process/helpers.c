@@ -52,6 +52,18 @@ void helpers_set_ticks(int period_ms)
     setitimer(ITIMER_REAL, &(struct itimerval){period, period}, NULL);
 }
 
+void helpers_end_in(int life_ms)
+{
+    struct itimerval once = {.it_value.tv_usec = life_ms * 1000};
+    sigset_t one;
+
+    signal(SIGALRM, SIG_DFL);
+    setitimer(ITIMER_REAL, &once, NULL);
+    sigemptyset(&one);
+    sigaddset(&one, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &one, NULL);
+}
+
 int helpers_keep_one(int fd)
 {
     if (fd != STDERR_FILENO + 1)

@@ -21,6 +21,10 @@ void helpers_enter(const char *name);
 void helpers_take_ticks(void);
 void helpers_set_ticks(int period_ms);
 
+/* A signal ends this helper in so many milliseconds, below 1,000, also what it sleeps in, if that
+ * can be ended. */
+void helpers_end_in(int life_ms);
+
 /* In a helper with a table of its own: closes all but standard input, output, error and this
  * descriptor (takes), and returns the number that it has now. */
 int helpers_keep_one(int fd);

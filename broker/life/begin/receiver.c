@@ -14,15 +14,21 @@
 #include "broker/base/loop/fds.h"
 #include "broker/base/process/helpers.h"
 #include "broker/base/process/signal.h"
+#include "broker/life/begin/discard.h"
 #include "proto/fdpass.h"
 
 #define TEXT_MAX 4096
 /* Anybody may send, as often as he likes. */
-#define REPORTS 8 /* of one socket; before each further one there is a rest */
-#define REPORT_REST_MS 100
+#define REPORTS 8 /* of one socket; after each further one there is a rest */
+#define REPORT_REST                                                                                \
+    20 /* times what the broker took for it, so it gives a twentieth of its time                   \
+        */
+#define REPORT_REST_MAX_US 20000
 #define READS 64 /* of all sockets; then there is a rest */
-#define READ_REST_MS 1
-#define HURRY_MS 5 /* a signal ends what a close sleeps in, if it can be ended */
+#define READ_REST_US 1000
+#define SLEEPERS_MAX 8 /* descriptors that are not closed; more are not received, if possible */
+#define REVIEW_MS 100  /* whether they are */
+#define RETRY_US 20000
 
 struct report {
     uint64_t number;
@@ -40,6 +46,7 @@ struct source {
     int fd; /* keeps; -1: a free place */
     uint64_t number;
     unsigned reports;
+    bool refuses; /* descriptors */
 };
 
 /* An event names its place, see PLACE_OF_BROKER. Places are reused. */
@@ -87,27 +94,54 @@ static bool obey(int broker_fd, int epoll_fd)
         return true;
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = find_free_place()};
     sources[event.data.u32] = (struct source){.fd = fd, .number = order.number};
+    fds_permit(fd); /* it may be from a process before this one */
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
         _exit(1);
     return false;
 }
 
-static void rest(int duration_ms)
+static int64_t now_us(void)
 {
-    nanosleep(&(struct timespec){.tv_nsec = duration_ms * 1000000L}, NULL);
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /* Returns when the broker has noted it. */
 static void tell(uint32_t place, const struct ucred *sender, int broker_fd, int epoll_fd)
 {
     struct report report = {sources[place].number, *sender};
+    int64_t begin_us = now_us();
 
-    if (sources[place].reports++ >= REPORTS)
-        rest(REPORT_REST_MS);
     if (send(broker_fd, &report, sizeof report, MSG_NOSIGNAL) < 0)
         _exit(0);
     while (!obey(broker_fd, epoll_fd))
         ;
+    int64_t rest_us = (now_us() - begin_us) * REPORT_REST;
+    if (sources[place].reports++ >= REPORTS)
+        usleep((useconds_t)(rest_us < REPORT_REST_MAX_US ? rest_us : REPORT_REST_MAX_US));
+}
+
+/* Whoever sends descriptors that do not close gets EPERM, and meanwhile everybody. */
+static void guard(struct source *source)
+{
+    bool refuses = discard_count() >= SLEEPERS_MAX;
+
+    if (refuses == source->refuses)
+        return;
+    source->refuses = refuses;
+    if (refuses)
+        fds_refuse(source->fd);
+    else
+        fds_permit(source->fd);
+}
+
+static void review(void)
+{
+    for (uint32_t place = 0; place < sources_count; place++)
+        if (sources[place].fd >= 0)
+            guard(&sources[place]);
 }
 
 /* False: there is none. */
@@ -116,16 +150,20 @@ static bool read_one(uint32_t place, int broker_fd, int epoll_fd)
     int fd = sources[place].fd;
     char text[TEXT_MAX];
     struct ucred sender;
-    ssize_t len = fdpass_recv_from(fd, text, sizeof text - 1, &sender, MSG_DONTWAIT | MSG_PEEK);
+    int has_fds;
+    ssize_t len =
+        fdpass_recv_from(fd, text, sizeof text - 1, &sender, MSG_DONTWAIT | MSG_PEEK, &has_fds);
 
     if (len < 0)
         return false;
     text[len] = '\0';
     if (says_ready(text))
         tell(place, &sender, broker_fd, epoll_fd);
-    helpers_set_ticks(HURRY_MS);
-    fdpass_recv_from(fd, text, 1, &sender, MSG_DONTWAIT);
-    helpers_set_ticks(0);
+    if (!has_fds)
+        fdpass_recv_from(fd, text, 1, &sender, MSG_DONTWAIT, NULL);
+    else if (!discard_next(fd))
+        usleep(RETRY_US);
+    guard(&sources[place]);
     return true;
 }
 
@@ -144,21 +182,23 @@ static _Noreturn void help(int broker_fd, pid_t broker_pid)
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = PLACE_OF_BROKER};
 
     helpers_enter("sshim-receiver");
-    helpers_take_ticks();
     broker_fd = helpers_keep_one(broker_fd);
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, broker_fd, &event) < 0)
+    if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, broker_fd, &event) < 0 ||
+        discard_init() < 0)
         _exit(1);
     for (unsigned reads = 1; getppid() == broker_pid; reads++) {
-        if (epoll_wait(epoll_fd, &event, 1, -1) <= 0)
+        if (epoll_wait(epoll_fd, &event, 1, discard_count() ? REVIEW_MS : -1) <= 0) {
+            review();
             continue;
+        }
         uint32_t place = event.data.u32;
         if (place == PLACE_OF_BROKER)
             obey(broker_fd, epoll_fd);
         else if (!read_one(place, broker_fd, epoll_fd) && (event.events & EPOLLHUP))
             drop(place, epoll_fd);
         if (reads % READS == 0)
-            rest(READ_REST_MS);
+            usleep(READ_REST_US);
     }
     _exit(0);
 }

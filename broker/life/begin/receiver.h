@@ -2,10 +2,10 @@
  * receiver.h - a process that reads what is sent to the workers' NOTIFY_SOCKETs.
  *
  * Whoever sends descriptors there (BARRIER=1 of sd_notify_barrier(3) is one) has them closed by the
- * kernel where the datagram is received, and that may sleep. Here a signal ends such a sleep, and
- * else it keeps nobody but those who wait for READY=1. A datagram leaves its socket only when the
- * broker has noted what it says: so a barrier means what it should, and a broker that is killed
- * loses none.
+ * kernel where the datagram is received, and that may sleep: see discard.h. While many such closes
+ * sleep, nobody can send descriptors there, if the kernel can see to that. A datagram leaves its
+ * socket only when the broker has noted what it says: so a barrier means what it should, and a
+ * broker that is killed loses none.
  *
  * There is one for all workers, from the first --ready notify on. It ends with the broker; the next
  * broker starts its own.
