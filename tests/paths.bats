@@ -61,7 +61,7 @@ P
 # Looks by connect() whether somebody answers at any of the files, binds them all, and says what it saw.
 looking_server() {
     cat >"$TMP/server.py" <<'P'
-import errno, os, select, socket, sys
+import contextlib, errno, os, select, socket, sys
 listeners = []
 for path in sys.argv[1:]:
     with socket.socket(socket.AF_UNIX) as look:
@@ -77,7 +77,7 @@ for path in sys.argv[1:]:
 while True:
     for ready in select.select(listeners, [], [])[0]:
         connection, _ = ready.accept()
-        with connection:
+        with connection, contextlib.suppress(BrokenPipeError): # by a copy that has looked at this moment
             connection.recv(100)
             connection.sendall(b"pid %d\n" % os.getpid())
 P
@@ -93,6 +93,79 @@ P
     run grep -q "another one" "$TMP/log"
     ((status != 0))
     stop_broker
+}
+
+both_listen() {
+    [[ $(grep -cx listens "$TMP/out") == 2 ]]
+}
+
+# Copy 1 looks; its connect() is held up until copy 0 listens. Then the same socket goes elsewhere, as a client.
+@test "copies that look by connect at the same moment do not meet, whatever socket they look with" {
+    cat >"$TMP/server.py" <<'P'
+import errno, os, select, socket, sys, time
+folder, host, port, second, other = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+place = lambda name: os.path.join(folder, name)
+looks = [((host, port), True), ((host, second), False), (place("server.sock"), True), (place("second.sock"), False),
+         ("\0sshim-test-%d" % port, True), ("\0sshim-test-%d" % second, False)]
+outside = {socket.AF_INET: (host, other), socket.AF_UNIX: place("outside.sock")}
+family = lambda address: socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
+def wait_for(name):
+    while not os.path.exists(place(name)):
+        time.sleep(0.001)
+    os.unlink(place(name))
+def listen(address):
+    listener = socket.socket(family(address))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen(5)
+    return listener
+def look(address, waits):
+    s = socket.socket(family(address))
+    s.setblocking(waits)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bytes([7]) + bytes(15))
+    dup, epoll = s.dup(), select.epoll()
+    epoll.register(dup, select.EPOLLOUT)
+    open(place("gate"), "w").close()
+    found = s.connect_ex(address)
+    open(place("looked"), "w").close()
+    same = (os.fstat(s.fileno()).st_ino == os.fstat(dup.fileno()).st_ino, os.get_inheritable(s.fileno()), os.get_blocking(s.fileno()),
+            s.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16)[0], s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    s.connect_ex(outside[s.family])
+    ready = epoll.poll(20) == [(dup.fileno(), select.EPOLLOUT)]
+    print(errno.errorcode.get(found, found), same == (True, False, waits, 7, 0), ready, dup.getpeername() == outside[s.family], flush=True)
+listeners = []
+if os.environ["SSHIM_WORKER_ID"] == "1":
+    for each in looks:
+        look(*each)
+    listeners = [listen(address) for address, _ in looks]
+else:
+    for address, _ in looks:
+        wait_for("held")
+        listeners.append(listen(address))
+        open(place("go"), "w").close()
+        wait_for("looked")
+print("listens", flush=True)
+while True:
+    for ready in select.select(listeners, [], [])[0]:
+        ready.accept()[0].close()
+P
+    python3 - "$HOST" "$TMP/outside.sock" >"$TMP/outside" 3>&- <<'P' &
+import signal, socket, sys
+tcp, unix = socket.create_server((sys.argv[1], 0)), socket.socket(socket.AF_UNIX)
+unix.bind(sys.argv[2])
+unix.listen(10)
+print(tcp.getsockname()[1], flush=True)
+signal.pause()
+P
+    local outside=$!
+    wait_until test -s "$TMP/outside"
+    LATE_CONNECT=$TMP ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$BUILD/tests/progs/late_connect.so \
+        start_broker -w 2 -- python3 "$TMP/server.py" "$TMP" "$HOST" "$PORT" "$("$PROBE" --free-port)" "$(<"$TMP/outside")"
+    wait_until both_listen
+    [[ $(grep -cx "ECONNREFUSED True True True" "$TMP/out") == 6 ]]
+    stop_broker
+    kill "$outside"
+    rm "$TMP/outside.sock"
 }
 
 @test "a worker that listens reaches what the pool shares as a client, and so does a program that joined" {

@@ -170,12 +170,8 @@ SSHIM_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
     struct vlisten *listener = find(fd);
 
     fd = fdmap_shown(fd);
-    if (!listener) {
-        if (!env_managed() || !look_is_refused(fd, addr, len))
-            return NEXT(connect)(fd, addr, len);
-        errno = ECONNREFUSED;
-        return -1;
-    }
+    if (!listener)
+        return env_managed() ? look_connect(fd, addr, len) : NEXT(connect)(fd, addr, len);
     if (atomic_load(&listener->own_fd) < 0)
         return connect_listener(listener, fd, addr, len);
     if (claim_abandon(listener, fd) < 0)

@@ -14,11 +14,17 @@
 #include <sys/socket.h>
 
 /*
- * Whether connect(fd, addr, len) is to fail with ECONNREFUSED. No system call once the process has
- * listened, and none for an address that is not of this machine: not in 127.0.0.0/8, not ::1, no
- * socket file, no abstract name. Waits for the broker for a second at most; without an answer the
- * kernel decides.
+ * connect(fd, addr, len) in a managed process, on a socket that is no listener; errno is that of
+ * connect(2). One system call, connect, once the process has accepted (at a port: has listened),
+ * and for an address that is not of this machine: not in 127.0.0.0/8, not ::1, no socket file, no
+ * abstract name.
+ *
+ * Copies that start together may look before any of them has bound, and then meet: what connect
+ * reached is asked about once more. If another copy has come to listen meanwhile the connection is
+ * taken back, the socket is as before, and its dups and epoll registrations as well; that copy sees
+ * a connection that ends at once. Waits for the broker for a second at most each time; without an
+ * answer the kernel decides.
  */
-bool look_is_refused(int fd, const struct sockaddr *addr, socklen_t len);
+int look_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
 #endif
