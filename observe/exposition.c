@@ -67,6 +67,7 @@ static const char *const states[] = {"starting", "ready",      "degraded",
 static const char *const worker_states[] = {"starting", "ready",   "busy",    "stuck",
                                             "draining", "drained", "backoff", "gone"};
 
+#define HANDOVER_WAIT "sshim_handover_wait_seconds"
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static void print_head(FILE *out, const char *name, const char *type, const char *help)
@@ -143,6 +144,45 @@ static void print_listeners(FILE *out, const json_t *listeners)
             fprintf(out, "} %.15g\n", number(listener, family->key) * family->scale);
         }
     }
+}
+
+/* NAME_bucket{listener="...",le="0.005"}: of all that waited no longer. */
+static void print_buckets(FILE *out, const char *address, const json_t *waits)
+{
+    const json_t *limits = json_object_get(waits, "limits_ms");
+    const json_t *counts = json_object_get(waits, "counts");
+    double sum = 0;
+
+    for (size_t i = 0; i < json_array_size(counts); i++) {
+        const json_t *limit = json_array_get(limits, i);
+        sum += json_number_value(json_array_get(counts, i));
+        fprintf(out, HANDOVER_WAIT "_bucket{listener=");
+        print_quoted(out, address);
+        if (limit)
+            fprintf(out, ",le=\"%g\"} %.15g\n", json_number_value(limit) / 1000, sum);
+        else
+            fprintf(out, ",le=\"+Inf\"} %.15g\n", sum);
+    }
+    fprintf(out, HANDOVER_WAIT "_sum{listener=");
+    print_quoted(out, address);
+    fprintf(out, "} %.15g\n" HANDOVER_WAIT "_count{listener=", number(waits, "sum_ms") / 1000);
+    print_quoted(out, address);
+    fprintf(out, "} %.15g\n", sum);
+}
+
+static void print_waits(FILE *out, const json_t *listeners)
+{
+    size_t i;
+    json_t *listener;
+
+    if (!json_is_object(json_object_get(json_array_get(listeners, 0), "handover_waits")))
+        return; /* not measured, a broker of another version, or no listener */
+    print_head(
+        out, HANDOVER_WAIT, "histogram",
+        "Time from the handshake of a connection until the broker sent it to a worker; those "
+        "that a worker accepted by itself are not in it.");
+    json_array_foreach(listeners, i, listener)
+        print_buckets(out, text(listener, "address"), json_object_get(listener, "handover_waits"));
 }
 
 static void print_closings(FILE *out, const json_t *listeners)
@@ -294,6 +334,7 @@ char *exposition_render(const json_t *status, size_t *len)
     print_instance(out, status);
     print_totals(out, status);
     print_listeners(out, json_object_get(status, "listeners"));
+    print_waits(out, json_object_get(status, "listeners"));
     print_closings(out, json_object_get(status, "listeners"));
     print_worker_states(out, workers);
     print_slots(out, workers);

@@ -55,6 +55,36 @@ server_pid() { # of the process that serves HTTP
     stop_broker
 }
 
+# bucket LE: how many had waited so long at most
+bucket() {
+    metric "sshim_handover_wait_seconds_bucket{listener=\"$ADDR\",le=\"$1\"}"
+}
+
+@test "how long connections wait for their hand-over is a histogram" {
+    local i pids=() count
+    start_with_metrics -w 1 --handoff broker -- "$VICTIM" accept "$ADDR"
+    kill -STOP "$(worker_pid 0)"
+    wait_until status_is '.workers[0].state == "stuck"'
+    for i in 1 2 3; do "$PROBE" -n 1 "$ADDR" >"$TMP/answers.$i" & pids+=($!); done
+    wait_until status_is '.listeners[0].queued == 3'
+    sleep 0.6
+    kill -CONT "$(worker_pid 0)"
+    wait "${pids[@]}"
+    wait_until status_is '.listeners[0].taken == 3'
+    page /metrics | promtool check metrics
+    count=$(metric "sshim_handover_wait_seconds_count{listener=\"$ADDR\"}")
+    ((count == $(status_of '.listeners[0].handed') && $(bucket +Inf) == count))
+    (($(bucket 10) - $(bucket 0.5) >= 3)) # an offer that is taken back counts each time
+    awk -v sum="$(metric "sshim_handover_wait_seconds_sum{listener=\"$ADDR\"}")" 'BEGIN { exit !(sum > 1.8) }'
+    [[ $(status_of '.listeners[0].handover_waits | (.limits_ms | length) + 1 == (.counts | length)') == true ]]
+    # another broker does not measure it, and says so
+    stop_broker
+    start_broker -w 1 -- "$VICTIM" accept "$ADDR"
+    status_is '.listeners[0].handover_waits == null'
+    ! "$SSHIM" metrics --control "$CONTROL" | grep handover || false
+    stop_broker
+}
+
 @test "the pages: their codes and types, and no others" {
     start_with_metrics -w 1 -- "$VICTIM" accept "$ADDR"
     [[ $(code /healthz) == 200 && $(code /readyz) == 200 && $(code /metrics -I) == 200 ]]

@@ -32,7 +32,7 @@ sums_agree() {
     status_is '(keys == ["conn_log_dropped", "drained", "joined", "last_restart", "listeners", "log_dropped", "longest_turn_ms", "name", "pid", "ready", "schema_version", "serving", "state", "uptime_s",
             "wanted", "workers"])
         and (.workers | map(keys == ["accepted", "active", "ends", "pid", "restarts", "slot", "state", "uptime_s", "via"]) | all)
-        and (.listeners | map(keys == ["accepted", "address", "asked", "backlog", "connections", "dead", "denied", "direct", "full", "handed", "held", "held_complete", "hold_evicted",
+        and (.listeners | map(keys == ["accepted", "address", "asked", "backlog", "connections", "dead", "denied", "direct", "full", "handed", "handover_waits", "held", "held_complete", "hold_evicted",
             "hold_shut", "hold_timeouts", "hung_up", "leader", "limited", "lost", "name", "proxy_rejected", "queued", "recalled", "shut_downs", "taken", "untaken", "waited_ms"]) | all)
         and .serving and .last_restart == "none"'
     status_is '(.listeners | length) == 1 and (.workers | length) == 2 and .name == "web" and .state == "ready"'

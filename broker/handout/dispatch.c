@@ -30,6 +30,7 @@
 #include "broker/handout/queue.h"
 #include "broker/handout/recall.h"
 #include "broker/handout/take.h"
+#include "broker/handout/waits.h"
 #include "broker/pool/belief.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/worker.h"
@@ -83,11 +84,9 @@ static void close_copy(struct listener *listener, int fd, int64_t now_ms)
         listener->dispatch.lingers_until_ms = now_ms + LINGER_MS;
 }
 
-static void (*observe)(const struct channel *channel, const struct take_connection *connection,
-                       bool is_sent);
+static dispatch_observer *observe;
 
-void dispatch_set_observer(void (*observer)(const struct channel *channel,
-                                            const struct take_connection *connection, bool is_sent))
+void dispatch_set_observer(dispatch_observer *observer)
 {
     observe = observer;
 }
@@ -96,13 +95,15 @@ bool dispatch_hand(struct channel *channel, const struct take_connection *connec
                    int64_t now_ms)
 {
     struct listener *listener = channel->listener;
+    int64_t wait_ms = waits_are_measured() ? waits_measure_ms(connection->fd) : -1;
 
     if (observe)
-        observe(channel, connection, false);
+        observe(channel, connection, wait_ms, false);
     if (channel_send(channel, &connection->offer, connection->fd, listener->counts->handed + 1) < 0)
         return false;
     if (observe)
-        observe(channel, connection, true);
+        observe(channel, connection, wait_ms, true);
+    waits_note(listener, wait_ms);
     close_copy(listener, connection->fd, now_ms);
     atomic_store_explicit(journal_live.in_hand_fd, -1, memory_order_release);
     listener->counts->handed++;

@@ -24,6 +24,7 @@ TAILQ_HEAD(held_queue, held);
 #define LISTENER_STAGES 5 /* enum held_stage, handout/front/held.h */
 
 #define LISTENER_NAME_MAX 64 /* with its zero */
+#define LISTENER_WAITS 13    /* counts of waits, by how long, see handout/waits.h */
 
 /* Each part is written only by the file named with it; a test checks that. Any file may read. */
 struct listener {
@@ -137,6 +138,11 @@ struct listener {
         unsigned refusals;       /* in a row, by the kernel, to listen again */
         uint64_t shut_downs;     /* how often a worker was found to have shut it down */
     } revive;                    /* written by handout/canonical/revive.c */
+
+    struct {
+        uint64_t count[LISTENER_WAITS]; /* of connections that were handed out */
+        uint64_t sum_ms;
+    } waits; /* written by handout/waits.c */
 
     struct {
         int queued; /* connections, at the last look */

@@ -3,8 +3,6 @@
 
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -288,27 +286,12 @@ static void on_time(struct loop_timer *unused)
 
 /* --- its beginning --- */
 
-/*
- * How long it has waited since its handshake, -1: not known. The kernel notes that moment as the
- * last one at which the server sent something (tcp(7), TCP_INFO), and it has sent nothing yet.
- */
-static int64_t measure_wait_ms(int fd)
-{
-    struct tcp_info info;
-    socklen_t len = sizeof info;
-
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
-        len < offsetof(struct tcp_info, tcpi_last_ack_sent))
-        return -1;
-    return info.tcpi_last_data_sent;
-}
-
 /* One whose end nobody tells us. */
 static void tell_at_once(const struct listener *listener, unsigned slot,
-                         const struct wire_offer *offer)
+                         const struct wire_offer *offer, int64_t wait_ms)
 {
     struct address client = {.len = offer->addr_len};
-    struct story story = {.slot = slot, .wait_ms = -1, .open_ms = -1};
+    struct story story = {.slot = slot, .wait_ms = wait_ms, .open_ms = -1};
 
     memcpy(&client.storage, offer->addr, offer->addr_len);
     address_format(&client, story.client);
@@ -324,18 +307,19 @@ static bool is_tcp(const struct listener *listener, const struct wire_offer *off
             listener->bound.storage.ss_family == AF_INET6);
 }
 
-/* In the table before it is sent: a next broker has its line then, and the server has sent nothing
- * that measure_wait_ms() would see. If it is handed out again, its record is replaced. */
-static bool note(const struct channel *channel, const struct take_connection *connection)
+/* In the table before it is sent: a next broker has its line then. If it is handed out again, its
+ * record is replaced. */
+static bool note(const struct channel *channel, const struct take_connection *connection,
+                 int64_t wait_ms)
 {
     const struct listener *listener = channel->listener;
     const struct wire_offer *offer = &connection->offer;
     int64_t at_ms = turn_read_ms();
-    struct conn_kept conn = {.slot = worker_slot(channel->worker), .handed_ms = at_ms};
+    struct conn_kept conn = {
+        .slot = worker_slot(channel->worker), .handed_ms = at_ms, .wait_ms = wait_ms};
 
     if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key))
         return false;
-    conn.wait_ms = measure_wait_ms(connection->fd);
     conn.has_sender = listener->front.accept_proxy != ACCEPT_PROXY_NONE;
     memcpy(&conn.client, offer->addr, offer->addr_len);
     memcpy(&conn.listener, &listener->bound.storage, sizeof conn.listener);
@@ -345,14 +329,14 @@ static bool note(const struct channel *channel, const struct take_connection *co
 }
 
 static void on_hand(const struct channel *channel, const struct take_connection *connection,
-                    bool is_sent)
+                    int64_t wait_ms, bool is_sent)
 {
     static bool is_noted;
 
     if (!is_sent)
-        is_noted = note(channel, connection);
+        is_noted = note(channel, connection, wait_ms);
     else if (!is_noted)
-        tell_at_once(channel->listener, worker_slot(channel->worker), &connection->offer);
+        tell_at_once(channel->listener, worker_slot(channel->worker), &connection->offer, wait_ms);
 }
 
 bool conn_log_begin(void)

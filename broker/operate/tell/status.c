@@ -11,6 +11,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
+#include "broker/handout/waits.h"
 #include "broker/life/fleet.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
@@ -173,7 +174,25 @@ static void print_json_front(FILE *out, const struct front_totals *front)
         fprintf(out, ",\"%s\":%" PRIu64, held_closing_names[why], front->counts.closed[why]);
 }
 
-static void print_json_listener(FILE *out, const struct listener_view *view)
+/* How long connections had waited when they were handed over. */
+static void print_json_waits(FILE *out, const struct listener *listener)
+{
+    if (!waits_are_measured()) {
+        fputs(",\"handover_waits\":null", out);
+        return;
+    }
+    fprintf(out, ",\"handover_waits\":{\"sum_ms\":%" PRIu64 ",\"limits_ms\":[",
+            listener->waits.sum_ms);
+    for (int i = 0; i < LISTENER_WAITS - 1; i++)
+        fprintf(out, "%s%u", i ? "," : "", waits_limits_ms[i]);
+    fputs("],\"counts\":[", out);
+    for (int i = 0; i < LISTENER_WAITS; i++)
+        fprintf(out, "%s%" PRIu64, i ? "," : "", listener->waits.count[i]);
+    fputs("]}", out);
+}
+
+static void print_json_listener(FILE *out, const struct listener *listener,
+                                const struct listener_view *view)
 {
     fputs("{\"address\":", out);
     print_json_string(out, view->address);
@@ -194,6 +213,7 @@ static void print_json_listener(FILE *out, const struct listener_view *view)
             view->totals.direct, view->totals.recalled, view->totals.taken, view->totals.lost,
             view->totals.untaken, view->totals.connections, view->shut_downs, view->waited_ms);
     print_json_front(out, &view->front);
+    print_json_waits(out, listener);
     putc('}', out);
 }
 
@@ -221,7 +241,7 @@ char *status_render_json(size_t *len)
     TAILQ_FOREACH(listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
         fputs(comma, out);
-        print_json_listener(out, &view);
+        print_json_listener(out, listener, &view);
         comma = ",";
     }
     fprintf(out,
