@@ -579,9 +579,9 @@ signal.pause()
 END
 }
 
-inherited_by_a_program() { # [all]
+inherited_by_a_program() { # none|all OPTION...
     executed_listener >"$TMP/executed.py"
-    launch_broker -w 1 ${1:+--share "$1"} -- /usr/bin/python3 "$TMP/executed.py" "$TMP" "${1:-none}"
+    launch_broker -w 1 "${@:2}" -- /usr/bin/python3 "$TMP/executed.py" "$TMP" "$1"
     wait_until grep -q "^done" "$TMP/out"
     cat "$TMP/out"
     grep -qxF "connected [0, 0] [b'ok', b'ok']" "$TMP/out"
@@ -589,7 +589,10 @@ inherited_by_a_program() { # [all]
     exec 8>&-
 }
 
-@test "a listener that a program inherits is there before that program uses it" { inherited_by_a_program; }
+@test "a listener that a program inherits is there before that program uses it" { inherited_by_a_program none; }
+@test "--handoff direct: a listener that a program inherits is there before that program uses it" {
+    inherited_by_a_program none --handoff direct
+}
 @test "--share all with one copy: a listener that a program inherits is there before that program uses it" {
-    inherited_by_a_program all
+    inherited_by_a_program all --share all
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "broker/base/broker.h"
+#include "broker/base/process/procfs.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
@@ -43,13 +45,21 @@ static const struct listener *find_file(const struct wire_claim *claim,
     return is_other ? NULL : listener;
 }
 
+/* By --handoff direct a program that is being executed has the listening socket, but no channel. */
+static bool has_socket(const struct worker *worker, const struct listener *listener)
+{
+    return worker_holds(worker, listener) ||
+           (runtime.handoff == HANDOFF_DIRECT &&
+            procfs_tree_holds_socket(worker->pid, listener->canonical_ino));
+}
+
 /* A name of AF_UNIX may be the second one of this worker; a port may be another copy's, which the
  * worker joins as a client once it listens itself. */
 static bool is_before_listen(const struct worker *worker, const struct listener *listener)
 {
     if (worker_accepted(worker) > 0)
         return false;
-    return listener->bound.storage.ss_family == AF_UNIX ? !worker_holds(worker, listener)
+    return listener->bound.storage.ss_family == AF_UNIX ? !has_socket(worker, listener)
                                                         : worker_count_channels(worker) == 0;
 }
 

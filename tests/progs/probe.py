@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """probe.py ADDRESS COPIES [LEAST]: asks a victim until every copy has answered, or for 20 s.
 
-ADDRESS is a port of 127.0.0.1, HOST:PORT, or the path of a socket. At least LEAST questions are asked
-(20). Prints how many answers each copy gave; fails on the first wrong answer.
+ADDRESS is a port of 127.0.0.1, HOST:PORT, the path of a socket, or @NAME. At least LEAST questions are
+asked (20). Prints how many answers each copy gave; fails on the first wrong answer.
 """
 import collections
 import socket
@@ -11,10 +11,10 @@ import time
 
 
 def connect(address):
-    if "/" in address:
+    if address[0] == "@" or "/" in address:
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(10)
-        client.connect(address)
+        client.connect(address if "/" in address else "\0" + address[1:])
         return client
     host, _, port = address.rpartition(":")
     return socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), 10)
