@@ -29,13 +29,14 @@ prepare() {
     mkdir -p /var/log/nginx /var/lib/nginx /var/log/lighttpd
 }
 
-# try NAME COMMAND...: one line; what it said where it failed.
+# try NAME COMMAND...: one line, and what it said: its results, or all where it failed.
 try() {
     local name=$1 began=$SECONDS
     shift
     [[ $name =~ $only ]] || return 0
     if "$@" >/tmp/said 2>&1; then
         echo "vm ok      $name ($((SECONDS - began)) s)"
+        sed -n 's/^result: /           /p' /tmp/said
         passed=$((passed + 1))
     else
         echo "vm FAILED  $name ($((SECONDS - began)) s)"
@@ -68,6 +69,7 @@ for test in build/unit/test_* build/unit/shim/test_*; do
 done
 try demo scripts/demo.sh build/sshim
 try restart restart
+try held tests/vm/held.sh
 for server in "${servers[@]}"; do
     try "$server" scripts/server-try.sh "tests/servers/$server.sh"
 done

@@ -15,10 +15,11 @@ folder=${VM:-${TMPDIR:-/tmp}/sshim-vm-$(id -u)}
 root=$folder/$suite-$name
 
 case $arch in
+amd64) machine=x86_64-linux-gnu console=ttyS0 kernel=amd64 qemu=(qemu-system-x86_64 -M q35 -cpu max) ;;
 arm64) machine=aarch64-linux-gnu console=ttyAMA0 kernel=arm64 qemu=(qemu-system-aarch64 -M virt -cpu "max,pauth-impdef=on") ;;
 s390x) machine=s390x-linux-gnu console=ttysclp0 kernel=s390x qemu=(qemu-system-s390x -M s390-ccw-virtio) ;;
 ppc64el) machine=powerpc64le-linux-gnu console=hvc0 kernel=powerpc64le qemu=(qemu-system-ppc64 -M pseries -cpu power9) ;;
-*) echo "run.sh: unknown machine $name; known are arm64, s390x, ppc64el" >&2 && exit 2 ;;
+*) echo "run.sh: unknown machine $name; known are amd64, arm64, s390x, ppc64el" >&2 && exit 2 ;;
 esac
 pages=${name#"$arch"}
 
