@@ -64,6 +64,24 @@ variable() { # SLOT NAME: of a worker
     log_has 'connections are taken for 2 s more (--lame-duck)'
 }
 
+@test "a shorter time and more room hold for connections that are held or wait already" {
+    conf 'workers = 1' 'settle = 0' 'hold = line' 'hold-timeout = 3600' 'hold-max = 1'
+    launch_by_file
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '.listeners[0].held == 1'
+    kill -STOP "$(worker_pid 0)" # else the first one gives way for the second
+    wait_until status_is '.workers[0].state == "stuck"'
+    exec 6<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '.listeners[0] | .held == 1 and .queued == 1'
+    conf 'workers = 1' 'settle = 0' 'hold = line' 'hold-timeout = 3600' 'hold-max = 2' 'stop-timeout = 0'
+    "$SSHIM" restart --no-wait --control "$CONTROL"
+    wait_until status_is '.listeners[0] | .held == 2 and .queued == 0 and .hold_evicted == 0'
+    conf 'workers = 1' 'settle = 0' 'hold = line' 'hold-timeout = 1' 'hold-max = 2' 'stop-timeout = 0'
+    "$SSHIM" restart --no-wait --control "$CONTROL"
+    wait_until status_is '.listeners[0] | .held == 0 and .hold_timeouts == 2'
+    exec 6>&- 7>&-
+}
+
 @test "max-conns-per-worker changes at once, both ways" {
     conf 'workers = 1' 'settle = 0'
     sed -i 's/ accept / epoll --hold /' "$TMP/web.conf"

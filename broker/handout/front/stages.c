@@ -324,6 +324,15 @@ void stages_resume(struct listener *listener)
     expect_deadlines(listener);
 }
 
+/* A timer that is too early by now finds nothing that is late, and starts again. */
+void stages_reread(void)
+{
+    struct listener *listener;
+
+    TAILQ_FOREACH(listener, &listeners, all)
+        expect_deadlines(listener);
+}
+
 void stages_enter(struct listener *listener, int fd, const struct wire_offer *offer)
 {
     enter(listener, fd, offer, false);

@@ -31,6 +31,9 @@ void stages_turn_away(struct listener *listener, int fd, const struct wire_offer
 /* Goes on with what the broker before held; held_load() has put it into the queues. */
 void stages_resume(struct listener *listener);
 
+/* The time limits have changed: of all listeners. */
+void stages_reread(void);
+
 /* Gives the descriptor; nothing here knows it any more. */
 int stages_leave(struct held *held);
 

@@ -13,6 +13,7 @@
 #include "broker/diagnose/check.h"
 #include "broker/handout/front/access.h"
 #include "broker/handout/front/full.h"
+#include "broker/handout/front/stages.h"
 #include "broker/handout/handout.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/launch/surroundings.h"
@@ -86,6 +87,7 @@ static void change_outlets(const struct config *before)
 /* What concerns connections before workers get them. */
 static void change_front(const struct config *before)
 {
+    stages_reread();
     if (!change_access(before) && broker.config.skip_dead == before->skip_dead &&
         broker.config.unmap == before->unmap &&
         broker.config.max_conns_per_worker == before->max_conns_per_worker)
