@@ -31,5 +31,7 @@ const char *config_front_option(const struct config *config)
         return "--when-full";
     if (config->leader.count > 0)
         return "--leader";
+    if (config->skip_dead)
+        return "--skip-dead";
     return config->unmap ? "--unmap" : NULL;
 }

@@ -7,6 +7,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/handout/canonical/listener_poll.h"
+#include "broker/handout/canonical/rate.h"
 #include "broker/handout/front/front.h"
 #include "broker/handout/watchdog.h"
 
@@ -19,9 +20,8 @@
 static enum board_queue queue_value(const struct listener *listener)
 {
     bool in_our_care = listener->take.holds || !TAILQ_EMPTY(&listener->recallable);
-    bool may_take = runtime.handoff == HANDOFF_AUTO && !in_our_care && !listener->front.is_on &&
-                    !listener->pick.is_led;
-    return may_take ? BOARD_BACKLOG : BOARD_ASK;
+
+    return rate_permits_direct(listener) && !in_our_care ? BOARD_BACKLOG : BOARD_ASK;
 }
 
 void queue_begin(struct listener *listener)

@@ -36,15 +36,16 @@ void rate_init(bool resumes)
     may_change = policy == SCHED_OTHER;
 }
 
-static bool may_take_directly(const struct listener *listener)
+bool rate_permits_direct(const struct listener *listener)
 {
-    return runtime.handoff == HANDOFF_AUTO && !listener->front.is_on && !listener->pick.is_led;
+    return runtime.handoff == HANDOFF_AUTO && !broker.config.skip_dead && !listener->front.is_on &&
+           !listener->pick.is_led;
 }
 
 void rate_publish(const struct listener *listener, struct channel *channel)
 {
     channel_set_flag(channel, BOARD_LOOK,
-                     listener->rate.saturated && may_take_directly(listener) &&
+                     listener->rate.saturated && rate_permits_direct(listener) &&
                          broker.config.balance == BALANCE_LEASTCONN);
     channel_set_flag(channel, BOARD_WAIT_EXCLUSIVE,
                      listener->poll.high_rate && channel->position < WAIT_EXCLUSIVE_MAX);
@@ -107,7 +108,7 @@ static bool comes_fast_to_idle(const struct listener *listener, uint64_t all, in
  * do not, only what a worker finds that comes back. */
 static bool exclusive_pays(const struct listener *listener, uint64_t all, uint64_t direct)
 {
-    return listener->rate.favours && may_take_directly(listener) &&
+    return listener->rate.favours && rate_permits_direct(listener) &&
            broker.config.balance == BALANCE_LEASTCONN &&
            (listener->poll.high_rate || direct * HIGH_RATE_PER_DIRECT <= all);
 }

@@ -36,6 +36,10 @@ bool rate_review(struct listener *listener);
 /* Whether the next reviews can be left out until connections come again. */
 bool rate_is_low(const struct listener *listener);
 
+/* Whether workers may take from the backlog by themselves: nothing asks that the broker sees each
+ * connection. */
+bool rate_permits_direct(const struct listener *listener);
+
 /* Publishes whether a worker may look into the backlog itself (BOARD_LOOK) or wait exclusively
  * (BOARD_WAIT_EXCLUSIVE), and with how many connections it may take directly. */
 void rate_publish(const struct listener *listener, struct channel *channel);

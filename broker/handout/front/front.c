@@ -138,8 +138,7 @@ int front_begin(bool resumes)
     set_capacity();
     if (!access_init())
         return -1;
-    if (!config_front_option(&broker.config) && !broker.config.skip_dead &&
-        broker.config.handoff != HANDOFF_BROKER)
+    if (!config_front_option(&broker.config) && broker.config.handoff != HANDOFF_BROKER)
         return 0;
     if (held_init() < 0)
         return -1;

@@ -7,6 +7,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* The window of a connection is half of its SO_RCVBUF, less where its packets have much overhead.
+ */
+#define FULL_AT 4       /* one in so many bytes of SO_RCVBUF */
+#define RCVBUF_MIN 2304 /* socket(7) */
+
 #define DEFER_S 1 /* the kernel's least: it hands a silent client over after the next ACK */
 
 #define TLS_HANDSHAKE 22 /* content type, RFC 8446, 5.1 */
@@ -171,6 +176,19 @@ bool hold_is_dead(int fd)
     return (state.revents & POLLERR) || recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
+/* Whether there is room for more: a server may have made the buffer small. Natively it would read,
+ * so that more can come. */
+static bool is_full(int fd, size_t have)
+{
+    int size = 0;
+    socklen_t len = sizeof size;
+
+    if (have < RCVBUF_MIN / FULL_AT)
+        return false;
+    return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) == 0 &&
+           have >= (size_t)size / FULL_AT;
+}
+
 struct held_look hold_look(struct held *held, bool is_half_closed)
 {
     static uint8_t bytes[HOLD_BYTES_MAX];
@@ -182,6 +200,7 @@ struct held_look hold_look(struct held *held, bool is_half_closed)
         return (struct held_look){.result = LOOK_MORE};
     if (got <= 0)
         return (struct held_look){LOOK_CLOSE, HELD_HUNG_UP};
-    bool is_done = is_half_closed || hold_is_complete(kind, bytes, (size_t)got);
+    bool is_done = is_half_closed || hold_is_complete(kind, bytes, (size_t)got) ||
+                   is_full(held->fd, (size_t)got);
     return (struct held_look){.result = is_done ? LOOK_DONE : LOOK_MORE};
 }

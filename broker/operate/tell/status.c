@@ -99,6 +99,25 @@ static void print_counts(FILE *out)
                 slot_count_joined());
 }
 
+/* A line for a listener whose connections the broker holds, or has closed. */
+static void print_front(FILE *out, const struct listener_view *view)
+{
+    const struct front_totals *front = &view->front;
+
+    if (front->held == 0 && front_closed(front) == 0)
+        return;
+    fprintf(out, "%s: held %u, of these complete %u; closed %" PRIu64, view->address, front->held,
+            front->complete, front_closed(front));
+    const char *before = ": ";
+    for (int why = 0; why < HELD_CLOSINGS_COUNT; why++) {
+        if (front->counts.closed[why] == 0)
+            continue;
+        fprintf(out, "%s%s %" PRIu64, before, held_closing_names[why], front->counts.closed[why]);
+        before = ", ";
+    }
+    putc('\n', out);
+}
+
 char *status_render_table(size_t *len)
 {
     char *text = NULL;
@@ -121,6 +140,10 @@ char *status_render_table(size_t *len)
                 "\n",
                 address, view.backlog, view.queued, view.totals.accepted, view.totals.handed,
                 view.totals.direct, view.totals.recalled, view.totals.lost);
+    }
+    TAILQ_FOREACH(listener, &listeners, all) {
+        struct listener_view view = view_listener(listener);
+        print_front(out, &view);
     }
     fprintf(out, "\n%4s %8s  %-9s %10s %7s %9s %10s  %s\n", "SLOT", "PID", "STATE", "ACCEPTED",
             "OPEN", "RESTARTS", "UPTIME", "VIA");
