@@ -75,6 +75,34 @@ load hold
     [[ $(dialog "text:GET\\s/\\sHTTP/1.1\\r\\nA:$long\\r\\n\\r\\n" read | read_of | wc -c) == 1022 ]]
 }
 
+@test "a head that fills a small receive buffer is handed over as far as it has come, and served" {
+    local size
+    for size in 2304 8192; do
+        start_broker -w 1 --hold http --hold-timeout 300 -- python3 -c 'import socket, sys
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(sys.argv[2]))
+s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen()
+while True:
+    client = s.accept()[0]
+    text = b""
+    while not text.endswith(b"\r\n\r\n"):
+        text += client.recv(65536)
+    client.sendall(b"%d bytes" % len(text)); client.close()' "$PORT" "$size"
+        start_dialog slow 'text:GET\s/\sHTTP/1.1\r\nA:\sb' "file:$TMP/go" 'text:\r\n\r\n' read
+        wait_until holds 1
+        run timeout 60 python3 -c 'import socket, sys
+client = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+client.sendall(b"GET / HTTP/1.1\r\nA: " + b"x" * 20000 + b"\r\n\r\n")
+print(client.recv(100).decode())' "$PORT"
+        [[ $output == '20023 bytes' ]]
+        holds 1
+        touch "$TMP/go"
+        wait_until grep -qx '24 bytesfin' "$TMP/slow"
+        rm "$TMP/go"
+        stop_broker
+    done
+}
+
 @test "silent and dripping clients do not hold up honest ones" {
     WORKERS=2 start_held --hold http --hold-timeout 300
     python3 "$ROOT/tests/bench/crowd.py" "$PORT" 200 50 >"$TMP/crowd" 2>&1 3>&- 8>&- &
@@ -123,14 +151,14 @@ load hold
     touch "$TMP/go"
     wait_until is_gone "$gone"
     kill -CONT "$WORKER"
-    wait_until grep -q fin "$TMP/half"
+    for name in first half; do wait_until grep -q fin "$TMP/$name"; done
     [[ $(read_of <"$TMP/first") == one && $(read_of <"$TMP/half") == three ]]
     status_is '.listeners[0] | .dead == 1 and .held == 0'
     sums_agree
 }
 
-@test "with --handoff broker a client that left the kernel's queue is not offered" {
-    start_held --handoff broker
+# Clients leave the queue of a server that hangs for a while.
+leave_the_queue() {
     stop_worker
     start_dialog first 'text:one\n' read
     wait_until status_is '.listeners[0].queued == 1'
@@ -139,9 +167,32 @@ load hold
     start_dialog half 'text:three\n' end read
     wait_until status_is '.listeners[0].queued == 4'
     kill -CONT "$WORKER"
-    wait_until grep -q fin "$TMP/half"
+    for name in first half; do wait_until grep -q fin "$TMP/$name"; done
     [[ $(read_of <"$TMP/first") == one && $(read_of <"$TMP/half") == three ]]
+}
+
+@test "with --handoff broker a client that left the kernel's queue is not offered" {
+    start_held --handoff broker
+    leave_the_queue
     status_is '.listeners[0].dead == 2'
+    sums_agree
+}
+
+@test "with --skip-dead alone no worker takes such a client by itself either, also from a restart on" {
+    start_held --skip-dead
+    leave_the_queue
+    status_is '.listeners[0] | .dead == 2 and .direct == 0'
+    sums_agree
+    stop_broker
+    printf '%s\n' "control = $CONTROL" 'workers = 1' 'settle = 0' "command = $VICTIM_HOLD server $PORT" >"$TMP/web.conf"
+    "$SSHIM" run --config "$TMP/web.conf" </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
+    BROKER=$!
+    wait_until workers_ready 1
+    echo skip-dead = yes >>"$TMP/web.conf"
+    "$SSHIM" restart --control "$CONTROL"
+    rm "$TMP/first" "$TMP/half"
+    leave_the_queue
+    status_is '.listeners[0] | .dead == 2 and .direct == 0'
     sums_agree
 }
 
