@@ -76,6 +76,7 @@ counts_are() { # JQ of a listener
     [[ $(dialog 'text:hello\n' read | read_of) == hello ]]
     wait_until grep -qx fin "$TMP/oldest"
     counts_are '.connections == 3 and .held == 1 and .hold_evicted == 1 and .taken == 1'
+    "$SSHIM" status --control "$CONTROL" | grep -qxF "127.0.0.1:$PORT: held 1, of these complete 0; closed 1: hold_evicted 1"
     [[ -z $web ]] && return
     curl -sS "http://$web/metrics" >"$TMP/metrics"
     grep -qxF "sshim_held_connections{listener=\"127.0.0.1:$PORT\"} 1" "$TMP/metrics"
