@@ -3,7 +3,7 @@
 #
 # ARCH-PAGES (arm64-16k, ppc64el-64k) takes the kernel with pages of that size. The file system is Debian's packages, unpacked and not
 # configured, all in memory; it is kept in $VM for the next run. The last line is the guest's verdict; its words are in $VM/ARCH.log.
-# $ONLY, an expression, chooses by names. $SUITE (trixie), $VM_SECONDS (3000): after so long the machine is switched off. It takes 2 GiB.
+# $ONLY, an expression, chooses by names. $SUITE (trixie), $VM_SECONDS (6000): after so long the machine is switched off. It takes 2 GiB.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -66,7 +66,7 @@ trap 'rm -f "$folder/$name.initrd"' EXIT
 pack "$folder/$name.initrd.tail"
 cat "$root.cpio" "$folder/$name.initrd.tail" >"$folder/$name.initrd"
 rm "$folder/$name.initrd.tail"
-timeout "${VM_SECONDS:-3000}" "${qemu[@]}" -m 2048 -smp 2 -nodefaults -nographic -serial mon:stdio -no-reboot \
+timeout "${VM_SECONDS:-6000}" "${qemu[@]}" -m 2048 -smp 2 -nodefaults -nographic -serial mon:stdio -no-reboot \
     -kernel "$(ls "$root"/boot/vmlinu*)" -initrd "$folder/$name.initrd" \
     -append "console=$console panic=-1 quiet only=${ONLY:-}" </dev/null |
     sed -u 's/\r//g' | tee "$folder/$name.log" | grep -a --line-buffered -E '^(vm|   |#|not ok)' || true
