@@ -235,3 +235,57 @@ s = socket.create_server((sys.argv[1], int(sys.argv[2]))); print("listens"); tim
     [[ $output == *"the broker at $TMP/none does not answer: No such file or directory" ]]
     ! "$SSHIM" metrics --control "$CONTROL" >/dev/full || false
 }
+
+# ask_prometheus PATH [OPTIONS of curl]: a document of its HTTP API
+ask_prometheus() {
+    curl -sS --max-time "$DEADLINE_S" "http://$PROMETHEUS/api/v1/$1" "${@:2}"
+}
+
+prometheus_has() { # PATH, JQ FILTER that must give true
+    [[ $(ask_prometheus "$1" | jq "$2") == true ]]
+}
+
+prometheus_says() { # QUERY VALUE
+    [[ $(ask_prometheus query --get --data-urlencode "query=$1" | jq -r '.data.result[].value[1]') == "$2" ]]
+}
+
+alert_fires() { # NAME
+    prometheus_has alerts "[.data.alerts[] | select(.labels.alertname == \"$1\" and .state == \"firing\")] | length == 1"
+}
+
+alert_is_silent() { # NAME
+    ! alert_fires "$1"
+}
+
+@test "a real Prometheus scrapes every series without an error, and an alert comes and goes in it" {
+    start_with_metrics -w 2 --handoff broker --name web -- "$VICTIM" accept "$ADDR"
+    PROMETHEUS=$HOST:$("$PROBE" --free-port)
+    sed 's/for: .*/for: 0s/' "$ROOT/observe/alerts.yml" >"$TMP/alerts.yml" # at once
+    cat >"$TMP/prometheus.yml" <<END
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [alerts.yml]
+scrape_configs: [{job_name: sshim, static_configs: [{targets: ["$WEB"]}]}]
+END
+    start_other prometheus --config.file="$TMP/prometheus.yml" --storage.tsdb.path="$TMP/series" --web.listen-address="$PROMETHEUS"
+    wait_until prometheus_says 'up{job="sshim"}' 1
+    probe 5
+    wait_until prometheus_says sshim_connections_total 5
+    wait_until prometheus_says 'histogram_quantile(0.5, sshim_handover_wait_seconds_bucket) <= bool 10' 1
+    wait_until prometheus_has targets '.data.activeTargets | length == 1 and all(.health == "up" and .lastError == "")'
+    wait_until prometheus_has rules '[.data.groups[].rules[]] | length > 5 and all(.health == "ok")'
+    # what it has stored is what the page has
+    page /metrics | sed -nE 's/^([a-z_]+)[ {].*/\1/p' | sort -u >"$TMP/names"
+    ask_prometheus label/__name__/values | jq -r '.data[]' | grep -vE '^(up|scrape_.*|ALERTS.*)$' | sort >"$TMP/stored"
+    diff "$TMP/names" "$TMP/stored"
+    curl -sS --max-time "$DEADLINE_S" "http://$PROMETHEUS/metrics" >"$TMP/own"
+    awk '/^prometheus_target_scrapes_(sample_(duplicate|out_of)|exceeded)/ { count++; sum += $2 } END { exit !(count >= 3 && sum == 0) }' "$TMP/own"
+    alert_is_silent SshimNotServing
+    "$SSHIM" drain 0 --control "$CONTROL"
+    "$SSHIM" drain 1 --control "$CONTROL"
+    wait_until alert_fires SshimNotServing
+    "$SSHIM" resume 0 --control "$CONTROL"
+    "$SSHIM" resume 1 --control "$CONTROL"
+    wait_until alert_is_silent SshimNotServing
+    stop_broker
+    wait_until prometheus_says 'up{job="sshim"}' 0
+}
