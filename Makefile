@@ -41,7 +41,7 @@ METRICS_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,metrics_main ask exposi
 
 TOP_LIBRARIES := -lncursesw -ltinfo -ljansson
 TOP = $(if $(call has_libraries,$(TOP_LIBRARIES)),$(BUILD)/sshim-top)
-TOP_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,top_main screen view ask usage)
+TOP_OBJECTS := $(patsubst %,$(BUILD)/obj/observe/%.o,top_main screen flow view ask usage)
 
 TRIAL_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard observe/trial/*.c))
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "observe/flow.h"
+
 #define LISTENERS_MAX 5 /* more are counted */
 #define TEXT_MAX 32
 #define KEYS "q quit  s sort  up/down choose  d drain/resume  r restart it  R restart all"
@@ -22,6 +24,8 @@ bool screen_open(void)
     noecho();
     keypad(stdscr, TRUE);
     curs_set(0);
+    timeout(0);
+    flow_begin();
     return true;
 }
 
@@ -29,6 +33,7 @@ void screen_close(void)
 {
     if (!terminal)
         return;
+    flow_finish();
     endwin();
     delscreen(terminal);
     terminal = NULL;
@@ -171,4 +176,5 @@ void screen_draw(struct screen *screen, const struct view *view)
         mvaddnstr(1, COLS > 12 ? COLS - 12 : 0, line, 12);
     }
     refresh();
+    flow_note_picture();
 }

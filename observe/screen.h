@@ -20,7 +20,8 @@ bool screen_open(void);
 /* Leaves the terminal as it was. */
 void screen_close(void);
 
-/* view NULL: the broker does not answer, or not yet. Moves first so that the chosen one is seen. */
+/* view NULL: the broker does not answer, or not yet. Moves first so that the chosen one is seen.
+ * Only while flow_is_open(). */
 void screen_draw(struct screen *screen, const struct view *view);
 
 #endif

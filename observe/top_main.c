@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "observe/ask.h"
+#include "observe/flow.h"
 #include "observe/screen.h"
 #include "observe/view.h"
 
@@ -225,23 +226,32 @@ static bool is_time(struct timespec *next)
 static void run(void)
 {
     struct timespec next = {0};
+    bool is_drawn = false; /* nothing has changed since then */
     int key;
 
-    timeout(0);
     while (!ended_by) {
-        if (is_time(&next))
+        if (is_time(&next)) {
             look();
-        screen_draw(&screen, view);
+            is_drawn = false;
+        }
+        if (!is_drawn && flow_is_open()) {
+            screen_draw(&screen, view);
+            is_drawn = true;
+        }
         struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
                                {.fd = answer_fd, .events = POLLIN}};
         poll(fds, 2, REFRESH_MS);
         if (fds[0].revents & (POLLHUP | POLLERR))
             return; /* the terminal is gone */
-        if (answer_fd >= 0 && fds[1].revents)
+        if (answer_fd >= 0 && fds[1].revents) {
             receive_answer();
-        while ((key = getch()) != ERR)
+            is_drawn = false;
+        }
+        while ((key = flow_read_key()) != ERR) {
+            is_drawn = false;
             if (!on_key(key))
                 return;
+        }
     }
 }
 

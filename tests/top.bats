@@ -122,3 +122,31 @@ END
     run timeout 30 "$SSHIM" top
     [[ $status == 3 && $output == *"install libncurses-dev and libjansson-dev"* ]]
 }
+
+# on_slow_line hears|deaf: what slow_terminal.py prints about top, with clients, in $TMP/line; NUMBER NAME of it
+on_slow_line() {
+    start_broker -w 12 -- "$VICTIM" accept "$ADDR"
+    start_other bash -c 'while :; do "$1" -n 20 "$2" >/dev/null; sleep 0.1; done' bash "$PROBE" "$ADDR"
+    timeout 120 python3 "$ROOT/tests/progs/slow_terminal.py" "$1" "$SSHIM" top --control "$CONTROL" | tee "$TMP/line"
+    kill "$OTHER"
+    wait_until is_gone "$OTHER"
+    stop_broker
+}
+
+line_says() { # NAME
+    awk -v name="$1" '$1 == name { print $2 }' "$TMP/line"
+}
+
+@test "on a slow line no picture waits for another one, and the terminal is as before" {
+    on_slow_line hears
+    (($(line_says stood) < 1000)) # ten pictures are more than 2,000
+    (($(line_says went) >= 2))
+    [[ $(line_says code) == 0 && $(line_says same) == True && $(line_says unread) == 0 ]]
+}
+
+@test "a terminal that gives no answers is not waited for" {
+    on_slow_line deaf
+    (($(line_says stood) > 1000))
+    (($(line_says went) >= 2))
+    [[ $(line_says code) == 0 && $(line_says same) == True && $(line_says unread) == 0 ]]
+}
