@@ -9,6 +9,7 @@
 #include "shim/base/env.h"
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
+#include "shim/listen/recognise.h"
 #include "shim/record/proxied.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/wait.h"
@@ -40,6 +41,8 @@ __attribute__((constructor)) static void init(void)
     next_resolve();
     if (!env_managed())
         return;
+    vlisten_recognise = recognise_fd;
+    recognise_find_inherited();
     proxied_note_use(env.proxied);
     pthread_atfork(vlisten_before_fork, NULL, on_fork_child);
     if (env.auth.slot != WIRE_SLOT_NONE)

@@ -19,7 +19,7 @@ $(BUILD)/bench/load: $(addprefix $(BUILD)/obj/tests/bench/,load.o conn.o histogr
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lm
 
-$(BUILD)/bench/server: $(addprefix $(BUILD)/obj/tests/bench/,server.o serve.o address.o)
+$(BUILD)/bench/server: $(addprefix $(BUILD)/obj/tests/bench/,server.o serve.o whims.o address.o)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^
 

@@ -154,6 +154,10 @@ struct channel_reading {
 };
 struct channel_reading channel_read(const struct channel *channel);
 
+/* The process of this worker, the only one that has the channel, has executed a program: no thread
+ * waits any more, and the connections that were accepted before are closed, or not seen. */
+void channel_forget_program(struct channel *channel);
+
 /* Single values of it. */
 uint32_t channel_untaken(const struct channel *channel);
 uint64_t channel_accepted(const struct channel *channel);

@@ -57,6 +57,15 @@ struct channel_reading channel_read(const struct channel *channel)
     };
 }
 
+void channel_forget_program(struct channel *channel)
+{
+    struct board_worker *line = &channel->board->worker;
+
+    atomic_store(&line->waiting, 0);
+    atomic_fetch_and(&line->flags, ~(uint32_t)(BOARD_ANNOUNCED | BOARD_ACCEPTING));
+    atomic_store(&line->closed, channel_read(channel).accepted);
+}
+
 uint32_t channel_untaken(const struct channel *channel)
 {
     return channel_read(channel).untaken;

@@ -17,13 +17,15 @@
                */
 
 enum fdmap_kind {
-    FDMAP_UNKNOWN,  /* not looked at, or closed */
-    FDMAP_FOREIGN,  /* not ours */
-    FDMAP_LISTENER, /* worker's end of a channel; index of its vlisten */
-    FDMAP_CONN,     /* an accepted connection; index of the vlisten it came by */
-    FDMAP_EPOLL,    /* an epoll fd that a listener is registered in; index of its wait set */
-    FDMAP_HIDDEN,   /* an fd of the shim's own that the program must not touch; index of its vlisten
-                     */
+    FDMAP_UNKNOWN,   /* not looked at, or closed */
+    FDMAP_FOREIGN,   /* not ours */
+    FDMAP_INHERITED, /* worker's end of a channel that exec left open; there is no record of it yet
+                      */
+    FDMAP_LISTENER,  /* worker's end of a channel; index of its vlisten */
+    FDMAP_CONN,      /* an accepted connection; index of the vlisten it came by */
+    FDMAP_EPOLL,     /* an epoll fd that a listener is registered in; index of its wait set */
+    FDMAP_HIDDEN, /* an fd of the shim's own that the program must not touch; index of its vlisten
+                   */
 };
 
 /* 32 bits: some processors have no smaller atomic operation without a library. */

@@ -102,19 +102,21 @@ static bool has_room_at_end(int limit)
 }
 
 /* While the kernel gives numbers from the first quarter, and the end of the table is free, there is
- * nothing to find out. */
+ * nothing to find out. Where the end is not free, the lowest number may be the only one. */
 static void look(int any_fd)
 {
     fdroom_learn_limit();
     int limit = atomic_load_explicit(&limit_known, memory_order_relaxed);
-    if (atomic_load_explicit(&highest, memory_order_relaxed) < limit / 4 && has_room_at_end(limit))
+    bool has_room = has_room_at_end(limit);
+    if (atomic_load_explicit(&highest, memory_order_relaxed) < limit / 4 && has_room)
         return;
     int lowest = find_lowest_free(any_fd);
 
     if (lowest < 0)
         lowest = limit;
-    if (atomic_load_explicit(&highest, memory_order_relaxed) < fdroom_scarce_from(limit) ||
-        !has_room_at_end(limit))
+    if (!has_room)
+        fdroom_note(larger(lowest, fdroom_scarce_from(limit)));
+    else if (atomic_load_explicit(&highest, memory_order_relaxed) < fdroom_scarce_from(limit))
         fdroom_note(lowest);
     else
         atomic_store_explicit(&highest, lowest, memory_order_relaxed);

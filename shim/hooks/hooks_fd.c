@@ -190,7 +190,9 @@ static void on_plain_dup(struct fdmap_entry from, struct fdmap_entry to, int new
 {
     bool is_foreign = from.kind == FDMAP_CONN || from.kind == FDMAP_FOREIGN;
 
-    if (to.kind == FDMAP_FOREIGN && !is_foreign)
+    if (from.kind == FDMAP_INHERITED)
+        fdmap_set(new_fd, FDMAP_INHERITED, 0);
+    else if (to.kind == FDMAP_FOREIGN && !is_foreign)
         fdmap_clear(new_fd);
     if (to.kind == FDMAP_UNKNOWN && is_foreign &&
         !atomic_load_explicit(&vlisten_any, memory_order_relaxed))

@@ -10,6 +10,8 @@
 #include "shim/base/next.h"
 #include "shim/listen/prefork.h"
 
+#define LOW_FDS 64 /* where a program hands down what it listens on */
+
 static struct vlisten *find_channel(uint64_t channel)
 {
     for (unsigned i = 0; i < VLISTEN_MAX; i++)
@@ -88,7 +90,17 @@ struct vlisten *recognise_fd(int fd)
 
     if (entry.kind == FDMAP_LISTENER)
         return &vlisten_table[entry.index];
-    if (entry.kind != FDMAP_UNKNOWN || fd < 0)
+    if ((entry.kind != FDMAP_UNKNOWN && entry.kind != FDMAP_INHERITED) || fd < 0)
         return NULL;
     return recognise_again(fd);
+}
+
+void recognise_find_inherited(void)
+{
+    for (int fd = 0; fd < LOW_FDS; fd++) {
+        if (!recognise_is_channel(fd))
+            continue;
+        fdmap_set(fd, FDMAP_INHERITED, 0);
+        atomic_store(&vlisten_any, true);
+    }
 }

@@ -19,6 +19,10 @@ struct vlisten *recognise_fd(int fd);
  * way that tells. */
 struct vlisten *recognise_again(int fd);
 
+/* The program begins: marks what it has inherited by exec, so that a wait for it makes its record.
+ * Without that its waiting would not be seen before its first accept. */
+void recognise_find_inherited(void);
+
 /* What the kernel says, whatever the map says; makes no record. */
 bool recognise_is_channel(int fd);
 

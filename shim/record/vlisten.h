@@ -97,6 +97,20 @@ static inline struct vlisten *vlisten_known(int fd)
     return entry.kind == FDMAP_LISTENER ? &vlisten_table[entry.index] : NULL;
 }
 
+/* recognise_fd(): makes the record of what exec has left open. Set when the library is loaded. */
+extern struct vlisten *(*vlisten_recognise)(int fd);
+
+/* The record of fd, which the program waits for, or NULL. A system call only for what is waited for
+ * for the first time and was inherited. */
+static inline struct vlisten *vlisten_waited_for(int fd)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+
+    if (__builtin_expect(entry.kind == FDMAP_INHERITED, 0))
+        return vlisten_recognise(fd);
+    return entry.kind == FDMAP_LISTENER ? &vlisten_table[entry.index] : NULL;
+}
+
 /* The listening socket itself. */
 static inline int vlisten_real_fd(struct vlisten *listener, int fd)
 {

@@ -99,12 +99,11 @@ static bool can_be_reported(const struct epoll_event *event)
 
 static void note(int epoll_fd, int operation, int fd, const struct epoll_event *event)
 {
-    struct fdmap_entry entry = fdmap_get(fd);
-    uint64_t bit = entry.kind == FDMAP_LISTENER ? vlisten_bit(&vlisten_table[entry.index]) : 0;
+    struct vlisten *listener = vlisten_waited_for(fd);
+    uint64_t bit = listener ? vlisten_bit(listener) : 0;
 
     if (!bit)
         return;
-    struct vlisten *listener = &vlisten_table[entry.index];
     int set = epoll_set_of(epoll_fd);
     atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
     wait_exclusive_end(listener);

@@ -12,12 +12,12 @@
 
 static uint64_t listener_bit(int fd)
 {
-    struct fdmap_entry entry = fdmap_get(fd);
+    struct vlisten *listener = vlisten_waited_for(fd);
 
-    if (entry.kind != FDMAP_LISTENER)
+    if (!listener)
         return 0;
-    atomic_store_explicit(&vlisten_table[entry.index].fd, fd, memory_order_relaxed);
-    return vlisten_bit(&vlisten_table[entry.index]);
+    atomic_store_explicit(&listener->fd, fd, memory_order_relaxed);
+    return vlisten_bit(listener);
 }
 
 static int64_t timeout_ns_of(const struct waiting *waiting)

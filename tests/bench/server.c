@@ -7,6 +7,8 @@
  *                                   which N children receive
  *   -x                              EPOLLEXCLUSIVE
  *   -a                              writes a byte to its output as soon as it listens
+ *   -s                              does what whims.h says when it gets a signal; -k FD: that is
+ *                                   its listener
  *
  * MODE: blocking    accept, serve to the end, accept
  *       epoll-one   event loop, one accept a wake-up
@@ -34,6 +36,7 @@
 #include "address.h"
 #include "protocol.h"
 #include "serve.h"
+#include "whims.h"
 
 #define BATCH 64
 
@@ -274,25 +277,32 @@ int main(int argc, char **argv)
     int workers = 0;
     bool queue = false;
     bool announces = false;
+    bool has_whims = false;
+    int kept_fd = -1;
     int option;
 
-    while ((option = getopt(argc, argv, "w:qxfa")) != -1) {
+    while ((option = getopt(argc, argv, "k:w:qxfas")) != -1) {
         switch (option) {
+        case 'k': kept_fd = atoi(optarg); break;
         case 'w': workers = atoi(optarg); break;
         case 'q': queue = true; break;
         case 'x': exclusive = true; break;
         case 'f': raise_fd_limit(); break;
         case 'a': announces = true; break;
+        case 's': has_whims = true; break;
         default: return 2;
         }
     }
     if (argc - optind != 2) {
-        fprintf(stderr, "usage: server [-w N] [-q] [-x] [-f] [-a] MODE ADDRESS\n");
+        fprintf(stderr, "usage: server [-w N] [-q] [-x] [-f] [-a] [-s] MODE ADDRESS\n");
         return 2;
     }
     const char *mode = argv[optind];
     bool blocks = queue || strcmp(mode, "blocking") == 0;
-    int listener_fd = open_listener(argv[optind + 1], blocks ? 0 : SOCK_NONBLOCK);
+    int listener_fd =
+        kept_fd >= 0 ? kept_fd : open_listener(argv[optind + 1], blocks ? 0 : SOCK_NONBLOCK);
+    if (has_whims)
+        whims_begin(argv, listener_fd);
     if (announces && write(STDOUT_FILENO, "l", 1) != 1)
         fail("say that it listens");
     if (queue)

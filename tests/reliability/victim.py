@@ -126,17 +126,71 @@ def start_badly(how, folder):
         time.sleep(1e6)
 
 
+# --- what tests/bench/whims.h says, by its signals
+
+WHIM_EXEC_KEEP, WHIM_HANG, WHIM_GO_ON, WHIM_FILL = range(signal.SIGRTMIN + 1, signal.SIGRTMIN + 5)
+filling = []
+
+
 def go_on_as_child(*_):
     """The child has all that the parent has, the client that is being served included."""
     if os.fork():
         os._exit(0)
+    if filling:
+        signal.setitimer(signal.ITIMER_REAL, 0.7)
+
+
+def execute_again(*more):
+    signal.setitimer(signal.ITIMER_REAL, 0)  # exec would keep it, and not its handler
+    arguments = [argument for argument in sys.argv if not argument.startswith("fd=")]
+    os.execv(sys.executable, [sys.executable, *arguments, *more])
+
+
+def hang(*_):
+    every = set(range(1, signal.NSIG)) - {WHIM_GO_ON}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, every | {WHIM_GO_ON})
+    signal.sigtimedwait({WHIM_GO_ON}, 20)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def fill(*_):
+    try:
+        while True:
+            filling.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        time.sleep(0.012)  # longer than the library goes without a look at the table
+        signal.setitimer(signal.ITIMER_REAL, 0.7)
+
+
+def empty(*_):
+    while filling:
+        os.close(filling.pop())
+
+
+def arm_whims(listener):
+    def keep(*_):
+        os.set_inheritable(listener.fileno(), True)
+        execute_again(f"fd={listener.fileno()}")
+    signal.signal(signal.SIGUSR1, go_on_as_child)
+    signal.signal(signal.SIGUSR2, lambda *_: execute_again())
+    signal.signal(WHIM_EXEC_KEEP, keep)
+    signal.signal(WHIM_HANG, hang)
+    signal.signal(WHIM_GO_ON, lambda *_: None)
+    signal.signal(WHIM_FILL, fill)
+    signal.signal(signal.SIGALRM, empty)
+
+
+def open_listener(host, port):
+    if sys.argv[-1].startswith("fd="):
+        return socket.socket(fileno=int(sys.argv[-1][3:]))
+    return socket.create_server((host, int(port)), backlog=128)
 
 
 def main():
-    signal.signal(signal.SIGUSR1, go_on_as_child)
     how, host, port = sys.argv[1:4]
     start_badly(how, sys.argv[4] if len(sys.argv) > 4 else None)
-    listener = socket.create_server((host, int(port)), backlog=128)
+    listener = open_listener(host, port)
+    arm_whims(listener)
     if how == "graceful":
         graceful(listener)
         return

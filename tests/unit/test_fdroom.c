@@ -74,6 +74,17 @@ static void holes(void)
     CHECK(!is_scarce());
 }
 
+static void low_hole(void)
+{
+    CHECK(!is_scarce());
+    open_all();
+    close(10);
+    CHECK(is_scarce());
+    CHECK(fdroom_prove(0));
+    close_range(10, 300, 0);
+    CHECK(!is_scarce());
+}
+
 static void far_above(void)
 {
     int high = fcntl(0, F_DUPFD, 295);
@@ -110,6 +121,7 @@ int main(void)
     unit_run("the margins fit small and large limits", margins);
     unit_run("what is opened unseen counts, and what is closed unseen", unseen);
     unit_run("a hole that is filled again does not hide that the table is full", holes);
+    unit_run("one low number that is free does not hide that the others are not", low_hole);
     unit_run("a number far above the others does not make the table full", far_above);
     unit_run("a limit that is lowered or raised is seen", lowered);
     unit_run("a turn that never ends holds nobody up", turns);

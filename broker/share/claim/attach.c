@@ -31,10 +31,28 @@ static struct listener *find_by_socket(int fd)
     return listener;
 }
 
+/* The process that has it asks again: it has executed a program. Where no other process has it, the
+ * threads that waited and the connections that were open are those of the program before. */
+static bool is_executed_anew(const struct session *session, struct channel *channel)
+{
+    return channel->grant.claimant > 0 && channel->grant.claimant == session->peer.pid;
+}
+
+static void begin_anew(struct channel *channel)
+{
+    if (atomic_load(&channel->board->worker.holders) == 1)
+        channel_forget_program(channel);
+}
+
 /* One more process has it. The broker counts it: the sender may close it before the answer arrives,
  * and must not be the last one. */
 static void share(struct session *session, struct channel *channel, int worker_fd)
 {
+    if (is_executed_anew(session, channel)) {
+        begin_anew(channel);
+        grant_send(session, channel, worker_fd);
+        return;
+    }
     atomic_fetch_add(&channel->board->worker.holders, 1);
     if (!grant_send(session, channel, worker_fd))
         atomic_fetch_sub(&channel->board->worker.holders, 1);
