@@ -2,18 +2,21 @@
  * slot.h - the places for copies, numbered from 0 and stable over restarts: which worker fills a
  * slot, which one is to take over, and the start of a worker for it. fleet.c decides what happens
  * when a worker ends, restart.c which worker replaces which.
- * tests/model/slot.pml checks these rows:
+ * tests/model/slot.pml checks these rows; a test compares both, and the functions that fill a slot:
  *
- *   - WORKER   | SUCCESSOR | EVENT             | THEN               | WHO IS TOLD
- *   - none     | none      | back-off is over  | starting           | nobody
- *   - starting | none      | it listens        | ready              | --ready-fd
- *   - any      | none      | it ends           | none, back-off     | the log
- *   - any      | none      | turn in a restart | a successor starts | nobody
- *   - any      | starting  | settled           | it is the worker   | the asker, at the end
- *   - any      | starting  | successor ends    | restart ends       | the asker: 1
- *   - none     | starting  | restart ends      | it is the worker   | the asker: 1
- *   - any      | any       | slot is given up  | none, both drain   | the asker, at the end
- *   - any      | any       | broker is killed  | the same           | the asker, by the next
+ *   - WORKER   | SUCCESSOR | EVENT               | THEN               | WHO IS TOLD
+ *   - none     | none      | number is raised    | starting           | the asker, at the end
+ *   - none     | none      | back-off is over    | starting           | nobody
+ *   - starting | none      | it listens          | ready              | --ready-fd
+ *   - any      | none      | it ends             | none, back-off     | the log
+ *   - any      | starting  | it ends             | none, no back-off  | the log
+ *   - any      | none      | turn in a restart   | a successor starts | nobody
+ *   - any      | starting  | settled             | it is the worker   | the asker, at the end
+ *   - any      | starting  | successor ends      | restart ends       | the asker: 1
+ *   - any      | starting  | it served and ended | none, old drains   | the asker, at the end
+ *   - none     | starting  | restart ends        | it is the worker   | the asker: 1
+ *   - any      | any       | slot is given up    | none, both drain   | the asker, at the end
+ *   - any      | any       | broker is killed    | the same           | the asker, by the next
  */
 #ifndef SSHIM_BROKER_LIFE_SLOT_H
 #define SSHIM_BROKER_LIFE_SLOT_H

@@ -105,6 +105,7 @@ check holds "a worker and the broker are killed during a restart" -DKILLS=1 -DCR
 check holds "the broker is killed twice during a restart" -DKILLS=0 -DCRASHES=2
 check holds "a version does not start, a worker and the broker are killed" -DBROKEN=1
 check holds "a restart is asked for during a restart" -DRESTARTS=2 -DKILLS=0
+check holds "a successor serves once and ends during a restart, and the broker is killed" -DSERVED=1
 check holds "fewer workers and more again during a restart, and the broker is killed" -DSCALES=2 -DKILLS=0
 check found "mutation: a worker is forked before it is in the journal" -DMUTATE_FORK_FIRST
 check found "mutation: a restart during a restart is dropped" -DMUTATE_DROP_AGAIN -DRESTARTS=2 -DKILLS=0

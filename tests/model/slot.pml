@@ -1,12 +1,15 @@
 /*
  * slot.pml - the life of the slots of a pool: who fills each one, through kills of workers, versions that do not start,
- * restarts, another number of workers, and kills of the broker at each step. The table in slot.h has the same rows.
+ * restarts, another number of workers, and kills of the broker at each step. The table in slot.h has the same rows: "row:"
+ * says which one a step is, and which functions do it. tests/model.bats compares.
+ *
+ * Not here: servers that joined, which no restart replaces (adopt_joiner(), move_joined()).
  *
  * Holds: the broker ends no worker that serves unless another one serves in its slot, or the slot is given up. When nothing
  * is left to happen, each wanted slot has one worker that serves, no process is left that no slot knows, no restart is under
  * way, and unless it was aborted each worker is of the last generation that was asked for.
  *
- * KILLS, CRASHES, RESTARTS, BROKEN, SCALES: how often each may happen.
+ * KILLS, CRASHES, RESTARTS, BROKEN, SERVED, SCALES: how often each may happen.
  */
 #ifndef KILLS
 #define KILLS 1
@@ -19,6 +22,9 @@
 #endif
 #ifndef BROKEN
 #define BROKEN 0
+#endif
+#ifndef SERVED
+#define SERVED 0
 #endif
 #ifndef SCALES
 #define SCALES 0
@@ -34,7 +40,7 @@ mtype = { DEAD, STARTING, SERVES, DRAINS };
 mtype process[WORKERS];
 byte generation_of[WORKERS];
 byte started = 0;
-byte kills = KILLS, crashes = CRASHES, restarts = RESTARTS, broken = BROKEN, scales = SCALES;
+byte kills = KILLS, crashes = CRASHES, restarts = RESTARTS, broken = BROKEN, served = SERVED, scales = SCALES;
 
 /* What the broker knows, and what of it is in the journal. */
 typedef slot {
@@ -117,7 +123,8 @@ inline finish()
 #endif
 }
 
-/* abort_with(), give_up_successors(): each successor drains; where its slot has no other worker, it fills it. */
+/* Each successor drains; if its slot has no other worker, it fills the slot.
+ * row: none | starting | restart ends: abort_with(), give_up_successors(), keep() */
 inline abort_with()
 {
     was_aborted = true;
@@ -140,7 +147,8 @@ inline abort_with()
     finish()
 }
 
-/* promote(): the successor serves, the old one drains. */
+/* The successor serves, the old one drains.
+ * row: any | starting | settled: look_at(), promote() */
 inline promote(s)
 {
     old = now.at[s].worker;
@@ -181,9 +189,11 @@ turn:
        :: HAPPENS_TO(1) || HAPPENS -> s = 1
        fi;
        if
-       /* fleet_on_listen() */
+       /* row: starting | none | it listens: fleet_on_listen(), slot_mark_ready() */
        :: now.at[s].worker != NOBODY && !now.at[s].ready && process[now.at[s].worker] == SERVES -> now.at[s].ready = true
-       /* fleet_on_end(): the worker; refill() unless a successor fills the slot */
+       /* refill() unless a successor fills the slot.
+        * row: any | none | it ends: fleet_on_end(), take_leave(), refill()
+        * row: any | starting | it ends: fleet_on_end(), take_leave() */
        :: now.at[s].worker != NOBODY && process[now.at[s].worker] == DEAD ->
            old = now.at[s].worker;
            now.at[s].worker = NOBODY;
@@ -198,22 +208,31 @@ turn:
 #else
            now.at[s].respawn = s < now.wanted && now.at[s].worker == NOBODY
 #endif
-       /* fleet_on_end(): the successor */
+       /* row: any | starting | it served and ended: fleet_on_end(), restart_on_served(), refill() */
+       :: served > 0 && now.at[s].successor != NOBODY && now.at[s].worker != NOBODY &&
+          process[now.at[s].successor] == DEAD && !IS_NEW(now.at[s].worker) ->
+           served--;
+           drain_begin(now.at[s].worker);
+           now.at[s].worker = NOBODY;
+           now.at[s].successor = NOBODY;
+           now.at[s].ready = false;
+           now.at[s].respawn = s < now.wanted
+       /* row: any | starting | successor ends: fleet_on_end(), take_leave(), restart_on_failure(), abort_with() */
        :: now.at[s].successor != NOBODY && process[now.at[s].successor] == DEAD ->
            now.at[s].successor = NOBODY;
            abort_with();
            now.at[s].respawn = s < now.wanted && now.at[s].worker == NOBODY
-       /* on_respawn(), fleet_fill() */
+       /* row: none | none | back-off is over: on_respawn(), fleet_fill() */
        :: now.at[s].respawn ->
            now.at[s].respawn = false;
            assert(now.at[s].worker == NOBODY);
            slot_start_worker(now.at[s].worker)
-       /* step(), start_successor() */
+       /* row: any | none | turn in a restart: step(), start_successor() */
        :: now.is_restarting && s < now.wanted && SUCCESSORS == 0 && now.at[s].successor == NOBODY &&
           (now.at[s].worker == NOBODY || !IS_NEW(now.at[s].worker)) ->
            now.at[s].respawn = false;
            slot_start_worker(now.at[s].successor)
-       /* look_at(): succession_is_complete() for --settle */
+       /* succession_is_complete() for --settle */
 #ifndef MUTATE_TOO_EARLY
        :: now.at[s].successor != NOBODY && process[now.at[s].successor] == SERVES -> promote(s); CRASH
 #else
@@ -229,7 +248,8 @@ turn:
            last_asked = now.generation;
            state_save() /* before it is answered */
        :: restarts > 0 && now.is_restarting -> restarts--; now.again = true; last_asked = now.generation + 1; state_save()
-       /* scale_begin(): shrink(), then grow() */
+       /* row: any | any | slot is given up: scale_begin(), shrink(), empty()
+        * row: none | none | number is raised: scale_begin(), grow(), fleet_fill() */
        :: scales > 0 && now.wanted == SLOTS ->
            scales--;
            now.wanted = SLOTS - 1;
@@ -251,7 +271,7 @@ turn:
        state_save()
     od;
 
-resume: /* state_load(), adopt_finish(), restart_resume() */
+resume: /* row: any | any | broker is killed: state_load(), resume_worker(), adopt_finish(), give_up_slot(), restart_resume() */
     skip;
     d_step {
         i = 0;

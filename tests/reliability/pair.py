@@ -45,7 +45,12 @@ class Pair:
         pid = self.some_worker(rng)
         if not pid:
             return
-        held = signal_counted(self.pool, pid, signal.SIGSTOP)
+        frozen = freeze(pid)
+        if not frozen:
+            return
+        held = tools.connections_of(pid, self.pool.port)
+        tools.send_signal(pid, signal.SIGSTOP)
+        frozen.thaw()
         time.sleep(rng.random())
         if tools.is_gone(pid) and self.was_adopted:  # see guard.h: it stopped in the moment of the broker's end
             self.allowed += held
@@ -53,10 +58,19 @@ class Pair:
         tools.send_signal(pid, signal.SIGCONT)
 
     def tell(self, rng, whim):
-        """A worker gets this signal, and begins with it. Its pid and how many connections it had in service then."""
+        """A worker gets this signal, and begins with it. Its pid and how many connections it had in service then; 0 and 0
+        if there is none, or none that knows the signal yet."""
         pid = self.some_worker(rng)
-        held = signal_counted(self.pool, pid, whim) if pid else 0
-        return pid, held
+        frozen = freeze(pid) if pid else None
+        if not frozen:
+            return 0, 0
+        # Python looks at a signal between two instructions: it may accept one before that
+        held = 1 if self.mode == "victim" else tools.connections_of(pid, self.pool.port)
+        knows = tools.catches(pid, whim)
+        if knows:
+            tools.send_signal(pid, whim)
+        frozen.thaw()
+        return (pid, held) if knows else (0, 0)
 
     def fork_and_exit(self, rng):
         """It goes into the background: its child serves on with all that it has."""
@@ -68,9 +82,7 @@ class Pair:
     def execute_itself(self, rng):
         """What it has in service goes, as it does natively."""
         self.may_fail = True
-        pid, held = self.tell(rng, rng.choice((WHIM_EXEC, WHIM_EXEC_KEEP)))
-        # Python looks at a signal between two instructions: it may accept one before that
-        self.allowed += 1 if pid and self.mode == "victim" else held
+        self.allowed += self.tell(rng, rng.choice((WHIM_EXEC, WHIM_EXEC_KEEP)))[1]
 
     def hang(self, rng):
         """It hears nothing, for longer than --stop-timeout if it comes so."""
@@ -181,13 +193,9 @@ class Pair:
         return "after the end" if pause is None else f"{pause} s after the beginning"
 
 
-def signal_counted(pool, pid, number):
-    """It gets the signal before it does anything else; how many connections it had in service then."""
+def freeze(pid):
+    """So that what it has in service can be counted. None if it is gone."""
     try:
-        frozen = tools.Frozen(pid)
-    except OSError:  # it is gone
-        return 0
-    held = tools.connections_of(pid, pool.port)
-    tools.send_signal(pid, number)
-    frozen.thaw()
-    return held
+        return tools.Frozen(pid)
+    except OSError:
+        return None

@@ -62,6 +62,16 @@ def send_signal(pid, number):
         return False
 
 
+def catches(pid, number):
+    """Whether the program has a handler for this signal."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    except OSError:
+        return False
+    return bool(caught >> number - 1 & 1)
+
+
 def fd_links(pid):
     """(number, what it is) of its descriptors; it may close some of them, or end, meanwhile."""
     folder, links = f"/proc/{pid}/fd", []
