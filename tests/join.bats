@@ -54,6 +54,101 @@ join() { # COMMAND...: as a reader of the README would, in the background; its p
     stop_broker
 }
 
+# The process that has joined ends, and its child goes on.
+join_in_background() {
+    join "$VICTIM" accept --background "$ADDR"
+    wait_until is_gone "$OTHER"
+}
+
+@test "a server that joins and goes into the background stays, as long as one of its processes listens" {
+    local handoff
+    for handoff in auto direct; do
+        start_broker -w 0 --handoff "$handoff"
+        join_in_background
+        join_in_background
+        wait_until workers_ready 2
+        ANSWER_BY=pid all_answer 2
+        kill -KILL "$(worker_pid 0)"
+        wait_until status_is '[.workers[].slot] == [1]'
+        probe 5
+        stop_broker
+        ! probe 1
+    done
+}
+
+@test "a server that went into the background after it joined is found by the next broker" {
+    start_broker -w 0
+    join_in_background
+    wait_until workers_ready 1
+    kill -KILL "$BROKER"
+    wait_until log_has "going on with 1 worker after a crash"
+    probe 5
+    status_is '.joined == 1 and .workers[0].state == "ready"'
+    "$SSHIM" stop --control "$CONTROL"
+}
+
+# Starts the same daemon twice, as programs start a name server where they find none. Both leave it before they bind.
+daemons_of_one_program() {
+    cat >"$TMP/twice.py" <<'P'
+import os, signal, socket, subprocess, sys
+DAEMON = """
+import os, signal, socket, sys
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+try:
+    listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+    outcome = "bound"
+except OSError as error:
+    outcome = os.strerror(error.errno)
+with open(sys.argv[3], "a") as file:
+    file.write(outcome + "\\n")
+if outcome == "bound":
+    signal.pause()
+"""
+host, port = sys.argv[1].rsplit(":", 1)
+for count in (1, 2):
+    subprocess.run([sys.executable, "-c", DAEMON, host, port, sys.argv[2]])
+    while not os.path.exists(sys.argv[2]) or len(open(sys.argv[2]).readlines()) < count:
+        pass
+signal.pause()
+P
+}
+
+has_outcomes() {
+    [[ -e $TMP/outcomes && $(paste -sd, "$TMP/outcomes") == "bound,Address already in use" ]]
+}
+
+@test "daemons of one program collide as natively, in a worker and where it joins" {
+    daemons_of_one_program
+    start_broker -w 1 -- python3 "$TMP/twice.py" "$ADDR" "$TMP/outcomes"
+    wait_until has_outcomes
+    stop_broker
+    rm "$TMP/outcomes"
+    start_broker -w 0
+    join python3 "$TMP/twice.py" "$ADDR" "$TMP/outcomes"
+    wait_until has_outcomes
+    status_is '.joined == 1'
+    stop_broker
+}
+
+@test "what one script starts is one worker, and two scripts are two" {
+    printf '"%s" accept "%s" & "%s" accept "%s" 2>"%s" || true; wait\n' \
+        "$VICTIM" "$ADDR" "$VICTIM" "$ADDR" "$TMP/refused" >"$TMP/both.sh"
+    start_broker -w 0
+    join sh "$TMP/both.sh"
+    wait_until grep -q "Address already in use" "$TMP/refused" "$TMP/out.other"
+    status_is '.joined == 1'
+    probe 3
+    : >"$TMP/refused"
+    join sh "$TMP/both.sh"
+    wait_until workers_ready 2
+    ANSWER_BY=pid all_answer 2
+    stop_broker
+}
+
 @test "a path relative to the working folder is found" {
     start_broker -w 0
     cd "$TMP"

@@ -153,12 +153,22 @@ void worker_set_ready(struct worker *worker)
     worker_wake(worker);
 }
 
+static void unwatch(struct loop_fd *watch)
+{
+    if (watch->fd < 0)
+        return;
+    loop_remove(watch);
+    close(watch->fd);
+    watch->fd = -1;
+}
+
 int worker_watch_pid(struct worker *worker, void (*on_end)(struct loop_fd *, uint32_t))
 {
     int pid_fd = pidfd_open(worker->pid, 0);
 
     if (pid_fd < 0)
         return -1;
+    unwatch(&worker->pidfd_watch);
     worker->pidfd_watch = (struct loop_fd){pid_fd, on_end};
     return loop_add(&worker->pidfd_watch, EPOLLIN);
 }
@@ -174,15 +184,6 @@ void worker_signal(const struct worker *worker, int number)
         pidfd_send_signal(worker->pidfd_watch.fd, number, NULL, 0);
     else if (worker->pid > 0)
         signal_process(worker->pid, number);
-}
-
-static void unwatch(struct loop_fd *watch)
-{
-    if (watch->fd < 0)
-        return;
-    loop_remove(watch);
-    close(watch->fd);
-    watch->fd = -1;
 }
 
 /* Nobody can send there any more, and who reads it learns that. */

@@ -2,13 +2,18 @@
  * how they ended. */
 #include "broker/share/adopt.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/turn.h"
 #include "broker/life/children.h"
+#include "broker/life/descendants.h"
 #include "broker/life/drain.h"
 #include "broker/life/fleet.h"
 #include "broker/life/begin/start.h"
@@ -16,18 +21,119 @@
 
 #define STOPPED_LOOK_MS 100
 
-/* --- workers that join --- */
+/* --- the end of a process that is not our child --- */
 
-/* A process that is not our child has ended; how is not known. */
+/* The search for the heir of one worker, which takes as many turns as it needs. */
+static struct {
+    const struct worker *worker; /* NULL: none is under way */
+    DIR *processes;
+    pid_t pid;    /* of which not all was seen; 0: take the next one */
+    bool was_cut; /* before, at this process */
+} search;
+
+static bool visit_link(int fd, const char *link, void *context)
+{
+    static const char head[] = "socket:[";
+    const struct channel *channel;
+    bool *is_heir = context;
+
+    (void)fd;
+    if (strncmp(link, head, sizeof head - 1) != 0)
+        return true;
+    ino_t ino = (ino_t)strtoull(link + sizeof head - 1, NULL, 10);
+    LIST_FOREACH(channel, &search.worker->channels, of_worker)
+        *is_heir |= !channel->closed && channel->their_ino == ino;
+    return !*is_heir;
+}
+
+static pid_t next_process(void)
+{
+    const struct dirent *entry;
+
+    while ((entry = readdir(search.processes)) != NULL) {
+        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
+        if (pid > 0 && pid != getpid() && !descendants_is_known(pid))
+            return pid;
+    }
+    return 0;
+}
+
+/* Whether it has a listener of the worker. False, with search.pid set: the turn has no time. */
+static bool is_heir(pid_t pid)
+{
+    bool is = false;
+    bool is_whole = procfs_each_link(pid, visit_link, &is);
+
+    search.was_cut = !is && !is_whole && !search.was_cut;
+    search.pid = search.was_cut ? pid : 0;
+    return is;
+}
+
+/*
+ * A worker that joined lasts as long as a process has one of its listeners: servers go into the
+ * background after bind(2), and leave the process that asked. *heir: such a process, or 0. False:
+ * go on in another turn.
+ */
+static bool find_heir(const struct worker *worker, pid_t *heir)
+{
+    *heir = 0;
+    if (search.worker && search.worker != worker)
+        return false;
+    if (!search.worker && !(search.processes = opendir("/proc")))
+        return true;
+    search.worker = worker;
+    pid_t pid;
+    while ((pid = search.pid ? search.pid : next_process()) > 0) {
+        if (!turn_has_time()) {
+            search.pid = pid;
+            return false;
+        }
+        if (is_heir(pid)) {
+            *heir = pid;
+            break;
+        }
+    }
+    closedir(search.processes);
+    search.worker = NULL;
+    search.pid = 0;
+    return true;
+}
+
+static bool may_have_heir(const struct worker *worker)
+{
+    return worker->joined && !LIST_EMPTY(&worker->channels) && !stop_is_under_way();
+}
+
+static void on_pidfd_ready(struct loop_fd *watch, uint32_t events);
+
+/* False: that one has ended as well. */
+static bool go_on_as(struct worker *worker, pid_t heir)
+{
+    log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
+    worker_set_pid(worker, heir);
+    return worker_watch_pid(worker, on_pidfd_ready) == 0;
+}
+
+/* A process that is not our child has ended; how is not known. It stays readable until the worker
+ * is watched as another process, or buried. */
 static void on_pidfd_ready(struct loop_fd *watch, uint32_t events)
 {
     struct worker *worker = loop_container(watch, struct worker, pidfd_watch);
     siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
+    pid_t heir = 0;
 
     (void)events;
+    if (may_have_heir(worker) && !find_heir(worker, &heir))
+        return;
+    if (heir) {
+        go_on_as(worker, heir);
+        return;
+    }
     children_on_worker_end(worker, &unknown);
     stop_check();
 }
+
+/* --- workers that join --- */
 
 static struct slot *free_slot(void)
 {
@@ -37,19 +143,37 @@ static struct slot *free_slot(void)
     return slot_count() < CONFIG_WORKERS_MAX ? slot_add() : NULL;
 }
 
-struct worker *adopt_joiner(pid_t pid)
+/* Of its parents, or one that was started by the same program and has left it since, as a daemon
+ * does. */
+static struct worker *find_relative(pid_t pid, const uint8_t tree[WIRE_TOKEN_SIZE])
 {
-    /* A forked child of a worker that joined belongs to it. */
-    for (pid_t ancestor = pid; ancestor > 1; ancestor = procfs_parent(ancestor)) {
-        struct worker *worker = worker_find_by_pid(ancestor);
-        if (worker)
+    static const uint8_t none[WIRE_TOKEN_SIZE];
+    struct worker *worker;
+
+    for (pid_t ancestor = pid; ancestor > 1; ancestor = procfs_parent(ancestor))
+        if ((worker = worker_find_by_pid(ancestor)) != NULL)
             return worker;
-    }
+    if (memcmp(tree, none, sizeof none) == 0)
+        return NULL;
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->joined && worker->state != WORKER_GONE &&
+            memcmp(worker->token, tree, sizeof worker->token) == 0)
+            return worker;
+    return NULL;
+}
+
+struct worker *adopt_joiner(pid_t pid, const uint8_t tree[WIRE_TOKEN_SIZE])
+{
+    struct worker *relative = find_relative(pid, tree);
+
+    if (relative)
+        return relative;
     struct slot *slot = stop_is_under_way() ? NULL : free_slot();
     struct worker *worker = slot ? worker_create(slot->id) : NULL;
     if (!worker)
         return NULL;
     worker->joined = true;
+    memcpy(worker->token, tree, sizeof worker->token);
     worker_set_pid(worker, pid);
     if (worker_watch_pid(worker, on_pidfd_ready) < 0) {
         worker_bury(worker);
@@ -107,6 +231,7 @@ bool adopt_worker(struct worker *worker)
 {
     siginfo_t unknown = {.si_pid = worker->pid, .si_code = 0};
     bool is_child = procfs_parent(worker->pid) == getpid();
+    pid_t heir = 0;
 
     /* The pidfd first: what it refers to now cannot be replaced by another process any more. */
     bool is_watched = is_child || worker_watch_pid(worker, on_pidfd_ready) == 0;
@@ -116,6 +241,8 @@ bool adopt_worker(struct worker *worker)
             start_watch(worker);
         return true;
     }
+    if (may_have_heir(worker) && find_heir(worker, &heir) && heir && go_on_as(worker, heir))
+        return true;
     children_on_worker_end(worker, &unknown);
     return false;
 }

@@ -47,9 +47,8 @@ static uint32_t parse_u32(const char *text)
 static char kept_text[ENV_KEPT_SIZE];
 static const char *kept[ENV_KEPT_MAX];
 
-static size_t keep(unsigned i, const char *name, size_t used)
+static size_t keep(unsigned i, const char *name, const char *value, size_t used)
 {
-    const char *value = getenv(name);
     size_t name_len = strlen(name);
     size_t value_len = value ? strlen(value) : 0;
 
@@ -62,16 +61,17 @@ static size_t keep(unsigned i, const char *name, size_t used)
     return used + name_len + value_len + 2;
 }
 
-static void keep_all(void)
+static void keep_all(const char *tree)
 {
-    static const char *const names[] = {"SSHIM_BROKER",    "SSHIM_RENDEZVOUS",  "SSHIM_TOKEN",
-                                        "SSHIM_WORKER_ID", "SSHIM_OWNER",       "SSHIM_SHARE_ALL",
-                                        "SSHIM_PROXIED",   "SSHIM_ASKED_PORTS", "LD_PRELOAD"};
+    static const char *const names[] = {"SSHIM_TREE",      "SSHIM_BROKER",    "SSHIM_RENDEZVOUS",
+                                        "SSHIM_TOKEN",     "SSHIM_WORKER_ID", "SSHIM_OWNER",
+                                        "SSHIM_SHARE_ALL", "SSHIM_PROXIED",   "SSHIM_ASKED_PORTS",
+                                        "LD_PRELOAD"};
     static_assert(sizeof names / sizeof names[0] == ENV_KEPT_MAX, "each has its place");
-    size_t used = 0;
+    size_t used = keep(ENV_KEPT_TREE, names[ENV_KEPT_TREE], tree, 0);
 
-    for (unsigned i = 0; i < ENV_KEPT_MAX; i++)
-        used = keep(i, names[i], used);
+    for (unsigned i = ENV_KEPT_TREE + 1; i < ENV_KEPT_MAX; i++)
+        used = keep(i, names[i], getenv(names[i]), used);
 }
 
 const char *env_get_kept(unsigned i)
@@ -133,6 +133,44 @@ static void read_ports(const char *text)
     env.port_count = count;
 }
 
+/*
+ * Of the kernel's random bytes for this program (getauxval(3), AT_RANDOM), without a system call.
+ * Those are the stack protector's secret, and children see what we make of them: of 128 bits 64
+ * are told, mixed.
+ */
+static void make_tree(uint8_t tree[WIRE_TOKEN_SIZE])
+{
+    const uint8_t *random = (const void *)(uintptr_t)getauxval(AT_RANDOM);
+    uint64_t half;
+    uint64_t mixed;
+
+    if (!random)
+        return; /* no kernel since Linux 2.6.29 */
+    memcpy(&half, random, sizeof half);
+    mixed = (half ^ half >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+    memcpy(&half, random + sizeof half, sizeof half);
+    mixed = (mixed ^ half) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed ^= mixed >> 29;
+    memset(tree, 0, WIRE_TOKEN_SIZE);
+    memcpy(tree, &mixed, sizeof mixed);
+}
+
+/* A process that joins, and all that it starts, are one worker. */
+static const char *read_tree(void)
+{
+    static char made[WIRE_TOKEN_TEXT_SIZE];
+    const char *tree = getenv("SSHIM_TREE");
+
+    if (env.auth.slot != WIRE_SLOT_NONE)
+        return NULL;
+    if (tree && parse_token(tree, env.auth.token))
+        return tree;
+    make_tree(env.auth.token);
+    env.is_tree_root = true;
+    wire_format_token(env.auth.token, made);
+    return made;
+}
+
 /* Before libc has set environ (.preinit_array) nothing is known, for now. A program that gained
  * rights by its execution (setuid, file capabilities) believes nothing that its starter wrote. */
 void env_read(void)
@@ -159,6 +197,6 @@ void env_read(void)
     env.proxied = proxied ? parse_u32(proxied) : 0;
     read_ports(getenv("SSHIM_ASKED_PORTS"));
     env.share_all = share && strcmp(share, "1") == 0;
-    keep_all();
+    keep_all(read_tree());
     atomic_store_explicit(&env_state, 2, memory_order_release);
 }

@@ -26,7 +26,9 @@ struct env_end {
 struct env {
     char broker[ENV_BROKER_MAX];     /* $SSHIM_BROKER: the path of the broker's control socket */
     char rendezvous[ENV_BROKER_MAX]; /* $SSHIM_RENDEZVOUS: its abstract name; "": not said */
-    struct wire_auth auth; /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; slot WIRE_SLOT_NONE for a joiner */
+    struct wire_auth auth; /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; for a joiner slot WIRE_SLOT_NONE, and
+                              $SSHIM_TREE */
+    bool is_tree_root;     /* a joiner without $SSHIM_TREE: what it executes gets one */
     uint32_t owner_uid;    /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
     bool share_all;        /* $SSHIM_SHARE_ALL=1: port 0 is shared as well */
     uint32_t proxied;      /* $SSHIM_PROXIED: WIRE_GRANT_* that hold for all that it starts */
@@ -44,7 +46,9 @@ extern _Atomic int env_state; /* 0 not read yet, 1 inert, 2 managed */
  * async-signal-safe. */
 void env_read(void);
 
-#define ENV_KEPT_MAX 9
+#define ENV_KEPT_TREE 0
+#define ENV_KEPT_BROKER 1
+#define ENV_KEPT_MAX 10
 #define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
 
 /* The variables that make this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX;

@@ -90,17 +90,29 @@ static unsigned find_kept(char *const *variables)
     return found;
 }
 
+/* A program that joins as well is to know whose relative it is; one that cannot is left alone. */
+static unsigned find_needless_of_tree(unsigned found)
+{
+    bool lacks_tree = env.is_tree_root && !(found & 1u << ENV_KEPT_TREE);
+
+    return lacks_tree && (found & 1u << ENV_KEPT_BROKER) ? ALL_KEPT & ~(1u << ENV_KEPT_TREE)
+                                                         : ALL_KEPT;
+}
+
 static unsigned find_needless(char *const *variables, bool by_actions)
 {
-    if (!env_managed() || !atomic_load_explicit(&vlisten_any, memory_order_relaxed))
+    if (!env_managed())
+        return ALL_KEPT;
+    bool has_listened = atomic_load_explicit(&vlisten_any, memory_order_relaxed);
+    if (!has_listened && !env.is_tree_root)
         return ALL_KEPT;
     int saved = errno;
-    unsigned needless = find_kept(variables);
+    unsigned found = find_kept(variables);
 
-    if (needless != ALL_KEPT && !hands_down_listener(by_actions))
-        needless = ALL_KEPT;
+    if (found != ALL_KEPT && !(has_listened && hands_down_listener(by_actions)))
+        found = find_needless_of_tree(found);
     errno = saved;
-    return needless;
+    return found;
 }
 
 static size_t count(char *const *list)

@@ -28,6 +28,7 @@
 #define UNANSWERED_TRIES 20
 #define UNANSWERED_PAUSE_MS 50
 #define JOIN_WAIT_S 5
+#define REFUSED_TRIES 4
 #define JOIN_TRIES (JOIN_WAIT_S * 1000 / UNANSWERED_PAUSE_MS)
 
 /*
@@ -162,14 +163,19 @@ static bool joins(void)
     return env.auth.slot == WIRE_SLOT_NONE;
 }
 
-/* The broker that started this worker may be in an upgrade or a take-over, and the one to join may
- * just be starting: give it a moment. */
+/* The broker that started this worker may be in an upgrade or a take-over; the one to join may just
+ * be starting, or ending if it is not refusing us: give it a moment. */
 static bool is_worth_another_try(int try)
 {
     bool is_absent = errno == ECONNREFUSED || errno == ENOENT;
-    bool has_ended = errno == ECONNREFUSED || errno == ECONNRESET || errno == EPIPE;
+    bool has_hung_up = errno == ECONNRESET || errno == EPIPE;
+    int tries = 0;
 
-    if (joins() ? !is_absent || try >= JOIN_TRIES : !has_ended || try >= UNANSWERED_TRIES)
+    if (joins())
+        tries = is_absent ? JOIN_TRIES : has_hung_up ? REFUSED_TRIES : 0;
+    else if (errno == ECONNREFUSED || has_hung_up)
+        tries = UNANSWERED_TRIES;
+    if (try >= tries)
         return false;
     NEXT(poll)(NULL, 0, UNANSWERED_PAUSE_MS);
     return true;

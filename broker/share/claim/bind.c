@@ -11,6 +11,7 @@
 #include "broker/base/process/procfs.h"
 #include "broker/diagnose/clients.h"
 #include "broker/diagnose/failure.h"
+#include "broker/life/descendants.h"
 #include "broker/life/slot.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
@@ -98,7 +99,9 @@ static bool is_held(const struct channel *channel)
     int fd = direct ? channel->listener->canonical_fd : channel->their_fd;
 
     return atomic_load(&channel->board->worker.holders) > 0 &&
-           (fstat(fd, &info) < 0 || procfs_tree_holds_socket(channel->worker->pid, info.st_ino));
+           (fstat(fd, &info) < 0 ||
+            (direct ? procfs_tree_holds_socket(channel->worker->pid, info.st_ino)
+                    : descendants_hold_socket(channel->worker, info.st_ino)));
 }
 
 /* No process has it until the asking process has received the answer. That process sends no other

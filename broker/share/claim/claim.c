@@ -37,7 +37,7 @@ struct worker *claim_identify(const struct session *session, const struct wire_a
     struct worker *worker = worker_find_by_token(auth);
 
     if (!worker && may_join(session, auth))
-        worker = adopt_joiner(session->peer.pid);
+        worker = adopt_joiner(session->peer.pid, auth->token);
     if (worker)
         worker->has_asked = true;
     return worker;
