@@ -247,3 +247,53 @@ refuses_http() { # ADDRESS
     probe 3
     stop_broker
 }
+
+lines_of() { # FILE COUNT [CONDITION]
+    jq -es "length == $2 and all(${3:-.open_ms >= 0})" "$1" >/dev/null
+}
+
+@test "--conn-log begins, goes elsewhere and ends while the broker runs" {
+    local i pids=() before
+    conf 'workers = 2' 'settle = 0' 'log-format = json'
+    launch_by_file
+    probe 3
+    conf 'workers = 2' 'settle = 0' 'log-format = json' "conn-log = $TMP/c1"
+    restart
+    [[ $status == 0 && $output == *"changed: conn-log"* ]]
+    before=$(status_of '.listeners[0].direct')
+    for i in 1 2 3 4 5 6; do "$PROBE" -n 100 "$ADDR" >"$TMP/answers.$i" & pids+=($!); done
+    wait "${pids[@]}"
+    wait_until lines_of "$TMP/c1" 600
+    status_is ".listeners[0].direct == $before" # no connection goes past the broker
+    timeout 60 "$SSHIM" upgrade --control "$CONTROL"
+    conf 'workers = 2' 'settle = 0' 'log-format = json' "conn-log = $TMP/c2"
+    restart
+    probe 4
+    wait_until lines_of "$TMP/c2" 4
+    lines_of "$TMP/c1" 600
+    conf 'workers = 2' 'settle = 0' 'log-format = json' "conn-log = $TMP/absent/c"
+    restart
+    log_has "cannot open $TMP/absent/c for --conn-log: No such file or directory; lines go where they went"
+    probe 1
+    wait_until lines_of "$TMP/c2" 5
+    conf 'workers = 2' 'settle = 0' 'log-format = json' "conn-log = $TMP/c2"
+    sed -i 's/ accept / epoll --hold /' "$TMP/web.conf"
+    restart
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until status_is '[.workers[].active] | add > 0'
+    conf 'workers = 2' 'settle = 0' 'log-format = json'
+    restart --stop-timeout 0 # the line comes before that
+    exec 7>&-
+    lines_of "$TMP/c2" 6 true
+    [[ $(jq -s '.[5].open_ms' "$TMP/c2") == null ]]
+    probe 3
+    ! readlink "/proc/$BROKER/fd/"* | grep -e sshim-connections -e /c2 || false
+    conf 'workers = 2' 'settle = 0' 'log-format = json' "conn-log = $TMP/c3"
+    restart
+    kill -KILL "$BROKER"
+    wait_until status_is ".pid != $BROKER"
+    probe 5
+    wait_until lines_of "$TMP/c3" 5
+    lines_of "$TMP/c2" 6 true
+    timeout 60 "$SSHIM" stop --control "$CONTROL"
+}

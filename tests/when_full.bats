@@ -256,3 +256,46 @@ sys.exit(sys.argv[2] == "SOCK_SEQPACKET" and s.recv(100) != b"answer")' "$TMP/$k
         wait_for_broker
     done
 }
+
+# reread LINE...: the file of options again, with these
+reread() {
+    printf '%s\n' "control = $CONTROL" "command = $VICTIM_HOLD server $PORT" 'workers = 1' 'settle = 0' 'full-after = 1' "$@" >"$TMP/web.conf"
+    run timeout 60 "$SSHIM" restart --control "$CONTROL" 3>&-
+    echo "exit code $status, said: $output"
+    [[ $status == "${STATUS_WANTED:-0}" ]]
+}
+
+@test "it begins, changes and ends while the broker runs; a file that cannot be read changes nothing" {
+    printf '%b' "$ANSWER" >"$TMP/answer"
+    printf 'other' >"$TMP/other"
+    printf '%s\n' "control = $CONTROL" "command = $VICTIM_HOLD server $PORT" 'workers = 1' >"$TMP/web.conf"
+    "$SSHIM" run --config "$TMP/web.conf" 3>&- </dev/null >>"$TMP/out" 2>>"$TMP/log" &
+    BROKER=$!
+    wait_until status_is '.state == "ready"'
+    reread "when-full = $TMP/answer"
+    [[ $output == *"changed: "*when-full* ]]
+    stop_worker
+    start_dialog waits 'text:hello\n' read
+    wait_until grep -qx fin "$TMP/waits"
+    [[ $(<"$TMP/waits") == "$TOLD" ]]
+    kill -CONT "$WORKER"
+    reread "when-full = $TMP/other"
+    stop_worker
+    [[ $(ask) == otherfin ]]
+    kill -CONT "$WORKER"
+    STATUS_WANTED=2 reread "when-full = $TMP/absent"
+    [[ $output == *"cannot read $TMP/absent for --when-full: No such file or directory"* ]]
+    [[ $(worker_pid 0) == "$WORKER" ]]
+    stop_worker
+    [[ $(ask) == otherfin ]]
+    kill -CONT "$WORKER"
+    reread 'when-full = queue'
+    stop_worker
+    start_dialog waits 'text:hello\n' read
+    sleep 2
+    [[ ! -s $TMP/waits ]]
+    kill -CONT "$WORKER"
+    wait_until grep -q fin "$TMP/waits"
+    [[ $(read_of <"$TMP/waits") == hello ]]
+    "$SSHIM" stop --control "$CONTROL"
+}

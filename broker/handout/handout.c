@@ -103,8 +103,7 @@ int handout_enforce(void)
     if (front_enforce() < 0)
         return -1;
     TAILQ_FOREACH(listener, &listeners, all)
-        for (uint32_t i = 0; i < listener->channel_count; i++)
-            rate_publish(listener, listener->channels[i]);
+        listener_poll_reread(listener);
     listener_pump_all();
     return 0;
 }

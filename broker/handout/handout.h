@@ -23,8 +23,8 @@ void handout_stop(struct listener *listener);
  * refuses. */
 void handout_shut(struct listener *listener);
 
-/* The rules of front/access.h have changed: no worker takes connections past the broker any more.
- * 0, or -1 with the errno of memfd_create(2) or mmap(2). */
+/* The rules of front/access.h, or whether workers may take connections past the broker, have
+ * changed. 0, or -1 with the errno of memfd_create(2) or mmap(2). */
 int handout_enforce(void);
 
 /* --leader has changed. */

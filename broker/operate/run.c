@@ -128,14 +128,6 @@ static void clean_up(void)
     closer_finish();
 }
 
-static void begin_conn_log(void)
-{
-    if (!conn_log_begin())
-        log_error("cannot note connections for --conn-log: %s; check the memory limits of this "
-                  "process",
-                  strerror(errno));
-}
-
 /* Another broker was here before us, in this process or one that was killed. */
 static void resume(void)
 {
@@ -152,7 +144,7 @@ static void resume(void)
             journal_mark_clean(); /* the keeper could not either */
         exit(EXIT_ADDRESS);
     }
-    begin_conn_log(); /* before connections are handed out */
+    conn_log_begin(); /* before connections are handed out */
     resume_hand_out();
     rendezvous_complete();
     prctl(PR_SET_NAME, "sshim"); /* executed as /proc/self/exe it would be "exe" */
@@ -320,7 +312,7 @@ static enum proceed begin(bool resumes, int *exit_code)
         *exit_code = EXIT_ADDRESS;
         return DONE;
     } else {
-        begin_conn_log();
+        conn_log_begin();
     }
     if (!metrics_begin() && !resumes) {
         rendezvous_close();

@@ -154,7 +154,7 @@ static const struct option_row run_rows[] = {
     {"when-full", 0, "queue|close|FILE",
      "what becomes of a connection that no worker can take for --full-after seconds; queue "
      "(default): it waits; close; FILE: it gets what is in this file, {retry_after} in seconds",
-     AT(when_full), .read = value_when_full, .expected = "queue, close or a file"},
+     AT(when_full), .read = value_when_full, .expected = "queue, close or a file", .is_live = true},
     {"full-after", 0, "SECONDS", "when-full: after this time (default 5)", AT(full_after_s),
      .initial = "5", .read = option_number, .min = 1, .max = DAY_S,
      .expected = "whole seconds from 1 to 86400", .is_live = true},
@@ -287,7 +287,7 @@ static const struct option_row run_rows[] = {
     {"conn-log", 0, "FILE|-",
      "write a line for each connection when it is over: client, listener, worker, how long it "
      "waited and was open; - = to standard output; every connection goes through the broker then",
-     AT(conn_log), .read = value_filled, .expected = "a file, or -"},
+     AT(conn_log), .read = value_filled, .expected = "a file, or -", .is_live = true},
     {"log-prefix", 0, NULL, "put the slot in front of each line that a worker writes",
      AT(log_prefix), .read = option_flag, .is_live = true},
     {"on-event", 0, "COMMAND",

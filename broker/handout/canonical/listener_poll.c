@@ -71,17 +71,29 @@ static void listener_poll_anew(struct listener *listener)
     listener_poll_arm(listener, armed);
 }
 
+static void set_high_rate(struct listener *listener, bool is_high)
+{
+    if (listener->poll.high_rate == is_high)
+        return;
+    listener->poll.high_rate = is_high;
+    rate_publish_all(listener);
+    listener_poll_anew(listener);
+}
+
+void listener_poll_reread(struct listener *listener)
+{
+    rate_publish_all(listener);
+    if (!rate_permits_direct(listener))
+        set_high_rate(listener, false);
+}
+
 /* Idle event loops may wait exclusively while connections come fast. Looks again until they come
  * slowly. */
 static void review(struct listener *listener)
 {
     bool is_high = rate_review(listener);
 
-    if (listener->poll.high_rate != is_high) {
-        listener->poll.high_rate = is_high;
-        rate_publish_all(listener);
-        listener_poll_anew(listener);
-    }
+    set_high_rate(listener, is_high);
     if (is_high)
         loop_start_timer(&listener->poll.lookout, LOOKOUT_MS);
     else if (!rate_is_low(listener))

@@ -28,6 +28,9 @@ void listener_poll_finish(struct listener *listener);
  * event loops may wait exclusively. */
 void listener_poll_expect(struct listener *listener);
 
+/* Whether workers may take connections past the broker has changed. */
+void listener_poll_reread(struct listener *listener);
+
 /* This channel gets an offer from us. If its worker has begun an exclusive wait since the last one,
  * that wait is registered behind ours: registers ours again, behind it. */
 void listener_poll_note_exclusive(struct listener *listener, struct channel *channel);

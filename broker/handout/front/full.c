@@ -48,9 +48,8 @@ static ssize_t read_all(int fd, char *into, size_t size)
     return got < 0 ? -1 : (ssize_t)used;
 }
 
-bool full_read(struct option_fault *fault)
+bool full_read(const char *path, struct option_fault *fault)
 {
-    const char *path = broker.config.when_full.file;
     char next[FULL_ANSWER_MAX + 1];
 
     if (!path)

@@ -18,9 +18,9 @@
 /* Whether a connection ever waits too long. */
 bool full_is_asked_for(void);
 
-/* Reads the file of --when-full, if one is asked for. False: the fault names it; the answer that
- * was read before stays. */
-bool full_read(struct option_fault *fault);
+/* Reads this file of --when-full; NULL: none is asked for. False: the fault names it; the answer
+ * that was read before stays. */
+bool full_read(const char *path, struct option_fault *fault);
 
 /* Sends the answer without blocking and shuts the connection fd (borrows) for sending. False: there
  * is no answer to send, or the client takes none. */

@@ -132,7 +132,7 @@ bool conditions_read_answer(bool resumes)
 {
     struct option_fault fault;
 
-    if (full_read(&fault))
+    if (full_read(broker.config.when_full.file, &fault))
         return true;
     log_error("%s%s", fault.text, resumes ? "; until 'sshim restart' clients get no answer" : "");
     return resumes;

@@ -20,6 +20,7 @@
 #include "broker/operate/steer/elastic.h"
 #include "broker/operate/steer/recycle.h"
 #include "broker/operate/steer/scale.h"
+#include "broker/operate/tell/conn_log.h"
 #include "broker/operate/tell/metrics.h"
 #include "broker/operate/tell/pidfile.h"
 #include "broker/share/intercept/choose.h"
@@ -82,15 +83,31 @@ static void change_outlets(const struct config *before)
         pidfile_reread();
     if (!is_same_text(now->metrics, before->metrics))
         metrics_reread();
+    if (!is_same_text(now->conn_log, before->conn_log))
+        conn_log_reread(before->conn_log != NULL);
+}
+
+/* Whether workers take connections past the broker: not with --conn-log. False: as before. */
+static bool change_handoff(const struct config *before)
+{
+    if (broker.config.handoff == before->handoff || runtime.handoff == HANDOFF_DIRECT)
+        return false;
+    runtime.handoff = broker.config.handoff;
+    return true;
 }
 
 /* What concerns connections before workers get them. */
 static void change_front(const struct config *before)
 {
+    const struct config *now = &broker.config;
+    bool is_changed = change_access(before);
+
+    is_changed |= change_handoff(before);
+    is_changed |= now->skip_dead != before->skip_dead || now->unmap != before->unmap ||
+                  now->max_conns_per_worker != before->max_conns_per_worker ||
+                  now->when_full.kind != before->when_full.kind;
     stages_reread();
-    if (!change_access(before) && broker.config.skip_dead == before->skip_dead &&
-        broker.config.unmap == before->unmap &&
-        broker.config.max_conns_per_worker == before->max_conns_per_worker)
+    if (!is_changed)
         return;
     if (runtime.handoff != HANDOFF_DIRECT && handout_enforce() < 0)
         log_error("cannot make the table of held connections: %s; limits and rules for "
@@ -127,6 +144,19 @@ void reload_init(void)
     deputy_set_reload(reload_in_deputy);
 }
 
+/* What is wrong with the file of --when-full; "": nothing. */
+static struct option_fault answer_fault;
+
+/* False after one line. */
+static bool read_answer(const char *path)
+{
+    if (full_read(path, &answer_fault))
+        return true;
+    log_error("%s; clients get the answer that was read before, and no worker is replaced",
+              answer_fault.text);
+    return false;
+}
+
 /* Has logged what is wrong, if anything is. */
 static bool use(int argc, char **resolved)
 {
@@ -135,7 +165,8 @@ static bool use(int argc, char **resolved)
     int exit_code;
 
     if (run_options_parse(&next, argc, resolved + 1, &exit_code) == DONE || !choose_stays(&next) ||
-        spawn_resolve_user(next.user, next.group) < 0 || !deputy_reload())
+        spawn_resolve_user(next.user, next.group) < 0 || !read_answer(next.when_full.file) ||
+        !deputy_reload())
         return false;
     broker.config = next;
     check_set_user(spawn_uid(), spawn_gid());
@@ -161,16 +192,16 @@ static void log_lines(const char *text)
 bool reload_options(struct option_fault *told)
 {
     told->text[0] = '\0';
-    if (!full_read(told)) {
-        log_error("%s; clients get the answer that was read before, and no worker is replaced",
-                  told->text);
-        return false;
-    }
-    if (!reread_has_file())
+    answer_fault.text[0] = '\0';
+    if (!reread_has_file() && read_answer(broker.config.when_full.file))
         return true;
-    if (reread_file(use, told)) {
+    if (reread_has_file() && reread_file(use, told)) {
         log_lines(told->text);
         return true;
+    }
+    if (answer_fault.text[0]) {
+        *told = answer_fault;
+        return false;
     }
     if (strchr(told->text, '\n'))
         option_fail(told, "the options cannot be used together; the log says why");

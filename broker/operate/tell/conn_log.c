@@ -1,6 +1,7 @@
 /* conn_log.c - see conn_log.h. */
 #include "broker/operate/tell/conn_log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "broker/base/address.h"
 #include "broker/base/broker.h"
+#include "broker/base/log.h"
 #include "broker/base/log/batch.h"
 #include "broker/base/log/sink.h"
 #include "broker/base/loop.h"
@@ -45,10 +47,18 @@ static bool is_standard_output(void)
     return strcmp(broker.config.conn_log, "-") == 0;
 }
 
+static void close_sink(void)
+{
+    if (lines.sink.fd > STDERR_FILENO)
+        close(lines.sink.fd);
+    lines.sink.fd = -1;
+}
+
 bool conn_log_open(void)
 {
     if (!is_standard_output())
         return sink_open_file(&lines.sink, broker.config.conn_log) == 0;
+    close_sink();
     sink_open_standard(&lines.sink, STDOUT_FILENO);
     return true;
 }
@@ -339,18 +349,60 @@ static void on_hand(const struct channel *channel, const struct take_connection 
         tell_at_once(channel->listener, worker_slot(channel->worker), &connection->offer, wait_ms);
 }
 
-bool conn_log_begin(void)
+/* Takes fd: the table of the broker before. */
+static void begin(int fd)
 {
-    if (!conn_log_is_on()) {
-        conn_table_give_up(runtime.connections_fd);
-        return true;
-    }
     timer.on_time = on_time;
-    if (conn_table_open(runtime.connections_fd, turn_read_ms()) < 0)
-        return false;
+    if (conn_table_open(fd, turn_read_ms()) < 0) {
+        log_error("cannot note connections for --conn-log: %s; check the memory limits of this "
+                  "process",
+                  strerror(errno));
+        return;
+    }
     dispatch_set_observer(on_hand);
     expect(turn_read_ms());
-    return true;
+}
+
+void conn_log_begin(void)
+{
+    if (conn_log_is_on())
+        begin(runtime.connections_fd);
+    else
+        conn_table_give_up(runtime.connections_fd);
+}
+
+/* Without a question for each: that would be a long turn. */
+static void end(void)
+{
+    struct conn *conn;
+
+    dispatch_set_observer(NULL);
+    loop_stop_timer(&timer);
+    while ((conn = conn_table_first()) != NULL) {
+        tell_conn(conn->kept, -1);
+        conn_table_remove(conn);
+    }
+    batch_flush(&lines);
+    conn_table_close();
+    close_sink();
+}
+
+void conn_log_reread(bool was_on)
+{
+    if (!conn_log_is_on()) {
+        end();
+        return;
+    }
+    batch_flush(&lines);
+    if (!conn_log_open())
+        log_error("cannot open %s for --conn-log: %s; %s%s", broker.config.conn_log,
+                  strerror(errno),
+                  was_on ? "lines go where they went" : "there are none until 'sshim reopen'",
+                  errno == EPERM ? "; a broker with --user or --sandbox that wrote no file before "
+                                   "may not begin to: start it again"
+                                 : "");
+    if (!was_on)
+        begin(-1);
 }
 
 void conn_log_finish(void)

@@ -26,8 +26,12 @@ bool conn_log_reopen(void);
 
 /* The listeners of the broker before are there, if there was one: makes the table, or takes that of
  * runtime.connections_fd. Then each connection that is handed out has its line. Without --conn-log
- * that table is given up. False with the errno of conn_table_open(). */
-bool conn_log_begin(void);
+ * that table is given up. What goes wrong is told in one line, and costs the lines alone. */
+void conn_log_begin(void);
+
+/* The option has changed. Connections that are open when it ends have a line at once. What goes
+ * wrong is told in one line. */
+void conn_log_reread(bool was_on);
 
 /* The broker ends: a line for all that have none yet. */
 void conn_log_finish(void);

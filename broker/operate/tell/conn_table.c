@@ -141,6 +141,18 @@ int conn_table_open(int fd, int64_t now_ms)
     return 0;
 }
 
+void conn_table_close(void)
+{
+    if (!table)
+        return;
+    conn_table_give_up(journal_connections_fd());
+    munmap(table, sizeof *table);
+    free(conns);
+    table = NULL;
+    conns = NULL;
+    TAILQ_INIT(&free_records);
+}
+
 struct conn *conn_table_find(uint64_t cookie)
 {
     struct conn *conn;

@@ -63,6 +63,9 @@ static inline int64_t conn_interval_ms(uint32_t level)
  * mmap(2). */
 int conn_table_open(int fd, int64_t now_ms);
 
+/* There is none from now on, and none was open for which a line is due. */
+void conn_table_close(void);
+
 /* The broker before has left that one (takes fd; -1: none), and there is none from now on. */
 void conn_table_give_up(int fd);
 
