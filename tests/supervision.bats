@@ -266,6 +266,42 @@ no_guard() {
     done
 }
 
+# A cgroup of its own with the controller cpu, of either version: in $GROUP.
+make_cpu_group() {
+    local root
+    for root in /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup; do
+        GROUP=$root/sshim-test-$$
+        rmdir "$root"/sshim-test-* 2>/dev/null || true # of a run that has failed
+        mkdir "$GROUP" 2>/dev/null || continue
+        [[ -e $GROUP/cpu.shares || -e $GROUP/cpu.weight ]] && return
+        rmdir "$GROUP"
+    done
+    skip "no cgroup with the controller cpu can be made here"
+}
+
+@test "in a cgroup that shares the processors out, a worker that is stopped beside a stopped broker survives its end" {
+    local program=$SSHIM worker
+    make_cpu_group
+    printf '#!/bin/sh\necho $$ >"%s/cgroup.procs" && exec "%s" "$@"\n' "$GROUP" "$SSHIM" >"$TMP/grouped"
+    chmod +x "$TMP/grouped"
+    SSHIM=$TMP/grouped start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    SSHIM=$program
+    worker=$(worker_pid 0)
+    kill -STOP "$BROKER"
+    wait_until is_stopped "$BROKER"
+    kill -STOP "$worker"
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.workers[0].state == "stuck"'
+    is_stopped "$worker"
+    kill -CONT "$worker"
+    all_answer 2
+    [[ $(worker_pid 0) == "$worker" ]]
+    "$SSHIM" stop --control "$CONTROL"
+    no_process_is_left
+    wait_until rmdir "$GROUP"
+}
+
 @test "a worker that is stopped when the broker is killed does not hold up a stop of the next one" {
     start_broker -w 2 --stop-timeout 1 -- "$VICTIM" accept "$ADDR"
     kill -STOP "$(worker_pid 0)"

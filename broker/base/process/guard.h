@@ -6,9 +6,10 @@
  * parent that is in the group's session and not in the group ends: see setpgid(2),
  * kill_orphaned_pgrp() of Linux. The broker is such a parent. So, while a worker is stopped,
  * another process, the guard, has a child in the worker's group. It outlives the broker, and ends
- * when the worker goes on or ends. A worker that is stopped in the moment in which the broker ends
- * has none: between SIGSTOP and guard_begin(), or while the kernel still ends the broker, it is
- * lost with what it has in service.
+ * when the worker goes on or ends. A worker that is stopped and has none is lost with what it has
+ * in service when the broker is killed: between SIGSTOP and the end of guard_begin() (1 ms, 20 ms
+ * under load), while the broker is stopped itself, or while the kernel already ends it. A session
+ * of its own (run_child() in spawn.c) needs no guard.
  */
 #ifndef SSHIM_BROKER_BASE_PROCESS_GUARD_H
 #define SSHIM_BROKER_BASE_PROCESS_GUARD_H

@@ -20,6 +20,7 @@
 #include "broker/base/process/deputy.h"
 #include "broker/cli/options/ports.h"
 #include "broker/handout/front/front.h"
+#include "broker/life/launch/autogroup.h"
 #include "broker/life/launch/original.h"
 #include "broker/life/launch/output.h"
 #include "broker/life/launch/surroundings.h"
@@ -35,20 +36,9 @@ static gid_t run_gid;
 
 static void run_order(const void *bytes);
 
-/* Each session is then a group of its own for the scheduler, sched(7). */
-static bool is_autogroup_on(void)
-{
-    FILE *file = fopen("/proc/sys/kernel/sched_autogroup_enabled", "re");
-    bool is_on = file && fgetc(file) == '1';
-
-    if (file)
-        fclose(file);
-    return is_on;
-}
-
 void spawn_init(void)
 {
-    has_own_sessions = !is_autogroup_on();
+    has_own_sessions = !autogroup_is_in_force();
     deputy_set(DEPUTY_WORKER, run_order);
 }
 
