@@ -208,6 +208,25 @@ leave_the_queue() {
     sums_agree
 }
 
+@test "held connections leave the broker descriptors for status, a restart and an upgrade" {
+    (ulimit -n 64; exec "$SSHIM" run -w 2 --settle 0 --control "$CONTROL" --hold line --hold-timeout 300 -- "$VICTIM_HOLD" server "$PORT") \
+        </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
+    BROKER=$!
+    wait_until workers_ready 2
+    start_other python3 -c 'import socket, sys, time
+clients = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(100)]
+time.sleep(3600)' "$PORT"
+    wait_until status_is '.listeners[0] | .held > 10 and .held < 50 and .hold_evicted > 20'
+    [[ $(dialog 'text:hello\n' read | read_of) == hello ]]
+    "$SSHIM" restart --control "$CONTROL"
+    "$SSHIM" upgrade --control "$CONTROL"
+    [[ $(dialog 'text:hello\n' read | read_of) == hello ]]
+    ! log_has 'Too many open files'
+    status_is '.listeners[0] | .held > 10 and .held < 50'
+    sums_agree
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "held connections wait through a restart of the workers, for each address by its own rule" {
     start_broker -w 2 --hold http --hold "line@127.0.0.1:$PORT" --hold-timeout 300 --balance source -- "$VICTIM_HOLD" server "$PORT"
     start_dialog slow text:he "file:$TMP/go" 'text:llo\n' read

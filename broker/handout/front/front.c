@@ -17,10 +17,14 @@
 #include "broker/handout/front/proxied.h"
 #include "broker/handout/front/stages.h"
 
-/* The broker needs descriptors for other things as well. */
+/* The broker needs descriptors for other things as well: workers, and those who ask for its status.
+ */
 #define FILES_FOR_OTHERS 4 /* one in so many */
+#define FILES_FREE_MIN 16  /* of all */
+#define FILES_FREE 16      /* one in so many, but no fewer than that */
 
-static uint32_t capacity; /* of all listeners */
+static uint32_t capacity;  /* of all listeners */
+static uint64_t files_max; /* held or others; the rest stays free */
 
 bool front_has_complete(const struct listener *listener)
 {
@@ -30,7 +34,7 @@ bool front_has_complete(const struct listener *listener)
 bool front_has_room(const struct listener *listener)
 {
     return listener->front.is_on && listener->held.count < broker.config.hold_max &&
-           held_count() < capacity;
+           held_count() < capacity && (uint64_t)held_count() + held_count_others() < files_max;
 }
 
 bool front_opens_early(const struct listener *listener)
@@ -131,6 +135,8 @@ static void set_capacity(void)
     getrlimit(RLIMIT_NOFILE, &files);
     rlim_t most = files.rlim_cur - files.rlim_cur / FILES_FOR_OTHERS;
     capacity = most < HELD_MAX ? (uint32_t)most : HELD_MAX;
+    rlim_t free_files = files.rlim_cur / FILES_FREE;
+    files_max = files.rlim_cur - (free_files > FILES_FREE_MIN ? free_files : FILES_FREE_MIN);
 }
 
 int front_begin(bool resumes)

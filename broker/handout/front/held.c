@@ -36,6 +36,7 @@ static struct table *table;
 static int table_fd = -1;
 static struct held_queue free_places = TAILQ_HEAD_INITIALIZER(free_places);
 static uint32_t count;
+static uint32_t others;
 
 /* Sparse: only what is used becomes memory. */
 static struct table *make(int *fd)
@@ -109,6 +110,8 @@ struct held *held_add(struct listener *listener, enum held_stage stage, int fd,
     TAILQ_INSERT_TAIL(&listener->held.queues[stage], held, queue);
     listener->held.count++;
     count++;
+    if ((uint32_t)fd >= count + others)
+        others = (uint32_t)fd + 1 - count;
     return held;
 }
 
@@ -139,6 +142,8 @@ int held_remove(struct held *held)
     TAILQ_INSERT_HEAD(&free_places, held, queue);
     held->listener->held.count--;
     count--;
+    if (count == 0)
+        others = 0;
     return held->fd;
 }
 
@@ -156,6 +161,11 @@ void held_reset_counts(const struct listener *listener)
 uint32_t held_count(void)
 {
     return count;
+}
+
+uint32_t held_count_others(void)
+{
+    return others;
 }
 
 void held_note_clock(void)

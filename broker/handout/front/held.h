@@ -123,6 +123,10 @@ void held_reset_counts(const struct listener *listener);
 /* How many there are, of all listeners. */
 uint32_t held_count(void);
 
+/* How many other descriptors this process has at least, or had while there was always one held: the
+ * kernel gives the lowest number that is free, open(2), so those below a new one were taken. */
+uint32_t held_count_others(void);
+
 /* Suspensions of this process (loop_suspended_ms()) are noted, so that the next broker knows what
  * since_ms means. With each snapshot. */
 void held_note_clock(void);
