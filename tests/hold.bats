@@ -103,6 +103,46 @@ print(client.recv(100).decode())' "$PORT"
     done
 }
 
+wakeups() { # of the broker
+    awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$BROKER/status"
+}
+
+is_quiet() {
+    local before
+    before=$(wakeups)
+    sleep 1.2
+    [[ $(wakeups) == "$before" ]]
+}
+
+@test "clients that are held wake the broker only when they say something" {
+    local before
+    start_held --hold http --hold-timeout 3600
+    for i in {1..20}; do start_dialog "half$i" 'text:GET\s/' "file:$TMP/go"; done
+    wait_until holds 20
+    wait_until is_quiet
+    before=$(wakeups)
+    sleep 2 # the measured time
+    [[ $(wakeups) == "$before" ]]
+    touch "$TMP/go"
+    wait_until holds 0
+}
+
+@test "of --hold data the kernel does its part, unless the server has it do more" {
+    local seconds
+    for seconds in 0 7; do
+        start_broker -w 1 --hold data -- python3 -c 'import socket, sys
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+if int(sys.argv[2]): s.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(sys.argv[2]))
+s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen()
+while True:
+    client = s.accept()[0]
+    client.sendall(b"%d\n" % s.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT)); client.close()' "$PORT" "$seconds"
+        [[ $(dialog text:x read) == "$((seconds > 0 ? seconds : 1))"* ]]
+        "$SSHIM" stop --control "$CONTROL"
+        wait_for_broker
+    done
+}
+
 @test "silent and dripping clients do not hold up honest ones" {
     WORKERS=2 start_held --hold http --hold-timeout 300
     python3 "$ROOT/tests/bench/crowd.py" "$PORT" 200 50 >"$TMP/crowd" 2>&1 3>&- 8>&- &
