@@ -17,8 +17,9 @@ SERVER = os.path.join(BUILD, "bench", "server")
 LOAD = os.path.join(BUILD, "bench", "load")
 BASE = os.environ.get("BASE_SSHIM", "")  # an earlier build to compare with
 REUSEPORT = os.path.join(BUILD, "bench", "reuseport.so")
-CROWD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "crowd.py")
-NODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node_server.js")
+HERE = os.path.dirname(os.path.abspath(__file__))
+CROWD = os.path.join(HERE, "crowd.py")
+NODE = os.path.join(HERE, "node_server.js")
 
 
 def free_port():
@@ -258,6 +259,30 @@ def nginx(name, mode, workers=4):
         servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
         with open(side.path("nginx.conf"), "w", encoding="ascii") as file:
             file.write(NGINX.format(folder=side.folder.name, port=side.port, servers=servers))
+        side.spawn("nginx", "-c", side.path("nginx.conf"))
+    return Side(name, start)
+
+
+NGINX_HTTP = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/log;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://127.0.0.1:{behind}; }} }}
+}}
+"""
+
+
+def gunicorn_behind_nginx(name, workers=4):
+    """The usual cure for slow clients: nginx reads a whole request before it connects."""
+    def start(side):
+        behind = free_port()
+        side.spawn("gunicorn", "-w", workers, "-b", f"127.0.0.1:{behind}", "--log-level", "error", "--chdir", HERE,
+                   "http_server:app")
+        wait_for_answer(behind, side.request)
+        with open(side.path("nginx.conf"), "w", encoding="ascii") as file:
+            file.write(NGINX_HTTP.format(folder=side.folder.name, port=side.port, behind=behind))
         side.spawn("nginx", "-c", side.path("nginx.conf"))
     return Side(name, start)
 

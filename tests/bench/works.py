@@ -118,7 +118,8 @@ def holds():
     group = [held("sshim --hold http"), crowded(held("sshim --hold http")),
              sides.sshim("sshim broker", None, 4, BROKER, command=http_server),
              sides.Side("HAProxy buffering", start_haproxy),
-             crowded(sides.Side("HAProxy buffering", start_haproxy))]
+             crowded(sides.Side("HAProxy buffering", start_haproxy)),
+             sides.gunicorn_behind_nginx("gunicorn behind nginx"), crowded(sides.gunicorn_behind_nginx("gunicorn behind nginx"))]
     for side in group:
         side.request = real.HTTP
     return group
