@@ -18,6 +18,10 @@
 #define __GLIBC_USE_C23_STRTOL 0
 #endif
 
+#if defined __GLIBC__ && !__GLIBC_PREREQ(2, 36)
+#error "this glibc is too old: sshim needs 2.36 (Debian 12) or later"
+#endif
+
 /* What musl lacks, some of it in some versions only: names of our own, so that a later one may
  * bring it. */
 #ifdef __GLIBC__

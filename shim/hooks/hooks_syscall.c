@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -20,6 +21,7 @@
 
 #include "shim/base/env.h"
 #include "shim/base/next.h"
+#include "shim/base/userptr.h"
 #include "shim/hooks/hooks.h"
 #include "shim/record/vlisten.h"
 
@@ -88,20 +90,34 @@ static long by_name(long number, const struct raw_arguments *a, int *known)
     }
 }
 
+#ifdef __s390x__ /* has the stack in front */
+#define CLONE_FLAGS_AT 1
+#else
+#define CLONE_FLAGS_AT 0
+#endif
+
+/* The flags of a clone(2) or clone3(2); CLONE_VM: it is neither, or will fail. */
+static uint64_t get_clone_flags(long number, const struct raw_arguments *a)
+{
+    const void *arguments = (const void *)a->at[0]; /* struct clone_args begins with them */
+    uint64_t flags = CLONE_VM;
+
+    if (number == SYS_clone)
+        flags = (uint64_t)a->at[CLONE_FLAGS_AT];
+    if (number == SYS_clone3 && userptr_is_readable(arguments, sizeof flags, USERPTR_OTHER))
+        memcpy(&flags, arguments, sizeof flags);
+    return flags;
+}
+
 /* Whether it makes a child with memory of its own, which no atfork handler would hear of. */
 static bool is_fork(long number, const struct raw_arguments *a)
 {
-#ifdef __s390x__
-    long flags = a->at[1];
-#else
-    long flags = a->at[0];
-#endif
-
 #ifdef SYS_fork
     if (number == SYS_fork)
         return true;
 #endif
-    return number == SYS_clone && !(flags & CLONE_VM);
+    return (number == SYS_clone || number == SYS_clone3) &&
+           !(get_clone_flags(number, a) & CLONE_VM);
 }
 
 static long fork_by_number(long number, const struct raw_arguments *a)
