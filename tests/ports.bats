@@ -228,3 +228,37 @@ END
     run "$SSHIM" run --port 81=80 --port 82=80 -- true
     [[ $status == 2 && $output == *"--port 81=80 and --port 82=80 give one address twice"* ]]
 }
+
+@test "what is not shared is told its own port, where it is that of a rule without a host" {
+    local real
+    real=$(free_port)
+    cat >"$TMP/server.py" <<'END'
+import socket, subprocess, sys
+app, real = int(sys.argv[1]), int(sys.argv[2])
+def name(s): return "%s:%d" % s.getsockname()
+def listen(host, port):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((host, port))
+    s.listen()
+    return s
+shared, private = listen("127.1.1.2", app), listen("127.1.1.3", real)
+conn, _ = shared.accept()
+out = socket.socket()
+out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+out.bind(("127.1.1.4", real))
+out.connect(("127.1.1.3", real))
+got, _ = private.accept()
+told = [name(s) for s in (shared, conn, private, got, out)]
+child = "import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); print('%s:%d' % s.getsockname())"
+for s in shared, private, conn: # in another program
+    told.append(subprocess.check_output([sys.executable, "-c", child, str(s.fileno())], pass_fds=[s.fileno()], text=True).strip())
+conn.sendall((" ".join(told) + "\n").encode())
+END
+    start_broker -w 1 --settle 0 --port "$PORT=$real" --unshared "127.1.1.3:$real" --unshared "127.1.1.4:$real" -- python3 "$TMP/server.py" "$PORT" "$real"
+    local told
+    told=$(ask 127.1.1.2 "$real")
+    echo "$told"
+    [[ $told == "127.1.1.2:$PORT 127.1.1.2:$PORT 127.1.1.3:$real 127.1.1.3:$real 127.1.1.4:$real 127.1.1.2:$PORT 127.1.1.3:$real 127.1.1.2:$PORT" ]]
+    stop_broker
+}

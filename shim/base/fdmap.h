@@ -18,7 +18,7 @@
 
 enum fdmap_kind {
     FDMAP_UNKNOWN,   /* not looked at, or closed */
-    FDMAP_FOREIGN,   /* not ours */
+    FDMAP_FOREIGN,   /* not ours; index FDMAP_NATIVE, 0: not known to be that */
     FDMAP_INHERITED, /* worker's end of a channel that exec left open; there is no record of it yet
                       */
     FDMAP_LISTENER,  /* worker's end of a channel; index of its vlisten */
@@ -27,6 +27,9 @@ enum fdmap_kind {
     FDMAP_HIDDEN, /* an fd of the shim's own that the program must not touch; index of its vlisten
                    */
 };
+
+/* Made by this process, or accepted by it from such a listener: no connection of ours. */
+#define FDMAP_NATIVE 1
 
 /* 32 bits: some processors have no smaller atomic operation without a library. */
 struct fdmap_entry {

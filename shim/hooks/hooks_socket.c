@@ -35,7 +35,7 @@ static int real_fd(int fd)
 static int note_native(int fd)
 {
     if (fd >= 0 && env_managed()) {
-        fdmap_set(fd, FDMAP_FOREIGN, 0);
+        fdmap_set(fd, FDMAP_FOREIGN, FDMAP_NATIVE);
         fdroom_note(fd);
     }
     return fd;

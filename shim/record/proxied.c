@@ -10,6 +10,7 @@
 #include "proto/proxied.h"
 #include "shim/base/broker_rpc.h"
 #include "shim/base/env.h"
+#include "shim/base/fdmap.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
 
@@ -145,20 +146,37 @@ static const struct env_end *find_asked(struct sockaddr_storage *address, uint16
     return asked;
 }
 
+static int option_of(int fd, int option)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+
+    return NEXT(getsockopt)(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+}
+
+/* Whether a rule of --port may be about this socket: a listener that is shared, or what may be a
+ * connection to one, of this process or of the one that executed it. */
+static bool is_shared(int fd)
+{
+    struct fdmap_entry entry = fdmap_get(fd);
+
+    if (entry.kind == FDMAP_HIDDEN || entry.kind == FDMAP_LISTENER || entry.kind == FDMAP_CONN)
+        return true;
+    return !(entry.kind == FDMAP_FOREIGN && entry.index == FDMAP_NATIVE) &&
+           option_of(fd, SO_TYPE) == SOCK_STREAM && option_of(fd, SO_ACCEPTCONN) == 0;
+}
+
 /* --port: a listener, and the connections to it, are where the server has asked for. */
 static void show_asked(int fd, struct sockaddr_storage *address)
 {
     struct sockaddr_in *in =
         (struct sockaddr_in *)address; /* the port is in the same place in both */
-    int type = 0;
-    socklen_t type_len = sizeof type;
     uint8_t len;
 
     if (env.port_count == 0 || (address->ss_family != AF_INET && address->ss_family != AF_INET6))
         return;
     const struct env_end *asked = find_asked(address, ntohs(in->sin_port));
-    if (!asked || NEXT(getsockopt)(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
-        type != SOCK_STREAM)
+    if (!asked || !is_shared(fd))
         return;
     in->sin_port = htons(asked->port);
     uint8_t *host = host_of(address, &len);
