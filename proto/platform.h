@@ -25,7 +25,7 @@
 /* What musl lacks, some of it in some versions only: names of our own, so that a later one may
  * bring it. */
 #ifdef __GLIBC__
-#include <sys/pidfd.h>
+#include <sys/pidfd.h> /* here alone: that of glibc 2.43 has no guard */
 #else
 #include "proto/platform_musl.h"
 #endif

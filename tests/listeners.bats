@@ -535,6 +535,44 @@ ask_for_data() { # how many listeners there are meanwhile
     stop_broker
 }
 
+# Each copy opens the same data port for its client and tells the client which, or the error.
+data_port_or_busy() {
+    cat <<'END'
+import errno, socket, sys
+host, port, second = *sys.argv[1].rsplit(":", 1), int(sys.argv[2])
+listener = socket.create_server((host, int(port)), backlog=50)
+while True:
+    client, _ = listener.accept()
+    try:
+        with socket.create_server((host, second)) as data:
+            client.send(b"%d" % second)
+            data.accept()[0].send(b"data")
+            client.recv(1)
+    except OSError as error:
+        client.send(errno.errorcode[error.errno].encode())
+    client.close()
+END
+}
+
+@test "one-process servers with the same data ports do not share one, at the first start either" {
+    local answers i
+    SECOND=$((${ADDR##*:} + 1))
+    start_broker -v -w 2 -- /usr/bin/python3 -c "$(data_port_or_busy)" "$ADDR" "$SECOND"
+    exec 7<>"/dev/tcp/${ADDR%:*}/${ADDR##*:}" # the first data port of the pool
+    [[ $(head -c ${#SECOND} <&7) == "$SECOND" && $(socat -u -T 10 "TCP:${ADDR%:*}:$SECOND" -) == data ]]
+    exec 7>&-
+    wait_until status_is '[.listeners[].address] | length == 1'
+    exec 7<>"/dev/tcp/${ADDR%:*}/${ADDR##*:}" # has it, and waits
+    [[ $(head -c ${#SECOND} <&7) == "$SECOND" ]]
+    for ((i = 0; i < 3; i++)); do # the other copy
+        answers+=$(timeout 10 cat <"/dev/tcp/${ADDR%:*}/${ADDR##*:}")
+    done
+    [[ $answers == EADDRINUSEEADDRINUSEEADDRINUSE ]]
+    [[ $(socat -u -T 10 "TCP:${ADDR%:*}:$SECOND" -) == data ]]
+    exec 7>&-
+    stop_broker
+}
+
 @test "a data port that a child opens for its client at the first start is its own" {
     SECOND=$((${ADDR##*:} + 1))
     start_broker -v -w 2 -- /usr/bin/python3 -c "$(two_ports)" child "$ADDR" "$SECOND"

@@ -61,8 +61,8 @@ struct listener {
     struct channel_queue outstanding, recallable, woken;
 
     /* Written by share/claim/bind.c: */
-    bool is_of_beginning; /* one worker had it, just after it had begun, and may not share it later
-                           */
+    bool began_late;      /* a worker bound it just after it had begun to serve */
+    bool is_of_beginning; /* and had it alone so far: it may not share it later */
 
     /* Written by survive/state_save.c: */
     uint32_t number; /* in the snapshot being written */

@@ -16,6 +16,7 @@
 #include "broker/life/fleet.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
+#include "broker/share/retire.h"
 #include "proto/wire.h"
 
 #define MESSAGES_MAX 64 /* read before one question is answered */
@@ -63,6 +64,7 @@ static void on_close(struct channel *channel, const void *bytes)
     if (config_is_exact(&broker.config) && listener->channel_count == 1 && listener->listening &&
         is_at_end(channel))
         handout_stop(listener);
+    retire_note_close(channel);
     worker_close_channel(channel);
 }
 

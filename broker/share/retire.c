@@ -20,6 +20,7 @@
 
 static struct {
     struct address address;
+    bool began_late;      /* listener.h */
     bool is_of_beginning; /* what is bound there later is not shared for this */
 } remembered[REMEMBERED];
 static unsigned remembered_count;
@@ -31,13 +32,32 @@ static void remember(const struct listener *listener)
     unsigned at = remembered_count++ % REMEMBERED;
 
     remembered[at].address = is_chosen ? listener->bound : listener->key;
+    remembered[at].began_late = listener->began_late;
     remembered[at].is_of_beginning = listener->is_of_beginning;
+}
+
+static bool opens_data_ports;
+
+void retire_note_close(const struct channel *channel)
+{
+    const struct channel *other;
+
+    if (!channel->listener->began_late || channel_accepted(channel) == 0)
+        return;
+    LIST_FOREACH(other, &channel->worker->channels, of_worker)
+        opens_data_ports |= other != channel && !other->closed && !other->listener->began_late;
+}
+
+bool retire_is_data_port(const struct listener *listener)
+{
+    return opens_data_ports && (!listener || listener->began_late);
 }
 
 bool retire_was_shared(const struct address *address)
 {
     for (unsigned i = 0; i < REMEMBERED && i < remembered_count; i++)
-        if (address_equal(&remembered[i].address, address) && !remembered[i].is_of_beginning)
+        if (address_equal(&remembered[i].address, address) && !remembered[i].is_of_beginning &&
+            !(opens_data_ports && remembered[i].began_late))
             return true;
     return false;
 }

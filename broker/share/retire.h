@@ -11,6 +11,7 @@
 #include "broker/base/address.h"
 #include "broker/base/loop.h"
 
+struct channel;
 struct listener;
 struct worker;
 
@@ -30,6 +31,17 @@ bool retire_was_shared(const struct address *address);
 
 /* The same, and also of one that a worker had for its beginning alone, as a data port of FTP. */
 bool retire_was_ours(const struct address *address);
+
+/*
+ * A worker closes a listener and goes on with others. If it had bound that one just after it had
+ * begun to serve, and has accepted there, it was a data port, as FTP servers have for a client: in
+ * this pool such listeners are no longer taken for ports that a server opens late.
+ */
+void retire_note_close(const struct channel *channel);
+
+/* Whether one that a worker binds just after it had begun to serve (NULL), or this listener, is a
+ * data port for all that is known. */
+bool retire_is_data_port(const struct listener *listener);
 
 /* After another broker: it is not known which listeners an ended worker had. */
 void retire_resume(void);

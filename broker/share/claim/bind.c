@@ -38,7 +38,7 @@ static bool begins(const struct worker *worker, pid_t asker)
 {
     const struct channel *channel;
 
-    if (loop_now_ms() - worker->ready_ms >= WIRE_BEGINNING_MS)
+    if (loop_now_ms() - worker->ready_ms >= WIRE_BEGINNING_MS || retire_is_data_port(NULL))
         return false;
     LIST_FOREACH(channel, &worker->channels, of_worker)
         if (channel->grant.claimant == asker)
@@ -71,6 +71,14 @@ static bool is_of_beginning(const struct worker *worker, pid_t asker, const stru
            !retire_was_shared(address) && !matches_any(&broker.config.share, address, key);
 }
 
+/* Another worker has it, and not for a client of its own. */
+static bool is_had(const struct address *address, const struct socket_key *key)
+{
+    const struct listener *listener = listener_find(address, key, 0);
+
+    return listener && !retire_is_data_port(listener);
+}
+
 /* Late listeners (FTP's data ports) and port 0 are a worker's own, unless --share says otherwise or
  * the address is or was shared. A worker that has closed all its listeners begins anew. */
 bool bind_is_shared(const struct worker *worker, pid_t asker, const struct address *address,
@@ -82,8 +90,8 @@ bool bind_is_shared(const struct worker *worker, pid_t asker, const struct addre
         return true;
     if (address_has_port_zero(address))
         return false;
-    return !is_late(worker, asker, address) || worker_has_left(worker) ||
-           listener_find(address, key, 0) || retire_was_shared(address);
+    return !is_late(worker, asker, address) || worker_has_left(worker) || is_had(address, key) ||
+           retire_was_shared(address);
 }
 
 /* Whether some process of the worker still has this channel; a close that no hook saw leaves it
@@ -306,7 +314,7 @@ static struct bind_verdict share_name(struct worker *worker, const struct ucred 
         bool begins_with_it = is_of_beginning(worker, asker->pid, address, key);
         struct bind_verdict verdict = bind_new_name(worker, address, ordinal, fd);
         if (verdict.listener)
-            verdict.listener->is_of_beginning = begins_with_it;
+            verdict.listener->began_late = verdict.listener->is_of_beginning = begins_with_it;
         return verdict;
     }
     closer_close(fd);
@@ -329,7 +337,7 @@ static struct bind_verdict share_meant(struct worker *worker, const struct ucred
     socket_key_read(&key, meant, fd);
     struct bind_verdict verdict = share_name(worker, asker, meant, &key, reuseport, fd);
     if (verdict.listener) {
-        verdict.listener->is_of_beginning = false;
+        verdict.listener->began_late = verdict.listener->is_of_beginning = false;
         listener_set_asked(verdict.listener, asked);
     }
     return verdict;
@@ -352,6 +360,8 @@ struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
         (!address_has_port_zero(address) && !listener_find(address, &key, 0) &&
          !may_be_new(worker, asker, address, &key))) {
         closer_close(fd);
+        if (retire_is_data_port(NULL)) /* of the last client */
+            bind_give_up_unused(worker, address);
         return (struct bind_verdict){.verdict = WIRE_PRIVATE};
     }
     struct bind_verdict verdict = share_name(worker, asker, address, &key, reuseport, fd);
