@@ -319,6 +319,42 @@ make_cpu_group() {
     [[ $STATUS == 0 ]]
 }
 
+# Listens, and begins to accept five seconds later. A client that sends p is never answered.
+begins_late() {
+    cat <<'END'
+import os, socket, sys, time
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+time.sleep(5)
+while True:
+    client, _ = listener.accept()
+    while client.recv(1) == b"p":
+        time.sleep(600)
+    client.sendall(b"pid=%d\n" % os.getpid())
+    client.close()
+END
+}
+
+@test "a fresh worker that has not begun to accept is not taken for stuck while another one is" {
+    local pinned fresh
+    start_broker -w 2 --stuck-kill 12 --accept-timeout 10000 -- python3 -c "$(begins_late)" "$HOST" "$PORT"
+    exec 7<>"/dev/tcp/$HOST/$PORT"
+    printf p >&7
+    wait_until status_is '[.workers[].active] | add == 1'
+    pinned=$(status_of '.workers[] | select(.active == 1) | .pid')
+    kill -KILL "$(status_of '.workers[] | select(.active == 0) | .pid')"
+    wait_until workers_ready 2
+    fresh=$(status_of ".workers[] | select(.pid != $pinned) | .pid")
+    exec 6<>"/dev/tcp/$HOST/$PORT"
+    printf a >&6
+    read -r -t 30 -u 6
+    [[ $REPLY == "pid=$fresh" ]]
+    exec 6>&-
+    wait_until log_has "(pid $pinned) has been stuck for"
+    exec 7>&-
+    ! grep "(pid $fresh) has been stuck" "$TMP/log"
+    stop_broker
+}
+
 keeper() {
     pgrep -P "$BROKER" -x sshim-keeper
 }
