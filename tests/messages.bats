@@ -191,6 +191,24 @@ stops_by_advice() {
     [[ $status == 2 ]]
 }
 
+@test "the remedy: a server behind torsocks is served, though what that preloads accepts past the library" {
+    printf '#!/bin/sh\nLD_PRELOAD=%s:$LD_PRELOAD exec "$@"\n' "$BUILD/tests/progs/past_accept.so" >"$TMP/torsocks"
+    chmod +x "$TMP/torsocks"
+    start_broker -w 2 -- "$TMP/torsocks" "$BUILD/bench/server" epoll-one "$ADDR"
+    log_has "by --intercept seccomp: what it preloads calls accept4 past the library"
+    local answer client
+    for client in 1 2 3 4; do
+        exec 7<>"/dev/tcp/$HOST/$PORT"
+        printf f >&7
+        read -r -t 20 answer <&7
+        [[ $answer == f???? ]]
+    done
+    exec 7>&-
+    stop_broker
+    run "$SSHIM" run --control "$CONTROL" --intercept preload -- "$TMP/torsocks" "$VICTIM"
+    [[ $status == 126 && $output == *"accept4 past the library; serve it by --intercept seccomp" ]]
+}
+
 @test "SSHIM_LIB of another library" {
     local library
     library=$(ldd "$VICTIM" | grep -o '/[^ ]*libc\.so[^ ]*')

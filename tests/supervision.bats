@@ -351,7 +351,7 @@ END
     exec 6>&-
     wait_until log_has "(pid $pinned) has been stuck for"
     exec 7>&-
-    ! grep "(pid $fresh) has been stuck" "$TMP/log"
+    [[ $(<"$TMP/log") != *"(pid $fresh) has been stuck"* ]]
     stop_broker
 }
 

@@ -8,7 +8,7 @@ $(VICTIMS): $(BUILD)/tests/progs/%: tests/progs/%.c tests/progs/victim.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -pthread -Wl,-rpath,'$$ORIGIN' -o $@ $<
 
-LOADED := $(BUILD)/tests/progs/preload.so $(BUILD)/tests/progs/module.so $(BUILD)/tests/progs/by_number.so $(BUILD)/tests/progs/refuses_fds.so $(BUILD)/tests/progs/late_connect.so
+LOADED := $(BUILD)/tests/progs/preload.so $(BUILD)/tests/progs/module.so $(BUILD)/tests/progs/by_number.so $(BUILD)/tests/progs/refuses_fds.so $(BUILD)/tests/progs/past_accept.so $(BUILD)/tests/progs/late_connect.so
 JUMPS := $(BUILD)/tests/progs/by_number-jump.so
 
 $(LOADED): $(BUILD)/tests/progs/%.so: tests/progs/%.c tests/progs/victim.h

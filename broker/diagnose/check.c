@@ -330,6 +330,17 @@ static bool find_interpreter(char path[PATH_MAX])
     return is_executable(path);
 }
 
+/* What torsocks(1) preloads stands before us and calls accept4 of the C library itself (seen in
+ * 2.4.0), which knows no channel. */
+static bool accepts_past_us(const char *path, char *reason, size_t size)
+{
+    if (strcmp(base_name(path), "torsocks") != 0 && strcmp(base_name(path), "torify") != 0)
+        return false;
+    snprintf(reason, size,
+             "what it preloads calls accept4 past the library; serve it by --intercept seccomp");
+    return true;
+}
+
 enum check_result check_command(char *const *command, const char *library,
                                 struct check_report *report)
 {
@@ -347,6 +358,8 @@ enum check_result check_command(char *const *command, const char *library,
                  "its environment is cleared, and LD_PRELOAD with it; leave the -i of env(1) out");
         return CHECK_REFUSED;
     }
+    if (accepts_past_us(path, report->reason, sizeof report->reason))
+        return CHECK_REFUSED;
     for (int depth = 0; depth <= SCRIPT_DEPTH_MAX; depth++) {
         if (!read_image(path, &image))
             return CHECK_UNKNOWN;
