@@ -145,7 +145,7 @@ int journal_held_fd(void);
 void journal_set_proxied_fd(int fd);
 int journal_proxied_fd(void);
 
-/* The memory of the connections of --conn-log, see operate/tell/conn_table.h; -1: none. */
+/* The memory of the connections of --conn-log, see operate/tell/conn_log/conn_table.h; -1: none. */
 void journal_set_connections_fd(int fd);
 int journal_connections_fd(void);
 

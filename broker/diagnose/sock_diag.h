@@ -1,7 +1,8 @@
 /*
  * sock_diag.h - asks the kernel for TCP connections (sock_diag(7)). No right is needed. One is
- * looked up by its ends. A list walks the kernel's table of connections: with its 262,144 places it
- * costs as much as a hundred questions, and each connection in it a fifth of one.
+ * looked up by its ends. A list walks the kernel's table of all connections: with 262,144 places it
+ * costs as much as a hundred questions, each connection that it finds a fifth of one, and each
+ * other one of the machine, also in TIME_WAIT, a twentieth (a cache miss).
  */
 #ifndef SSHIM_BROKER_DIAGNOSE_SOCK_DIAG_H
 #define SSHIM_BROKER_DIAGNOSE_SOCK_DIAG_H

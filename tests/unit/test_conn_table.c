@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "broker/base/journal.h"
-#include "broker/operate/tell/conn_table.h"
+#include "broker/operate/tell/conn_log/conn_table.h"
 #include "tests/unit/unit.h"
 
 #define MAGIC 0x31434353u

@@ -16,6 +16,7 @@
 #include "broker/cli/runtime_paths.h"
 #include "broker/handout/front/full.h"
 #include "broker/operate/tell/conn_log.h"
+#include "broker/operate/tell/conn_log/conn_line.h"
 #include "proto/fdpass.h"
 
 /* Another preloaded library may refuse them, if they are sockets of the network. */
@@ -120,7 +121,7 @@ bool conditions_open_log(bool resumes)
     if (!is_open)
         log_error("cannot open %s for --log: %s; %s", config->log_file, strerror(errno),
                   resumes ? "messages go to standard error until 'sshim reopen'" : remedy);
-    if ((!is_open && !resumes) || !conn_log_is_on() || conn_log_open())
+    if ((!is_open && !resumes) || !conn_log_is_on() || conn_line_open())
         return is_open || resumes;
     log_error("cannot open %s for --conn-log: %s; %s", config->conn_log, strerror(errno),
               resumes ? "connections are not noted until 'sshim reopen'" : remedy);

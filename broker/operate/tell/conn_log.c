@@ -2,22 +2,17 @@
 #include "broker/operate/tell/conn_log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "broker/base/address.h"
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/base/log/batch.h"
-#include "broker/base/log/sink.h"
 #include "broker/base/loop.h"
 #include "broker/base/turn.h"
 #include "broker/handout/dispatch.h"
-#include "broker/operate/tell/conn_table.h"
+#include "broker/operate/tell/conn_log/conn_line.h"
+#include "broker/operate/tell/conn_log/conn_table.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
 
@@ -25,15 +20,14 @@
 #define RECORDS_A_SWEEP 4000 /* with those that a list answers */
 #define REST 9               /* a sweep is followed by so many times its duration without one, */
 #define BUSY 50              /* and one of so many records */
-#define REST_BUSY_MS 100     /* by so long: many are due then, and a list is worth it */
-#define LIST_WORTH 512       /* looks that a list saves: it costs as much as 100 to 250 of them */
-#define LIST_SHARE 4         /* and as one for so many connections that are open */
+#define REST_BUSY_MS 100     /* by so long: many are due then, and a list may be worth it */
+#define LIST_WORTH 512       /* looks that a list has to save, */
+#define LIST_SHARE 4         /* and one for so many connections that are open, */
+#define QUESTION_US 2        /* and as many as took as long as the last list */
+#define LIST_MEMORY_MS 60000 /* of which half is forgotten after this */
 #define LIST_MAX 8192        /* of these: a longer one takes too long a turn */
 #define PORTS_MAX 8
-#define FACTS_MAX 8
-#define MESSAGE_SIZE (2 * SOCKET_KEY_TEXT_MAX + 128)
 
-static struct batch lines = {.sink.fd = -1};
 static struct loop_timer timer;
 static int64_t next_sweep_ms, rest_until_ms; /* CLOCK_MONOTONIC; the timer is due; see REST */
 
@@ -47,123 +41,9 @@ static bool is_standard_output(void)
     return strcmp(broker.config.conn_log, "-") == 0;
 }
 
-static void close_sink(void)
-{
-    if (lines.sink.fd > STDERR_FILENO)
-        close(lines.sink.fd);
-    lines.sink.fd = -1;
-}
-
-bool conn_log_open(void)
-{
-    if (!is_standard_output())
-        return sink_open_file(&lines.sink, broker.config.conn_log) == 0;
-    close_sink();
-    sink_open_standard(&lines.sink, STDOUT_FILENO);
-    return true;
-}
-
 bool conn_log_reopen(void)
 {
-    return is_standard_output() || sink_open_file(&lines.sink, broker.config.conn_log) == 0;
-}
-
-uint64_t conn_log_dropped(void)
-{
-    return lines.dropped;
-}
-
-static enum line_form form(void)
-{
-    return broker.config.log_format == LOG_FORMAT_JSON    ? LINE_JSON
-           : broker.config.log_format == LOG_FORMAT_HUMAN ? LINE_DATED
-                                                          : LINE_LOGFMT;
-}
-
-/* --- what they say --- */
-
-/* What is known of one connection. */
-struct story {
-    char client[SOCKET_KEY_TEXT_MAX];
-    char sender[SOCKET_KEY_TEXT_MAX]; /* "": the client itself */
-    char listener[SOCKET_KEY_TEXT_MAX];
-    unsigned slot;
-    int64_t wait_ms, open_ms; /* -1: not known */
-};
-
-/* For people. */
-static const char *describe(const struct story *story, char text[MESSAGE_SIZE])
-{
-    int used = snprintf(text, MESSAGE_SIZE, "connection of %s to %s: worker %u", story->client,
-                        story->listener, story->slot);
-
-    if (story->wait_ms >= 0)
-        used += snprintf(text + used, MESSAGE_SIZE - (size_t)used, ", waited %" PRId64 " ms",
-                         story->wait_ms);
-    if (story->open_ms >= 0)
-        used += snprintf(text + used, MESSAGE_SIZE - (size_t)used, ", open for %" PRId64 " ms",
-                         story->open_ms);
-    if (*story->sender)
-        snprintf(text + used, MESSAGE_SIZE - (size_t)used, ", by %s", story->sender);
-    return text;
-}
-
-static void tell(const struct story *story)
-{
-    struct log_fact facts[FACTS_MAX];
-    char message[MESSAGE_SIZE];
-    unsigned count = 0;
-
-    facts[count++] = (struct log_fact)LOG_TEXT("client", story->client);
-    if (*story->sender)
-        facts[count++] = (struct log_fact)LOG_TEXT("sender", story->sender);
-    facts[count++] = (struct log_fact)LOG_TEXT("listener", story->listener);
-    facts[count++] = (struct log_fact)LOG_NUMBER("worker", story->slot);
-    if (story->wait_ms >= 0)
-        facts[count++] = (struct log_fact)LOG_NUMBER("wait_ms", story->wait_ms);
-    if (story->open_ms >= 0)
-        facts[count++] = (struct log_fact)LOG_NUMBER("open_ms", story->open_ms);
-    facts[count] = (struct log_fact){.name = NULL};
-    batch_add(
-        &lines, form(),
-        &(struct log_record){.time_ms = turn_read_us(CLOCK_REALTIME) / 1000,
-                             .level = LOG_LEVEL_NORMAL,
-                             .event = LOG_CONNECTION,
-                             .facts = facts,
-                             .message = form() == LINE_DATED ? describe(story, message) : NULL},
-        broker.name);
-}
-
-static void format_address(const union conn_address *from, char *text)
-{
-    struct address address = {.len = from->family == AF_INET ? sizeof from->in : sizeof from->in6};
-
-    memcpy(&address.storage, from, sizeof *from);
-    address_format(&address, text);
-}
-
-/* Its sender is the other end of the connection itself. */
-static void format_sender(const struct sock_diag_key *key, char *text)
-{
-    union conn_address sender = {.family = key->family};
-
-    sender.in.sin_port = key->peer_port; /* in the same place in both */
-    if (key->family == AF_INET)
-        memcpy(&sender.in.sin_addr, key->peer, sizeof sender.in.sin_addr);
-    else
-        memcpy(&sender.in6.sin6_addr, key->peer, sizeof sender.in6.sin6_addr);
-    format_address(&sender, text);
-}
-
-static void tell_conn(const struct conn_kept *conn, int64_t open_ms)
-{
-    struct story story = {.slot = conn->slot, .wait_ms = conn->wait_ms, .open_ms = open_ms};
-
-    format_address(&conn->client, story.client);
-    format_address(&conn->listener, story.listener);
-    if (conn->has_sender)
-        format_sender(&conn->key, story.sender);
-    tell(&story);
+    return is_standard_output() || conn_line_open();
 }
 
 /* --- its end --- */
@@ -199,12 +79,32 @@ static void on_open(uint64_t cookie)
         conn->list = sweep.number;
 }
 
+/* A list walks through all connections of this machine, also those in TIME_WAIT: with 70,000 of
+ * them it takes 10 ms, as 4,000 questions. So the last one says what the next one costs. */
+static struct {
+    int64_t took_us, at_ms;
+} last_list;
+
 static bool is_worth_a_list(const struct conn *conn)
 {
     uint32_t count = conn_table_count();
+    int64_t halvings = (sweep.at_ms - last_list.at_ms) / LIST_MEMORY_MS;
+    int64_t questions = halvings < 32 ? (last_list.took_us >> halvings) / QUESTION_US : 0;
 
-    return count <= LIST_MAX &&
-           conn_table_has_due(conn, LIST_WORTH + count / LIST_SHARE, sweep.at_ms);
+    if (questions < LIST_WORTH)
+        questions = LIST_WORTH;
+    return count <= LIST_MAX && questions <= CONN_TABLE_MAX &&
+           conn_table_has_due(conn, (uint32_t)questions + count / LIST_SHARE, sweep.at_ms);
+}
+
+static bool list(const struct sock_diag_key *key)
+{
+    int64_t begin_us = turn_read_us(CLOCK_MONOTONIC);
+    bool is_done = sock_diag_list(key->family, key->local_port, on_open);
+
+    last_list.at_ms = sweep.at_ms;
+    last_list.took_us = turn_read_us(CLOCK_MONOTONIC) - begin_us;
+    return is_done;
 }
 
 static bool is_listed(const struct conn *conn)
@@ -218,8 +118,7 @@ static bool is_listed(const struct conn *conn)
         return false;
     struct port *port = &sweep.ports[sweep.port_count++];
     *port = (struct port){.family = key->family, .number = key->local_port};
-    port->is_listed =
-        is_worth_a_list(conn) && sock_diag_list(key->family, key->local_port, on_open);
+    port->is_listed = is_worth_a_list(conn) && list(key);
     return port->is_listed;
 }
 
@@ -252,7 +151,7 @@ static bool tell_if_over(struct conn *conn, enum sock_diag_answer answer)
 
     if (answer == SOCK_DIAG_OPEN)
         return false;
-    tell_conn(conn->kept, answer == SOCK_DIAG_CLOSED ? over_ms - conn->kept->handed_ms : -1);
+    conn_line_tell(conn->kept, answer == SOCK_DIAG_CLOSED ? over_ms - conn->kept->handed_ms : -1);
     return true;
 }
 
@@ -286,29 +185,15 @@ static void on_time(struct loop_timer *unused)
         else
             conn_table_put_off(conn, sweep.at_ms);
     }
-    batch_flush(&lines);
+    conn_line_flush();
     int64_t rest_ms = REST * (turn_read_us(CLOCK_MONOTONIC) - begin_us) / 1000;
-    if (count >= BUSY && rest_ms < REST_BUSY_MS)
+    if (count >= BUSY && sweep.looks < LOOKS_A_SWEEP && rest_ms < REST_BUSY_MS)
         rest_ms = REST_BUSY_MS;
     rest_until_ms = sweep.at_ms + rest_ms;
     expect(sweep.at_ms);
 }
 
 /* --- its beginning --- */
-
-/* One whose end nobody tells us. */
-static void tell_at_once(const struct listener *listener, unsigned slot,
-                         const struct wire_offer *offer, int64_t wait_ms)
-{
-    struct address client = {.len = offer->addr_len};
-    struct story story = {.slot = slot, .wait_ms = wait_ms, .open_ms = -1};
-
-    memcpy(&client.storage, offer->addr, offer->addr_len);
-    address_format(&client, story.client);
-    socket_key_format(&listener->socket, &listener->bound, story.listener);
-    tell(&story);
-    batch_flush(&lines);
-}
 
 static bool is_tcp(const struct listener *listener, const struct wire_offer *offer)
 {
@@ -346,7 +231,8 @@ static void on_hand(const struct channel *channel, const struct take_connection 
     if (!is_sent)
         is_noted = note(channel, connection, wait_ms);
     else if (!is_noted)
-        tell_at_once(channel->listener, worker_slot(channel->worker), &connection->offer, wait_ms);
+        conn_line_tell_offer(channel->listener, worker_slot(channel->worker), &connection->offer,
+                             wait_ms);
 }
 
 /* Takes fd: the table of the broker before. */
@@ -379,12 +265,12 @@ static void end(void)
     dispatch_set_observer(NULL);
     loop_stop_timer(&timer);
     while ((conn = conn_table_first()) != NULL) {
-        tell_conn(conn->kept, -1);
+        conn_line_tell(conn->kept, -1);
         conn_table_remove(conn);
     }
-    batch_flush(&lines);
+    conn_line_flush();
     conn_table_close();
-    close_sink();
+    conn_line_close();
 }
 
 void conn_log_reread(bool was_on)
@@ -393,8 +279,8 @@ void conn_log_reread(bool was_on)
         end();
         return;
     }
-    batch_flush(&lines);
-    if (!conn_log_open())
+    conn_line_flush();
+    if (!conn_line_open())
         log_error("cannot open %s for --conn-log: %s; %s%s", broker.config.conn_log,
                   strerror(errno),
                   was_on ? "lines go where they went" : "there are none until 'sshim reopen'",
@@ -412,8 +298,8 @@ void conn_log_finish(void)
     begin_sweep(turn_read_ms());
     while (conn_log_is_on() && (conn = conn_table_first()) != NULL) {
         if (!tell_if_over(conn, ask(conn)))
-            tell_conn(conn->kept, -1);
+            conn_line_tell(conn->kept, -1);
         conn_table_remove(conn);
     }
-    batch_flush(&lines);
+    conn_line_flush();
 }

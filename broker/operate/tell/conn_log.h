@@ -3,8 +3,9 @@
  *
  * The broker does not see a connection's end. It asks the kernel whether a process still has the
  * connection: after 10 ms, then at intervals of an eighth of the connection's age, at most every
- * ten seconds. When many are due it asks each 100 ms, with one list for all of a listener. No more
- * than a tenth of the time goes into that; under more load lines come later.
+ * ten seconds. When many are due it asks each 100 ms, with one list for all of a listener if that
+ * costs less than a question for each. No more than a tenth of the time goes into that; under more
+ * load lines come later.
  * What the kernel cannot be asked of (AF_UNIX, other network namespaces) has its line at once.
  *
  * Lines go through a sink (base/log/sink.h): none of them waits for a reader.
@@ -18,10 +19,7 @@
 /* Whether the configuration asks for it. */
 bool conn_log_is_on(void);
 
-/* Opens the file. False with the errno of open(2). */
-bool conn_log_open(void);
-
-/* The same anew: false, it goes on with the old one. */
+/* Opens the file anew. False with the errno of open(2): it goes on with the old one. */
 bool conn_log_reopen(void);
 
 /* The listeners of the broker before are there, if there was one: makes the table, or takes that of
@@ -35,8 +33,5 @@ void conn_log_reread(bool was_on);
 
 /* The broker ends: a line for all that have none yet. */
 void conn_log_finish(void);
-
-/* Lines that were not taken. */
-uint64_t conn_log_dropped(void);
 
 #endif

@@ -16,7 +16,7 @@
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
-#include "broker/operate/tell/conn_log.h"
+#include "broker/operate/tell/conn_log/conn_line.h"
 #include "broker/operate/tell/status/view.h"
 #include "broker/pool/listener.h"
 
@@ -270,7 +270,7 @@ char *status_render_json(size_t *len)
     fprintf(out,
             "],\"longest_turn_ms\":%u,\"log_dropped\":%" PRIu64 ",\"conn_log_dropped\":%" PRIu64
             ",\"uptime_s\":%" PRId64 ",\"serving\":%s,\"last_restart\":\"%s\"}\n",
-            turn_longest_ms(), log_dropped(), conn_log_dropped(),
+            turn_longest_ms(), log_dropped(), conn_line_dropped(),
             (loop_now_ms() - broker.started_ms) / 1000, status_is_serving() ? "true" : "false",
             result_name());
     fclose(out);

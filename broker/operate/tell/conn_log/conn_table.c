@@ -1,5 +1,5 @@
 /* conn_table.c - see conn_table.h. */
-#include "broker/operate/tell/conn_table.h"
+#include "broker/operate/tell/conn_log/conn_table.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
  * A broker may be killed between any two instructions: a record counts from the store of its level
  * until conn_table_remove() stores 0.
  */
-#ifndef SSHIM_BROKER_OPERATE_TELL_CONN_TABLE_H
-#define SSHIM_BROKER_OPERATE_TELL_CONN_TABLE_H
+#ifndef SSHIM_BROKER_OPERATE_TELL_CONN_LOG_CONN_TABLE_H
+#define SSHIM_BROKER_OPERATE_TELL_CONN_LOG_CONN_TABLE_H
 
 #include <assert.h>
 #include <netinet/in.h>
