@@ -144,6 +144,9 @@ struct wire_attach {
  */
 #define WIRE_ATTACH_RENEW 1u
 #define WIRE_ATTACH_SOCKET 2u
+#define WIRE_ATTACH_UNCLOSED                                                                       \
+    4u /* the program has closed no listener so far: if its process has asked for this channel     \
+          before, it has executed a program since, and still counts as a holder */
 static_assert(sizeof(struct wire_attach) == 48, "wire_attach is 48 bytes");
 
 /* Worker: asks for the table of clients behind balancers (proxied.h). Answer: WIRE_BOARD with its

@@ -112,3 +112,34 @@ END
     wait_until boards_are 129
     stop_broker
 }
+
+# A child that closes its listener must not be the last that counts.
+@test "a listener that a process has closed and received again is still its own" {
+    write_server <<'END'
+import os, socket
+
+def main():
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    host, port = os.environ["ADDR"].rsplit(":", 1)
+    s.bind((host, int(port)))
+    s.listen()
+    giver, taker = socket.socketpair()
+    socket.send_fds(giver, [b"."], [s.fileno()])
+    s.close()
+    s = socket.socket(fileno=socket.recv_fds(taker, 1, 1)[1][0])
+    s.listen()
+    for i in range(3):
+        pid = os.fork()
+        if pid == 0:
+            s.close()
+            os._exit(0)
+        os.waitpid(pid, 0)
+    serve(s)
+END
+    export ADDR
+    start_broker -w 1 -- python3 "$TMP/server.py"
+    timeout 30 "$PROBE" -n 3 "$ADDR"
+    status_is '.workers[0].state == "ready" and .workers[0].accepted == 3'
+    stop_broker
+}

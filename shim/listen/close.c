@@ -65,6 +65,7 @@ void close_listener_fd(struct vlisten *listener, int fd)
     if (!take_last_ref(listener))
         return;
     atomic_store(&listener->fd, fd);
+    atomic_store(&vlisten_has_closed, true);
     if (atomic_fetch_sub(&listener->board->worker.holders, 1) == 1) {
         epoll_set_remove(listener, fd);
         vlisten_tell_closed(listener);

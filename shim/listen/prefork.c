@@ -69,7 +69,7 @@ static struct vlisten *ask_for_record(int fd)
     struct link_grant grant;
     struct vlisten *listener = NULL;
 
-    if (link_attach(0, WIRE_ATTACH_SOCKET, fd, &grant) < 0)
+    if (link_attach(0, WIRE_ATTACH_SOCKET | vlisten_attach_flag(), fd, &grant) < 0)
         return NULL;
     if (grant.verdict == WIRE_SHARED && grant.channel_fd >= 0)
         listener = make_record(fd, &grant);

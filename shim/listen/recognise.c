@@ -24,7 +24,7 @@ static struct vlisten *attach(int fd, uint64_t channel)
 {
     struct link_grant grant;
 
-    if (link_attach(channel, 0, fd, &grant) < 0)
+    if (link_attach(channel, vlisten_attach_flag(), fd, &grant) < 0)
         return NULL;
     struct vlisten *listener = grant.verdict == WIRE_SHARED ? vlisten_create(&grant) : NULL;
     if (listener) {

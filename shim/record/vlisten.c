@@ -18,6 +18,7 @@ struct vlisten vlisten_table[VLISTEN_MAX];
 _Atomic unsigned vlisten_accepts;
 _Atomic bool vlisten_has_recognised;
 _Atomic bool vlisten_any;
+_Atomic bool vlisten_has_closed;
 struct vlisten *(*vlisten_recognise)(int fd);
 
 static _Atomic pid_t owner_pid;

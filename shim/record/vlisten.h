@@ -83,6 +83,16 @@ extern _Atomic bool vlisten_has_recognised;
  * nothing. */
 extern _Atomic bool vlisten_any;
 
+/* Whether this program has closed a shared listener, and does not count among its holders since:
+ * exec forgets that. */
+extern _Atomic bool vlisten_has_closed;
+
+/* What a question for a channel says of that: WIRE_ATTACH_UNCLOSED or 0. */
+static inline uint32_t vlisten_attach_flag(void)
+{
+    return atomic_load(&vlisten_has_closed) ? 0 : WIRE_ATTACH_UNCLOSED;
+}
+
 /* The program closes a connection that it accepted. */
 static inline void vlisten_note_connection_closed(struct vlisten *listener)
 {

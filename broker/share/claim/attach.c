@@ -31,11 +31,15 @@ static struct listener *find_by_socket(int fd)
     return listener;
 }
 
-/* The process that has it asks again: it has executed a program. Where no other process has it, the
- * threads that waited and the connections that were open are those of the program before. */
-static bool is_executed_anew(const struct session *session, struct channel *channel)
+/* The process that has it asks again, and has not closed it: it has executed a program, and is
+ * counted. Where no other process has it, the threads that waited and the connections that were
+ * open are those of the program before. */
+static bool is_executed_anew(const struct session *session, const struct wire_attach *attach,
+                             const struct channel *channel)
 {
-    return channel->grant.claimant > 0 && channel->grant.claimant == session->peer.pid;
+    return (attach->flags & WIRE_ATTACH_UNCLOSED) && channel->grant.claimant > 0 &&
+           channel->grant.claimant == session->peer.pid &&
+           atomic_load(&channel->board->worker.holders) > 0;
 }
 
 static void begin_anew(struct channel *channel)
@@ -46,9 +50,10 @@ static void begin_anew(struct channel *channel)
 
 /* One more process has it. The broker counts it: the sender may close it before the answer arrives,
  * and must not be the last one. */
-static void share(struct session *session, struct channel *channel, int worker_fd)
+static void share(struct session *session, const struct wire_attach *attach,
+                  struct channel *channel, int worker_fd)
 {
-    if (is_executed_anew(session, channel)) {
+    if (is_executed_anew(session, attach, channel)) {
         begin_anew(channel);
         grant_send(session, channel, worker_fd);
         return;
@@ -153,7 +158,7 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
         return grant_answer(session, WIRE_FAILED, EINVAL);
     if (!channel || channel->their_fd < 0) /* let go of: no copy of it is left to be given */
         return grant_channel(session, listener, worker);
-    share(session, channel, channel->their_fd);
+    share(session, attach, channel, channel->their_fd);
     return false;
 }
 
@@ -191,6 +196,6 @@ bool attach_handle(struct session *session, const struct wire_attach *attach, in
         return false;
     if (!is_open)
         return grant_answer(session, WIRE_FAILED, EINVAL);
-    share(session, channel, -1);
+    share(session, attach, channel, -1);
     return false;
 }
