@@ -15,7 +15,8 @@ refuses() { # TEXT COMMAND...
     run "$SSHIM" check -- "$@"
     echo "$output"
     [[ $status == 0 ]]
-    [[ ${#lines[@]} == 1 && $output == "'$1' "*"$text"*"; sshim serves it by --intercept seccomp, without "* ]]
+    [[ $output == "'$1'"[:\ ]* && $output != "'$1' ($1)"* ]]
+    [[ ${#lines[@]} == 1 && $output == *"$text"*"; sshim serves it by --intercept seccomp, without "* ]]
     local status=0
     output=$(timeout 30 "$SSHIM" run --intercept preload --control "$CONTROL" -w 2 -- "$@" 2>&1 3>&- </dev/null) || status=$?
     echo "$output"

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,9 +68,21 @@ static const char *name_of_library(void)
     return slash ? slash + 1 : broker.library_path;
 }
 
+/* The command, and the file that was judged if that is another one. */
+static const char *name_of(const char *command, const struct check_report *report)
+{
+    static char text[2 * PATH_MAX];
+
+    if (strcmp(command, report->program) == 0)
+        snprintf(text, sizeof text, "'%s'", command);
+    else
+        snprintf(text, sizeof text, "'%s' (%s)", command, report->program);
+    return text;
+}
+
 static void tell_refused(const char *command, const struct check_report *report)
 {
-    log_error("cannot preload %s into '%s' (%s): %s", name_of_library(), command, report->program,
+    log_error("cannot preload %s into %s: %s", name_of_library(), name_of(command, report),
               report->reason);
 }
 
@@ -92,14 +105,14 @@ static bool choose_seccomp(enum check_result result, const struct check_report *
         judge_filter(result == CHECK_UNKNOWN ? command : report->program, reason, sizeof reason);
     if (!reason[0]) {
         if (broker.config.intercept == INTERCEPT_AUTO)
-            log_info("serving '%s' (%s) by --intercept seccomp: %.*s", command, report->program,
+            log_info("serving %s by --intercept seccomp: %.*s", name_of(command, report),
                      cause_length(report), report->reason);
         broker_take_filter();
         return true;
     }
     if (result == CHECK_REFUSED)
-        log_error("cannot serve '%s' (%s): %.*s, nor by --intercept seccomp: %s", command,
-                  report->program, cause_length(report), report->reason, reason);
+        log_error("cannot serve %s: %.*s, nor by --intercept seccomp: %s", name_of(command, report),
+                  cause_length(report), report->reason, reason);
     else
         log_error("cannot serve '%s' by --intercept seccomp: %s", command, reason);
     return false;
@@ -163,12 +176,12 @@ static int tell_seccomp(const char *command, const struct check_report *report)
 
     judge_filter(report->program, reason, sizeof reason);
     if (reason[0]) {
-        log_error("cannot serve '%s' (%s): %.*s, nor by --intercept seccomp: %s", command,
-                  report->program, cause_length(report), report->reason, reason);
+        log_error("cannot serve %s: %.*s, nor by --intercept seccomp: %s", name_of(command, report),
+                  cause_length(report), report->reason, reason);
         return EXIT_CANNOT;
     }
-    printf("'%s' (%s): %.*s; sshim serves it by --intercept seccomp, without " LACKS "\n", command,
-           report->program, cause_length(report), report->reason);
+    printf("%s: %.*s; sshim serves it by --intercept seccomp, without " LACKS "\n",
+           name_of(command, report), cause_length(report), report->reason);
     return EXIT_STOPPED;
 }
 
