@@ -267,6 +267,25 @@ time.sleep(3600)' "$PORT"
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "where all addresses together have no room, silent clients of one keep nobody from another" {
+    local other
+    other=$("$PROBE" --free-port)
+    (ulimit -n 64; exec "$SSHIM" run -w 1 --control "$CONTROL" --hold line --hold-timeout 300 -- python3 -c 'import select, socket, sys
+listeners = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[1:]]
+while True:
+    for listener in select.select(listeners, [], [])[0]:
+        with listener.accept()[0] as client:
+            client.sendall(client.recv(100))' "$PORT" "$other") </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
+    BROKER=$!
+    wait_until workers_ready 1
+    start_other python3 -c 'import socket, sys, time
+clients = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(100)]
+time.sleep(3600)' "$PORT"
+    wait_until status_is '.listeners[0] | .held > 10 and .hold_evicted > 20'
+    for _ in 1 2 3; do [[ $(PORT=$other dialog 'text:hello\n' read) == hello$'\n'fin ]]; done
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "held connections wait through a restart of the workers, for each address by its own rule" {
     start_broker -w 2 --hold http --hold "line@127.0.0.1:$PORT" --hold-timeout 300 --balance source -- "$VICTIM_HOLD" server "$PORT"
     start_dialog slow text:he "file:$TMP/go" 'text:llo\n' read

@@ -42,7 +42,7 @@ bool front_opens_early(const struct listener *listener)
     return listener->inherited && listener->front.is_on && full_is_asked_for();
 }
 
-bool front_evict(struct listener *listener)
+static bool evict_oldest(struct listener *listener)
 {
     static const enum held_stage order[] = {HELD_ANSWERED, HELD_HEADER, HELD_REQUEST};
 
@@ -54,6 +54,26 @@ bool front_evict(struct listener *listener)
         return true;
     }
     return false;
+}
+
+/* Where all listeners together have no room, clients of one must not keep those of another out. */
+static struct listener *find_fullest(struct listener *listener)
+{
+    struct listener *fullest = listener;
+    struct listener *other;
+
+    if (listener->held.count < broker.config.hold_max)
+        TAILQ_FOREACH(other, &listeners, all)
+            if (other->held.count > fullest->held.count)
+                fullest = other;
+    return fullest;
+}
+
+bool front_evict(struct listener *listener)
+{
+    struct listener *fullest = find_fullest(listener);
+
+    return evict_oldest(fullest) || (fullest != listener && evict_oldest(listener));
 }
 
 /* A named AF_UNIX peer; gone since: unnamed. */

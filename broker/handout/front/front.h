@@ -41,7 +41,8 @@ bool front_opens_early(const struct listener *listener);
 /* Whether one more may be accepted. False: the next ones wait in the kernel's queue. */
 bool front_has_room(const struct listener *listener);
 
-/* The oldest one that waits for its client gives way for another. False: there is none. */
+/* The oldest one that waits for its client gives way for another: of this listener if it is full,
+ * else of the one that holds most. False: there is none. */
 bool front_evict(struct listener *listener);
 
 /* Whether a connection is complete. */
