@@ -143,6 +143,22 @@ while True:
     done
 }
 
+@test "of a socket of packets the first packet is what is waited for" {
+    start_broker -w 1 --hold http --hold-timeout 60 -- python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.bind(sys.argv[1]); s.listen()
+while True:
+    with s.accept()[0] as client:
+        client.sendall(client.recv(100))' "$TMP/packets"
+    start_other python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect(sys.argv[1]); time.sleep(3600)' "$TMP/packets"
+    wait_until holds 1
+    [[ $(timeout 60 python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect(sys.argv[1])
+s.sendall(b"GET /")
+print(s.recv(100))' "$TMP/packets") == "b'GET /'" ]]
+    holds 1
+}
+
 @test "silent and dripping clients do not hold up honest ones" {
     WORKERS=2 start_held --hold http --hold-timeout 300
     python3 "$ROOT/tests/bench/crowd.py" "$PORT" 200 50 >"$TMP/crowd" 2>&1 3>&- 8>&- &

@@ -190,6 +190,17 @@ static int rule_for(const struct config_rules *rules, const struct listener *lis
     return kind;
 }
 
+/* A packet is whole when it comes, whatever is in it. */
+static enum config_hold hold_for(const struct listener *listener)
+{
+    enum config_hold hold = (enum config_hold)rule_for(&broker.config.hold, listener);
+    int type = SOCK_STREAM;
+    socklen_t len = sizeof type;
+
+    getsockopt(listener->canonical_fd, SOL_SOCKET, SO_TYPE, &type, &len);
+    return hold != HOLD_NONE && type == SOCK_SEQPACKET ? HOLD_DATA : hold;
+}
+
 /* There is a table. */
 static bool is_needed(const struct listener *listener)
 {
@@ -207,7 +218,7 @@ void front_init(struct listener *listener)
     if (!held_is_there() || runtime.handoff == HANDOFF_DIRECT)
         return;
     held_reset_counts(listener);
-    listener->front.hold = (enum config_hold)rule_for(&config->hold, listener);
+    listener->front.hold = hold_for(listener);
     if (has_hosts)
         listener->front.accept_proxy =
             (enum config_accept_proxy)rule_for(&config->accept_proxy, listener);
