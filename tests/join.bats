@@ -76,6 +76,51 @@ join_in_background() {
     done
 }
 
+# The broker looks at processes with many descriptors first, turn after turn.
+@test "a server whose last listener is closed while its processes are looked for keeps no other from its end" {
+    cat >"$TMP/full.py" <<'P'
+import os, resource, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+for _ in range(min(15000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)):
+    os.dup(0)
+parent = os.getpid()
+for _ in range(30):
+    if os.fork() == 0:
+        break
+else:
+    print("full", flush=True)
+while parent in (os.getpid(), os.getppid()):
+    time.sleep(0.1)
+P
+    cat >"$TMP/short.py" <<'P'
+import os, signal, socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+listener = socket.create_server((host, int(port)))
+parent = os.getpid()
+if os.fork():
+    listener.close()
+    signal.pause()
+while os.getppid() == parent:
+    time.sleep(0.001)
+listener.close()
+P
+    start_other python3 "$TMP/full.py"
+    local full=$OTHER first
+    wait_until grep -q full "$TMP/out.other"
+    start_broker -w 0
+    join python3 "$TMP/short.py" "$ADDR"
+    first=$OTHER
+    wait_until workers_ready 1
+    join "$VICTIM" accept "$ADDR"
+    wait_until workers_ready 2
+    kill -KILL "$first"
+    wait_until status_is '.joined == 1'
+    kill -KILL "$OTHER"
+    wait_until status_is '.joined == 0'
+    kill -KILL "$full"
+    stop_broker
+}
+
 @test "a server that went into the background after it joined is found by the next broker" {
     start_broker -w 0
     join_in_background

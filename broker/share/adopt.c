@@ -69,6 +69,17 @@ static bool is_heir(pid_t pid)
     return is;
 }
 
+/* The worker has an heir, or is about to be freed: the search for another one may begin. */
+static void end_search(const struct worker *worker)
+{
+    if (search.worker != worker)
+        return;
+    closedir(search.processes);
+    search.worker = NULL;
+    search.pid = 0;
+    search.was_cut = false;
+}
+
 /*
  * A worker that joined lasts as long as a process has one of its listeners: servers go into the
  * background after bind(2), and leave the process that asked. *heir: such a process, or 0. False:
@@ -93,9 +104,7 @@ static bool find_heir(const struct worker *worker, pid_t *heir)
             break;
         }
     }
-    closedir(search.processes);
-    search.worker = NULL;
-    search.pid = 0;
+    end_search(worker);
     return true;
 }
 
@@ -129,6 +138,7 @@ static void on_pidfd_ready(struct loop_fd *watch, uint32_t events)
         go_on_as(worker, heir);
         return;
     }
+    end_search(worker);
     children_on_worker_end(worker, &unknown);
     stop_check();
 }
@@ -243,6 +253,7 @@ bool adopt_worker(struct worker *worker)
     }
     if (may_have_heir(worker) && find_heir(worker, &heir) && heir && go_on_as(worker, heir))
         return true;
+    end_search(worker);
     children_on_worker_end(worker, &unknown);
     return false;
 }
