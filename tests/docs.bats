@@ -219,7 +219,7 @@ old_names() {
 
 # "FOLDER FILE" of every source file in the table of layers.
 layers_told() {
-    sed -nE 's/^\| `([a-z/]+)\/` \| .* \| ([a-z_, ]+) \|$/\1 \2/p' "$ROOT/ARCHITECTURE.md" |
+    sed -nE 's/^\| `([a-z_/]+)\/` \| .* \| ([a-z_, ]+) \|$/\1 \2/p' "$ROOT/ARCHITECTURE.md" |
         while read -r folder files; do printf "$folder %s\n" ${files//,/}; done | sort
 }
 
