@@ -253,18 +253,18 @@ for i in range(30):
 
 @test "a restart waits for the same readiness, and fails without it" {
     local old
-    launch_server -w 1 --ready notify --start-timeout 8
+    launch_server -w 1 --ready notify --start-timeout 15
     order READY=1
     wait_until is_ready
     old=$(ask)
     rm "$TMP/order"
     run timeout 60 "$SSHIM" restart --control "$CONTROL"
     echo "$output"
-    [[ $status == 1 && $output == *"after 8 s the new copy for slot 0 has not sent READY=1 (--ready notify)"* ]]
+    [[ $status == 1 && $output == *"after 15 s the new copy for slot 0 has not sent READY=1 (--ready notify)"* ]]
     [[ $(ask) == "$old" ]]
     "$SSHIM" restart --control "$CONTROL" &
     wait_until all_listen 3
-    for _ in 1 2 3 4 5; do [[ $(ask) == "$old" ]]; done
+    for _ in 1 2; do [[ $(ask) == "$old" ]]; done
     order READY=1
     wait $!
     [[ $(ask) != "$old" ]]
