@@ -7,6 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d /tmp/finding.XXXXXX) || exit 2
 started=()
 changed=0
+status=
 
 clean_up() {
     local pid tries
@@ -55,10 +56,29 @@ install_npm() { # NAME@VERSION...
     printf 'package: %s\n' "$@"
 }
 
-# Runs a command in the background for at most 60 seconds, in a process group of its own. Its pid is in $!.
-start() { # COMMAND...
-    setsid timeout -k 1 60 "$@" </dev/null &
+# Runs a command in the background, in a process group of its own. Its pid is in $!.
+start_alone() { # COMMAND...
+    setsid "$@" </dev/null &
     started+=("$!")
+}
+
+# The same for at most 60 seconds. $! is timeout(1), which sends the signals that it gets to the whole group.
+start() { # COMMAND...
+    start_alone timeout -k 1 60 "$@"
+}
+
+# Puts the exit status of a program that start_alone() began into $status, or "runs" if it has not ended in five seconds.
+wait_end() { # PID
+    local tries
+    status=runs
+    for ((tries = 0; tries < 50; tries++)); do
+        kill -0 "$1" 2>/dev/null || break
+        sleep 0.1
+    done
+    ((tries == 50)) && return
+    wait "$1" 2>/dev/null
+    # shellcheck disable=SC2034 # the scripts read it
+    status=$?
 }
 
 # Tries a command until it succeeds, for at most ten seconds.
