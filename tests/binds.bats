@@ -208,3 +208,59 @@ PY
     # clone3(2), the same number everywhere; its arguments in memory: flags, pidfd, ids, exit_signal, stack ...
     has_child_by_number 'libc.syscall(435, (ctypes.c_uint64 * 8)(0, 0, 0, 0, int(signal.SIGCHLD)), 64)'
 }
+
+# serves_blind PRELUDE: registered in two epoll descriptors before bind, one of them changed since; then the PRELUDE, and no /proc.
+serves_blind() {
+    worker <<PY
+import ctypes, select, struct
+listener = s()
+idle, busy = select.epoll(), select.epoll()
+idle.register(listener, 0)
+busy.register(listener, select.EPOLLPRI)
+busy.modify(listener, select.EPOLLIN)
+for _ in range(3): # the number of what is closed by now is no registration
+    with socket.socket() as other:
+        busy.register(other, select.EPOLLIN)
+$1
+try:
+    os.listdir("/proc/self/fd")
+    sys.exit("there is a /proc")
+except OSError:
+    pass
+listener.bind((HOST, PORT)); listener.listen(64); listener.setblocking(False)
+while True:
+    for fd, _ in busy.poll():
+        assert fd == listener.fileno()
+        try:
+            c, _ = listener.accept()
+        except BlockingIOError:
+            continue
+        c.sendall(b"right %d" % os.getpid())
+        c.close()
+PY
+    start_broker -w 3 -- python3 "$TMP/worker.py" "$HOST" "$PORT" "$TMP"
+    wait_until workers_ready 3
+    : >"$TMP/answers"
+    wait_until all_three_answer
+    stop_broker
+}
+
+all_three_answer() {
+    ask "$HOST" "$PORT" >>"$TMP/answers"
+    [[ $(grep -c right "$TMP/answers") -ge 6 && $(sort -u "$TMP/answers" | wc -l) == 3 ]]
+}
+
+@test "an event loop that was set up before bind is kept where /proc is out of reach after chroot" {
+    needs_root
+    serves_blind 'os.chroot(sys.argv[3]); os.chdir("/")'
+}
+
+@test "an event loop that was set up before bind is kept where Landlock forbids /proc" {
+    python3 -c 'import ctypes, sys
+sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)' || skip "this kernel has no Landlock"
+    # what it handles: READ_FILE and READ_DIR; no_new_privs; restrict
+    serves_blind 'libc = ctypes.CDLL(None)
+rules = libc.syscall(444, struct.pack("Q", 12), 8, 0)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.syscall(446, rules, 0) == 0
+os.close(rules)'
+}

@@ -62,13 +62,13 @@ struct kernel_entry {
     char name[];
 };
 
-void retarget_each_open_fd(void (*visit)(int fd, void *context), void *context)
+bool retarget_each_open_fd(void (*visit)(int fd, void *context), void *context)
 {
     alignas(8) char buffer[256];
     int dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (dir_fd < 0)
-        return;
+        return false;
     for (;;) {
         long got = NEXT(syscall)(SYS_getdents64, (long)dir_fd, buffer, sizeof buffer);
         if (got <= 0)
@@ -83,6 +83,7 @@ void retarget_each_open_fd(void (*visit)(int fd, void *context), void *context)
         }
     }
     NEXT(close)(dir_fd);
+    return true;
 }
 
 struct dup_search {
@@ -180,8 +181,10 @@ static void fill(struct retarget_plan *plan, int fd)
     plan->fd_count = 1;
     if (fstat(fd, &info) < 0)
         return;
-    retarget_each_open_fd(visit_dup, &(struct dup_search){plan, info.st_dev, info.st_ino});
-    retarget_each_open_fd(visit_epoll, plan);
+    struct dup_search search = {plan, info.st_dev, info.st_ino};
+    plan->is_blind = !retarget_each_open_fd(visit_dup, &search);
+    if (!plan->is_blind)
+        retarget_each_open_fd(visit_epoll, plan);
 }
 
 struct retarget_plan *retarget_plan_create(int fd)

@@ -5,6 +5,7 @@
 #ifndef SSHIM_SHIM_BASE_RETARGET_H
 #define SSHIM_SHIM_BASE_RETARGET_H
 
+#include <stdbool.h>
 #include <sys/epoll.h>
 
 /* Dups of one socket, and epoll registrations of it, that are followed. */
@@ -22,6 +23,7 @@ struct retarget_plan {
     int fd_count;
     struct retarget_registration registrations[RETARGET_MAX];
     int registration_count;
+    bool is_blind; /* there is no /proc to read: it has the one fd, and no registration */
     char text[RETARGET_TEXT]; /* of fdinfo */
 };
 
@@ -38,8 +40,8 @@ void retarget_plan_destroy(struct retarget_plan *plan);
  * with the errno of dup3(2). */
 int retarget_replace(const struct retarget_plan *plan, int new_fd);
 
-/* Calls visit for every fd number of this process that is open, which visit may close. Without
- * /proc for none. */
-void retarget_each_open_fd(void (*visit)(int fd, void *context), void *context);
+/* Calls visit for every fd number of this process that is open, which visit may close. False, and
+ * for none: there is no /proc, or it may not be read. */
+bool retarget_each_open_fd(void (*visit)(int fd, void *context), void *context);
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shim/base/env.h"
 #include "shim/base/next.h"
 #include "shim/base/retarget.h"
 #include "shim/take/wait_exclusive.h"
@@ -118,21 +119,76 @@ static void note(int epoll_fd, int operation, int fd, const struct epoll_event *
         put(&sets[set], listener, fd, event->data.u64);
 }
 
+/* What was registered last, of descriptors that are no accepted connections: for a bind(2) without
+ * /proc. A cache: the kernel says whether it is still registered. */
+#define RECENT 64 /* a power of two */
+static struct {
+    _Atomic uint64_t fds; /* the epoll fd above the other */
+    _Atomic uint64_t data;
+    _Atomic uint32_t events;
+} recent[RECENT];
+static _Atomic unsigned recent_count;
+
+static void remember(int epoll_fd, int operation, int fd, const struct epoll_event *event)
+{
+    if (operation == EPOLL_CTL_DEL || fdmap_get(fd).kind == FDMAP_CONN)
+        return;
+    unsigned at = atomic_fetch_add(&recent_count, 1) % RECENT;
+    atomic_store(&recent[at].fds, (uint64_t)(uint32_t)epoll_fd << 32 | (uint32_t)fd);
+    atomic_store(&recent[at].data, event->data.u64);
+    atomic_store(&recent[at].events, event->events);
+}
+
+/* The newest first: of those of one epoll fd the kernel then refuses the others. */
+static void plan_by_memory(struct retarget_plan *plan, int fd)
+{
+    unsigned count = atomic_load(&recent_count);
+    unsigned known = count < RECENT ? count : RECENT;
+
+    for (unsigned i = 1; i <= known; i++) {
+        unsigned at = (count - i) % RECENT;
+        uint64_t fds = atomic_load(&recent[at].fds);
+        struct retarget_registration *next = &plan->registrations[plan->registration_count];
+        if ((int)(uint32_t)fds != fd)
+            continue;
+        next->epoll_fd = (int)(fds >> 32);
+        next->fd = fd;
+        next->event.events = atomic_load(&recent[at].events);
+        next->event.data.u64 = atomic_load(&recent[at].data);
+        plan->registration_count++;
+    }
+}
+
 int epoll_set_control(int epoll_fd, int operation, int fd, struct epoll_event *event)
 {
     int result = NEXT(epoll_ctl)(epoll_fd, operation, fd, event);
 
+    if (result == 0 && env_managed())
+        remember(epoll_fd, operation, fd, event);
     if (result == 0 && atomic_load_explicit(&vlisten_any, memory_order_relaxed))
         note(epoll_fd, operation, fd, event);
     return result;
 }
 
-static void control_all(const struct retarget_plan *plan, int operation)
+/* Deletes them all, and forgets those that are not registered after all. */
+static void delete_all(struct retarget_plan *plan)
 {
+    int deleted = 0;
+
     for (int i = 0; i < plan->registration_count; i++) {
-        struct retarget_registration registration = plan->registrations[i];
-        epoll_set_control(registration.epoll_fd, operation, registration.fd, &registration.event);
+        struct retarget_registration *registration = &plan->registrations[i];
+        if (epoll_set_control(registration->epoll_fd, EPOLL_CTL_DEL, registration->fd,
+                              &registration->event) == 0)
+            plan->registrations[deleted++] = *registration;
     }
+    plan->registration_count = deleted;
+}
+
+static void add_all(struct retarget_plan *plan)
+{
+    for (int i = 0; i < plan->registration_count; i++)
+        epoll_set_control(plan->registrations[i].epoll_fd, EPOLL_CTL_ADD, plan->registrations[i].fd,
+                          &plan->registrations[i].event);
 }
 
 int epoll_set_retarget(int fd, int new_fd, enum fdmap_kind kind, unsigned index)
@@ -141,12 +197,14 @@ int epoll_set_retarget(int fd, int new_fd, enum fdmap_kind kind, unsigned index)
 
     if (!plan)
         return -1;
-    control_all(plan, EPOLL_CTL_DEL);
+    if (plan->is_blind)
+        plan_by_memory(plan, fd);
+    delete_all(plan);
     int result = retarget_replace(plan, new_fd) < 0 ? -1 : plan->fd_count;
     int saved = errno;
     for (int i = 0; kind != FDMAP_UNKNOWN && i < result; i++)
         fdmap_set(plan->fds[i], kind, index);
-    control_all(plan, EPOLL_CTL_ADD);
+    add_all(plan);
     retarget_plan_destroy(plan);
     errno = saved;
     return result;
