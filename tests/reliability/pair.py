@@ -88,10 +88,12 @@ class Pair:
         """It hears nothing, for longer than --stop-timeout if it comes so."""
         pid, held = self.tell(rng, WHIM_HANG)
         time.sleep(rng.choice((0.2, 1, STOP_TIMEOUT_S + 1.5)))
-        if pid and tools.is_gone(pid):
+        if not pid:
+            return
+        # a drain tells it to end after --stop-timeout: it does that as soon as it hears something
+        if tools.is_gone(pid) or tools.is_in_mask(pid, "ShdPnd", signal.SIGTERM):
             self.allowed += held
-        elif pid:
-            tools.send_signal(pid, WHIM_GO_ON)
+        tools.send_signal(pid, WHIM_GO_ON)
 
     def fill_table(self, rng):
         """It opens files until it can open no more."""

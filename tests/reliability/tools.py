@@ -62,14 +62,19 @@ def send_signal(pid, number):
         return False
 
 
-def catches(pid, number):
-    """Whether the program has a handler for this signal."""
+def is_in_mask(pid, name, number):
+    """Whether this signal is in a mask of /proc/PID/status."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
-            caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
-    except OSError:
+            mask = next(int(line.split()[1], 16) for line in file if line.startswith(name + ":"))
+    except (OSError, StopIteration):
         return False
-    return bool(caught >> number - 1 & 1)
+    return bool(mask >> number - 1 & 1)
+
+
+def catches(pid, number):
+    """Whether the program has a handler for this signal."""
+    return is_in_mask(pid, "SigCgt", number)
 
 
 def fd_links(pid):
