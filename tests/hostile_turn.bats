@@ -276,3 +276,40 @@ END
     wait_for_broker
     unmount_hung
 }
+
+# Linux takes a file out of an epoll set when its last descriptor is closed, and waits for the set's mutex.
+@test "a worker whose shared sockets are in an epoll set that is never free does not stop the loop" {
+    mount_hung files
+    start_attacked worker_hung_shares "$TMP/hung/file"
+    wait_until attack_is_over || { unmount_hung; return 1; }
+    probe 20
+    turns_are_short 1000
+    wait_until has_closers
+    log_has_not "stood still"
+    timeout "$DEADLINE_S" "$SSHIM" stop --now --control "$CONTROL" || { unmount_hung; return 1; }
+    wait_for_broker
+    log_has_not "stood still"
+    unmount_hung
+}
+
+another_broker_runs() {
+    status_is ".pid != $BROKER"
+}
+
+@test "a broker that no KILL ends is replaced as well" {
+    mount_hung files
+    exec 7<"$TMP/hung/file"
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    exec 7<&-
+    local workers
+    workers=$(status_of '[.workers[].pid]')
+    python3 "$ROOT/tests/hostile/spin.py" "$SSHIM" "$BROKER" 7
+    probe 4 || { unmount_hung; return 1; }
+    log_has "does not end, since a call of the kernel does not return" || { unmount_hung; return 1; }
+    another_broker_runs
+    [[ $(status_of '[.workers[].pid]') == "$workers" ]]
+    probe 20
+    "$SSHIM" stop --control "$CONTROL" || { unmount_hung; return 1; }
+    unmount_hung
+    wait_for_broker
+}

@@ -41,6 +41,7 @@ struct journal {
     _Atomic int connections; /* as proxied */
     _Atomic int handed_over; /* an upgrade, to the keeper */
     _Atomic int watcher;     /* fd + 1; 0: none */
+    _Atomic int stood_still;
 };
 
 #define HEAD_SIZE ((sizeof(struct journal) + 4095) & ~(size_t)4095)
@@ -317,9 +318,15 @@ bool journal_take_hand_over(void)
     return atomic_exchange(&journal->handed_over, 0) != 0;
 }
 
-void journal_forbid_tries(void)
+void journal_note_standstill(void)
 {
     atomic_store(&journal->tries_left, 0);
+    atomic_store(&journal->stood_still, 1);
+}
+
+bool journal_has_stood_still(void)
+{
+    return journal && atomic_load_explicit(&journal->stood_still, memory_order_relaxed);
 }
 
 void journal_set_held_fd(int fd)

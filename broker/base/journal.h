@@ -134,8 +134,10 @@ void journal_end_upgrade(void);
 void journal_begin_hand_over(int watcher_fd);
 bool journal_take_hand_over(void);
 
-/* The keeper has ended a program that stood still: trying it again would take as long. */
-void journal_forbid_tries(void);
+/* The keeper has ended a program that stood still: trying it again would take as long. Whether that
+ * has ever been so. */
+void journal_note_standstill(void);
+bool journal_has_stood_still(void);
 
 /* The memory of the connections that are held, see handout/front/held.h; -1: none. */
 void journal_set_held_fd(int fd);

@@ -74,11 +74,13 @@ static bool lingers(int fd)
 
 /*
  * Close at once: an open copy holds back the client's FIN. If the worker has closed the connection
- * already, this close is the last one and sleeps with SO_LINGER: a helper does it then.
+ * already, this close is the last one and sleeps with SO_LINGER: a helper does it then. It may be
+ * the last one of a file in an epoll set, too, see closer.h: once a loop has stood still, helpers
+ * do it all.
  */
 static void close_copy(struct listener *listener, int fd, int64_t now_ms)
 {
-    if (listener->dispatch.lingers_until_ms > now_ms && lingers(fd))
+    if (journal_has_stood_still() || (listener->dispatch.lingers_until_ms > now_ms && lingers(fd)))
         closer_pass(fd);
     else if (turn_close(fd))
         listener->dispatch.lingers_until_ms = now_ms + LINGER_MS;

@@ -15,6 +15,7 @@
 #include "broker/handout/canonical/ring.h"
 #include "broker/handout/pick.h"
 #include "broker/pool/channel.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/worker.h"
 
 #define ANNOUNCED_RECALLS                                                                          \
@@ -220,5 +221,5 @@ void take_finish(struct listener *listener)
         return;
     listener->take.holds = false;
     setsockopt(listener->take.held_fd, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
-    close(listener->take.held_fd);
+    closer_give(listener->take.held_fd); /* a worker may have looked at it */
 }

@@ -78,6 +78,7 @@
 
 /* Of socket files at the end: for all together. Less than the keeper waits for a turn. */
 #define REMOVALS_MS 3000
+#define LEAVE_MS 2000
 
 static void await_removals(unsigned at_most, int64_t end_ms)
 {
@@ -99,15 +100,17 @@ static _Noreturn void run_leave(const void *order)
     _exit(0);
 }
 
-/* The deputy has the rights that made them. */
+/* The deputy has the rights that made them. The process that it forks for this has copies of our
+ * descriptors, and when it ends may have to wait for the last close of one, see closer.h. */
 static void leave(void)
 {
     pid_t pid = deputy_runs() ? deputy_fork(DEPUTY_LEAVE, NULL, 0) : -1;
+    int64_t end_ms = turn_read_ms() + LEAVE_MS;
 
     if (pid < 0)
         remove_sockets();
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0 && turn_read_ms() < end_ms)
+        usleep(1000);
 }
 
 static void clean_up(void)
@@ -125,6 +128,7 @@ static void clean_up(void)
     output_close();
     leave();
     pidfile_finish();
+    journal_mark_clean(); /* what a broker before this line leaves behind, the next one cleans up */
     closer_finish();
 }
 
@@ -366,7 +370,6 @@ int run_broker(int argc, char **program_argv)
     loop_run();
     progress_review();
     clean_up();
-    journal_mark_clean(); /* what a broker before this line leaves behind, the next one cleans up */
     keeper_stop();
     return stop_exit_code();
 }

@@ -13,6 +13,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/loop/fds.h"
+#include "broker/pool/closer.h"
 #include "proto/channel_name.h"
 
 /* The name by which the worker's end is recognised, see proto/channel_name.h. */
@@ -168,12 +169,18 @@ static void close_if_open(int fd)
         close(fd);
 }
 
+static void close_theirs(const struct channel *channel)
+{
+    if (channel->their_fd >= 0)
+        closer_give(channel->their_fd);
+}
+
 void channel_destroy(struct channel *channel)
 {
     if (channel->board)
         munmap(channel->board, BOARD_SIZE);
     close_if_open(channel->our_fd);
-    close_if_open(channel->their_fd);
+    close_theirs(channel);
     close_if_open(channel->board_fd);
     free(channel);
 }
@@ -204,7 +211,8 @@ bool channel_let_go(struct channel *channel)
 
 void channel_stop_recall(struct channel *channel)
 {
-    close_if_open(channel->their_fd);
+    close_theirs(channel);
+    closer_settle(); /* is_hung_up() tells whether others have it */
     channel->their_fd = -1;
     journal_touch();
 }

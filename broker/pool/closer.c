@@ -17,19 +17,35 @@
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/helpers.h"
+#include "broker/base/process/procfs.h"
 #include "broker/base/process/signal.h"
+#include "broker/base/turn.h"
 
 #define HELPERS_MAX 16
 #define FILES_MAX 8  /* being closed at a time: no more are received then; less than HELPERS_MAX */
 #define REVIEW_MS 20 /* a descriptor that waits longer needs one more helper */
 #define HURRY_MS 5   /* a signal ends what a helper sleeps in, if it can be ended */
+#define STUCK_MS 100 /* a close that lasts longer is not ended by that */
+#define PARKED_MAX 16384
+#define SETTLE_MS 10 /* and longer while a helper waits for a processor, up to */
+#define SETTLE_MAX_MS 300
+#define SETTLE_LOOK_US 50
 
 static int queue[2] = {-1, -1}; /* places in the journal's table */
 static pid_t helpers[HELPERS_MAX];
 static struct loop_timer review;
-static _Atomic int no_files;
-static _Atomic int *files = &no_files; /* that are no sockets and are not closed yet; shared with
-                                        * the helpers from closer_init() on */
+static int parked[PARKED_MAX]; /* that find no place in the queue, since helpers are held up */
+static int parked_count;
+
+/* With the helpers from closer_init() on. */
+static struct shared {
+    _Atomic int files;                     /* that are no sockets and are not closed yet */
+    _Atomic uint64_t closed;               /* of all that were queued */
+    _Atomic int64_t since_ms[HELPERS_MAX]; /* what a helper closes; 0: nothing */
+} nothing, *shared = &nothing;
+static uint64_t queued;
+
+static bool has_boundary; /* a broker that is not root has no workers of other users */
 
 static int get_option(int fd, int option)
 {
@@ -48,7 +64,7 @@ static bool is_no_socket(int fd)
 
 /* --- in a helper --- */
 
-static _Noreturn void help(pid_t broker_pid)
+static _Noreturn void help(pid_t broker_pid, int number)
 {
     uint32_t place;
 
@@ -59,11 +75,14 @@ static _Noreturn void help(pid_t broker_pid)
             continue;
         int fd = journal_take_closing(place);
         bool is_file = fd >= 0 && is_no_socket(fd);
+        shared->since_ms[number] = turn_read_ms();
         helpers_set_ticks(HURRY_MS);
         if (fd >= 0)
             close(fd);
         helpers_set_ticks(0);
-        *files -= is_file;
+        shared->since_ms[number] = 0;
+        shared->files -= is_file;
+        shared->closed++;
     }
     _exit(0);
 }
@@ -79,9 +98,10 @@ static void start_helper(void)
     for (int i = 0; i < HELPERS_MAX; i++) {
         if (helpers[i])
             continue;
+        shared->since_ms[i] = 0;
         pid_t pid = helpers_fork(CLONE_FILES);
         if (pid == 0)
-            help(broker_pid);
+            help(broker_pid, i);
         helpers[i] = pid > 0 ? pid : 0;
         return;
     }
@@ -95,10 +115,40 @@ static bool has_helper(void)
     return false;
 }
 
+/* How many helpers no signal has helped. */
+static int count_stuck(void)
+{
+    int64_t now_ms = turn_read_ms();
+    int count = 0;
+
+    for (int i = 0; i < HELPERS_MAX; i++) {
+        int64_t since_ms = shared->since_ms[i];
+        count += helpers[i] && since_ms > 0 && now_ms - since_ms > STUCK_MS;
+    }
+    return count;
+}
+
+static bool enqueue(int fd)
+{
+    int place = queue[1] >= 0 ? journal_note_closing(fd) : -1;
+    uint32_t word = (uint32_t)place;
+
+    if (place < 0)
+        return false;
+    if (write(queue[1], &word, sizeof word) == sizeof word) {
+        queued++;
+        return true;
+    }
+    journal_take_closing(word);
+    return false;
+}
+
 static void on_review(struct loop_timer *timer)
 {
     int waiting = 0;
 
+    while (parked_count > 0 && enqueue(parked[parked_count - 1]))
+        parked_count--;
     if (ioctl(queue[0], FIONREAD, &waiting) < 0 || waiting == 0)
         return;
     start_helper();
@@ -107,9 +157,13 @@ static void on_review(struct loop_timer *timer)
 
 int closer_init(void)
 {
-    files = mmap(NULL, sizeof *files, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (files == MAP_FAILED || pipe2(queue, O_CLOEXEC) < 0)
+    struct shared *memory =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED || pipe2(queue, O_CLOEXEC) < 0)
         return -1;
+    shared = memory;
+    has_boundary = geteuid() == 0;
     review.on_time = on_review;
     return 0;
 }
@@ -117,19 +171,19 @@ int closer_init(void)
 void closer_pass(int fd)
 {
     int saved = errno;
-    int place = queue[1] >= 0 ? journal_note_closing(fd) : -1;
-    uint32_t word = (uint32_t)place;
+    bool is_file = is_no_socket(fd);
 
-    /* All helpers are held up: close here. It is a socket, or there are too many files already, see
-     * closer_has_room(): a call that a signal ends does not last long, see turn.h. */
-    *files += is_no_socket(fd);
-    if (place < 0 || write(queue[1], &word, sizeof word) != sizeof word) {
-        if (place >= 0)
-            journal_take_closing(word);
-        *files -= is_no_socket(fd);
-        close(fd);
-        errno = saved;
-        return;
+    shared->files += is_file;
+    if (!enqueue(fd)) {
+        /* All helpers are held up. Without a boundary close here: a call that a signal ends does
+         * not last long, see turn.h. */
+        if (!has_boundary || parked_count == PARKED_MAX) {
+            shared->files -= is_file;
+            close(fd);
+            errno = saved;
+            return;
+        }
+        parked[parked_count++] = fd;
     }
     if (!has_helper())
         start_helper();
@@ -162,6 +216,8 @@ static bool ends_at_once(int fd)
 
     if (flags < 0 || (flags & O_PATH))
         return true;
+    if (has_boundary) /* it may be in an epoll set of a worker, or of a stranger */
+        return false;
     if (get_option(fd, SO_TYPE) != SOCK_STREAM)
         return false;
     switch (get_option(fd, SO_DOMAIN)) {
@@ -186,9 +242,45 @@ void closer_close(int fd)
     errno = saved;
 }
 
+void closer_give(int fd)
+{
+    if (has_boundary)
+        closer_pass(fd);
+    else
+        close(fd);
+}
+
+/* Only a queue of which nobody knows that it is held up is waited for. */
+static bool may_settle(void)
+{
+    return shared->closed < queued && parked_count == 0 && count_stuck() == 0;
+}
+
+static bool a_helper_runs(void)
+{
+    for (int i = 0; i < HELPERS_MAX; i++)
+        if (helpers[i] && procfs_is_running(helpers[i]))
+            return true;
+    return false;
+}
+
+void closer_settle(void)
+{
+    int saved = errno;
+    int64_t begin_ms = turn_read_ms();
+
+    while (has_boundary && may_settle()) {
+        int64_t passed_ms = turn_read_ms() - begin_ms;
+        if (passed_ms >= SETTLE_MAX_MS || (passed_ms >= SETTLE_MS && !a_helper_runs()))
+            break;
+        usleep(SETTLE_LOOK_US);
+    }
+    errno = saved;
+}
+
 bool closer_has_room(void)
 {
-    return *files < FILES_MAX;
+    return shared->files < FILES_MAX && count_stuck() < FILES_MAX;
 }
 
 bool closer_is_pid(pid_t pid)
@@ -209,7 +301,9 @@ void closer_stop(void)
 
 void closer_finish(void)
 {
+    closer_settle();
+    bool is_rest = shared->closed < queued || parked_count > 0;
     closer_stop();
-    if (has_helper())
-        close_range(STDERR_FILENO + 1, ~0u, 0);
+    if (has_helper() || (is_rest && has_boundary))
+        helpers_empty_table();
 }

@@ -15,6 +15,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/pool/closer.h"
 
 struct listener_queue listeners = TAILQ_HEAD_INITIALIZER(listeners);
 
@@ -250,8 +251,10 @@ void listener_destroy(struct listener *listener)
     loop_stop_timer(&listener->retire);
     end(listener);
     remove_file(listener);
-    if (listener->canonical_fd >= 0)
-        close(listener->canonical_fd);
+    if (listener->canonical_fd >= 0) {
+        closer_give(listener->canonical_fd);
+        closer_settle(); /* its address is free */
+    }
     TAILQ_REMOVE(&listeners, listener, all);
     journal_release_counts(listener->counts_number);
     journal_touch();

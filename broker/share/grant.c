@@ -10,6 +10,7 @@
 #include "broker/handout/front/front.h"
 #include "broker/handout/front/proxied.h"
 #include "broker/handout/canonical/rate.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 #include "broker/share/channel_messages.h"
@@ -20,6 +21,8 @@ bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
 {
     struct wire_grant grant = {.head = WIRE_HEAD(WIRE_GRANT), .verdict = verdict, .error = error};
 
+    if (verdict == WIRE_PRIVATE)
+        closer_settle(); /* the program binds its socket, and a copy would keep the address */
     session_send(session, &grant, sizeof grant, -1);
     return verdict == WIRE_VACANT;
 }
@@ -116,11 +119,17 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
     if (!channel)
         return grant_answer(session, WIRE_FAILED, ENOMEM);
     rate_publish(listener, channel);
+    bool keeps_other = false;
     if (!grant_send(session, channel, worker_fd))
         worker_close_channel(channel);
     else if (config_is_exact(&broker.config))
         channel_stop_recall(channel); /* no other worker could take a recalled offer */
-    close(worker_fd);
+    else
+        keeps_other = true;
+    if (keeps_other)
+        close(worker_fd);
+    else
+        closer_give(worker_fd);
     listener_retire_now(); /* the worker lives on here: what it has closed is not missed */
     return false;
 }

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +19,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/deputy.h"
+#include "broker/base/process/helpers.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/signal.h"
 
@@ -23,6 +27,7 @@
 #define RETRY_MAX_MS 30000
 #define PROVEN_MS 1000 /* a keeper that ends earlier would end again */
 #define LOOK_MS 1000   /* between looks at the turn of the broker's loop */
+#define KILL_MS 2000   /* what was killed returns from no call into the program, see signal(7) */
 
 static pid_t broker_pid; /* in the keeper: whose */
 static struct loop_fd watch = {.fd = -1};
@@ -48,6 +53,34 @@ static bool upgrade_is_over(void)
     return !journal_find_upgrade(&upgrade);
 }
 
+/* Whether it still has this process's table; where the kernel does not say so, it may. */
+static bool shares_table_with(pid_t pid)
+{
+    long answer = syscall(SYS_kcmp, getpid(), pid, KCMP_FILES, 0, 0);
+
+    return answer == 0 || (answer < 0 && errno != ESRCH);
+}
+
+/* What does not end keeps our table: its copies of sockets would outlive their closing by the next
+ * broker. As soon as exec has given that a table of its own, a process that is no child of it
+ * closes all in this one. */
+static void have_table_emptied(void)
+{
+    pid_t keeper = getpid();
+    pid_t pid = helpers_fork(CLONE_FILES);
+
+    if (pid > 0)
+        waitpid(pid, NULL, __WCLONE);
+    if (pid != 0)
+        return;
+    if (helpers_fork(CLONE_FILES) != 0)
+        _exit(0);
+    while (shares_table_with(keeper))
+        usleep(1000);
+    helpers_empty_table();
+    _exit(0);
+}
+
 /* is_for_upgrade: of a program that another keeper will watch over as well. */
 static void wait_for_end_of(int broker_pidfd, bool is_for_upgrade)
 {
@@ -66,9 +99,15 @@ static void wait_for_end_of(int broker_pidfd, bool is_for_upgrade)
             continue;
         log_error("the broker has stood still for %d s; the keeper kills it and takes its place",
                   KEEPER_TURN_MAX_S);
-        journal_forbid_tries();
+        journal_note_standstill();
         pidfd_send_signal(broker_pidfd, SIGKILL, NULL, 0);
-        seconds = 0;
+        if (poll(&ended, 1, KILL_MS) <= 0) {
+            log_error("the broker (pid %d) does not end, since a call of the kernel does not "
+                      "return; it does nothing any more",
+                      (int)broker_pid);
+            have_table_emptied();
+        }
+        return;
     }
 }
 

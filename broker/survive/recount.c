@@ -14,6 +14,7 @@
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/stages.h"
 #include "broker/handout/take.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 
@@ -61,7 +62,7 @@ static void judge_in_hand(struct channel *channel, int fd, bool was_sent)
     if (!was_sent)
         return;
     if (is_stray(fd)) {
-        close(fd);
+        closer_give(fd);
         sent_fd = fd;
     }
     atomic_store(journal_live.in_hand_fd, -1);
@@ -106,7 +107,7 @@ static void put_back(struct channel *channel, const struct take_connection *conn
         return;
     }
     log_error("a connection could not be put back; it is lost");
-    close(connection->fd);
+    closer_give(connection->fd);
 }
 
 void recount_finish(void)

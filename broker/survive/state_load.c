@@ -20,6 +20,7 @@
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/pool/belief.h"
+#include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/session/session.h"
 #include "broker/pool/worker.h"
@@ -108,7 +109,7 @@ static bool was_closed(int our_fd, int their_fd, int board_fd, bool keeps_theirs
     if (channel_is_end(our_fd))
         close(our_fd);
     if (channel_is_end(their_fd))
-        close(their_fd);
+        closer_give(their_fd);
     return true;
 }
 

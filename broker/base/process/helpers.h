@@ -36,4 +36,8 @@ bool helpers_bury(pid_t *pids, int count);
  * may not end at all. Whether all have. */
 bool helpers_await(pid_t *pids, int count);
 
+/* Closes all in this process's table but standard input, output and error, by processes that share
+ * it: one that does not get past a descriptor, see pool/closer.h, costs 100 ms. */
+void helpers_empty_table(void);
+
 #endif

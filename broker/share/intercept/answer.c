@@ -306,9 +306,9 @@ static void begin_listen(struct notify *notify)
         channel = open_file(notify, worker, fd);
     if (channel)
         listen_on(notify, channel, fd);
-    else
-        notify_continue(notify);
     closer_close(fd);
+    if (!channel)
+        notify_continue(notify);
 }
 
 /* --- which call --- */

@@ -18,6 +18,7 @@
 #include "broker/base/loop/fds.h"
 #include "broker/base/process/glance.h"
 #include "broker/base/process/procfs.h"
+#include "broker/pool/closer.h"
 #include "broker/share/intercept/filter.h"
 
 #ifndef PIDFD_THREAD
@@ -207,6 +208,8 @@ static void send_answer(struct notify *notify, int error, uint32_t flags)
     u.response.id = notify->request->id;
     u.response.error = -error;
     u.response.flags = flags;
+    if (flags & SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+        closer_settle(); /* a copy of its socket would keep the address */
     journal_save_now();
     /* ENOENT: the caller does not wait any more */
     ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_SEND, &u.response);
