@@ -76,6 +76,7 @@ struct worker {
     bool told_of_rights;       /* that it lacks one for an address, once */
     uint32_t told_of_ports;    /* rules of --port that its socket cannot follow, a bit each, once */
     unsigned told_of_binds;    /* how many that failed have been told */
+    int64_t no_look_until_us;  /* share/claim/bind.c: at its processes, for a claim */
     unsigned port_zero_claims; /* so far, for listener.ordinal */
     struct channel_list channels;
     uint64_t accepted;             /* by channels that are gone */
