@@ -23,7 +23,7 @@
 #define REPORT_REST                                                                                \
     20 /* times what the broker took for it, so it gives a twentieth of its time                   \
         */
-#define REPORT_REST_MAX_US 20000
+#define REPORT_REST_MAX_US 5000
 #define READS 64 /* of all sockets; then there is a rest */
 #define READ_REST_US 1000
 #define SLEEPERS_MAX 8 /* descriptors that are not closed; more are not received, if possible */
