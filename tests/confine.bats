@@ -229,3 +229,31 @@ starts_as() { # USER COLOUR
     probe 5
     stop_broker
 }
+
+field_of() { # PID FIELD of /proc/PID/status
+    sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
+}
+
+@test "workers have the rights of their user and no others" {
+    [[ $(id -u) == 0 ]] || skip "only root has capabilities to give up"
+    share_build
+    local pid options
+    # an ambient capability of the broker's is none of a worker's
+    printf '#!/bin/sh\nexec capsh --keep=1 --inh=cap_net_raw --addamb=cap_net_raw -- -c '\''exec "$0" "$@"'\'' "%s" "$@"\n' "$SSHIM" >"$TMP/build/ambient"
+    chmod 755 "$TMP/build/ambient"
+    SSHIM=$TMP/build/ambient
+    for options in "--user nobody" "--group nogroup"; do
+        # shellcheck disable=SC2086 # two words
+        start_broker -w 1 $options -- "$VICTIM" accept "$ADDR"
+        pid=$(worker_pid 0)
+        grep -qx "CapAmb:[[:space:]]*0*" "/proc/$pid/status"
+        [[ $(ps -o pgid= -p "$pid" | tr -d ' ') == "$pid" ]]
+        if [[ $options == --user* ]]; then
+            [[ $(field_of "$pid" Uid | cut -f1) == 65534 && $(field_of "$pid" CapEff) =~ ^0+$ && $(field_of "$pid" CapPrm) =~ ^0+$ ]]
+            [[ $(field_of "$pid" Groups | xargs) == "$(id -G nobody)" ]]
+        else
+            [[ $(field_of "$pid" Gid | cut -f1) == 65534 && -z $(field_of "$pid" Groups | xargs) ]]
+        fi
+        stop_broker
+    done
+}

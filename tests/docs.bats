@@ -248,18 +248,33 @@ layers_there() {
     diff "$TMP/source" "$TMP/told"
 }
 
-@test "each line of SECURITY.md on what somebody can cause names tests that exist" {
+# Items of the lists and paragraphs of SECURITY.md from "What is trusted" on, one a line.
+security_parts() {
+    sed '1,/^## What is trusted/d' "$ROOT/SECURITY.md" | awk '
+        /^(##.*|$)/ { if (part) print part; part = ""; next }
+        /^ *- / { if (part) print part; part = "" }
+        { part = part " " $0 }
+        END { if (part) print part }'
+}
+
+@test "each line and list item of SECURITY.md names tests that exist" {
     local row file name
     sed -n '/^## Who can cause what/,/^## What is trusted/p' "$ROOT/SECURITY.md" | grep '^|' | sed 1,2d >"$TMP/rows"
     (($(wc -l <"$TMP/rows") >= 15))
-    while read -r row; do
+    security_parts | grep -E '^ +- ' >>"$TMP/rows"
+    (($(wc -l <"$TMP/rows") >= 60))
+    while IFS= read -r row; do
         echo "$row"
-        grep -qE '`[a-z_]+: ' <<<"$row"
+        grep -qE '`[a-z_]+: |`tests/[a-z_/]+\.(bats|c)`|Nothing tests that|:$' <<<"$row" # of what the kernel permits
     done <"$TMP/rows"
-    grep -oE '`[a-z_]+: [^`]+`' "$TMP/rows" | tr -d '`' >"$TMP/named"
+    tr '\n' ' ' <"$ROOT/SECURITY.md" | tr -s ' ' | grep -oE '`[a-z_]+: [^`]+`' | tr -d '`' | grep -vE '^command: ' >"$TMP/named"
     while IFS= read -r row; do
         file=${row%%: *} name=${row#*: }
         echo "tests/$file.bats: $name"
         grep -qF "@test \"$name\"" "$ROOT/tests/$file.bats"
     done <"$TMP/named"
+    for file in $(grep -oE '`tests/[a-z_/]+\.(bats|c)`' "$ROOT/SECURITY.md" | tr -d '`'); do
+        echo "$file"
+        [[ -f $ROOT/$file ]]
+    done
 }

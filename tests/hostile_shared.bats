@@ -47,3 +47,19 @@ answers() {
 @test "a worker that marks the shut socket, so that its connections are born dead, ends the service for no longer" {
     shuts_for_a_second skilful
 }
+
+sees_what_another_serves() {
+    timeout 10 "$PROBE" -n 1 "$ADDR" >"$TMP/answers" || true # it says that the answer is not the one that it expects
+    grep -q "attack over" "$TMP/out"
+}
+
+# What SECURITY.md says that it can: a copy cannot be taken back.
+@test "a worker that looks at an offer and does not take it has a copy when another one is served by it" {
+    start_beside worker_peeks "$HOST" "$PORT"
+    wait_until sees_what_another_serves
+    cat "$TMP/answers"
+    grep -q "seen.*pid=" "$TMP/answers"
+    probe 20
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
