@@ -273,7 +273,10 @@ void closer_settle(void)
         int64_t passed_ms = turn_read_ms() - begin_ms;
         if (passed_ms >= SETTLE_MAX_MS || (passed_ms >= SETTLE_MS && !a_helper_runs()))
             break;
-        usleep(SETTLE_LOOK_US);
+        if (passed_ms < SETTLE_MS)
+            usleep(SETTLE_LOOK_US);
+        else
+            sched_yield();
     }
     errno = saved;
 }
