@@ -72,7 +72,7 @@ join_in_background() {
         wait_until status_is '[.workers[].slot] == [1]'
         probe 5
         stop_broker
-        ! probe 1
+        [[ $("$PROBE" -n 1 "$ADDR" 2>&1) == *"Connection refused"* ]]
     done
 }
 

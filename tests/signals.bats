@@ -124,7 +124,7 @@ os.waitpid(pid, 0)
             log_has "the terminal was closed"
         else
             "$SSHIM" status --control "$CONTROL"
-            ! log_has "replacing"
+            [[ $(grep -c "replacing" "$TMP/log") == 0 ]]
             "$SSHIM" stop --control "$CONTROL"
             wait_until is_gone "$BROKER"
         fi

@@ -163,3 +163,18 @@ calls_kill() { # FOLDER
     run calls_kill "$TMP/broker"
     ((status != 0))
 }
+
+# bash's errexit does not look at a command behind '!': it fails a test, or a function, only as the last one, or by
+# what stands behind '||'.
+each_denial_counts() { # FILE...
+    awk 'FNR > 1 && denial != "" && !/^}/ { print file ": " denial; found = 1 }
+        { file = FILENAME; denial = /^ +! / && !/\|\| |&&/ ? $0 : "" }
+        END { exit found }' "$@"
+}
+
+@test "a test that wants a command to fail says so where it counts" {
+    each_denial_counts "$ROOT"/tests/*.bats "$ROOT"/tests/*.bash
+    printf '@test "a" {\n    ! true\n    true\n}\n' >"$TMP/other.bats"
+    run each_denial_counts "$TMP/other.bats"
+    ((status != 0))
+}
