@@ -79,10 +79,12 @@ $(BUILD)/obj/%.o: %.c
 SHIM_NAMES := -U_FILE_OFFSET_BITS -U_TIME_BITS
 # a hook calls the next library and does not jump into it: what asks the kernel from there is known by where it returns
 SHIM_CALLS := -fno-optimize-sibling-calls
+# each worker maps the text, and none of its loops is long
+SHIM_SIZE := -falign-functions=1 -falign-loops=1
 # -fexceptions: pthread_cancel unwinds through accept
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) $(SHIM_NAMES) $(SHIM_CALLS) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+	$(CC) -std=gnu11 $(WARN) $(CPPFLAGS) $(CFLAGS) $(SHIMSAN) $(SHIM_NAMES) $(SHIM_CALLS) $(SHIM_SIZE) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
 # --- other machines
 # make cross      builds for other machines with Debian's cross compilers, without warnings
@@ -106,7 +108,7 @@ $(BUILD)/libsshim-m32.so: $(M32_OBJECTS)
 
 $(BUILD)/m32/%.o: %.c
 	@mkdir -p $(@D)
-	$(M32_CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O2 -g $(SHIM_NAMES) $(SHIM_CALLS) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+	$(M32_CC) -std=gnu11 $(WARN) $(CPPFLAGS) -O2 -g $(SHIM_NAMES) $(SHIM_CALLS) $(SHIM_SIZE) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
 -include $(M32_OBJECTS:.o=.d)
 
@@ -187,7 +189,7 @@ $(BUILD)/libsshim-musl.so: $(MUSL_OBJECTS)
 
 $(BUILD)/musl/%.o: %.c
 	@mkdir -p $(@D)
-	musl-gcc -std=gnu11 -Wall -Wextra $(CPPFLAGS) -O2 -g $(SHIM_CALLS) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
+	musl-gcc -std=gnu11 -Wall -Wextra $(CPPFLAGS) -O2 -g $(SHIM_CALLS) $(SHIM_SIZE) -fPIC -fvisibility=hidden -fexceptions -MMD -MP -c -o $@ $<
 
 -include $(MUSL_OBJECTS:.o=.d)
 
