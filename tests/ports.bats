@@ -233,7 +233,7 @@ END
     local real
     real=$(free_port)
     cat >"$TMP/server.py" <<'END'
-import socket, subprocess, sys
+import os, socket, subprocess, sys
 app, real = int(sys.argv[1]), int(sys.argv[2])
 def name(s): return "%s:%d" % s.getsockname()
 def listen(host, port):
@@ -249,7 +249,9 @@ out.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 out.bind(("127.1.1.4", real))
 out.connect(("127.1.1.3", real))
 got, _ = private.accept()
-told = [name(s) for s in (shared, conn, private, got, out)]
+over = socket.socket()
+os.dup2(conn.fileno(), over.fileno()) # the number was a socket of its own before
+told = [name(s) for s in (shared, conn, over, private, got, out)]
 child = "import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); print('%s:%d' % s.getsockname())"
 for s in shared, private, conn: # in another program
     told.append(subprocess.check_output([sys.executable, "-c", child, str(s.fileno())], pass_fds=[s.fileno()], text=True).strip())
@@ -259,6 +261,6 @@ END
     local told
     told=$(ask 127.1.1.2 "$real")
     echo "$told"
-    [[ $told == "127.1.1.2:$PORT 127.1.1.2:$PORT 127.1.1.3:$real 127.1.1.3:$real 127.1.1.4:$real 127.1.1.2:$PORT 127.1.1.3:$real 127.1.1.2:$PORT" ]]
+    [[ $told == "127.1.1.2:$PORT 127.1.1.2:$PORT 127.1.1.2:$PORT 127.1.1.3:$real 127.1.1.3:$real 127.1.1.4:$real 127.1.1.2:$PORT 127.1.1.3:$real 127.1.1.2:$PORT" ]]
     stop_broker
 }

@@ -184,6 +184,12 @@ static bool is_in_vfork_child(void)
     return atomic_load_explicit(&vlisten_any, memory_order_relaxed) && !vlisten_is_owner();
 }
 
+/* Of a dup: what is known of a foreign socket; a dup of a connection is a connection still. */
+static unsigned foreign_index(struct fdmap_entry from)
+{
+    return from.kind == FDMAP_FOREIGN ? from.index : 0;
+}
+
 /* Neither fd nor what new_fd was is a matter of ours: only the cache may change, in which a vfork
  * child does no harm by saying less. */
 static void on_plain_dup(struct fdmap_entry from, struct fdmap_entry to, int new_fd)
@@ -194,6 +200,8 @@ static void on_plain_dup(struct fdmap_entry from, struct fdmap_entry to, int new
         fdmap_set(new_fd, FDMAP_INHERITED, 0);
     else if (to.kind == FDMAP_FOREIGN && !is_foreign)
         fdmap_clear(new_fd);
+    else if (to.kind == FDMAP_FOREIGN && to.index != foreign_index(from))
+        fdmap_set(new_fd, FDMAP_FOREIGN, 0);
     if (to.kind == FDMAP_UNKNOWN && is_foreign &&
         !atomic_load_explicit(&vlisten_any, memory_order_relaxed))
         fdmap_set(new_fd, FDMAP_FOREIGN, 0);
@@ -208,7 +216,7 @@ static void on_notable_dup(struct fdmap_entry from, struct fdmap_entry to, int n
     else if (from.kind == FDMAP_EPOLL)
         epoll_set_add_fd((int)from.index, new_fd);
     else if (from.kind == FDMAP_CONN || from.kind == FDMAP_FOREIGN)
-        fdmap_set(new_fd, FDMAP_FOREIGN, 0);
+        fdmap_set(new_fd, FDMAP_FOREIGN, foreign_index(from));
     else
         fdmap_clear(new_fd);
 }
