@@ -53,8 +53,10 @@ static int execute(const char *program, char **options)
     while (options[count])
         count++;
     char **argv = calloc(count + 2, sizeof *argv);
-    if (!argv || !make_folder(folder))
+    if (!argv || !make_folder(folder)) {
+        free(argv);
         return EXIT_USAGE;
+    }
     runtime_paths_program("", sshim, sizeof sshim);
     argv[0] = (char[]){PROGRAM};
     argv[1] = sshim;
@@ -63,6 +65,7 @@ static int execute(const char *program, char **options)
     execv(program, argv);
     log_error("cannot execute %s: %s; install it again", program, strerror(errno));
     rmdir(folder);
+    free(argv);
     return EXIT_USAGE;
 }
 
