@@ -175,7 +175,8 @@ static void begin(void)
     broker.config.unshared.count = 1;
     MUST(loop_init() == 0 && journal_init() == 0);
     adopt_slot(1, 0, 0, 0);
-    MUST(adopt_joiner(getpid()) != NULL); /* or the first claim would leave a pidfd */
+    MUST(adopt_joiner(getpid(), (uint8_t[WIRE_TOKEN_SIZE]){0}) !=
+         NULL); /* or the first claim would leave a pidfd */
     for (int i = 0; i < PEERS; i++)
         peers[i] = -1;
     open_rendezvous();
