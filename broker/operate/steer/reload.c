@@ -165,9 +165,12 @@ static bool use(int argc, char **resolved)
     int exit_code;
 
     if (run_options_parse(&next, argc, resolved + 1, &exit_code) == DONE || !choose_stays(&next) ||
-        spawn_resolve_user(next.user, next.group) < 0 || !read_answer(next.when_full.file) ||
-        !deputy_reload())
+        spawn_resolve_user(next.user, next.group) < 0 || !read_answer(next.when_full.file))
         return false;
+    if (!deputy_reload()) {
+        read_answer(before.when_full.file); /* as all other options, it stays */
+        return false;
+    }
     broker.config = next;
     check_set_user(spawn_uid(), spawn_gid());
     check_set_folder(next.copy.chdir ? launch_expand(next.copy.chdir, 0) : NULL);
