@@ -16,10 +16,9 @@
 #define __GLIBC_USE_C2X_STRTOL 0
 #undef __GLIBC_USE_C23_STRTOL
 #define __GLIBC_USE_C23_STRTOL 0
-#endif
-
-#if defined __GLIBC__ && !__GLIBC_PREREQ(2, 36)
+#if !__GLIBC_PREREQ(2, 36)
 #error "this glibc is too old: sshim needs 2.36 (Debian 12) or later"
+#endif
 #endif
 
 /* What musl lacks, some of it in some versions only: names of our own, so that a later one may

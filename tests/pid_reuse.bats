@@ -27,7 +27,7 @@ take_pid() {
     fi
     start_broker -w 2 -- "$VICTIM" accept "$ADDR"
     local keeper worker
-    keeper=$(pgrep -P "$BROKER" -f "^$SSHIM run")
+    keeper=$(pgrep -P "$BROKER" -x sshim-keeper)
     worker=$(worker_pid 1)
     kill -STOP "$keeper"
     kill -KILL "$BROKER" "$worker"
