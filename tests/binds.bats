@@ -24,11 +24,18 @@ ask() {
     python3 -c 'import socket,sys; print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 20).recv(100).decode())' "$@"
 }
 
-@test "children of one copy that bind one address at the same moment: one of them gets it" {
+bind_as_a_lock() { # ROUNDS IDLE: rounds of four children that bind, beside idle ones with many descriptors
     worker <<'PY'
+ROUNDS, IDLE = int(sys.argv[3]), int(sys.argv[4])
+for _ in range(IDLE):
+    if os.fork() == 0:
+        for _ in range(100):
+            os.dup(1)
+        while True:
+            time.sleep(60)
 listener = s(); listener.bind((HOST, PORT)); listener.listen(64)
 wins = []
-for _ in range(15):
+for _ in range(ROUNDS):
     go_r, go_w = os.pipe(); said_r, said_w = os.pipe(); end_r, end_w = os.pipe()
     children = []
     for _ in range(4):
@@ -51,9 +58,9 @@ for _ in range(15):
         os.waitpid(pid, 0)
     os.close(said_r); os.close(said_w)
     wins.append(said.count(b"w"))
-serve(listener, b"right" if wins == [1] * 15 else repr(wins).encode())
+serve(listener, b"right" if wins == [1] * ROUNDS else repr(wins).encode())
 PY
-    start_broker -w 1 -- python3 "$TMP/worker.py" "$HOST" "$PORT"
+    start_broker -w 1 -- python3 "$TMP/worker.py" "$HOST" "$PORT" "$@"
     [[ $(ask "$HOST" "$PORT") == right ]]
     stop_broker
 }
@@ -61,6 +68,9 @@ PY
 says() { # ANSWER
     [[ $(ask "$HOST" "$PORT" 2>/dev/null) == "$1" ]]
 }
+
+@test "children of one copy that bind one address at the same moment: one of them gets it" { bind_as_a_lock 15 0; }
+@test "the same in a copy with many processes, at which a look takes long" { bind_as_a_lock 4 10; }
 
 @test "an address that was given up is free for one that overlaps it" {
     worker <<'PY'

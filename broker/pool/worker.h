@@ -76,7 +76,8 @@ struct worker {
     bool told_of_rights;       /* that it lacks one for an address, once */
     uint32_t told_of_ports;    /* rules of --port that its socket cannot follow, a bit each, once */
     unsigned told_of_binds;    /* how many that failed have been told */
-    int64_t no_look_until_us;  /* share/claim/bind.c: at its processes, for a claim */
+    int64_t look_debt_us;      /* of looks at its processes, beyond its share; share/claim/bind.c */
+    int64_t look_paid_us;      /* when that was reckoned */
     unsigned port_zero_claims; /* so far, for listener.ordinal */
     struct channel_list channels;
     uint64_t accepted;             /* by channels that are gone */

@@ -22,8 +22,8 @@
 #include "broker/share/retire.h"
 
 #define BINDS_TOLD 8 /* failures of one worker; a server may try for ever */
-#define LOOK_FREE_US 1000
-#define LOOK_REST 20          /* times what a look took that took longer */
+#define LOOK_BURST_US 250000
+#define LOOK_SHARE 20         /* of our time, one part */
 #define GRANT_ARRIVES_MS 2000 /* a stopped or slow process may take longer */
 
 static bool matches_any(const struct config_patterns *patterns, const struct address *address,
@@ -97,18 +97,27 @@ bool bind_is_shared(const struct worker *worker, pid_t asker, const struct addre
            retire_was_shared(address);
 }
 
-/* A worker with many processes that claims again and again may have a twentieth of our time: what
- * it asks for beyond that counts as found. */
+/* A worker with many processes that claims again and again may have a twentieth of our time, and
+ * what it has not used of that, up to a burst. */
+static bool may_look(struct worker *worker)
+{
+    int64_t now_us = turn_read_us(CLOCK_MONOTONIC);
+    int64_t left_us = worker->look_debt_us - (now_us - worker->look_paid_us) / LOOK_SHARE;
+
+    worker->look_debt_us = left_us > 0 ? left_us : 0;
+    worker->look_paid_us = now_us;
+    return worker->look_debt_us < LOOK_BURST_US;
+}
+
+/* What it asks for beyond its share counts as found. */
 static bool is_in_tree(struct worker *worker, ino_t ino, bool direct)
 {
-    if (turn_read_us(CLOCK_MONOTONIC) < worker->no_look_until_us)
+    if (!may_look(worker))
         return true;
-    int64_t used_us = turn_read_us(CLOCK_THREAD_CPUTIME_ID);
+    int64_t begin_us = turn_read_us(CLOCK_THREAD_CPUTIME_ID);
     bool found =
         direct ? procfs_tree_holds_socket(worker->pid, ino) : descendants_hold_socket(worker, ino);
-    used_us = turn_read_us(CLOCK_THREAD_CPUTIME_ID) - used_us;
-    if (used_us > LOOK_FREE_US)
-        worker->no_look_until_us = turn_read_us(CLOCK_MONOTONIC) + used_us * LOOK_REST;
+    worker->look_debt_us += turn_read_us(CLOCK_THREAD_CPUTIME_ID) - begin_us;
     return found;
 }
 
