@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/base/journal.h"
@@ -14,6 +13,7 @@
 #include "broker/base/loop/fds.h"
 #include "broker/base/process/helpers.h"
 #include "broker/base/process/signal.h"
+#include "broker/base/turn.h"
 #include "broker/life/begin/discard.h"
 #include "proto/fdpass.h"
 
@@ -100,25 +100,17 @@ static bool obey(int broker_fd, int epoll_fd)
     return false;
 }
 
-static int64_t now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* Returns when the broker has noted it. */
 static void tell(uint32_t place, const struct ucred *sender, int broker_fd, int epoll_fd)
 {
     struct report report = {sources[place].number, *sender};
-    int64_t begin_us = now_us();
+    int64_t begin_us = turn_read_us(CLOCK_MONOTONIC);
 
     if (send(broker_fd, &report, sizeof report, MSG_NOSIGNAL) < 0)
         _exit(0);
     while (!obey(broker_fd, epoll_fd))
         ;
-    int64_t rest_us = (now_us() - begin_us) * REPORT_REST;
+    int64_t rest_us = (turn_read_us(CLOCK_MONOTONIC) - begin_us) * REPORT_REST;
     if (sources[place].reports++ >= REPORTS)
         usleep((useconds_t)(rest_us < REPORT_REST_MAX_US ? rest_us : REPORT_REST_MAX_US));
 }
