@@ -264,14 +264,18 @@ leave_the_queue() {
     sums_agree
 }
 
+start_silent() { # COUNT: clients that say nothing
+    start_other python3 -c 'import socket, sys, time
+clients = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(int(sys.argv[2]))]
+time.sleep(3600)' "$PORT" "$1"
+}
+
 @test "held connections leave the broker descriptors for status, a restart and an upgrade" {
     (ulimit -n 64; exec "$SSHIM" run -w 2 --settle 0 --control "$CONTROL" --hold line --hold-timeout 300 -- "$VICTIM_HOLD" server "$PORT") \
         </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
     BROKER=$!
     wait_until workers_ready 2
-    start_other python3 -c 'import socket, sys, time
-clients = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(100)]
-time.sleep(3600)' "$PORT"
+    start_silent 100
     wait_until status_is '.listeners[0] | .held > 10 and .held < 50 and .hold_evicted > 20'
     [[ $(dialog 'text:hello\n' read | read_of) == hello ]]
     "$SSHIM" restart --control "$CONTROL"
@@ -294,9 +298,7 @@ while True:
             client.sendall(client.recv(100))' "$PORT" "$other") </dev/null >>"$TMP/out" 2>>"$TMP/log" 3>&- &
     BROKER=$!
     wait_until workers_ready 1
-    start_other python3 -c 'import socket, sys, time
-clients = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(100)]
-time.sleep(3600)' "$PORT"
+    start_silent 100
     wait_until status_is '.listeners[0] | .held > 10 and .hold_evicted > 20'
     for _ in 1 2 3; do [[ $(PORT=$other dialog 'text:hello\n' read) == hello$'\n'fin ]]; done
     "$SSHIM" stop --control "$CONTROL"
