@@ -103,6 +103,57 @@ print(client.recv(100).decode())' "$PORT"
     done
 }
 
+# A server that reads to the end of a request head and tells how much that was, on a port or a path. Its clients send the head in
+# ways after which a look does not show all that has come.
+start_reader() { # ADDR
+    start_broker -w 1 --hold http --hold-timeout 300 -- python3 -c 'import socket, sys
+address = sys.argv[1]
+s = socket.socket(socket.AF_UNIX) if address[0] == "/" else socket.socket()
+if address[0] != "/": s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(address if address[0] == "/" else ("127.0.0.1", int(address))); s.listen()
+while True:
+    client = s.accept()[0]
+    text = b""
+    while not text.endswith(b"\r\n\r\n"):
+        text += client.recv(65536)
+    client.sendall(b"%d bytes" % len(text)); client.close()' "$1"
+}
+
+ask_reader() { # ADDR HOW
+    timeout 60 python3 -c 'import os, socket, sys, time
+address, how = sys.argv[1:]
+s = socket.socket(socket.AF_UNIX) if address[0] == "/" else socket.socket()
+s.connect(address if address[0] == "/" else ("127.0.0.1", int(address)))
+head = b"GET / HTTP/1.1\r\nA: " + b"x" * 1000 + b"\r\n\r\n"
+if how == "urgent":
+    s.sendall(head[:10]); s.send(b"!", socket.MSG_OOB); time.sleep(0.2); s.sendall(head[10:])
+elif how == "descriptor":
+    socket.send_fds(s, [head[:10]], [0]); time.sleep(0.2); s.sendall(head[10:])
+elif how == "bytes":
+    for i in range(len(head)): s.send(head[i:i + 1])
+elif how == "polled":
+    s.settimeout(60) # now send(2) comes after poll(2)
+    for i in range(len(head)): s.send(head[i:i + 1])
+print(s.recv(100).decode())' "$@"
+}
+
+@test "what a look cannot see is not waited for: behind urgent data, behind descriptors, of a client whose buffer is full" {
+    start_reader "$PORT"
+    start_dialog slow 'text:GET\s/\sHTTP/1.1\r\n' read
+    wait_until holds 1
+    [[ $(ask_reader "$PORT" urgent) == '1023 bytes' ]]
+    [[ $(ask_reader "$PORT" bytes) == '1023 bytes' ]]
+    holds 1
+    stop_broker
+    start_reader "$TMP/reader"
+    start_other python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b"GET / HTTP/1.1\r\n"); time.sleep(3600)' "$TMP/reader"
+    wait_until holds 1
+    for how in descriptor bytes polled; do [[ $(ask_reader "$TMP/reader" "$how") == '1023 bytes' ]]; done
+    holds 1
+    sums_agree
+}
+
 wakeups() { # of the broker
     awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$BROKER/status"
 }

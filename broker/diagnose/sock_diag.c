@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LIST_PART 8192 /* bytes of a list that are read at once */
@@ -21,7 +24,10 @@
 
 struct question {
     struct nlmsghdr head;
-    struct inet_diag_req_v2 request;
+    union { /* the kernel takes one that is longer */
+        struct inet_diag_req_v2 request;
+        struct unix_diag_req unix_request;
+    };
 };
 
 static void read_end(const struct sockaddr_storage *end, uint16_t *port, uint8_t host[16])
@@ -90,7 +96,6 @@ static bool send_question(int fd, struct question *question)
     question->head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
     question->head.nlmsg_flags |= NLM_F_REQUEST;
     question->head.nlmsg_seq = ++number;
-    question->request.sdiag_protocol = IPPROTO_TCP;
     return fd >= 0 && sendto(fd, question, sizeof *question, 0, (const struct sockaddr *)&kernel,
                              sizeof kernel) >= 0;
 }
@@ -137,6 +142,7 @@ enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key)
 {
     struct question question = {
         .request = {.sdiag_family = (uint8_t)key->family,
+                    .sdiag_protocol = IPPROTO_TCP,
                     .idiag_states = UINT32_MAX,
                     .id = {.idiag_sport = key->local_port,
                            .idiag_dport = key->peer_port,
@@ -178,6 +184,7 @@ bool sock_diag_list(uint16_t family, uint16_t local_port, void (*on_open)(uint64
     struct question question = {
         .head = {.nlmsg_flags = NLM_F_DUMP},
         .request = {.sdiag_family = (uint8_t)family,
+                    .sdiag_protocol = IPPROTO_TCP,
                     .idiag_states = STATES_OF_CONNECTIONS,
                     .id = {.idiag_sport = local_port}},
     };
@@ -190,4 +197,49 @@ bool sock_diag_list(uint16_t family, uint16_t local_port, void (*on_open)(uint64
     while (part == PART_MORE)
         part = read_part(bytes, receive_answer(fd, &question, bytes, sizeof bytes), on_open);
     return part == PART_LAST;
+}
+
+/* --- AF_UNIX --- */
+
+/* An attribute of the socket with this inode. False: the kernel tells none. */
+static bool ask_unix(ino_t inode, uint32_t show, int attribute, void *value, size_t size)
+{
+    struct question question = {
+        .unix_request = {.sdiag_family = AF_UNIX,
+                         .udiag_states = UINT32_MAX,
+                         .udiag_ino = (uint32_t)inode,
+                         .udiag_show = show,
+                         .udiag_cookie = {UINT32_MAX, UINT32_MAX}}, /* any */
+    };
+    alignas(struct nlmsghdr) char answer[1024];
+    const struct nlmsghdr *head = (const struct nlmsghdr *)(const void *)answer;
+    int fd = open_diag();
+
+    if (!send_question(fd, &question))
+        return false;
+    ssize_t len = receive_answer(fd, &question, answer, sizeof answer);
+    if (!NLMSG_OK(head, len) || head->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+        return false;
+    size_t at = NLMSG_SPACE(sizeof(struct unix_diag_msg));
+    size_t rest = head->nlmsg_len > at ? head->nlmsg_len - at : 0;
+    for (const struct rtattr *found = (const struct rtattr *)(const void *)(answer + at);
+         RTA_OK(found, rest); found = RTA_NEXT(found, rest))
+        if (found->rta_type == attribute && RTA_PAYLOAD(found) >= size) {
+            memcpy(value, RTA_DATA(found), size);
+            return true;
+        }
+    return false;
+}
+
+/* As poll(2) of the sender does: unix_writable() in the kernel's net/unix/af_unix.c. */
+bool sock_diag_is_sender_full(int fd)
+{
+    struct stat info;
+    uint32_t peer = 0;
+    uint32_t memory[SK_MEMINFO_SNDBUF + 1] = {0};
+
+    return fstat(fd, &info) == 0 &&
+           ask_unix(info.st_ino, UDIAG_SHOW_PEER, UNIX_DIAG_PEER, &peer, sizeof peer) &&
+           ask_unix(peer, UDIAG_SHOW_MEMINFO, UNIX_DIAG_MEMINFO, memory, sizeof memory) &&
+           memory[SK_MEMINFO_WMEM_ALLOC] >= memory[SK_MEMINFO_SNDBUF] / 4;
 }

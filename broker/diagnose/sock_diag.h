@@ -1,5 +1,5 @@
 /*
- * sock_diag.h - asks the kernel for TCP connections (sock_diag(7)). No right is needed. One is
+ * sock_diag.h - asks the kernel for connections (sock_diag(7)). No right is needed. One of TCP is
  * looked up by its ends. A list walks the kernel's table of all connections: with 262,144 places it
  * costs as much as a hundred questions, each connection that it finds a fifth of one, and each
  * other one of the machine, also in TIME_WAIT, a twentieth (a cache miss).
@@ -39,5 +39,10 @@ enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key);
  * to the end. Never waits.
  */
 bool sock_diag_list(uint16_t family, uint16_t local_port, void (*on_open)(uint64_t cookie));
+
+/* Whether the peer of a connection of AF_UNIX cannot be written to until some of what it has sent
+ * is read. Walks all sockets of AF_UNIX of the broker's network namespace, twice; false as well for
+ * a peer in another one. Never waits. */
+bool sock_diag_is_sender_full(int fd);
 
 #endif

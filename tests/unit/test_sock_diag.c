@@ -1,6 +1,7 @@
 /* test_sock_diag.c - which connections the kernel says a process has. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -103,10 +104,42 @@ static void test_device(void)
     check_family(AF_INET6, "lo");
 }
 
+/* As the sender's own poll(2) sees it. */
+static bool can_write(int fd)
+{
+    struct pollfd state = {.fd = fd, .events = POLLOUT};
+
+    return poll(&state, 1, 0) == 1;
+}
+
+static void test_sender(void)
+{
+    int pair[2], sent = 0;
+    char byte;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    CHECK(!sock_diag_is_sender_full(pair[1]));
+    while (can_write(pair[0])) {
+        CHECK(!sock_diag_is_sender_full(pair[1]));
+        CHECK(send(pair[0], "x", 1, MSG_DONTWAIT) == 1);
+        sent++;
+    }
+    CHECK(sent > 10);
+    CHECK(sock_diag_is_sender_full(pair[1]));
+    CHECK(!sock_diag_is_sender_full(pair[0]));
+    while (recv(pair[1], &byte, 1, MSG_DONTWAIT) == 1)
+        ;
+    CHECK(!sock_diag_is_sender_full(pair[1]));
+    close(pair[0]);
+    CHECK(!sock_diag_is_sender_full(pair[1]));
+    close(pair[1]);
+}
+
 int main(void)
 {
     unit_run("the kernel lists what a process has, and answers as much of each", test_ipv4);
     unit_run("and the clients of IPv4 at a listener of [::]", test_mapped);
     unit_run("and the clients of a listener that is bound to a device", test_device);
+    unit_run("the peer of a path is full when it could not write", test_sender);
     return unit_end();
 }

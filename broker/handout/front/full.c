@@ -117,12 +117,12 @@ bool full_answer(int fd)
 }
 
 /* MSG_TRUNC: of TCP nothing is copied, tcp(7). What grows while we read is reported again. */
-struct held_look full_look(struct held *held, bool is_half_closed)
+struct held_look full_look(struct held *held, uint32_t events)
 {
     static char sink[65536];
     ssize_t got = 1;
 
-    (void)is_half_closed; /* then recv(2) says so, behind all that was sent */
+    (void)events; /* recv(2) tells the end, behind all that was sent */
     for (int i = 0; got > 0 && i < READS_AT_ONCE; i++)
         got = recv(held->fd, sink, sizeof sink, MSG_DONTWAIT | MSG_TRUNC);
     if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))

@@ -27,6 +27,6 @@ bool full_read(const char *path, struct option_fault *fault);
 bool full_answer(int fd);
 
 /* A look of stages.c at a connection that was answered. */
-struct held_look full_look(struct held *held, bool is_half_closed);
+struct held_look full_look(struct held *held, uint32_t events);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "broker/pool/listener.h"
 
@@ -50,10 +51,18 @@ enum held_closing {
 extern const char *const held_closing_names[];
 #define HELD_CLOSINGS_MAX 15 /* how many there may ever be */
 
-/* What a stage found when it looked at a connection. */
+/* What a stage found when it looked at a connection. It is told what epoll_wait(2) has reported, or
+ * 0: with these the client sends no more. */
+#define HELD_HALF_CLOSED (EPOLLRDHUP | EPOLLHUP)
+
 struct held_look {
-    enum { LOOK_MORE, LOOK_DONE, LOOK_CLOSE } result; /* more must come; on to the next stage */
-    enum held_closing why;                            /* with LOOK_CLOSE */
+    enum {
+        LOOK_MORE,  /* more must come */
+        LOOK_LATER, /* or it cannot; look again in a while */
+        LOOK_DONE,  /* on to the next stage */
+        LOOK_CLOSE,
+    } result;
+    enum held_closing why; /* with LOOK_CLOSE */
 };
 
 /* Of one listener; survives us. */

@@ -2,15 +2,23 @@
 #include "broker/handout/front/hold.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
+
+#include "broker/base/turn.h"
+#include "broker/diagnose/sock_diag.h"
 
 /* The window of a connection is half of its SO_RCVBUF, less where its packets have much overhead.
  */
 #define FULL_AT 4       /* one in so many bytes of SO_RCVBUF */
 #define RCVBUF_MIN 2304 /* socket(7) */
+
+#define ASK_SHARE 9 /* a question is followed by so many times its duration without one */
 
 #define DEFER_S 1 /* the kernel's least: it hands a silent client over after the next ACK */
 
@@ -176,8 +184,8 @@ bool hold_is_dead(int fd)
     return (state.revents & POLLERR) || recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-/* Whether there is room for more: a server may have made the buffer small. Natively it would read,
- * so that more can come. */
+/* Whether there is no room for more: a server may have made the buffer small. Natively it would
+ * read, so that more can come. */
 static bool is_full(int fd, size_t have)
 {
     int size = 0;
@@ -189,8 +197,45 @@ static bool is_full(int fd, size_t have)
            have >= (size_t)size / FULL_AT;
 }
 
-struct held_look hold_look(struct held *held, bool is_half_closed)
+/* The same of AF_UNIX: its buffer is the client's, and each write takes some hundred bytes of it,
+ * however few it has. */
+static bool is_sender_full(int fd, bool *is_known)
 {
+    static int64_t not_before_us;
+    int64_t now_us = turn_read_us(CLOCK_MONOTONIC);
+
+    *is_known = now_us >= not_before_us;
+    if (!*is_known)
+        return false;
+    bool is_full = sock_diag_is_sender_full(fd);
+    int64_t end_us = turn_read_us(CLOCK_MONOTONIC);
+    not_before_us = end_us + ASK_SHARE * (end_us - now_us);
+    return is_full;
+}
+
+/* Bytes came, but not enough, and the client may send more. there: so many at least came before the
+ * look. */
+static struct held_look look_further(int fd, bool is_unix, size_t there, size_t have)
+{
+    bool is_known = true;
+    bool is_last = is_unix ? there > have || is_sender_full(fd, &is_known) : is_full(fd, have);
+
+    if (!is_known)
+        return (struct held_look){.result = LOOK_LATER};
+    return (struct held_look){.result = is_last ? LOOK_DONE : LOOK_MORE};
+}
+
+static size_t count_bytes(int fd)
+{
+    int bytes = 0;
+
+    return ioctl(fd, SIOCINQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0; /* unix(7) */
+}
+
+struct held_look hold_look(struct held *held, uint32_t events)
+{
+    bool is_unix = held->listener->bound.storage.ss_family == AF_UNIX;
+    size_t there = is_unix ? count_bytes(held->fd) : 0;
     static uint8_t bytes[HOLD_BYTES_MAX];
     enum config_hold kind = held->listener->front.hold;
     size_t room = kind == HOLD_DATA ? 1 : sizeof bytes;
@@ -200,7 +245,7 @@ struct held_look hold_look(struct held *held, bool is_half_closed)
         return (struct held_look){.result = LOOK_MORE};
     if (got <= 0)
         return (struct held_look){LOOK_CLOSE, HELD_HUNG_UP};
-    bool is_done = is_half_closed || hold_is_complete(kind, bytes, (size_t)got) ||
-                   is_full(held->fd, (size_t)got);
-    return (struct held_look){.result = is_done ? LOOK_DONE : LOOK_MORE};
+    if ((events & (HELD_HALF_CLOSED | EPOLLPRI)) || hold_is_complete(kind, bytes, (size_t)got))
+        return (struct held_look){.result = LOOK_DONE};
+    return look_further(held->fd, is_unix, there, (size_t)got);
 }

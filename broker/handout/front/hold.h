@@ -23,7 +23,8 @@ bool hold_is_dead(int fd);
  */
 bool hold_is_complete(enum config_hold kind, const uint8_t *bytes, size_t len);
 
-/* A look of stages.c. is_half_closed: the client is known to send no more. */
-struct held_look hold_look(struct held *held, bool is_half_closed);
+/* A look of stages.c. What cannot be seen by peeking is not waited for: what follows urgent data
+ * (tcp(7)) or descriptors (unix(7)), or does not come since a buffer is full. */
+struct held_look hold_look(struct held *held, uint32_t events);
 
 #endif

@@ -76,7 +76,7 @@ static bool consume(int fd, size_t len)
     return recv(fd, NULL, len, MSG_TRUNC | MSG_DONTWAIT) == (ssize_t)len;
 }
 
-static struct held_look read_header(struct held *held, bool is_half_closed)
+static struct held_look read_header(struct held *held, uint32_t events)
 {
     static uint8_t bytes[PROXY_HEADER_MAX];
     struct proxy_header header;
@@ -89,7 +89,7 @@ static struct held_look read_header(struct held *held, bool is_half_closed)
     switch (proxy_header_read(bytes, (size_t)got, held->listener->front.accept_proxy, &header)) {
     case PROXY_INVALID: return reject(held, header.fault);
     case PROXY_INCOMPLETE:
-        return is_half_closed ? reject(held, "it ended within its PROXY header") : more;
+        return events & HELD_HALF_CLOSED ? reject(held, "it ended within its PROXY header") : more;
     case PROXY_COMPLETE: break;
     }
     if (!consume(held->fd, header.len))
@@ -99,11 +99,11 @@ static struct held_look read_header(struct held *held, bool is_half_closed)
     return done;
 }
 
-struct held_look proxy_look(struct held *held, bool is_half_closed)
+struct held_look proxy_look(struct held *held, uint32_t events)
 {
     struct cidr_host sender;
 
     if (held_get_host(held, &sender) && cidr_set_contains(&broker.config.proxy_from, &sender))
-        return read_header(held, is_half_closed);
+        return read_header(held, events);
     return broker.config.proxy_optional ? done : reject(held, "it is not one of --proxy-from");
 }

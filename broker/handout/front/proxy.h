@@ -12,7 +12,7 @@
 #define PROXY_TIMEOUT_MS 3000 /* proxy-protocol.txt, 2: at least 3 seconds */
 
 /* A look of stages.c. Puts the header's client in the place of the peer. */
-struct held_look proxy_look(struct held *held, bool is_half_closed);
+struct held_look proxy_look(struct held *held, uint32_t events);
 
 /* Whether its header was read before, by a broker that was killed. Puts the client in the place of
  * the peer then. */

@@ -23,10 +23,10 @@
 #define DROPS_AT_ONCE 256 /* connections that are late; the others in the next turn of the loop */
 
 /* Edges: what does not grow is not reported again, and what grows need not be read for that. */
-#define WATCHED (EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define WATCHED (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
 static const struct {
-    struct held_look (*look)(struct held *held, bool is_half_closed);
+    struct held_look (*look)(struct held *held, uint32_t events);
 } stages[] = {
     [HELD_HEADER] = {proxy_look},
     [HELD_REQUEST] = {hold_look},
@@ -127,6 +127,7 @@ void stages_drop(struct held *held, enum held_closing why)
 /* --- its way --- */
 
 static void on_ready(struct loop_fd *watch, uint32_t events);
+static void put_off(struct held *held);
 
 /* False: the kernel has no room for one more watch. */
 static bool watch(struct held *held)
@@ -233,15 +234,17 @@ static bool go_on(struct held *held)
 
 /* As far as it goes now. What cannot be watched is complete: the worker waits for it then. Who was
  * answered gets no worker. */
-static void advance(struct held *held, bool is_half_closed)
+static void advance(struct held *held, uint32_t events)
 {
     while (held->stage != HELD_COMPLETE) {
-        struct held_look found = stages[held->stage].look(held, is_half_closed);
+        struct held_look found = stages[held->stage].look(held, events);
         if (found.result == LOOK_CLOSE) {
             stages_drop(held, found.why);
             return;
         }
-        if (found.result == LOOK_MORE && watch(held)) {
+        if (found.result == LOOK_LATER)
+            put_off(held);
+        if (found.result == LOOK_LATER || (found.result == LOOK_MORE && watch(held))) {
             expect_deadline(held);
             return;
         }
@@ -263,7 +266,14 @@ static void on_look_again(struct loop_timer *timer)
 
     held->looks = LOOKS_AT_ONCE - 1;
     if (!watch(held)) /* reports what came meanwhile */
-        advance(held, false);
+        advance(held, 0);
+}
+
+static void put_off(struct held *held)
+{
+    unwatch(held);
+    held->again.on_time = on_look_again;
+    loop_start_timer(&held->again, LOOK_AGAIN_MS);
 }
 
 static void on_ready(struct loop_fd *watch, uint32_t events)
@@ -272,15 +282,13 @@ static void on_ready(struct loop_fd *watch, uint32_t events)
     struct listener *listener = held->listener;
 
     if (++held->looks > LOOKS_AT_ONCE && !(events & EPOLLERR)) {
-        unwatch(held);
-        held->again.on_time = on_look_again;
-        loop_start_timer(&held->again, LOOK_AGAIN_MS);
+        put_off(held);
         return;
     }
     if (events & EPOLLERR) /* reset; what was sent before may be there all the same */
         stages_drop(held, HELD_HUNG_UP);
     else
-        advance(held, (events & (EPOLLRDHUP | EPOLLHUP)) != 0);
+        advance(held, events);
     listener_pump(listener);
 }
 
@@ -302,7 +310,7 @@ static void enter(struct listener *listener, int fd, const struct wire_offer *of
     if (again)
         pass_known_header(held);
     if (held->stage == HELD_HEADER || admit(held))
-        advance(held, false);
+        advance(held, 0);
 }
 
 /* Watched from now on: what came meanwhile is reported at once. */
