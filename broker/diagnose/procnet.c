@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "broker/base/address.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/cli/broker_socket.h"
@@ -153,10 +154,8 @@ static bool match_listening(int fd, void *context)
     struct own *own = context;
     struct address name = {.len = sizeof name.storage};
     struct stat info;
-    int listens = 0;
-    socklen_t len = sizeof listens;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens &&
+    if (fds_get_option(fd, SO_ACCEPTCONN) > 0 &&
         getsockname(fd, (struct sockaddr *)&name.storage, &name.len) == 0 &&
         fstat(fd, &info) == 0 && is_wanted(own, info.st_ino, &name))
         append(&own->list, &name);

@@ -14,6 +14,7 @@
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/process/aside.h"
 #include "broker/life/begin/receiver.h"
 #include "broker/life/slot.h"
@@ -52,10 +53,7 @@ static void on_waiter_gone(struct session *session)
 /* Came in at the control socket itself. */
 static bool takes_text(int fd)
 {
-    int type = 0;
-    socklen_t len = sizeof type;
-
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+    return fds_get_option(fd, SO_TYPE) == SOCK_STREAM;
 }
 
 /* On a connection of which only the descriptor is left (takes; -1: none); two datagrams have room

@@ -44,10 +44,7 @@ static void note_their_end(struct channel *channel)
 
 bool channel_is_end(int fd)
 {
-    int type = 0;
-    socklen_t len = sizeof type;
-
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+    return fds_get_option(fd, SO_TYPE) == SOCK_SEQPACKET;
 }
 
 /* Inode numbers repeat from one file system to another. A file that is no socket is asked nothing:

@@ -16,6 +16,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/process/helpers.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/signal.h"
@@ -47,19 +48,11 @@ static uint64_t queued;
 
 static bool has_boundary; /* a broker that is not root has no workers of other users */
 
-static int get_option(int fd, int option)
-{
-    int value = -1;
-    socklen_t len = sizeof value;
-
-    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
-}
-
 /* A file may be of a file system whose server does not answer: closing it asks that, and no signal
  * ends the wait. */
 static bool is_no_socket(int fd)
 {
-    return get_option(fd, SO_TYPE) < 0;
+    return fds_get_option(fd, SO_TYPE) < 0;
 }
 
 /* --- in a helper --- */
@@ -218,13 +211,13 @@ static bool ends_at_once(int fd)
         return true;
     if (has_boundary) /* it may be in an epoll set of a worker, or of a stranger */
         return false;
-    if (get_option(fd, SO_TYPE) != SOCK_STREAM)
+    if (fds_get_option(fd, SO_TYPE) != SOCK_STREAM)
         return false;
-    switch (get_option(fd, SO_DOMAIN)) {
+    switch (fds_get_option(fd, SO_DOMAIN)) {
     case AF_INET:
-    case AF_INET6: return get_option(fd, SO_PROTOCOL) == IPPROTO_TCP && !lingers(fd);
+    case AF_INET6: return fds_get_option(fd, SO_PROTOCOL) == IPPROTO_TCP && !lingers(fd);
     /* nothing can be in the queue of such a one */
-    case AF_UNIX: return get_option(fd, SO_ACCEPTCONN) == 0 && !is_connected(fd);
+    case AF_UNIX: return fds_get_option(fd, SO_ACCEPTCONN) == 0 && !is_connected(fd);
     default: return false;
     }
 }

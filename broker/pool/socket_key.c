@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/base/loop/fds.h"
 /* asm-generic/socket.h, newer than some C libraries */
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
@@ -69,15 +70,15 @@ void socket_key_read(struct socket_key *key, const struct address *address, int 
     key->netns = netns == own_netns() ? 0 : netns;
     /* of one abstract name, streams and packets are two sockets; a file is one */
     if (family == AF_UNIX && !address_is_path(address) &&
-        read_int(fd, SOL_SOCKET, SO_TYPE) == SOCK_SEQPACKET)
+        fds_get_option(fd, SO_TYPE) == SOCK_SEQPACKET)
         key->protocol = SOCK_SEQPACKET;
     /* an ioctl on what is no socket could do anything */
-    if ((family != AF_INET && family != AF_INET6) || read_int(fd, SOL_SOCKET, SO_DOMAIN) != family)
+    if ((family != AF_INET && family != AF_INET6) || fds_get_option(fd, SO_DOMAIN) != family)
         return;
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
     bool is_v6 = family == AF_INET6;
     key->device = read_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
-    key->protocol = read_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP ? IPPROTO_MPTCP : 0;
+    key->protocol = fds_get_option(fd, SO_PROTOCOL) == IPPROTO_MPTCP ? IPPROTO_MPTCP : 0;
     key->v6only = is_v6 && IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) &&
                   read_int(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     if (is_v6 && key->device == 0 && IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
@@ -87,9 +88,9 @@ void socket_key_read(struct socket_key *key, const struct address *address, int 
 
 bool socket_key_is_fit(int fd, int family)
 {
-    int type = read_int(fd, SOL_SOCKET, SO_TYPE);
+    int type = fds_get_option(fd, SO_TYPE);
 
-    return read_int(fd, SOL_SOCKET, SO_DOMAIN) == family &&
+    return fds_get_option(fd, SO_DOMAIN) == family &&
            (type == SOCK_STREAM || (type == SOCK_SEQPACKET && family == AF_UNIX));
 }
 

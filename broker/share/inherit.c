@@ -17,6 +17,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/options/parse.h"
 #include "broker/life/launch/original.h"
 #include "broker/pool/listener.h"
@@ -48,11 +49,8 @@ static unsigned count_given(void)
 
 static bool listens(int fd, struct address *address)
 {
-    int on = 0;
-    socklen_t len = sizeof on;
-
     address->len = sizeof address->storage;
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on &&
+    return fds_get_option(fd, SO_ACCEPTCONN) > 0 &&
            getsockname(fd, (struct sockaddr *)&address->storage, &address->len) == 0 &&
            socket_key_is_fit(fd, address->storage.ss_family) &&
            (address->storage.ss_family == AF_INET || address->storage.ss_family == AF_INET6 ||

@@ -20,6 +20,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/loop/fds.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/cli/settings/reread.h"
 #include "broker/handout/dispatch.h"
@@ -119,11 +120,9 @@ static bool is_asker(int fd)
  * was. */
 static bool is_stray(int fd)
 {
-    int type = 0;
-    socklen_t len = sizeof type;
+    int type = fds_get_option(fd, SO_TYPE);
 
     return fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) &&
-           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
            (type == SOCK_STREAM || is_packet_in_hand(fd, type)) && is_connection(fd) &&
            !journal_is_closing(fd) && !is_asker(fd);
 }
@@ -224,11 +223,9 @@ static enum resume_cause cause_of(const char *name)
 /* Closed on exec from now on, so that the next keeper finds it, and that none is named twice. */
 static bool is_inherited_connection(int fd)
 {
-    int type = 0;
-    socklen_t len = sizeof type;
+    int type = fds_get_option(fd, SO_TYPE);
 
     return fd > STDERR_FILENO && fcntl(fd, F_GETFD) == 0 &&
-           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
            (type == SOCK_STREAM || type == SOCK_SEQPACKET) && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 

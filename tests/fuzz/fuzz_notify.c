@@ -107,8 +107,7 @@ bool __wrap_notify_is_valid(const struct notify *notify);
 pid_t __wrap_notify_process(const struct notify *notify);
 int __wrap_notify_fetch_fd(const struct notify *notify, int number);
 int __wrap_notify_install_fd(const struct notify *notify, int fd, int number);
-int __wrap_notify_peek(struct notify *notify, uint64_t address, size_t len,
-                       void (*on_memory)(struct notify *notify, ssize_t got));
+int __wrap_notify_peek(struct notify *notify, uint64_t address, size_t len, peek_done *on_done);
 void __wrap_notify_continue(struct notify *notify);
 void __wrap_notify_answer(struct notify *notify, int error);
 void __wrap_notify_retry(struct notify *notify);
@@ -146,8 +145,7 @@ int __wrap_notify_install_fd(const struct notify *notify, int fd, int number)
     return choices[CHOICE] & REFUSED ? -1 : 0;
 }
 
-int __wrap_notify_peek(struct notify *notify, uint64_t address, size_t len,
-                       void (*on_memory)(struct notify *notify, ssize_t got))
+int __wrap_notify_peek(struct notify *notify, uint64_t address, size_t len, peek_done *on_done)
 {
     (void)address;
     MUST(len > 0 && len <= PEEK_MAX);
@@ -156,7 +154,7 @@ int __wrap_notify_peek(struct notify *notify, uint64_t address, size_t len,
     memcpy(notify->peek.bytes, memory, len);
     memory += len;
     memory_len -= len;
-    on_memory(notify, len ? (ssize_t)len : -1);
+    on_done(&notify->peek, len ? (ssize_t)len : -1);
     return 0;
 }
 

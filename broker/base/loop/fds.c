@@ -36,6 +36,14 @@ void fds_close(int fd)
     errno = saved;
 }
 
+int fds_get_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
+}
+
 static bool set_passrights(int socket_fd, int value)
 {
     return setsockopt(socket_fd, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof value) == 0;

@@ -1,6 +1,6 @@
 /*
- * fds.h - descriptors: memory that other processes can have, a close that keeps errno, and sockets
- * that take none.
+ * fds.h - descriptors: memory that other processes can have, a close that keeps errno, options of
+ * sockets, and sockets that take no descriptors.
  */
 #ifndef SSHIM_BROKER_BASE_LOOP_FDS_H
 #define SSHIM_BROKER_BASE_LOOP_FDS_H
@@ -18,6 +18,10 @@ void *fds_map_memory(int fd, size_t size_bytes);
 
 /* Closes fd (takes, -1 permitted), and keeps errno. */
 void fds_close(int fd);
+
+/* An option of SOL_SOCKET that is an int. -1: fd (borrows, of any kind) is no socket, or the kernel
+ * does not know the option. Never sleeps. */
+int fds_get_option(int fd, int option);
 
 /* From now on no peer can send descriptors to this socket of AF_UNIX (borrows), or to what is
  * accepted from it: EPERM if it tries. Else those that we do not receive are closed by our own

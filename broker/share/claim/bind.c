@@ -8,6 +8,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/loop/fds.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/clients.h"
@@ -146,21 +147,13 @@ static bool is_on_its_way(const struct channel *channel, pid_t asker)
            procfs_parent(channel->grant.claimant) > 0;
 }
 
-static bool has_reuseport(int fd)
-{
-    int on = 0;
-    socklen_t len = sizeof on;
-
-    return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, &len) == 0 && on;
-}
-
 /* bind(2) of an address that this worker has bound already; reuse: SO_REUSEPORT is set now. */
 bool bind_collides(pid_t asker, const struct worker *worker, const struct listener *listener,
                    bool reuse)
 {
     struct channel *channel = worker_find_channel(worker, listener);
 
-    if (!channel || (reuse && has_reuseport(listener->canonical_fd)))
+    if (!channel || (reuse && fds_get_option(listener->canonical_fd, SO_REUSEPORT) > 0))
         return false;
     if (is_held(channel) || is_on_its_way(channel, asker))
         return true;
@@ -168,21 +161,13 @@ bool bind_collides(pid_t asker, const struct worker *worker, const struct listen
     return false;
 }
 
-/* Asks nothing of a file that is no socket: its file system might not answer. */
-static bool is_socket(int fd)
-{
-    int type;
-    socklen_t len = sizeof type;
-
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
-}
-
 bool bind_is_same_file(int a_fd, int b_fd)
 {
     struct stat a;
     struct stat b;
 
-    return is_socket(b_fd) && fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 &&
+    /* of a file that is no socket nothing is asked: its file system might not answer */
+    return fds_get_option(b_fd, SO_TYPE) >= 0 && fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 &&
            a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 

@@ -12,6 +12,7 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
+#include "broker/base/loop/fds.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/share/intercept/filter.h"
 #include "broker/share/intercept/socket_file.h"
@@ -29,14 +30,6 @@ static int64_t look_ms;
 
 enum { ARG_FD, ARG_ADDRESS, ARG_LEN, ARG_BACKLOG = ARG_ADDRESS };
 
-static int get_option(int fd, int option)
-{
-    int value = -1;
-    socklen_t len = sizeof value;
-
-    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value : -1;
-}
-
 /* The caller's socket, if it is one that may come to listen; else -1. */
 static int fetch_socket(const struct notify *notify)
 {
@@ -50,9 +43,7 @@ static int fetch_socket(const struct notify *notify)
             "or permit ptrace(2) (kernel.yama.ptrace_scope)",
             notify->request->pid, strerror(errno));
     }
-    int domain = fd < 0 ? -1 : get_option(fd, SO_DOMAIN);
-    if ((domain == AF_INET || domain == AF_INET6 || domain == AF_UNIX) &&
-        socket_key_is_fit(fd, domain))
+    if (socket_key_is_fit(fd, fds_get_option(fd, SO_DOMAIN)))
         return fd;
     closer_close(fd);
     return -1;
@@ -75,23 +66,17 @@ static struct channel *find_channel(const struct worker *worker, int fd)
  * 0.0.0.0. */
 static bool read_address(struct address *address, const struct notify *notify, int fd)
 {
-    struct sockaddr_storage storage = {0};
     size_t len = (size_t)notify->args[ARG_LEN];
-    struct wire_address wire;
+    struct wire_address wire = {0};
+    struct sockaddr_in in;
 
-    memcpy(&storage, notify->peek.bytes, len);
-    if (storage.ss_family == AF_UNSPEC && len >= sizeof(struct sockaddr_in) &&
-        ((const struct sockaddr_in *)&storage)->sin_addr.s_addr == htonl(INADDR_ANY))
-        storage.ss_family = AF_INET;
-    if (storage.ss_family == AF_INET && len > sizeof(struct sockaddr_in))
-        len = sizeof(struct sockaddr_in);
-    if (storage.ss_family == AF_INET6 && len > sizeof(struct sockaddr_in6))
-        len = sizeof(struct sockaddr_in6);
-    if (len > sizeof wire.bytes || get_option(fd, SO_DOMAIN) != storage.ss_family)
-        return false;
-    wire.len_bytes = (uint32_t)len;
-    memcpy(wire.bytes, &storage, len);
-    return address_from_wire(address, &wire);
+    wire.len_bytes = len < sizeof wire.bytes ? (uint32_t)len : sizeof wire.bytes;
+    memcpy(wire.bytes, notify->peek.bytes, wire.len_bytes);
+    memcpy(&in, wire.bytes, sizeof in);
+    if (in.sin_family == AF_UNSPEC && in.sin_addr.s_addr == htonl(INADDR_ANY))
+        memcpy(wire.bytes, &(sa_family_t){AF_INET}, sizeof in.sin_family);
+    return address_from_wire(address, &wire) &&
+           fds_get_option(fd, SO_DOMAIN) == address->storage.ss_family;
 }
 
 /* Or about to be. */
@@ -111,48 +96,35 @@ static bool is_connected(int fd)
 /* The kernel refuses a second bind of one socket, and the bind of a connected socket. */
 static bool is_bound(int fd)
 {
-    struct sockaddr_storage name = {0};
-    socklen_t len = sizeof name;
+    struct address name = {.len = sizeof name.storage};
 
-    if (getpeername(fd, (struct sockaddr *)&name, &len) == 0)
+    if (is_connected(fd) || getsockname(fd, (struct sockaddr *)&name.storage, &name.len) < 0)
         return true;
-    len = sizeof name;
-    if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
-        return true;
-    if (name.ss_family == AF_UNIX)
-        return len > sizeof(sa_family_t);
-    return ((const struct sockaddr_in *)&name)->sin_port != 0; /* in the same place for both */
+    return name.storage.ss_family == AF_UNIX ? name.len > sizeof(sa_family_t)
+                                             : !address_has_port_zero(&name);
 }
 
 /* A program may bind an address and connect from there: then our copy would keep that connection
  * open when the program closes it. A connect is not notified. */
 static void on_look_time(struct loop_timer *timer)
 {
-    struct listener *listener = TAILQ_FIRST(&listeners);
+    struct listener *next;
     bool again = false;
 
-    while (listener) {
-        struct listener *next = TAILQ_NEXT(listener, all);
-        if (!listener->listening && listener->canonical_fd >= 0) {
-            if (is_connected(listener->canonical_fd))
-                bind_abandon(listener);
-            else
-                again = true;
-        }
-        listener = next;
+    for (struct listener *listener = TAILQ_FIRST(&listeners); listener; listener = next) {
+        next = TAILQ_NEXT(listener, all);
+        if (listener->listening || listener->canonical_fd < 0)
+            continue;
+        if (is_connected(listener->canonical_fd))
+            bind_abandon(listener);
+        else
+            again = true;
     }
     look_ms = look_ms * 2 < LOOK_MAX_MS ? look_ms * 2 : LOOK_MAX_MS;
     if (again)
         loop_start_timer(timer, look_ms);
 }
-
-static void look_for_connect(void)
-{
-    static struct loop_timer timer = {.on_time = on_look_time};
-
-    look_ms = LOOK_MS;
-    loop_start_timer(&timer, look_ms);
-}
+static struct loop_timer look_timer = {.on_time = on_look_time};
 
 /* is_own: the program's socket is the canonical one from now on. */
 static void share(struct notify *notify, struct worker *worker, pid_t asker,
@@ -169,8 +141,10 @@ static void share(struct notify *notify, struct worker *worker, pid_t asker,
     int number = (int)notify->args[ARG_FD];
     if (is_own || notify_install_fd(notify, listener->canonical_fd, number) == 0) {
         notify_answer(notify, 0);
-        if (!listener->listening)
-            look_for_connect();
+        if (!listener->listening) {
+            look_ms = LOOK_MS;
+            loop_start_timer(&look_timer, look_ms);
+        }
         return;
     }
     int error = errno;
@@ -198,7 +172,7 @@ static void bind_address(struct notify *notify, const struct address *address, i
     }
     struct bind_verdict verdict;
     if (!address_is_path(address)) {
-        bool reuseport = get_option(fd, SO_REUSEPORT) == 1;
+        bool reuseport = fds_get_option(fd, SO_REUSEPORT) > 0;
         struct ucred user = {.pid = asker, .uid = spawn_uid()};
         verdict = bind_name(worker, &user, address, reuseport, fd);
     } else {
@@ -225,8 +199,9 @@ static bool is_done(const struct notify *notify, int fd)
     return worker && find_channel(worker, fd);
 }
 
-static void on_address(struct notify *notify, ssize_t got)
+static void on_address(struct peek *peek, ssize_t got)
 {
+    struct notify *notify = loop_container(peek, struct notify, peek);
     struct address address;
     int fd = got == (ssize_t)notify->args[ARG_LEN] ? fetch_socket(notify) : -1;
 
@@ -325,8 +300,9 @@ static void begin_call(struct notify *notify, enum filter_call call)
 }
 
 /* i386: 32 bits each. */
-static void on_arguments(struct notify *notify, ssize_t got)
+static void on_arguments(struct peek *peek, ssize_t got)
 {
+    struct notify *notify = loop_container(peek, struct notify, peek);
     uint32_t words[3] = {0};
     bool is_bind = notify->request->data.args[0] == SYS_BIND;
     size_t size = is_bind ? sizeof words : 2 * sizeof words[0];
@@ -335,7 +311,7 @@ static void on_arguments(struct notify *notify, ssize_t got)
         notify_continue(notify);
         return;
     }
-    memcpy(words, notify->peek.bytes, size);
+    memcpy(words, peek->bytes, size);
     for (int i = 0; i < 3; i++)
         notify->args[i] = words[i];
     begin_call(notify, is_bind ? FILTER_BIND : FILTER_LISTEN);

@@ -23,8 +23,7 @@
 /* Why a filter cannot be used, "" if it can. */
 static void judge_filter(const char *program, char *reason, size_t size)
 {
-    bool no_new_privs;
-    int error = filter_try(&no_new_privs);
+    int error = filter_try();
 
     reason[0] = '\0';
     if (error == EBUSY)
@@ -32,12 +31,12 @@ static void judge_filter(const char *program, char *reason, size_t size)
     else if (error == ENOSYS || error == EINVAL || error == EOVERFLOW)
         snprintf(reason, size, "this kernel's seccomp does not fit (%s); it takes Linux 5.14",
                  strerror(error));
-    else if (error)
+    else if (error && error != FILTER_NO_NEW_PRIVS)
         snprintf(reason, size,
                  "seccomp is forbidden here (%s); permit it to the container (for Docker: "
                  "--security-opt seccomp=unconfined)",
                  strerror(error));
-    else if (no_new_privs && check_gains_rights(program))
+    else if (error && check_gains_rights(program))
         snprintf(
             reason, size,
             "a filter takes its setuid bit or file capabilities away unless CAP_SYS_ADMIN sets "
@@ -47,25 +46,16 @@ static void judge_filter(const char *program, char *reason, size_t size)
 /* The option that only the library can fulfil, or NULL. */
 static const char *option_for_library(const struct config *config)
 {
-    if (config_front_option(config))
-        return config_front_option(config);
-    if (config->handoff == HANDOFF_BROKER)
-        return "--handoff broker";
-    if (config->ready.mode == READINESS_ACCEPT)
-        return "--ready accept";
-    if (config->workers_max)
-        return "--workers LOW..HIGH";
-    if (config->recycle.conns)
-        return "--max-conns";
-    if (config->stuck_kill_s) /* a busy worker looks like a stuck one from outside */
-        return "--stuck-kill";
-    return config->balance != BALANCE_LEASTCONN ? "--balance" : NULL;
-}
+    const char *of_front = config_front_option(config);
 
-static const char *name_of_library(void)
-{
-    const char *slash = strrchr(broker.library_path, '/');
-    return slash ? slash + 1 : broker.library_path;
+    return of_front                                 ? of_front
+           : config->handoff == HANDOFF_BROKER      ? "--handoff broker"
+           : config->ready.mode == READINESS_ACCEPT ? "--ready accept"
+           : config->workers_max                    ? "--workers LOW..HIGH"
+           : config->recycle.conns                  ? "--max-conns"
+           : config->stuck_kill_s /* a busy worker looks like a stuck one from outside */
+               ? "--stuck-kill"
+               : config->balance != BALANCE_LEASTCONN ? "--balance" : NULL;
 }
 
 /* The command, and the file that was judged if that is another one. */
@@ -82,14 +72,22 @@ static const char *name_of(const char *command, const struct check_report *repor
 
 static void tell_refused(const char *command, const struct check_report *report)
 {
-    log_error("cannot preload %s into %s: %s", name_of_library(), name_of(command, report),
-              report->reason);
+    const char *slash = strrchr(broker.library_path, '/');
+
+    log_error("cannot preload %s into %s: %s", slash ? slash + 1 : broker.library_path,
+              name_of(command, report), report->reason);
 }
 
 /* Up to its remedy: the other way needs none. */
 static int cause_length(const struct check_report *report)
 {
     return (int)strcspn(report->reason, ";");
+}
+
+static void tell_neither(const char *command, const struct check_report *report, const char *reason)
+{
+    log_error("cannot serve %s: %.*s, nor by --intercept seccomp: %s", name_of(command, report),
+              cause_length(report), report->reason, reason);
 }
 
 /* By the filter, which was asked for or is all that is left. result: of the library's. */
@@ -111,8 +109,7 @@ static bool choose_seccomp(enum check_result result, const struct check_report *
         return true;
     }
     if (result == CHECK_REFUSED)
-        log_error("cannot serve %s: %.*s, nor by --intercept seccomp: %s", name_of(command, report),
-                  cause_length(report), report->reason, reason);
+        tell_neither(command, report, reason);
     else
         log_error("cannot serve '%s' by --intercept seccomp: %s", command, reason);
     return false;
@@ -176,8 +173,7 @@ static int tell_seccomp(const char *command, const struct check_report *report)
 
     judge_filter(report->program, reason, sizeof reason);
     if (reason[0]) {
-        log_error("cannot serve %s: %.*s, nor by --intercept seccomp: %s", name_of(command, report),
-                  cause_length(report), report->reason, reason);
+        tell_neither(command, report, reason);
         return EXIT_CANNOT;
     }
     printf("%s: %.*s; sshim serves it by --intercept seccomp, without " LACKS "\n",
@@ -185,40 +181,27 @@ static int tell_seccomp(const char *command, const struct check_report *report)
     return EXIT_STOPPED;
 }
 
-/* Gives the command of `sshim check`, which is never empty. DONE: leave with *exit_code. */
-static enum proceed parse_command(int argc, char **argv, char ***command, int *exit_code)
-{
-    const struct option_table table = {.command = "check"};
-
-    if (options_parse(&table, NULL, argc, argv, help_print, exit_code) == DONE)
-        return DONE;
-    *command = argv + optind;
-    if (optind < argc)
-        return GO_ON;
-    log_error("there is no command to check; write 'sshim check -- COMMAND'");
-    *exit_code = EXIT_USAGE;
-    return DONE;
-}
-
 int choose_run_check(int argc, char **argv)
 {
+    const struct option_table table = {.command = "check"};
     struct check_report report;
-    char **command;
     int exit_code;
 
-    if (parse_command(argc, argv, &command, &exit_code) == DONE)
+    if (options_parse(&table, NULL, argc, argv, help_print, &exit_code) == DONE)
         return exit_code;
-    if (!runtime_paths_library(broker.library_path, sizeof broker.library_path))
+    if (optind == argc)
+        log_error("there is no command to check; write 'sshim check -- COMMAND'");
+    if (optind == argc || !runtime_paths_library(broker.library_path, sizeof broker.library_path))
         return EXIT_USAGE;
-    switch (check_choose(command, broker.library_path, &report)) {
+    const char *command = argv[optind];
+    switch (check_choose(argv + optind, broker.library_path, &report)) {
     case CHECK_LOADS:
-        printf("'%s' can be preloaded: the program is %s\n", command[0], report.program);
+        printf("'%s' can be preloaded: the program is %s\n", command, report.program);
         return EXIT_STOPPED;
-    case CHECK_REFUSED: return tell_seccomp(command[0], &report);
-    case CHECK_UNKNOWN:
-        log_error("cannot check '%s': %s; check the command's name and its permissions", command[0],
-                  strerror(errno));
-        return EXIT_CANNOT;
+    case CHECK_REFUSED: return tell_seccomp(command, &report);
+    case CHECK_UNKNOWN: break;
     }
+    log_error("cannot check '%s': %s; check the command's name and its permissions", command,
+              strerror(errno));
     return EXIT_CANNOT;
 }

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/net.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -20,7 +20,6 @@
 #endif
 
 #define X32_BIT 0x40000000u
-#define EXIT_NO_NEW_PRIVS 255 /* of the trial: it works, but for what is setuid; else errno */
 
 /* By architecture, those of one together. The numbers of system calls never change. */
 static const struct {
@@ -155,15 +154,14 @@ static _Noreturn void run_trial(void)
 
     if (!has_fit_sizes() || filter_install() < 0)
         _exit(errno);
-    _exit(!had && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? EXIT_NO_NEW_PRIVS : 0);
+    _exit(!had && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? FILTER_NO_NEW_PRIVS : 0);
 }
 
-int filter_try(bool *no_new_privs)
+int filter_try(void)
 {
     int status;
     pid_t pid = fork();
 
-    *no_new_privs = false;
     if (pid == 0)
         run_trial();
     if (pid < 0)
@@ -171,8 +169,5 @@ int filter_try(bool *no_new_privs)
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return errno;
-    if (!WIFEXITED(status)) /* a filter that kills */
-        return EPERM;
-    *no_new_privs = WEXITSTATUS(status) == EXIT_NO_NEW_PRIVS;
-    return *no_new_privs ? 0 : WEXITSTATUS(status);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM; /* a filter that kills */
 }

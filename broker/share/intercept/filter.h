@@ -7,7 +7,6 @@
 #define SSHIM_BROKER_SHARE_INTERCEPT_FILTER_H
 
 #include <linux/seccomp.h>
-#include <stdbool.h>
 
 enum filter_call {
     FILTER_NONE, /* not one of ours */
@@ -30,8 +29,9 @@ enum filter_call {
  */
 int filter_install(void);
 
-/* Tries that in a child. 0 or its errno; *no_new_privs: it had to be set. */
-int filter_try(bool *no_new_privs);
+/* Tries that in a child. 0, its errno, or this: it works, but no_new_privs had to be set. */
+#define FILTER_NO_NEW_PRIVS 255
+int filter_try(void);
 
 /* What a notified call is. The numbers of x32 and of 32-bit programs are known. */
 enum filter_call filter_call_of(const struct seccomp_data *data);

@@ -5,12 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/base/journal.h"
@@ -103,30 +101,12 @@ void notify_each_fd(int fd, void (*visit)(int, void *), void *context)
 
 /* --- the calling process --- */
 
-static struct wire_auth auth_of(const struct notify *notify)
+struct worker *notify_worker(const struct notify *notify)
 {
     struct wire_auth auth = {.slot = notify->notice->slot};
 
     memcpy(auth.token, notify->notice->token, sizeof auth.token);
-    return auth;
-}
-
-struct worker *notify_worker(const struct notify *notify)
-{
-    struct wire_auth auth = auth_of(notify);
-    struct worker *worker = worker_find_by_token(&auth);
-
-    return worker && worker->state != WORKER_GONE ? worker : NULL;
-}
-
-bool notify_watches(const struct worker *worker)
-{
-    const struct notify *notify;
-
-    LIST_FOREACH(notify, &all_notifies, all)
-        if (memcmp(notify->notice->token, worker->token, sizeof worker->token) == 0)
-            return true;
-    return false;
+    return worker_find_by_token(&auth);
 }
 
 bool notify_is_valid(const struct notify *notify)
@@ -171,18 +151,9 @@ int notify_install_fd(const struct notify *notify, int fd, int number)
     return ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) < 0 ? -1 : 0;
 }
 
-static void on_peeked(struct peek *peek, ssize_t got)
+int notify_peek(struct notify *notify, uint64_t address, size_t len, peek_done *on_done)
 {
-    struct notify *notify = loop_container(peek, struct notify, peek);
-
-    notify->on_memory(notify, got);
-}
-
-int notify_peek(struct notify *notify, uint64_t address, size_t len,
-                void (*on_memory)(struct notify *, ssize_t))
-{
-    notify->on_memory = on_memory;
-    return peek_begin(&notify->peek, (pid_t)notify->request->pid, address, len);
+    return peek_begin(&notify->peek, (pid_t)notify->request->pid, address, len, on_done);
 }
 
 /* --- one call after the other --- */
@@ -233,10 +204,7 @@ static void begin(struct notify *notify, bool again)
     notify->request = &notify->notice->u.request;
     notify->again = again;
     loop_modify(&notify->watch, 0);
-    if (again && !notify_is_valid(notify))
-        notify_continue(notify); /* for nobody */
-    else
-        answer_call(notify);
+    answer_call(notify);
 }
 
 static void on_retry(struct loop_timer *timer)
@@ -281,7 +249,7 @@ static struct notify *start(struct notice *notice, int fd)
     notify->notice = notice;
     notify->watch = (struct loop_fd){fd, on_ready};
     notify->retry.on_time = on_retry;
-    peek_init(&notify->peek, on_peeked);
+    peek_init(&notify->peek);
     if (loop_add(&notify->watch, EPOLLIN) < 0) {
         free(notify);
         return NULL;
@@ -314,13 +282,21 @@ static void resume_notice(struct notice *notice, int fd)
 
     if (!notify) {
         notice->fd = 0;
-        return;
+    } else if (notice->is_open) {
+        notify->request = &notice->u.request;
+        loop_modify(&notify->watch, 0);
+        notify_retry(notify);
     }
-    if (!notice->is_open)
-        return;
-    notify->request = &notice->u.request;
-    loop_modify(&notify->watch, 0);
-    notify_retry(notify);
+}
+
+static bool is_watched(const struct worker *worker)
+{
+    const struct notify *notify;
+
+    LIST_FOREACH(notify, &all_notifies, all)
+        if (notify_worker(notify) == worker)
+            return true;
+    return false;
 }
 
 void notify_resume(int fd, int (*map)(int))
@@ -335,6 +311,6 @@ void notify_resume(int fd, int (*map)(int))
         if (notices[i].fd > 0)
             resume_notice(&notices[i], map(notices[i].fd - 1));
     LIST_FOREACH(worker, &workers, all)
-        if (worker->state == WORKER_STARTING && !worker->joined && !notify_watches(worker))
+        if (worker->state == WORKER_STARTING && !worker->joined && !is_watched(worker))
             worker_signal(worker, SIGKILL);
 }

@@ -25,7 +25,6 @@ struct notify {
     bool again;       /* it was begun before, here or by a broker that was killed */
     uint64_t args[4]; /* of the call, once they are known */
     struct peek peek;
-    void (*on_memory)(struct notify *notify, ssize_t got); /* what was peeked at is in peek.bytes */
     struct loop_timer retry;
     LIST_ENTRY(notify) all;
 };
@@ -36,9 +35,6 @@ void notify_init(void (*on_call)(struct notify *notify));
 /* A worker has a filter, and this is its notification descriptor (takes). Where memory is out the
  * worker's calls fail with ENOSYS, after a line. */
 void notify_watch(const struct worker *worker, int fd);
-
-/* Whether there is one of it. */
-bool notify_watches(const struct worker *worker);
 
 /* The worker whose call it is, or NULL: it has ended. */
 struct worker *notify_worker(const struct notify *notify);
@@ -57,9 +53,8 @@ int notify_fetch_fd(const struct notify *notify, int number);
  * to take it. */
 int notify_install_fd(const struct notify *notify, int fd, int number);
 
-/* Reads the caller's memory; on_memory is called later. 0, or -1 with errno. */
-int notify_peek(struct notify *notify, uint64_t address, size_t len,
-                void (*on_memory)(struct notify *notify, ssize_t got));
+/* Reads the caller's memory, as peek_begin() with notify->peek. */
+int notify_peek(struct notify *notify, uint64_t address, size_t len, peek_done *on_done);
 
 /* The answers: the kernel does what was asked; the call returns 0 or fails with this errno. */
 void notify_continue(struct notify *notify);

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -53,7 +52,8 @@ void peek_cancel(struct peek *peek)
     close(peek->watch.fd);
     close(peek->write_fd);
     peek->watch.fd = -1;
-    bury_later(peek->helper);
+    if (peek->helper > 0)
+        bury_later(peek->helper);
 }
 
 static void on_readable(struct loop_fd *watch, uint32_t events)
@@ -74,17 +74,17 @@ static void on_deadline(struct loop_timer *timer)
     peek->on_done(peek, -1);
 }
 
-void peek_init(struct peek *peek, void (*on_done)(struct peek *, ssize_t))
+void peek_init(struct peek *peek)
 {
     peek->watch = (struct loop_fd){-1, on_readable};
     peek->deadline.on_time = on_deadline;
-    peek->on_done = on_done;
 }
 
-int peek_begin(struct peek *peek, pid_t thread, uint64_t address, size_t len)
+int peek_begin(struct peek *peek, pid_t thread, uint64_t address, size_t len, peek_done *on_done)
 {
     int ends[2];
 
+    peek->on_done = on_done;
     helpers_bury(late, LATE_MAX);
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return -1;
@@ -99,11 +99,7 @@ int peek_begin(struct peek *peek, pid_t thread, uint64_t address, size_t len)
         return 0;
     }
     int saved = errno;
-    if (peek->helper > 0)
-        bury_later(peek->helper);
-    close(ends[0]);
-    close(ends[1]);
-    peek->watch.fd = -1;
+    peek_cancel(peek);
     errno = saved;
     return -1;
 }

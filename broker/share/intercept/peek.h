@@ -14,22 +14,26 @@
 
 #define PEEK_MAX 128
 
+struct peek;
+
+/* got: so many bytes are in peek->bytes, or -1: that memory cannot be read. May begin the next one,
+ * or free what the peek is in. */
+typedef void peek_done(struct peek *peek, ssize_t got);
+
 struct peek {
     struct loop_fd watch; /* .fd keeps; -1: none is under way */
     struct loop_timer deadline;
     int write_fd; /* keeps; the helper's */
     pid_t helper;
-    /* got: so many bytes are in `bytes`, or -1: that memory cannot be read. May begin the next one,
-     * or free what the peek is in. */
-    void (*on_done)(struct peek *peek, ssize_t got);
+    peek_done *on_done;
     uint8_t bytes[PEEK_MAX];
 };
 
-void peek_init(struct peek *peek, void (*on_done)(struct peek *peek, ssize_t got));
+void peek_init(struct peek *peek);
 
 /* Reads at most PEEK_MAX bytes of the thread's memory. 0, or -1 with the errno of pipe2(2),
  * clone(2) or epoll_ctl(2); on_done is called later, after a second at most. */
-int peek_begin(struct peek *peek, pid_t thread, uint64_t address, size_t len);
+int peek_begin(struct peek *peek, pid_t thread, uint64_t address, size_t len, peek_done *on_done);
 
 /* on_done is not called any more. */
 void peek_cancel(struct peek *peek);
