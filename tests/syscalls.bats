@@ -123,12 +123,13 @@ saturated_loop() {
     saturated_loop select-sync select pselect6
 }
 
-@test "a start asks only for the signals that the broker has changed" {
+@test "a start asks only for the signals that the broker has changed, and for no names of descriptors" {
     start_broker -w 1 -- "$SERVER" blocking "$ADDR"
     count_calls "$TMP/broker" "$BROKER" # and what it forks
     "$SSHIM" scale 2 --control "$CONTROL"
     wait_until status_is '[.workers[] | select(.state == "ready")] | length == 2'
     stop_counting
     at_most "rt_sigaction" "$(calls "$TMP/broker" rt_sigaction)" 20
+    at_most "readlink" $(($(calls "$TMP/broker" readlink) + $(calls "$TMP/broker" readlinkat))) 0
     stop_broker
 }

@@ -18,12 +18,13 @@ struct retarget_registration {
     struct epoll_event event;
 };
 
+/* What is used first comes first: of the plan of a usual server one page is touched. */
 struct retarget_plan {
-    int fds[RETARGET_MAX]; /* the number that was asked for is the first */
     int fd_count;
-    struct retarget_registration registrations[RETARGET_MAX];
     int registration_count;
-    bool is_blind; /* there is no /proc to read: it has the one fd, and no registration */
+    bool is_blind;         /* there is no /proc to read: it has the one fd, and no registration */
+    int fds[RETARGET_MAX]; /* the number that was asked for is the first */
+    struct retarget_registration registrations[RETARGET_MAX];
     char text[RETARGET_TEXT]; /* of fdinfo */
 };
 
