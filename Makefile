@@ -60,8 +60,9 @@ $(BUILD)/sshim-trial: $(TRIAL_OBJECTS)
 $(BUILD)/sshim-metrics: $(METRICS_OBJECTS)
 	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^ $(METRICS_LIBRARIES)
 
+# now: else each child looks its functions up again, between fork and exec
 $(BUILD)/sshim: $(BROKER_OBJECTS)
-	$(CC) $(LDFLAGS) $(SANFLAGS) -o $@ $^
+	$(CC) $(LDFLAGS) $(SANFLAGS) -Wl,-z,relro,-z,now -o $@ $^
 
 # -Bsymbolic-functions: a hook that calls another hook means ours, not the one of a library in front of us
 # noseparate-code: fewer pages and mappings in each worker
