@@ -64,8 +64,8 @@ static const struct family of_slots[] = {
 
 static const char *const states[] = {"starting", "ready",      "degraded",
                                      "failing",  "restarting", "stopping"};
-static const char *const worker_states[] = {"starting", "ready",   "busy",    "stuck",
-                                            "draining", "drained", "backoff", "gone"};
+static const char *const worker_states[] = {"starting", "ready",   "busy",  "stuck", "draining",
+                                            "drained",  "backoff", "ended", "gone"};
 
 #define HANDOVER_WAIT "sshim_handover_wait_seconds"
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])

@@ -154,7 +154,7 @@ old_names() {
 
 @test "the states of workers are in sshim(1)" {
     local state
-    for state in $(sed -n '/^#define WORKER_STATES(X)/,/[^\\]$/p' "$ROOT/broker/pool/worker.h" | sed -nE 's/^ *X\([A-Z]+, "([a-z]+)"\).*/\1/p') busy stuck backoff drained; do
+    for state in $(sed -n '/^#define WORKER_STATES(X)/,/[^\\]$/p' "$ROOT/broker/pool/worker.h" | sed -nE 's/^ *X\([A-Z]+, "([a-z]+)"\).*/\1/p') busy stuck backoff ended drained; do
         [[ $state == gone ]] || grep -qx ".It $state" "$ROOT/man/sshim.1"
     done
 }

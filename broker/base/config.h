@@ -178,6 +178,7 @@ struct config {
     unsigned max_conns_per_worker; /* 0: any number */
     unsigned stop_timeout_s;
     unsigned start_timeout_s;
+    bool once;         /* nobody replaces a worker that ends by itself */
     unsigned settle_s; /* how long a new copy must serve before the old one drains */
     unsigned accept_timeout_ms;
     unsigned stuck_warn_s; /* 0: never */

@@ -82,16 +82,52 @@ void fleet_on_listen(struct worker *worker)
         uring_watch(worker);
 }
 
+/* switch_to_seccomp() has ended it; until it is gone it has the address past us. */
+static bool is_one_leaving(void)
+{
+    const struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->starts_again && worker->state != WORKER_GONE)
+            return true;
+    return false;
+}
+
+static void on_respawn(struct loop_timer *timer)
+{
+    struct slot *slot = loop_container(timer, struct slot, respawn);
+
+    if (stop_is_under_way())
+        return;
+    if (is_one_leaving()) {
+        loop_start_timer(timer, RESPAWN_FIRST_MS);
+        return;
+    }
+    slot->restarts++;
+    fleet_fill(slot);
+}
+
+static void respawn_after(struct slot *slot, int64_t delay)
+{
+    slot->respawn.on_time = on_respawn;
+    loop_start_timer(&slot->respawn, delay);
+}
+
 /* A launcher has started a program that bypasses the library: all workers start again, with a
  * filter. */
 static void switch_to_seccomp(void)
 {
     broker_take_filter();
+    slot_set_failure_status(0);
     for (unsigned i = 0; i < slot_count(); i++) {
         struct slot *slot = slot_at(i);
         slot->failures = 0;
+        if (slot->has_ended) /* since another copy had its address */
+            respawn_after(slot, 0);
+        slot_set_ended(slot, false);
         if (!slot->worker || slot->worker->joined || slot->worker->pid <= 0)
             continue;
+        slot->worker->starts_again = true;
         /* it may have been forked just now, and lead no process group yet */
         if (signal_group(slot->worker->pid, SIGKILL) < 0)
             worker_signal(slot->worker, SIGKILL);
@@ -253,30 +289,6 @@ static void give_up(const struct worker *worker, const char *how)
     stop_begin(EXIT_NEVER_READY);
 }
 
-/* The program could not be run at all; then the next try could not either. */
-static void give_up_launch(const struct worker *worker)
-{
-    const struct launch_failure *failure = &worker->failure;
-    char what[512];
-
-    switch ((enum launch_step)failure->step) {
-    case LAUNCH_EXEC:
-        failure_tell_exec(broker.config.command[0], failure->error);
-        stop_begin(failure->error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
-        return;
-    case LAUNCH_LIBRARY:
-        log_error(
-            "cannot read %s as the workers' user: %s; install it where they can, or set SSHIM_LIB",
-            broker.library_path, strerror(failure->error));
-        stop_begin(EXIT_NOT_EXECUTABLE);
-        return;
-    default:
-        launch_describe(failure, worker->slot, what, sizeof what);
-        log_error("cannot start worker %u: %s; %s", worker->slot, what, launch_remedy(failure));
-        stop_begin(EXIT_USAGE);
-    }
-}
-
 /* A server that serves one connection and ends well, as socat does, has not failed. */
 static void tell_restart(struct slot *slot, const struct worker *last, const char *how,
                          bool ended_well)
@@ -285,22 +297,6 @@ static void tell_restart(struct slot *slot, const struct worker *last, const cha
         restart_on_served(slot, last);
     else
         restart_on_failure(last, how);
-}
-
-static void on_respawn(struct loop_timer *timer)
-{
-    struct slot *slot = loop_container(timer, struct slot, respawn);
-
-    if (stop_is_under_way())
-        return;
-    slot->restarts++;
-    fleet_fill(slot);
-}
-
-static void respawn_after(struct slot *slot, int64_t delay)
-{
-    slot->respawn.on_time = on_respawn;
-    loop_start_timer(&slot->respawn, delay);
 }
 
 /* The slot is empty now: fill it again, unless we give up. */
@@ -328,6 +324,39 @@ static void refill(struct slot *slot, const struct worker *last, const struct en
         give_up(last, ending->how);
     else
         respawn_after(slot, delay);
+}
+
+/* A worker that we have ended has not ended by itself. */
+static bool stays_empty(const struct worker *last)
+{
+    return broker.config.once && last->asked_end == WORKER_END_EXIT && !last->starts_again;
+}
+
+static void leave_empty(struct slot *slot, const struct worker *last, const struct ending *ending,
+                        const siginfo_t *info)
+{
+    bool ended_well = info->si_code == CLD_EXITED && info->si_status == 0;
+
+    if (last->bind_error && !last->ready_ms)
+        failure_tell_bind(&last->bind_address, last->bind_error);
+    slot_set_ended(slot, true);
+    slot_note_status(info);
+    ending_tell(ending, ended_well ? LOG_LEVEL_VERBOSE : LOG_LEVEL_NORMAL,
+                "; it is not replaced (--once)");
+}
+
+void fleet_end_if_empty(void)
+{
+    const struct worker *worker;
+
+    if (stop_is_under_way() || !slot_all_ended())
+        return;
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->state != WORKER_GONE && !worker->joined)
+            return; /* it drains */
+    log_info("all workers have ended; exiting with %d, %s", slot_failure_status(),
+             slot_failure_status() ? "the status of the first that failed" : "as none has failed");
+    stop_begin(EXIT_STOPPED);
 }
 
 /* The worker leaves its slot and is freed; *last is what is still to be known of it. */
@@ -371,17 +400,20 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
     if (stop_is_under_way() || gives_up) {
         ending_tell(&ending, LOG_LEVEL_VERBOSE, "");
         if (gives_up && !stop_is_under_way())
-            give_up_launch(&last);
+            stop_begin(launch_tell_failure(&last)); /* the next try could not either */
         return;
     }
     if (was_current || was_successor)
         tell_restart(slot, &last, ending.how, ended_well);
     /* Where the other one of the two is still there it fills the slot. */
     bool leaves_empty = !slot->worker && !slot->successor && !loop_timer_runs(&slot->respawn);
-    if ((was_current || was_successor) && leaves_empty)
-        refill(slot, &last, &ending, ended_well);
-    else
+    if (!(was_current || was_successor) || !leaves_empty)
         ending_tell(&ending, LOG_LEVEL_VERBOSE, "");
+    else if (stays_empty(&last))
+        leave_empty(slot, &last, &ending, info);
+    else
+        refill(slot, &last, &ending, ended_well);
+    fleet_end_if_empty();
 }
 
 /* --- starting --- */

@@ -31,6 +31,9 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info);
 /* Starts a worker in it; when that fails, tries again later. */
 void fleet_fill(struct slot *slot);
 
+/* --once: ends the broker if each worker has ended and none is to be replaced. */
+void fleet_end_if_empty(void);
+
 /* How many ready workers make the instance ready (--ready-min). */
 unsigned fleet_ready_min(void);
 

@@ -22,6 +22,7 @@ static unsigned count;
 static unsigned generation;
 static bool ever_ready;
 static struct slot_change last_change;
+static int failure_status;
 static void (*tell_ready)(struct slot *slot);
 static void (*take_notify_fd)(const struct worker *worker, int fd);
 
@@ -121,6 +122,7 @@ struct worker *slot_start_worker(struct slot *slot)
     struct spawn_identity identity = {slot->id, worker->token, name.text, {-1, -1}};
     output_for(slot->id, identity.outputs);
     worker->generation = generation;
+    slot->has_ended = false;
     worker_set_held(worker, slot->held);
     journal_save_now(); /* the next broker knows whose process this is */
     worker_set_pid(worker, spawn_worker(&identity, &error_fd));
@@ -176,6 +178,48 @@ enum worker_end slot_note_end(struct slot *slot, const struct worker *worker, co
                            : WORKER_END_SIGNAL;
     slot->ends[end]++;
     return end;
+}
+
+/* As a shell tells it. */
+static int status_of(const siginfo_t *info)
+{
+    switch (info->si_code) {
+    case CLD_EXITED: return info->si_status;
+    case CLD_KILLED:
+    case CLD_DUMPED: return 128 + info->si_status;
+    default: return 1;
+    }
+}
+
+void slot_note_status(const siginfo_t *info)
+{
+    if (failure_status == 0)
+        slot_set_failure_status(status_of(info));
+}
+
+void slot_set_ended(struct slot *slot, bool ended)
+{
+    slot->has_ended = ended;
+    journal_touch();
+}
+
+bool slot_all_ended(void)
+{
+    for (unsigned i = 0; i < runtime.workers; i++)
+        if (i >= count || !slots[i]->has_ended)
+            return false;
+    return runtime.workers > 0;
+}
+
+int slot_failure_status(void)
+{
+    return failure_status;
+}
+
+void slot_set_failure_status(int status)
+{
+    failure_status = status;
+    journal_touch();
 }
 
 bool slot_was_ever_ready(void)

@@ -34,6 +34,7 @@ struct slot {
     unsigned restarts;
     unsigned failures;                /* in a row: workers that ended without having served */
     bool reported;                    /* that its workers keep failing */
+    bool has_ended;                   /* --once: its worker has ended, and nobody replaces it */
     bool held;                        /* drained by the operator: its worker gets no connections */
     uint64_t accepted;                /* by workers that are gone */
     unsigned ends[WORKER_ENDS_COUNT]; /* of its workers, by cause, since this broker began */
@@ -70,6 +71,21 @@ void slot_mark_ready(struct slot *slot, struct worker *worker);
 /* Counts the end of this worker, as waitid(2) tells it, and says why it ended. */
 enum worker_end slot_note_end(struct slot *slot, const struct worker *worker,
                               const siginfo_t *info);
+
+/* --once: the worker of this slot has ended by itself, and nobody replaces it until a restart does.
+ * It is over as well when a worker is started here. */
+void slot_set_ended(struct slot *slot, bool ended);
+
+/* Whether that is so for each slot that is to be filled. */
+bool slot_all_ended(void);
+
+/* What the broker ends with for them: 0, or the status of the first that failed, as a shell tells
+ * it: 128 and the number of a signal; 1, where nobody could wait for it. */
+int slot_failure_status(void);
+void slot_set_failure_status(int status);
+
+/* One of them ended like this, as waitid(2) tells. */
+void slot_note_status(const siginfo_t *info);
 
 /* Whether any worker was ever ready, here or under the broker before us; and sets that. */
 bool slot_was_ever_ready(void);

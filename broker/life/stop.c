@@ -14,6 +14,7 @@
 #include "broker/base/process/signal.h"
 #include "broker/handout/handout.h"
 #include "broker/life/descendants.h"
+#include "broker/life/slot.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"
 #include "broker/pool/worker.h"
@@ -178,8 +179,9 @@ void stop_begin(int code)
     stopping = true;
     loop_stop_timer(&lame_duck_timer);
     journal_touch();
-    exit_code = code;
-    log_event(LOG_LEVEL_VERBOSE, LOG_STOP, LOG_FACTS(LOG_NUMBER("exit_code", code)), "stopping");
+    exit_code = code == EXIT_STOPPED ? slot_failure_status() : code;
+    log_event(LOG_LEVEL_VERBOSE, LOG_STOP, LOG_FACTS(LOG_NUMBER("exit_code", exit_code)),
+              "stopping");
     shut_timer.on_time = on_shut_time;
     if (runtime.handoff == HANDOFF_DIRECT)
         loop_start_timer(&shut_timer, SHUT_AFTER_MS);

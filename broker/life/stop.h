@@ -6,7 +6,8 @@
 
 /*
  * TERM to all workers, KILL after --stop-timeout; the loop ends when no process is left. A second
- * call kills at once. exit_code is that of the process; the first call decides.
+ * call kills at once. exit_code is that of the process; the first call decides. EXIT_STOPPED
+ * becomes the status of a worker that has failed under --once.
  */
 void stop_begin(int exit_code);
 

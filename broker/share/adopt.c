@@ -276,10 +276,12 @@ void adopt_finish(void)
         adopt_slot(i, i < slot_count() ? slot_at(i)->restarts : 0,
                    i < slot_count() ? slot_at(i)->failures : 0,
                    i < slot_count() ? slot_at(i)->accepted : 0);
-        if (!slot_at(i)->worker && !slot_at(i)->successor && !loop_timer_runs(&slot_at(i)->respawn))
+        if (!slot_at(i)->worker && !slot_at(i)->successor && !slot_at(i)->has_ended &&
+            !loop_timer_runs(&slot_at(i)->respawn))
             fleet_fill(slot_at(i));
     }
     for (unsigned i = runtime.workers; i < slot_count(); i++)
         give_up_slot(slot_at(i));
     fleet_resume_readiness();
+    fleet_end_if_empty();
 }

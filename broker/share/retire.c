@@ -86,8 +86,9 @@ static bool may_come_back(const struct slot *slot)
 {
     const struct worker *worker = slot->worker;
 
-    return !worker || worker->state == WORKER_STARTING ||
-           loop_now_ms() - worker->ready_ms < COME_BACK_MS;
+    if (!worker)
+        return !slot->has_ended;
+    return worker->state == WORKER_STARTING || loop_now_ms() - worker->ready_ms < COME_BACK_MS;
 }
 
 /* A worker that has shut its listener down has the socket still. */

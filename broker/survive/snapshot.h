@@ -60,7 +60,7 @@ struct state_head {
     uint32_t rules;                /* records of that kind; the next begin at a multiple of 8 */
     struct restart_result restart_result;
     uint32_t restart_recycles;
-    uint32_t reserved;
+    uint32_t failure_status; /* --once, see slot_failure_status() */
 };
 static_assert(sizeof(struct state_head) == 144, SNAPSHOT_SIZE);
 
@@ -70,8 +70,10 @@ struct state_slot {
     uint16_t held; /* drained by the operator */
     uint64_t accepted;
     struct output_fds output;
+    uint32_t has_ended; /* see slot.h */
+    uint32_t reserved;
 };
-static_assert(sizeof(struct state_slot) == 32, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_slot) == 40, SNAPSHOT_SIZE);
 
 enum state_role { ROLE_CURRENT, ROLE_OTHER, ROLE_SUCCESSOR };
 

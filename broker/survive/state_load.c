@@ -227,6 +227,7 @@ static void load_slots(const struct snapshot *snapshot, state_fd_map *map)
         snapshot_get(snapshot, STATE_SLOT, i, &slot);
         adopt_slot(i, slot.restarts, slot.failures, slot.accepted);
         slot_set_held(slot_at(i), slot.held);
+        slot_set_ended(slot_at(i), slot.has_ended);
         load_output(i, slot.output, map);
     }
     if (snapshot->head.lines_fd > 0)
@@ -330,6 +331,7 @@ int state_load(state_fd_map *map)
     settle_handoff(head);
     settle_number(head);
     slot_set_generation(head->generation);
+    slot_set_failure_status((int)head->failure_status);
     load_all(&snapshot, loaded_listeners, loaded_workers, map);
     if (head->notices_fd > 0)
         notify_resume(map(head->notices_fd), map);

@@ -145,6 +145,7 @@ static void put_slots(struct writer *writer, uint32_t *count)
             .held = slot->held,
             .accepted = slot->accepted,
             .output = output_record(i),
+            .has_ended = slot->has_ended,
         };
         put(writer, &record, sizeof record);
     }
@@ -210,6 +211,7 @@ static struct state_head make_head(void)
         .restart_stop_timeout = snapshot_from_number(restart.stop_timeout_s),
         .restart_result = restart.result,
         .restart_recycles = restart.recycles,
+        .failure_status = (uint32_t)slot_failure_status(),
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
         .events_fd = ring_fd(),

@@ -3,7 +3,8 @@
  * restarts, another number of workers, and kills of the broker at each step. The table in slot.h has the same rows: "row:"
  * says which one a step is, and which functions do it. tests/model.bats compares.
  *
- * Not here: servers that joined, which no restart replaces (adopt_joiner(), move_joined()).
+ * Not here: servers that joined, which no restart replaces (adopt_joiner(), move_joined()), and --once: who ends by itself is not
+ * replaced, but by a restart (slot_set_ended()).
  *
  * Holds: the broker ends no worker that serves unless another one serves in its slot, or the slot is given up. When nothing
  * is left to happen, each wanted slot has one worker that serves, no process is left that no slot knows, no restart is under

@@ -188,6 +188,16 @@ static void readiness(void)
     REFUSES("--lame-duck", "86401", "cmd");
 }
 
+static void once(void)
+{
+    ACCEPTS("--workers", "2..16", "cmd");
+    CHECK(!config.once);
+    ACCEPTS("--once", "--workers", "16", "cmd");
+    CHECK(config.once);
+    REFUSES("--once", "--workers", "2..16", "cmd");
+    REFUSES("--once", "--workers", "0");
+}
+
 static void logs(void)
 {
     ACCEPTS("cmd");
@@ -474,6 +484,7 @@ int main(void)
     unit_run("arguments: --hold", holds);
     unit_run("arguments: --when-full", full);
     unit_run("arguments: --ready, --ready-min, --lame-duck", readiness);
+    unit_run("arguments: --once", once);
     unit_run("arguments: logs", logs);
     unit_run("arguments: whose connections are taken", clients);
     unit_run("arguments: what others see and do", outside);

@@ -205,6 +205,11 @@ static const struct option_row run_rows[] = {
     {"settle", 0, "SECONDS",
      "restart: how long a new worker must serve before the old one ends (default 1)",
      SECONDS(settle_s, "1"), .is_live = true},
+    {"once", 0, NULL,
+     "do not replace a worker that ends by itself; when the last one has ended, end with the "
+     "status "
+     "of the first that failed",
+     AT(once), .read = option_flag},
     {"accept-timeout", 0, "MS",
      "when to give a connection that a worker has not accepted to another (default 5)",
      AT(accept_timeout_ms), .initial = "5", .read = option_number, .min = 1, .max = 10000,

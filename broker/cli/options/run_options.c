@@ -72,6 +72,20 @@ static enum proceed check_ready_min(const struct config *config, int *exit_code)
     return DONE;
 }
 
+/* Nobody would know whether a worker that is missing has done its work or was not needed. */
+static enum proceed check_once(const struct config *config, int *exit_code)
+{
+    if (!config->once || (config->workers > 0 && !config->workers_max))
+        return GO_ON;
+    log_error(
+        config->workers == 0
+            ? "--once is about workers that sshim starts, and with -w 0 there are none; leave "
+              "one of the two out"
+            : "--once needs a fixed number of workers; give --workers N in place of LOW..HIGH");
+    *exit_code = EXIT_USAGE;
+    return DONE;
+}
+
 /* Who may say where a client comes from is never guessed. */
 static enum proceed check_proxy(const struct config *config, int *exit_code)
 {
@@ -124,7 +138,7 @@ enum proceed run_options_parse(struct config *config, int argc, char **argv, int
     config->command = optind < argc ? argv + optind : NULL;
     if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE ||
         check_ready(config, exit_code) == DONE || check_ready_min(config, exit_code) == DONE ||
-        check_ports(config, exit_code) == DONE)
+        check_ports(config, exit_code) == DONE || check_once(config, exit_code) == DONE)
         return DONE;
     return check_command(config, exit_code);
 }

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "broker/base/broker.h"
+#include "broker/base/log.h"
 #include "broker/base/options/parse.h"
+#include "broker/diagnose/failure.h"
 
 static bool fail(struct launch_failure *failure, enum launch_step step, int item)
 {
@@ -73,7 +75,7 @@ void launch_describe(const struct launch_failure *failure, unsigned slot, char *
     }
 }
 
-const char *launch_remedy(const struct launch_failure *failure)
+static const char *remedy_of(const struct launch_failure *failure)
 {
     bool is_forbidden = failure->error == EPERM || failure->error == EACCES;
 
@@ -91,6 +93,27 @@ const char *launch_remedy(const struct launch_failure *failure)
     case LAUNCH_FILTER: break;
     }
     return "";
+}
+
+int launch_tell_failure(const struct worker *worker)
+{
+    const struct launch_failure *failure = &worker->failure;
+    char what[512];
+
+    switch ((enum launch_step)failure->step) {
+    case LAUNCH_EXEC:
+        failure_tell_exec(broker.config.command[0], failure->error);
+        return failure->error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+    case LAUNCH_LIBRARY:
+        log_error(
+            "cannot read %s as the workers' user: %s; install it where they can, or set SSHIM_LIB",
+            broker.library_path, strerror(failure->error));
+        return EXIT_NOT_EXECUTABLE;
+    default:
+        launch_describe(failure, worker->slot, what, sizeof what);
+        log_error("cannot start worker %u: %s; %s", worker->slot, what, remedy_of(failure));
+        return EXIT_USAGE;
+    }
 }
 
 void launch_set_environment(unsigned slot)

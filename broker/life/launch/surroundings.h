@@ -26,8 +26,9 @@ enum launch_step {
 /* "--chdir /srv/7: No such file or directory", in that slot. */
 void launch_describe(const struct launch_failure *failure, unsigned slot, char *text, size_t size);
 
-/* What the operator can do about it; "" for steps of which diagnose/failure.h tells. */
-const char *launch_remedy(const struct launch_failure *failure);
+/* The program of this worker could not be run at all: one line that says why and what the operator
+ * can do. What the broker exits with for it. */
+int launch_tell_failure(const struct worker *worker);
 
 /* A copy of text with {id} replaced, on the heap; ends the process if there is no memory. */
 char *launch_expand(const char *text, unsigned slot);

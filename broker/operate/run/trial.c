@@ -23,10 +23,11 @@
 #define BASE_MAX 60 /* the path of a socket has 107 bytes, see unix(7) */
 #define FOLDER_SIZE (BASE_MAX + 2 + sizeof FOLDER)
 
-static const char *const left_out[] = {
-    "workers",   "name",       "control",  "control-ro", "config",   "metrics",      "log",
-    "conn-log",  "log-format", "ready-fd", "ready-min",  "on-event", "stop-timeout", "pidfile-dir",
-    "lame-duck", "max-age",    "max-rss",  "max-conns",  NULL};
+static const char *const left_out[] = {"workers",      "name",        "control",   "control-ro",
+                                       "config",       "metrics",     "log",       "conn-log",
+                                       "log-format",   "ready-fd",    "ready-min", "on-event",
+                                       "stop-timeout", "pidfile-dir", "lame-duck", "max-age",
+                                       "max-rss",      "max-conns",   "once",      NULL};
 
 /* The workers' user may go through it to the control socket. */
 static bool make_folder(char folder[FOLDER_SIZE])

@@ -147,8 +147,9 @@ void one_slot_kill(struct session *session, const struct config_target *asked)
                        "there is no signal '%s'; give a name as TERM or a number\n",
                        asked->operands[1]);
     } else if (!slot->worker || slot->worker->pid <= 0) {
-        session_answer(session, 1, "slot %u is empty: its worker is about to be started again\n",
-                       slot->id);
+        session_answer(session, 1, "slot %u is empty: its worker %s\n", slot->id,
+                       slot->has_ended ? "has ended, and is not replaced (--once)"
+                                       : "is about to be started again");
     } else {
         if (number == SIGTERM || number == SIGKILL || number == SIGINT || number == SIGQUIT)
             slot->worker->asked_end = WORKER_END_OPERATOR;

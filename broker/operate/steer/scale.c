@@ -72,7 +72,7 @@ static bool make_room(unsigned id, unsigned wanted)
 
 static bool has_given_up(unsigned id)
 {
-    return slot_at(id)->failures >= FLEET_FAILURES_MAX;
+    return slot_at(id)->failures >= FLEET_FAILURES_MAX || slot_at(id)->has_ended;
 }
 
 static bool is_filled(struct await *await)
@@ -165,6 +165,7 @@ static void shrink(unsigned from, unsigned to, pid_t asker)
     slot_set_wanted(to, asker);
     for (unsigned i = to; i < from; i++)
         empty(slot_at(i));
+    fleet_end_if_empty();
 }
 
 static void await_change(unsigned from, unsigned to, bool no_wait, struct session *waiter)

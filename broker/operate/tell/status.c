@@ -32,13 +32,14 @@ static const int exit_codes[] = {
 #undef X
 };
 
-/* A worker that is missing is about to come, unless its slot has failed before. */
+/* A worker that is missing is about to come, unless its slot has failed before, or it is not
+ * replaced. */
 static bool has_failed_slot(void)
 {
     for (unsigned i = 0; i < runtime.workers && i < slot_count(); i++) {
         const struct slot *slot = slot_at(i);
         bool is_ready = slot->worker && slot->worker->state == WORKER_READY;
-        if (!is_ready && slot->failures > 0)
+        if (!is_ready && (slot->failures > 0 || slot->has_ended))
             return true;
     }
     return false;

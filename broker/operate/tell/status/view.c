@@ -41,7 +41,8 @@ static struct worker_view view_worker(const struct worker *worker)
 
 static struct worker_view view_slot(const struct slot *slot)
 {
-    struct worker_view view = {.slot = slot->id, .state = "backoff", .via = "-"};
+    struct worker_view view = {
+        .slot = slot->id, .state = slot->has_ended ? "ended" : "backoff", .via = "-"};
 
     if (slot->worker)
         view = view_worker(slot->worker);
