@@ -81,6 +81,15 @@ workers() {
     at_most "broker's epoll_wait" "$(calls "$TMP/broker" epoll_wait)" 240
 }
 
+@test "a saturated pool with --handoff broker: connections that have not waited for long are not asked for their clients" {
+    start_broker -w 2 --handoff broker -- "$SERVER" blocking "$ADDR"
+    answers 40 4 f1
+    count_calls "$TMP/broker" "$BROKER"
+    answers 400 4 f1
+    stop_counting
+    at_most "broker's poll" "$(calls "$TMP/broker" poll)" 80
+}
+
 @test "a saturated event loop: no datagram to the broker, no offer" {
     start_broker -w 2 -- "$SERVER" epoll-one "$ADDR"
     answers 40 32 l1

@@ -14,12 +14,14 @@
 #include "broker/handout/canonical/revive.h"
 #include "broker/handout/canonical/ring.h"
 #include "broker/handout/pick.h"
+#include "broker/handout/waits.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/worker.h"
 
 #define ANNOUNCED_RECALLS                                                                          \
-    50 /* so many times --accept-timeout: a program may do something else first */
+    50               /* so many times --accept-timeout: a program may do something else first */
+#define YOUNG_MS 100 /* no client gives up earlier; --skip-dead asks about each */
 
 static bool is_shortage(int error)
 {
@@ -63,6 +65,31 @@ static void note_sleep(struct listener *listener)
                   socket_key_format(&listener->socket, &listener->bound, text));
 }
 
+/*
+ * Whether it has waited for less than YOUNG_MS. The queue goes by age: what stands behind a
+ * connection has waited for no longer than it, and the time since. So one question is enough for
+ * YOUNG_MS, and none of the others has to be asked whether its client has left.
+ */
+static bool is_young(struct listener *listener, int fd)
+{
+    int64_t now_ms = loop_now_ms();
+
+    if (now_ms < listener->take.young_until_ms)
+        return true;
+    int64_t wait_ms = waits_measure_ms(fd);
+    if (wait_ms < 0 || wait_ms >= YOUNG_MS)
+        return false;
+    listener->take.young_until_ms = now_ms + YOUNG_MS - wait_ms;
+    return true;
+}
+
+/* One that waited in the kernel's queue may have been left by its client. Takes fd then. */
+static bool was_left(struct listener *listener, int fd)
+{
+    return listener->queue.waits && (broker.config.skip_dead || !is_young(listener, fd)) &&
+           front_skip(listener, fd);
+}
+
 /* TAKE_DONE gives the fd. Anything that concerns one connection alone is passed over, see
  * accept(2), "Error handling". */
 static enum take accept_next(struct listener *listener, int flags, int *fd,
@@ -74,8 +101,7 @@ static enum take accept_next(struct listener *listener, int flags, int *fd,
                   ? accept_awake(listener->canonical_fd, peer, len, flags)
                   : accept4(listener->canonical_fd, (struct sockaddr *)peer, len, flags);
         if (*fd >= 0) {
-            /* one that waited in the kernel's queue may have been left by its client */
-            if (!listener->queue.waits || !front_skip(listener, *fd))
+            if (!was_left(listener, *fd))
                 return TAKE_DONE;
         } else if (errno == EINTR) {
             note_sleep(listener);

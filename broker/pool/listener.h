@@ -91,7 +91,8 @@ struct listener {
         int64_t held_since_ms;
         struct wire_offer held;
         unsigned sleeps; /* how often accept4 slept: a worker clears O_NONBLOCK, which all share */
-    } take;              /* written by handout/take.c */
+        int64_t young_until_ms; /* until then nothing in the kernel's queue has waited for long */
+    } take;                     /* written by handout/take.c */
 
     struct {
         bool is_on; /* the broker accepts connections before a worker is idle for them */
