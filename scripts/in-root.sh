@@ -27,11 +27,19 @@ make_root() {
     mv "$root.new" "$root"
 }
 
-# Only what belongs to the sources; files that are gone here go there too.
+# Only what belongs to the sources; files that are gone here go there too. A file that has changed gets the time of now: it may have
+# been written here before the last build there began.
 copy_sources() {
-    mkdir -p "$root/src/sshim"
+    local new=$root/src/sshim.new file
+    rm -rf "$new"
+    mkdir -p "$root/src/sshim" "$new"
+    (cd "$here" && git ls-files -z | tar -c --null -T - -f - --ignore-failed-read) | tar -x --touch --no-same-owner -C "$new"
+    (cd "$new" && find . -type f -print0) | while IFS= read -r -d '' file; do
+        ! cmp -s "$new/$file" "$root/src/sshim/$file" || touch -r "$root/src/sshim/$file" "$new/$file"
+    done
     find "$root/src/sshim" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-    (cd "$here" && git ls-files -z | tar -c --null -T - -f - --ignore-failed-read) | tar -x --no-same-owner -C "$root/src/sshim"
+    find "$new" -mindepth 1 -maxdepth 1 -exec mv -t "$root/src/sshim" {} +
+    rmdir "$new"
     chroot "$root" chown -R root: /src/sshim # it may have been another user's
     # what lists the sources asks git
     chroot "$root" git -C /src/sshim init -q

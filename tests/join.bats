@@ -121,6 +121,33 @@ P
     stop_broker
 }
 
+# The listener comes behind all others, of which no turn can look at half.
+@test "a process with very many descriptors is found as the one that goes on" {
+    cat >"$TMP/behind.py" <<'P'
+import os, resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+count = min(300000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+host, port = sys.argv[1].rsplit(":", 1)
+for _ in range(count):
+    os.dup(0)
+listener = socket.create_server((host, int(port)))
+if os.fork():
+    os._exit(0)
+while True:
+    client, address = listener.accept()
+    client.send(b"slot=0 pid=%d peer=%s:%d end\n" % (os.getpid(), address[0].encode(), address[1]))
+    client.close()
+P
+    start_broker -w 0
+    join python3 "$TMP/behind.py" "$ADDR"
+    wait_until is_gone "$OTHER"
+    wait_until workers_ready 1
+    sleep 1 # in which it would be lost
+    probe 3
+    workers_ready 1
+    stop_broker
+}
+
 @test "a server that went into the background after it joined is found by the next broker" {
     start_broker -w 0
     join_in_background

@@ -535,6 +535,21 @@ ask_for_data() { # how many listeners there are meanwhile
     stop_broker
 }
 
+@test "that a server opens data ports is known after the broker's death, also to a new worker" {
+    local before
+    SECOND=$((${ADDR##*:} + 1))
+    start_broker -v -w 1 -- /usr/bin/python3 -c "$(data_ports)" "$ADDR" "$SECOND"
+    ask_for_data 2
+    wait_until status_is '([.listeners[].address] | length) == 1'
+    kill -KILL "$BROKER"
+    wait_until log_has "going on with 1 worker after a crash"
+    before=$(worker_pid 0)
+    kill -KILL "$before"
+    wait_until is_gone "$before"
+    ask_for_data 1
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 # Each copy opens the same data port for its client and tells the client which, or the error.
 data_port_or_busy() {
     cat <<'END'

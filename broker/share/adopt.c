@@ -27,8 +27,8 @@
 static struct {
     const struct worker *worker; /* NULL: none is under way */
     DIR *processes;
-    pid_t pid;    /* of which not all was seen; 0: take the next one */
-    bool was_cut; /* before, at this process */
+    pid_t pid; /* of which not all was seen; 0: take the next one */
+    int fd;    /* the first of its descriptors that was not */
 } search;
 
 static bool visit_link(int fd, const char *link, void *context)
@@ -62,10 +62,11 @@ static pid_t next_process(void)
 static bool is_heir(pid_t pid)
 {
     bool is = false;
-    bool is_whole = procfs_each_link(pid, visit_link, &is);
+    bool is_whole = procfs_each_link_from(pid, &search.fd, visit_link, &is);
+    bool is_cut = !is && !is_whole;
 
-    search.was_cut = !is && !is_whole && !search.was_cut;
-    search.pid = search.was_cut ? pid : 0;
+    search.pid = is_cut ? pid : 0;
+    search.fd = is_cut ? search.fd : 0;
     return is;
 }
 
@@ -77,7 +78,7 @@ static void end_search(const struct worker *worker)
     closedir(search.processes);
     search.worker = NULL;
     search.pid = 0;
-    search.was_cut = false;
+    search.fd = 0;
 }
 
 /*

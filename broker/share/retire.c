@@ -2,6 +2,7 @@
 #include "broker/share/retire.h"
 
 #include "broker/base/broker.h"
+#include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/procnet.h"
@@ -41,11 +42,19 @@ static bool opens_data_ports;
 void retire_note_close(const struct channel *channel)
 {
     const struct channel *other;
+    bool was_known = opens_data_ports;
 
     if (!channel->listener->began_late || channel_accepted(channel) == 0)
         return;
     LIST_FOREACH(other, &channel->worker->channels, of_worker)
         opens_data_ports |= other != channel && !other->closed && !other->listener->began_late;
+    if (opens_data_ports != was_known)
+        journal_touch();
+}
+
+bool retire_knows_data_ports(void)
+{
+    return opens_data_ports;
 }
 
 bool retire_is_data_port(const struct listener *listener)
@@ -199,10 +208,11 @@ void retire_on_time(struct loop_timer *retire)
         refuse_clients(listener);
 }
 
-void retire_resume(void)
+void retire_resume(bool knows_data_ports)
 {
     struct listener *listener;
 
+    opens_data_ports = knows_data_ports;
     TAILQ_FOREACH(listener, &listeners, all) {
         for (unsigned i = 0; i < runtime.workers; i++)
             if (i >= slot_count() || !slot_at(i)->worker ||

@@ -43,7 +43,11 @@ void retire_note_close(const struct channel *channel);
  * data port for all that is known. */
 bool retire_is_data_port(const struct listener *listener);
 
-/* After another broker: it is not known which listeners an ended worker had. */
-void retire_resume(void);
+/* What retire_note_close() has found so far, for the snapshot. */
+bool retire_knows_data_ports(void);
+
+/* After another broker, which had found so much: it is not known which listeners an ended worker
+ * had. */
+void retire_resume(bool knows_data_ports);
 
 #endif

@@ -60,9 +60,11 @@ struct state_head {
     uint32_t rules;                /* records of that kind; the next begin at a multiple of 8 */
     struct restart_result restart_result;
     uint32_t restart_recycles;
-    uint32_t failure_status; /* --once, see slot_failure_status() */
+    uint32_t failure_status;   /* --once, see slot_failure_status() */
+    uint32_t knows_data_ports; /* see retire.h */
+    uint32_t reserved;
 };
-static_assert(sizeof(struct state_head) == 144, SNAPSHOT_SIZE);
+static_assert(sizeof(struct state_head) == 152, SNAPSHOT_SIZE);
 
 struct state_slot {
     uint32_t restarts;

@@ -342,6 +342,6 @@ int state_load(state_fd_map *map)
                                             head->restart_result, head->restart_recycles});
     free(loaded_workers);
     free(loaded_listeners);
-    retire_resume();
+    retire_resume(head->knows_data_ports);
     return 0;
 }

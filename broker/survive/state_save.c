@@ -19,6 +19,7 @@
 #include "broker/pool/session/session.h"
 #include "broker/pool/worker.h"
 #include "broker/share/intercept/notify.h"
+#include "broker/share/retire.h"
 #include "broker/survive/snapshot.h"
 
 struct writer {
@@ -212,6 +213,7 @@ static struct state_head make_head(void)
         .restart_result = restart.result,
         .restart_recycles = restart.recycles,
         .failure_status = (uint32_t)slot_failure_status(),
+        .knows_data_ports = retire_knows_data_ports(),
         .scaled_to = is_scaled() ? (uint16_t)runtime.workers : 0,
         .scaled_from = is_scaled() ? (uint16_t)broker.config.workers : 0,
         .events_fd = ring_fd(),

@@ -25,8 +25,8 @@ ONBOARD = {"worker": "workers are ready", "joined": " listens on "}
 WAY = os.environ.get("WAY", "worker")  # or "joined"
 NOBODY = 65534
 VERBOSE = os.environ.get("VERBOSE")
-# Marks the end of the command in a file, since a worker that ends would be started again.
-WRAPPER = 'out=$1 end=$2; shift 2; "$@" >>"$out" 2>&1 </dev/null; echo $? >"$end"; exec sleep 86400'
+# Its output goes into a file. The shell stays: what the command leaves behind does not go on in its place.
+WRAPPER = 'out=$1; shift; "$@" >>"$out" 2>&1 </dev/null; exit $?'
 # The same as a program that joins a broker without workers: its first argument is the broker's command.
 JOINED = 'broker=$1 control=$2 lib=$3; shift 3; $broker & until [ -S "$control" ]; do sleep 0.1; done; ' \
          'SSHIM_BROKER=$control LD_PRELOAD=$lib exec "$@"'
@@ -49,13 +49,6 @@ def environment(folder):
     keep = {name: os.environ[name] for name in ("PATH", "LANG", "USER", "LOGNAME") if name in os.environ}
     isolated = {"FOREIGN_ISOLATED": "1"} if isolate() else {}
     return {**keep, **isolated, "HOME": folder, "TMPDIR": folder}
-
-
-def wait_for_end(process, end, deadline):
-    while not read(end).endswith("\n"):
-        if process.poll() is not None or time.monotonic() > deadline:
-            return
-        time.sleep(0.1)
 
 
 def read_bytes(path):
@@ -117,22 +110,22 @@ def drop_root(suite, folder):
 
 
 def run_once(suite, command, folder, shim):
-    """Runs the command until it ends by itself."""
-    out, end, control = (f"{folder}/{name}" for name in (".out", ".end", ".control"))
-    if os.path.exists(end):
-        os.remove(end)
-    wrapped = ["sh", "-c", WRAPPER, "sh", out, end, *command]
+    """Runs the command until it ends by itself. Its exit status, which the broker passes on; None: it did not end."""
+    out, control = (f"{folder}/{name}" for name in (".out", ".control"))
+    wrapped = ["sh", "-c", WRAPPER, "sh", out, *command]
     if shim == "joined":
         broker = [BUILD + "/sshim", "run", "-v", "-w", "0", "--share", "all", "--backlog", "app", "--control", control]
         wrapped = ["sh", "-c", JOINED, "sh", " ".join(broker), control, BUILD + "/libsshim.so", *wrapped]
     elif shim:
-        wrapped = [BUILD + "/sshim", "run", "-w", "1", "--share", "all", "--backlog", "app", "--stop-timeout", "1",
+        wrapped = [BUILD + "/sshim", "run", "-w", "1", "--once", "--share", "all", "--backlog", "app", "--stop-timeout", "1",
                    "--stuck-warn", "0", "--start-timeout", "86400", "--control", control, "--", *wrapped]
     with open(folder + "/.log", "a") as log:
         process = subprocess.Popen(isolate() + drop_root(suite, folder) + wrapped, cwd=folder, env=environment(folder), stdout=log,
                                    stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
-            wait_for_end(process, end, time.monotonic() + (MODULE_SECONDS or suite.seconds))
+            return process.wait(MODULE_SECONDS or suite.seconds)
+        except subprocess.TimeoutExpired:
+            return None
         finally:
             stop(process, control if shim else None)
 
@@ -142,12 +135,13 @@ def run_module(suite, module, shim):
         for name, target in suite.links.items():
             os.symlink(target, f"{folder}/{name}")
         for _ in range(suite.deaths):
-            run_once(suite, suite.command(module, folder + "/.results"), folder, shim)
+            status = run_once(suite, suite.command(module, folder + "/.results"), folder, shim)
             seen, ended = suite.parse(module, read(folder + "/.out"), folder + "/.results")
             if ended:
                 break
         if shim:
             seen["(under the shim)"] = ("shim", ONBOARD[WAY] in read(folder + "/.log") and "yes" or "no")
+        seen["(its exit status)"] = ("pass" if status == 0 else "fail", str(status))
         if not ended:
             seen["(the module)"] = ("fail", read(folder + "/.out")[-2000:] + read(folder + "/.log")[-2000:])
         return seen

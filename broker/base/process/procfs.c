@@ -302,8 +302,15 @@ void procfs_get_command(pid_t pid, char *name, size_t size)
     snprintf(name, size, "%s", *line ? line : "?");
 }
 
-bool procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
-                      void *context)
+/* Its place in the folder is its number and 2, for "." and "..", since Linux 2.6. */
+static void skip_to(DIR *dir, int fd)
+{
+    if (fd > 0)
+        seekdir(dir, fd + 2);
+}
+
+bool procfs_each_link_from(pid_t pid, int *fd,
+                           bool (*visit)(int fd, const char *link, void *context), void *context)
 {
     char path[32];
     char link[64];
@@ -316,13 +323,23 @@ bool procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *c
     DIR *dir = opendir(path);
     if (!dir)
         return true;
+    skip_to(dir, *fd);
     while (goes_on && (is_whole = may_step(&steps)) && (entry = readdir(dir)) != NULL) {
         ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
         link[len < 0 ? 0 : len] = '\0';
         goes_on = visit(atoi(entry->d_name), link, context);
+        *fd = atoi(entry->d_name) + 1;
     }
     closedir(dir);
     return is_whole;
+}
+
+bool procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
+                      void *context)
+{
+    int fd = 0;
+
+    return procfs_each_link_from(pid, &fd, visit, context);
 }
 
 struct link_search {

@@ -67,6 +67,10 @@ void procfs_get_command(pid_t pid, char *name, size_t size);
 bool procfs_each_link(pid_t pid, bool (*visit)(int fd, const char *link, void *context),
                       void *context);
 
+/* The same from this descriptor on, which becomes the one to go on with in another turn. */
+bool procfs_each_link_from(pid_t pid, int *fd,
+                           bool (*visit)(int fd, const char *link, void *context), void *context);
+
 /* Whether a descriptor of one of these processes was found to link there, as "anon_inode:[...]". */
 bool procfs_list_has_link(const struct procfs_list *list, const char *wanted);
 
