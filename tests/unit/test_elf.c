@@ -24,6 +24,7 @@ struct program {
 
 #define OFFSET(member) offsetof(struct program, member)
 #define ADDRESS 0x400000
+#define IS_LITTLE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
 
 static ElfW(Phdr) segment_of(uint32_t type, size_t offset, size_t size)
 {
@@ -42,7 +43,7 @@ static struct program make_program(void)
 
     memcpy(program.head.e_ident, ELFMAG, SELFMAG);
     program.head.e_ident[EI_CLASS] = sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32;
-    program.head.e_ident[EI_DATA] = ELFDATA2LSB;
+    program.head.e_ident[EI_DATA] = IS_LITTLE ? ELFDATA2LSB : ELFDATA2MSB;
     program.head.e_machine = EM_X86_64;
     program.head.e_phoff = OFFSET(segments);
     program.head.e_phentsize = sizeof(ElfW(Phdr));
@@ -139,7 +140,7 @@ static void tells_another_word_size(void)
     CHECK(image.bits == (sizeof(void *) == 8 ? 32 : 64));
     CHECK(!elf_is_static(&image)); /* not known */
     program = make_program();
-    program.head.e_ident[EI_DATA] = ELFDATA2MSB;
+    program.head.e_ident[EI_DATA] = IS_LITTLE ? ELFDATA2MSB : ELFDATA2LSB;
     CHECK(parse(&program).foreign);
 }
 

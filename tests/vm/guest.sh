@@ -65,7 +65,7 @@ only=$(sed -n 's/.*only=\([^ ]*\).*/\1/p' /proc/cmdline)
 cd /src/sshim || exit
 echo "vm $(uname -m), Linux $(uname -r), pages of $(python3 -c 'import os; print(os.sysconf("SC_PAGESIZE"))'), $(nproc) processors, $(date +%F)"
 for test in build/unit/test_* build/unit/shim/test_*; do
-    try "${test#build/}" "$test"
+    try "${test#build/}" timeout 1200 "$test"
 done
 try demo scripts/demo.sh build/sshim
 try restart restart
