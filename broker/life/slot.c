@@ -10,6 +10,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/process/procfs.h"
 #include "broker/diagnose/oom.h"
 #include "broker/life/launch/output.h"
 #include "broker/life/launch/spawn.h"
@@ -125,7 +126,8 @@ struct worker *slot_start_worker(struct slot *slot)
     slot->has_ended = false;
     worker_set_held(worker, slot->held);
     journal_save_now(); /* the next broker knows whose process this is */
-    worker_set_pid(worker, spawn_worker(&identity, &error_fd));
+    uint32_t from = procfs_birth_now();
+    worker_set_new_pid(worker, spawn_worker(&identity, &error_fd), from);
     if (worker->pid < 0) {
         int saved = errno;
         worker_bury(worker);

@@ -80,6 +80,13 @@ void worker_set_pid(struct worker *worker, pid_t pid)
     journal_touch();
 }
 
+void worker_set_new_pid(struct worker *worker, pid_t pid, uint32_t from)
+{
+    worker->pid = pid;
+    worker->birth = pid > 0 ? procfs_birth_since(pid, from) : 0;
+    journal_touch();
+}
+
 void worker_set_stopped(struct worker *worker, bool stopped)
 {
     worker->stopped = stopped;

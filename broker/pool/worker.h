@@ -125,6 +125,7 @@ struct worker *worker_create(unsigned slot);
 void worker_set_state(struct worker *worker, enum worker_state state);
 void worker_set_slot(struct worker *worker, unsigned slot); /* of one that joined */
 void worker_set_pid(struct worker *worker, pid_t pid);
+void worker_set_new_pid(struct worker *worker, pid_t pid, uint32_t from); /* procfs_birth_since() */
 void worker_set_stopped(struct worker *worker, bool stopped);
 void worker_set_ready(struct worker *worker);
 void worker_ask_end(struct worker *worker, enum worker_end why); /* the first reason counts */

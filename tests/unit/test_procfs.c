@@ -50,9 +50,30 @@ static void worker_is_no_other(void)
     end(later);
 }
 
+/* What is concluded from the clock, beside what the kernel says. */
+static void birth_is_known_without_a_look(void)
+{
+    unsigned concluded = 0;
+
+    for (int i = 0; i < 100; i++) {
+        uint32_t from = procfs_birth_now();
+        pid_t pid = fork();
+        if (pid == 0)
+            for (;;)
+                pause();
+        concluded += from == procfs_birth_now();
+        CHECK(procfs_birth_since(pid, from) == procfs_birth(pid));
+        end(pid);
+    }
+    CHECK(concluded > 10);
+    CHECK(procfs_birth_since(getpid(), procfs_birth_now() - 1) == procfs_birth(getpid()));
+}
+
 int main(void)
 {
     unit_run("procfs: the birth of a process is no other's", tells_apart);
+    unit_run("procfs: the birth of a new process is known without a look",
+             birth_is_known_without_a_look);
     unit_run("worker: a later process with its pid is not taken for it", worker_is_no_other);
     return unit_end();
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STEPS 64 /* between looks at the clock */
@@ -140,6 +141,12 @@ bool procfs_is_ending(pid_t pid)
     return read_pages(pid, &all, &resident) && all == 0 && read_state(pid, &parent) != 'Z';
 }
 
+/* 0 is for no process. */
+static uint32_t not_zero(uint64_t ticks)
+{
+    return (uint32_t)ticks ? (uint32_t)ticks : 1;
+}
+
 uint32_t procfs_birth(pid_t pid)
 {
     char text[1024];
@@ -150,7 +157,30 @@ uint32_t procfs_birth(pid_t pid)
         stat = strchr(stat + (field > 0), ' ');
     if (!stat || sscanf(stat, " %llu", &ticks) != 1)
         return 0;
-    return (uint32_t)ticks ? (uint32_t)ticks : 1;
+    return not_zero(ticks);
+}
+
+/* proc(5), starttime: CLOCK_BOOTTIME of the reader's time namespace. */
+uint32_t procfs_birth_now(void)
+{
+    uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return not_zero(((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) / tick_ns);
+}
+
+uint32_t procfs_birth_since(pid_t pid, uint32_t from)
+{
+    static enum { UNKNOWN, SAME, DIFFERENT } clocks;
+
+    bool is_sure = from == procfs_birth_now();
+    if (is_sure && clocks == SAME)
+        return from;
+    uint32_t birth = procfs_birth(pid);
+    if (is_sure && birth && clocks == UNKNOWN)
+        clocks = birth == from ? SAME : DIFFERENT;
+    return birth;
 }
 
 void procfs_each(void (*visit)(pid_t pid, void *context), void *context)

@@ -24,6 +24,14 @@ pid_t procfs_process_of(pid_t thread);
  * a later one with the same pid. 0: there is no such process. */
 uint32_t procfs_birth(pid_t pid);
 
+/*
+ * The same of a process that was made since from was procfs_birth_now(): it is known without a look
+ * if that is still so. The first time it is compared with what the kernel says; where both differ,
+ * the kernel is asked each time.
+ */
+uint32_t procfs_birth_now(void);
+uint32_t procfs_birth_since(pid_t pid, uint32_t from);
+
 /* Whether it was stopped by a signal, or by a debugger. False when it is gone. */
 bool procfs_is_stopped(pid_t pid);
 
