@@ -238,68 +238,114 @@ is_stopped() { # PID
     "$SSHIM" stop --control "$CONTROL"
 }
 
-has_guard() {
-    pgrep -P "$BROKER" -x sshim-guard
+# In turn, by one process: nothing but the pause is between the two signals.
+stop_and_kill() { # PAUSE_S PID...
+    python3 -c 'import os, signal, sys, time
+for worker in sys.argv[3:]:
+    os.kill(int(worker), signal.SIGSTOP)
+time.sleep(float(sys.argv[2]))
+os.kill(int(sys.argv[1]), signal.SIGKILL)' "$BROKER" "$@"
 }
 
-no_guard() {
-    ! has_guard
-}
-
-@test "a guard stands beside a stopped worker, whoever starts processes, and ends when the worker goes on" {
-    [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 ]] || skip "workers have sessions of their own here"
-    local options
-    for options in "-w 2" "-w 2 --sandbox"; do
-        # shellcheck disable=SC2086 # a list
-        start_broker $options -- "$VICTIM" accept "$ADDR"
-        kill -STOP "$(worker_pid 0)"
-        wait_until has_guard
-        kill -CONT "$(worker_pid 0)"
-        wait_until no_guard
-        kill -STOP "$(worker_pid 1)"
-        wait_until has_guard
-        kill -KILL "$(worker_pid 1)"
-        wait_until workers_ready 2
-        wait_until no_guard
-        all_answer 2
-        stop_broker
+# Those that were stopped live, and serve when they go on.
+go_on() { # PID...
+    local worker
+    wait_until status_is true
+    for worker in "$@"; do # it stops as soon as it runs, which may be later than the broker's end
+        wait_until is_stopped "$worker"
     done
-}
-
-# A cgroup of its own with the controller cpu, of either version: in $GROUP.
-make_cpu_group() {
-    local root
-    for root in /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup; do
-        GROUP=$root/sshim-test-$$
-        rmdir "$root"/sshim-test-* 2>/dev/null || true # of a run that has failed
-        mkdir "$GROUP" 2>/dev/null || continue
-        [[ -e $GROUP/cpu.shares || -e $GROUP/cpu.weight ]] && return
-        rmdir "$GROUP"
-    done
-    skip "no cgroup with the controller cpu can be made here"
-}
-
-@test "in a cgroup that shares the processors out, a worker that is stopped beside a stopped broker survives its end" {
-    local program=$SSHIM worker
-    make_cpu_group
-    printf '#!/bin/sh\necho $$ >"%s/cgroup.procs" && exec "%s" "$@"\n' "$GROUP" "$SSHIM" >"$TMP/grouped"
-    chmod +x "$TMP/grouped"
-    SSHIM=$TMP/grouped start_broker -w 2 -- "$VICTIM" accept "$ADDR"
-    SSHIM=$program
-    worker=$(worker_pid 0)
-    kill -STOP "$BROKER"
-    wait_until is_stopped "$BROKER"
-    kill -STOP "$worker"
-    kill -KILL "$BROKER"
-    wait_for_broker
-    wait_until status_is '.workers[0].state == "stuck"'
-    is_stopped "$worker"
-    kill -CONT "$worker"
-    all_answer 2
-    [[ $(worker_pid 0) == "$worker" ]]
+    kill -CONT "$@"
+    all_answer 10
+    [[ $(status_of '[.workers[].pid] | sort | map(tostring) | join(" ")') == "$*" ]]
     "$SSHIM" stop --control "$CONTROL"
     no_process_is_left
-    wait_until rmdir "$GROUP"
+}
+
+start_ten() { # leaves their pids in ${workers[@]}
+    start_broker -w 10 -- "$VICTIM" accept "$ADDR"
+    read -r -a workers < <(status_of '[.workers[].pid] | sort | map(tostring) | join(" ")')
+}
+
+@test "workers that are stopped in the moment in which the broker is killed, or shortly before, survive and serve again" {
+    local workers pause
+    for pause in 0 0.0005 0.002 0.005 0.02; do
+        start_ten
+        stop_and_kill "$pause" "${workers[@]}"
+        wait_for_broker
+        go_on "${workers[@]}"
+    done
+}
+
+@test "workers that are stopped while the broker is stopped survive its end and serve again" {
+    local workers
+    start_ten
+    kill -STOP "$BROKER"
+    wait_until is_stopped "$BROKER"
+    stop_and_kill 0 "${workers[@]}"
+    wait_for_broker
+    go_on "${workers[@]}"
+}
+
+deputy() {
+    pgrep -P "$(status_of .pid)" -x sshim-deputy
+}
+
+session_of() { # PID
+    ps -o sid= -p "$1" | tr -d ' '
+}
+
+# All workers are in the session that the deputy leads, which is not the broker's and has no terminal.
+all_in_one_session() { # COUNT
+    [[ $(deputy | wc -l) == 1 ]]
+    local pid sessions
+    sessions=$(for pid in $(status_of '.workers[].pid'); do session_of "$pid"; done)
+    [[ $(sort -u <<<"$sessions") == "$(deputy)" && $(wc -l <<<"$sessions") == "$1" ]]
+    [[ $(session_of "$(status_of .pid)") != "$(deputy)" ]]
+}
+
+has_deputy_other_than() { # PID
+    [[ -n $(deputy) && $(deputy) != "$1" ]]
+}
+
+@test "workers share a session that is not the broker's, also those that are started later, after an upgrade and after a crash" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    local broker
+    all_in_one_session 2
+    "$SSHIM" scale 3 --control "$CONTROL"
+    kill -KILL "$(worker_pid 0)"
+    wait_until status_is '.workers[0].restarts >= 1 and .ready == 3'
+    all_in_one_session 3
+    "$SSHIM" upgrade --control "$CONTROL"
+    "$SSHIM" restart --control "$CONTROL"
+    all_in_one_session 3
+    broker=$(status_of .pid)
+    kill -KILL "$broker"
+    wait_until status_is ".pid != $broker"
+    "$SSHIM" restart --control "$CONTROL"
+    all_in_one_session 3
+    all_answer 3
+    "$SSHIM" stop --control "$CONTROL"
+    wait_for_broker
+}
+
+@test "a deputy that was killed is replaced with the next worker, one that was stopped goes on" {
+    start_broker -w 2 -- "$VICTIM" accept "$ADDR"
+    local broker=$BROKER old worker
+    old=$(deputy)
+    kill -STOP "$old"
+    wait_until is_stopped "$old"
+    kill -KILL "$(worker_pid 0)"
+    wait_until status_is '.workers[0].restarts >= 1 and .ready == 2'
+    [[ $(deputy) == "$old" ]]
+    worker=$(worker_pid 1)
+    kill -KILL "$old" "$(worker_pid 0)"
+    wait_until status_is '.workers[0].restarts >= 2 and .ready == 2'
+    has_deputy_other_than "$old"
+    "$SSHIM" restart --control "$CONTROL"
+    all_in_one_session 2
+    all_answer 2
+    [[ $(status_of .pid) == "$broker" && $(worker_pid 1) != "$worker" ]]
+    stop_broker
 }
 
 @test "a worker that is stopped when the broker is killed does not hold up a stop of the next one" {

@@ -228,6 +228,27 @@ kill -KILL \$\$"
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "a worker that is stopped when the broker is killed in the middle of an upgrade survives and serves again" {
+    local worker
+    two_versions
+    serve -w 2
+    worker=$(worker_pid 0)
+    liar "touch '$TMP/executed'; exec sleep 1000"
+    kill -USR2 "$BROKER"
+    wait_until test -e "$TMP/executed"
+    kill -STOP "$worker"
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is true
+    is_stopped() { [[ $(cut -d' ' -f3 "/proc/$worker/stat") == T ]]; }
+    wait_until is_stopped
+    kill -CONT "$worker"
+    all_answer 2
+    runs v1
+    same_workers
+    "$SSHIM" stop --control "$CONTROL"
+}
+
 @test "kill -9 of the broker at any moment of an upgrade leaves a broker, the workers and every client" {
     local round broker
     two_versions

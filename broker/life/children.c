@@ -9,7 +9,6 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
-#include "broker/base/process/guard.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/diagnose/procnet.h"
@@ -194,8 +193,6 @@ static void on_child_stopped(pid_t pid, bool stopped)
 {
     struct worker *worker = worker_find_by_pid(pid);
 
-    if (worker && stopped)
-        guard_begin(pid);
     if (worker)
         children_note_stopped(worker, stopped);
 }

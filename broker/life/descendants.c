@@ -17,7 +17,6 @@
 #include "broker/base/turn.h"
 #include "broker/base/process/aside.h"
 #include "broker/base/process/deputy.h"
-#include "broker/base/process/guard.h"
 #include "broker/base/process/glance.h"
 #include "broker/life/begin/receiver.h"
 #include "broker/pool/channel.h"
@@ -55,7 +54,7 @@ static bool is_descendant(pid_t pid, const struct worker *worker)
 bool descendants_is_known(pid_t pid)
 {
     return pid == runtime.keeper_pid || pid == runtime.old_keeper_pid || closer_is_pid(pid) ||
-           aside_is_pid(pid) || receiver_is_pid(pid) || guard_is_pid(pid) || deputy_is_pid(pid) ||
+           aside_is_pid(pid) || receiver_is_pid(pid) || deputy_is_pid(pid) ||
            path_is_removal(pid) || pid == runtime.hook_pid || pid == runtime.lines_pid ||
            worker_find_by_pid(pid);
 }

@@ -96,7 +96,7 @@ static bool is_child(idtype_t which, pid_t pid)
     return waitid(which, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-/* But for those who help us. The deputy is one that waitid(2) counts. */
+/* But for those who help us. A deputy that does all is one that waitid(2) counts. */
 static bool has_children(void)
 {
     struct procfs_list children;
@@ -194,6 +194,7 @@ void stop_begin(int code)
             worker_tell_over(worker);
             loop_stop_timer(&worker->start_timer);
         }
+    deputy_end(); /* no worker is started any more */
     signal_everyone(SIGTERM);
     grace_timer.on_time = on_grace_over;
     loop_start_timer(&grace_timer, (int64_t)broker.config.stop_timeout_s * 1000);

@@ -36,7 +36,7 @@ struct order {
     int output_fd;
 };
 
-/* In the new process. The deputy blocks all signals, and ignores SIGCHLD. */
+/* In the new process. The deputy blocks all signals. */
 static void rehearse(const void *bytes)
 {
     const struct order *order = bytes;
@@ -46,7 +46,6 @@ static void rehearse(const void *bytes)
     resume_arguments()[1] = command;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGCHLD, SIG_DFL);
     dup2(order->output_fd, STDOUT_FILENO);
     dup2(order->output_fd, STDERR_FILENO);
     dup2(journal_fd(), REHEARSAL_FD);

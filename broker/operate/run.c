@@ -17,7 +17,6 @@
 #include "broker/base/log/ring.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/deputy.h"
-#include "broker/base/process/guard.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
 #include "broker/cli/options/run_options.h"
@@ -104,7 +103,7 @@ static _Noreturn void run_leave(const void *order)
  * descriptors, and when it ends may have to wait for the last close of one, see closer.h. */
 static void leave(void)
 {
-    pid_t pid = deputy_runs() ? deputy_fork(DEPUTY_LEAVE, NULL, 0) : -1;
+    pid_t pid = deputy_does_all() ? deputy_fork(DEPUTY_LEAVE, NULL, 0) : -1;
     int64_t end_ms = turn_read_ms() + LEAVE_MS;
 
     if (pid < 0)
@@ -227,7 +226,9 @@ static bool on_other_child(const siginfo_t *info)
 {
     if (!deputy_on_child_end(info->si_pid))
         return rehearsal_on_child_end(info) || metrics_on_child_end(info) ||
-               hook_on_child_end(info) || guard_on_child_end(info);
+               hook_on_child_end(info);
+    if (!deputy_does_all()) /* the next worker's start begins another one */
+        return true;
     log_error("the process that starts workers has ended; the keeper takes the broker's place, "
               "with a new one");
     if (runtime.keeper_pid)
@@ -248,7 +249,6 @@ static void connect_layers(void)
     procfs_init(turn_has_time);
     children_init(on_other_child);
     path_init();
-    guard_init();
     rehearsal_init();
     deputy_set(DEPUTY_LEAVE, run_leave);
     metrics_init();

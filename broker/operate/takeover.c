@@ -9,6 +9,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/base/process/deputy.h"
 #include "broker/cli/broker_socket.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
@@ -65,6 +66,7 @@ bool takeover_give(struct session *session, uint32_t format)
         return false;
     state_save();
     keeper_stop();
+    deputy_end(); /* it shares the descriptors as well */
     if (give_all(session->watch.fd))
         _exit(0); /* all of it belongs to the other one now */
     log_error("cannot hand over to another broker: %s; going on", strerror(errno));

@@ -16,6 +16,7 @@
 #include "broker/base/loop.h"
 #include "broker/base/loop/fds.h"
 #include "broker/base/process/aside.h"
+#include "broker/base/process/deputy.h"
 #include "broker/life/begin/receiver.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
@@ -107,6 +108,7 @@ static void execute(void)
     aside_stop();
     receiver_stop();
     metrics_end_process();
+    deputy_end();
     if (broker.config.sandbox)
         keeper_hand_over();
     else

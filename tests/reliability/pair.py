@@ -43,19 +43,10 @@ class Pair:
 
     def stop_and_continue(self, rng):
         pid = self.some_worker(rng)
-        if not pid:
-            return
-        frozen = freeze(pid)
-        if not frozen:
-            return
-        held = tools.connections_of(pid, self.pool.port)
-        tools.send_signal(pid, signal.SIGSTOP)
-        frozen.thaw()
-        time.sleep(rng.random())
-        if tools.is_gone(pid) and self.was_adopted:  # see guard.h: it stopped in the moment of the broker's end
-            self.allowed += held
-            self.r.note(f"a stopped worker was ended with the broker, {held} in service")
-        tools.send_signal(pid, signal.SIGCONT)
+        if pid:
+            tools.send_signal(pid, signal.SIGSTOP)
+            time.sleep(rng.random())
+            tools.send_signal(pid, signal.SIGCONT)
 
     def tell(self, rng, whim):
         """A worker gets this signal, and begins with it. Its pid and how many connections it had in service then; 0 and 0
@@ -157,6 +148,11 @@ class Pair:
         if pid:
             tools.send_signal(pid, signal.SIGKILL)
 
+    def kill_deputy(self, _rng):
+        pid = self.pool.deputy_pid()
+        if pid:
+            tools.send_signal(pid, signal.SIGKILL)
+
     def upgrade_and_kill(self, rng):
         pid = self.pool.broker_pid()
         self.was_adopted = True
@@ -168,7 +164,7 @@ class Pair:
     def stop(self, _rng):
         self.command("stop", codes=(0,))
 
-    BROKER = (restart, hang_up, upgrade, scale, kill_broker, take_over, kill_keeper, upgrade_and_kill, stop)
+    BROKER = (restart, hang_up, upgrade, scale, kill_broker, take_over, kill_keeper, kill_deputy, upgrade_and_kill, stop)
 
     # --- both
 

@@ -128,10 +128,15 @@ class Pool:
         status = self.status()
         return status["pid"] if status else None
 
-    def keeper_pid(self):
-        found = [pid for pid in tools.children_of(self.broker_pid())
-                 if tools.name_of(pid) == "sshim-keeper"]
+    def helper_pid(self, name):
+        found = [pid for pid in tools.children_of(self.broker_pid()) if tools.name_of(pid) == name]
         return found[0] if found else None
+
+    def keeper_pid(self):
+        return self.helper_pid("sshim-keeper")
+
+    def deputy_pid(self):
+        return self.helper_pid("sshim-deputy")
 
     def log(self):
         try:

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker/base/process/signal.h"
 #include "proto/platform.h"
 
 struct order {
@@ -29,7 +30,7 @@ struct reply {
 static deputy_run *runs[DEPUTY_ERRANDS];
 static bool (*reload)(void);
 static pid_t deputy; /* 0: none */
-static bool has_ended;
+static bool does_all;
 static int fds[2] = {-1, -1}; /* the broker's end and the deputy's, in the table of both */
 
 void deputy_set(enum deputy_errand errand, deputy_run *run)
@@ -50,6 +51,7 @@ static pid_t fork_for(const struct order *order, unsigned long flags)
         flags = CLONE_FILES | (flags & CLONE_PARENT ? SIGCHLD : 0);
     pid_t pid = flags == SIGCHLD ? fork() : (pid_t)syscall(PLATFORM_CLONE(flags));
     if (pid == 0) {
+        signal(SIGCHLD, SIG_DFL); /* the deputy ignores it */
         runs[order->errand](order->bytes);
         _exit(0);
     }
@@ -65,6 +67,7 @@ static _Noreturn void serve(pid_t broker)
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "sshim-deputy");
+    setsid();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     signal(SIGCHLD, SIG_IGN); /* nobody waits for a keeper; all else are the broker's children */
@@ -84,7 +87,15 @@ static _Noreturn void serve(pid_t broker)
 
 /* --- the broker --- */
 
-pid_t deputy_start(void)
+static void close_ends(void)
+{
+    close(fds[0]);
+    close(fds[1]);
+    fds[0] = fds[1] = -1;
+}
+
+/* -1 with the errno of socketpair(2) or clone(2). */
+static int begin(void)
 {
     pid_t broker = getpid();
 
@@ -96,14 +107,20 @@ pid_t deputy_start(void)
         serve(broker);
     if (pid > 0) {
         deputy = pid;
-        return pid;
+        return 0;
     }
     int saved = errno;
-    close(fds[0]);
-    close(fds[1]);
-    fds[0] = fds[1] = -1;
+    close_ends();
     errno = saved;
     return -1;
+}
+
+pid_t deputy_start(void)
+{
+    if (begin() < 0)
+        return -1;
+    does_all = true;
+    return deputy;
 }
 
 static bool is_alive(void)
@@ -114,17 +131,35 @@ static bool is_alive(void)
 }
 
 /* For as long as the fork takes. Both ends are in our table: that the deputy has ended is not seen
- * there. */
+ * there. It goes on if somebody has stopped it. */
 static bool exchange(const struct order *order, struct reply *reply)
 {
     struct pollfd ready = {.fd = fds[0], .events = POLLIN};
 
-    if (send(fds[0], order, sizeof *order, MSG_NOSIGNAL) < 0)
+    if (!is_alive() || send(fds[0], order, sizeof *order, MSG_NOSIGNAL) < 0)
         return false;
-    while (poll(&ready, 1, 100) <= 0)
+    while (poll(&ready, 1, 100) <= 0) {
         if (!is_alive())
             return false;
+        signal_process(deputy, SIGCONT);
+    }
     return recv(fds[0], reply, sizeof *reply, 0) == sizeof *reply;
+}
+
+/* False with the errno of deputy_fork(). */
+static bool ask(const struct order *order, struct reply *reply)
+{
+    if (!deputy && !does_all && begin() < 0)
+        return false;
+    if (deputy && exchange(order, reply))
+        return true;
+    errno = ECHILD;
+    return false;
+}
+
+static bool is_for_deputy(enum deputy_errand errand)
+{
+    return does_all || errand == DEPUTY_WORKER || errand == DEPUTY_RELOAD;
 }
 
 pid_t deputy_fork(enum deputy_errand errand, const void *bytes, size_t size)
@@ -135,19 +170,27 @@ pid_t deputy_fork(enum deputy_errand errand, const void *bytes, size_t size)
     order.errand = errand;
     if (size > 0)
         memcpy(order.bytes, bytes, size < sizeof order.bytes ? size : sizeof order.bytes);
-    if (!deputy && !has_ended)
+    if (!is_for_deputy(errand))
         return fork_for(&order, SIGCHLD);
-    if (has_ended || !exchange(&order, &reply)) {
-        errno = ECHILD;
-        return -1;
+    bool is_done = ask(&order, &reply);
+    if (!is_done && deputy && !does_all) { /* it was killed, and we had not heard of it */
+        deputy_end();
+        is_done = ask(&order, &reply);
     }
+    if (!is_done)
+        return -1;
     errno = reply.error;
     return reply.pid;
 }
 
 bool deputy_reload(void)
 {
-    return !deputy_runs() || deputy_fork(DEPUTY_RELOAD, NULL, 0) == 0;
+    return (!deputy_runs() && !does_all) || deputy_fork(DEPUTY_RELOAD, NULL, 0) == 0;
+}
+
+bool deputy_does_all(void)
+{
+    return does_all;
 }
 
 bool deputy_runs(void)
@@ -165,6 +208,15 @@ bool deputy_on_child_end(pid_t pid)
     if (!deputy || pid != deputy)
         return false;
     deputy = 0;
-    has_ended = true;
+    close_ends();
     return true;
+}
+
+void deputy_end(void)
+{
+    if (!deputy || does_all)
+        return;
+    signal_process(deputy, SIGKILL);
+    waitpid(deputy, NULL, 0);
+    deputy_on_child_end(deputy);
 }

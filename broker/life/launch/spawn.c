@@ -20,14 +20,12 @@
 #include "broker/base/process/deputy.h"
 #include "broker/cli/options/ports.h"
 #include "broker/handout/front/front.h"
-#include "broker/life/launch/autogroup.h"
 #include "broker/life/launch/original.h"
 #include "broker/life/launch/output.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/pool/session/session.h"
 #include "proto/fdpass.h"
 
-static bool has_own_sessions; /* see run_child() */
 static int (*install_filter)(void);
 static bool has_user, has_group;
 static const char *user_name;
@@ -38,7 +36,6 @@ static void run_order(const void *bytes);
 
 void spawn_init(void)
 {
-    has_own_sessions = !autogroup_is_in_force();
     deputy_set(DEPUTY_WORKER, run_order);
 }
 
@@ -61,7 +58,7 @@ int spawn_resolve_user(const char *user, const char *group)
                   user && !entry ? "user" : "group", user && !entry ? user : group);
         return -1;
     }
-    if ((user || group) && !deputy_runs() && !may_change_user()) {
+    if ((user || group) && !deputy_does_all() && !may_change_user()) {
         log_error("only root can run workers as another %s: start sshim as root, or leave --%s out",
                   user ? "user" : "group", user ? "user" : "group");
         return -1;
@@ -192,22 +189,13 @@ static void filter_calls(int error_fd)
         fail(error_fd, LAUNCH_FILTER);
 }
 
-/*
- * A session of its own. Else, if the broker is killed, the kernel sends SIGHUP to a stopped worker,
- * since its process group has lost its last parent in the session, see guard.h. Not where the
- * scheduler would take each worker for a group: event loops with keep-alive then answered 0.72
- * times as many requests (tests/bench, keep-alive-epoll, two cores).
- */
 static void run_child(char **command, const struct spawn_identity *identity, int error_fd)
 {
     struct launch_failure failure;
 
     for (int i = 1; command[i]; i++)
         command[i] = launch_expand(command[i], identity->slot);
-    if (has_own_sessions)
-        setsid();
-    else
-        setpgid(0, 0);
+    setpgid(0, 0);
     detach_terminal();
     for (int i = 0; i < 2; i++)
         if (identity->outputs[i] >= 0) {
@@ -228,7 +216,7 @@ static void run_child(char **command, const struct spawn_identity *identity, int
     fail(error_fd, LAUNCH_EXEC);
 }
 
-/* What it does not know from when it was started, or the broker has forked it: see deputy.h. */
+/* What it does not know from when it was started, see deputy.h. */
 struct order {
     unsigned slot;
     uint8_t token[WIRE_TOKEN_SIZE];

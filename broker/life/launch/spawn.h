@@ -34,10 +34,10 @@ gid_t spawn_gid(void);
 /*
  * Starts a process that executes the command (found as by execvp(3)), with {id} in its arguments
  * replaced, the library preloaded, or filtered, and the identity in the environment, as leader of a
- * process group of its own, in the surroundings that the options say. Gives *error_fd, a socket: it
- * reads a struct launch_failure, or end of file when the program runs; before, one of zeros with
- * the notification descriptor of a filter. Returns the pid, or -1 with the errno of fork(2) or
- * socketpair(2).
+ * process group of its own in the deputy's session, in the surroundings that the options say. Gives
+ * *error_fd, a socket: it reads a struct launch_failure, or end of file when the program runs;
+ * before, one of zeros with the notification descriptor of a filter. Returns the pid, or -1 with
+ * the errno of fork(2) or socketpair(2).
  */
 pid_t spawn_worker(const struct spawn_identity *identity, int *error_fd);
 
