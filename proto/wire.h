@@ -185,7 +185,8 @@ struct wire_offer {
     uint32_t addr_len;
     uint8_t addr[WIRE_ADDRESS_MAX];
 };
-#define WIRE_OFFER_NONBLOCK 1u /* the connection has O_NONBLOCK set */
+#define WIRE_OFFER_NONBLOCK 1u  /* the connection has O_NONBLOCK set */
+#define WIRE_OFFER_USE_SHIFT 1u /* the bits from here on are WIRE_GRANT_* */
 #define WIRE_OFFER_MIN offsetof(struct wire_offer, addr)
 static_assert(sizeof(struct wire_offer) == 128, "wire_offer is 128 bytes");
 

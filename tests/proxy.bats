@@ -49,6 +49,11 @@ END
     rm "$TMP/0" "$TMP/1"
 }
 
+@test "a worker that has no descriptor to spare sees the header's ends" {
+    start_broker -w 1 --accept-proxy any --proxy-from 127.0.0.1 -- python3 "$ROOT/tests/progs/proxied.py" full "$HOST" "$PORT"
+    [[ $(send "${V1_IPV4}hello") == "${TOLD% child=True}" ]]
+}
+
 # Leaves in $SLOT which worker a client behind the balancer gets.
 slot_of() { # LAST BYTE of its address
     local answer
@@ -113,6 +118,18 @@ slot_of() { # LAST BYTE of its address
     [[ $(send "${V1_IPV4}hello\\n") == "$TOLD read=b'hello\n'" ]]
     status_is '.listeners[0] | .proxy_rejected == 0 and .connections == 2 and .taken == 2'
     "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "workers of a broker without it, taken over by another run, and what they execute, see the client as well" {
+    start_proxied
+    [[ $(send hello) == *"child=True read=b'hello'" ]]
+    local before=$BROKER
+    kill -KILL "$BROKER"
+    wait_until status_is ".pid != $before"
+    before=$(worker_pid 0)
+    start_proxied --accept-proxy any --proxy-from 127.0.0.1
+    status_is ".pid == $BROKER and .workers[0].pid == $before"
+    [[ $(send "${V1_IPV4}hello") == "$TOLD read=b'hello'" ]]
 }
 
 @test "rules for one address leave the others alone; mapped and unmapped clients of an IPv6 listener" {

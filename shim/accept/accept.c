@@ -15,6 +15,7 @@
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
+#include "shim/record/proxied.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
 #include "shim/take/direct.h"
@@ -165,6 +166,8 @@ static void finish_take(struct vlisten *listener, const struct wire_offer *offer
     atomic_fetch_add(&board->worker.taken, 1);
     if (board_has_flag(board, BOARD_WAIT_INVISIBLE) && board_claim_wake(board))
         vlisten_wake_broker(listener);
+    if (offer->flags >> WIRE_OFFER_USE_SHIFT)
+        proxied_note_use(offer->flags >> WIRE_OFFER_USE_SHIFT);
     match_nonblock(conn_fd, offer, flags);
 }
 

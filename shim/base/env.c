@@ -45,7 +45,7 @@ static uint32_t parse_u32(const char *text)
 
 /* "NAME=value" one after the other, each with its end. */
 static char kept_text[ENV_KEPT_SIZE];
-static const char *kept[ENV_KEPT_MAX];
+static const char *_Atomic kept[ENV_KEPT_MAX];
 
 static size_t keep(unsigned i, const char *name, const char *value, size_t used)
 {
@@ -77,6 +77,14 @@ static void keep_all(const char *tree)
 const char *env_get_kept(unsigned i)
 {
     return kept[i];
+}
+
+void env_keep_proxied(uint32_t flags)
+{
+    static const char *const texts[] = {NULL, "SSHIM_PROXIED=1", "SSHIM_PROXIED=2",
+                                        "SSHIM_PROXIED=3"};
+
+    kept[ENV_KEPT_PROXIED] = texts[flags & (WIRE_GRANT_PROXIED | WIRE_GRANT_UNMAP)];
 }
 
 static void read_rendezvous(const char *name)

@@ -48,12 +48,16 @@ void env_read(void);
 
 #define ENV_KEPT_TREE 0
 #define ENV_KEPT_BROKER 1
+#define ENV_KEPT_PROXIED 7
 #define ENV_KEPT_MAX 10
 #define ENV_KEPT_SIZE 8192 /* a longer LD_PRELOAD is not kept */
 
 /* The variables that make this process a worker, as "NAME=value", for each i below ENV_KEPT_MAX;
  * NULL: not set. */
 const char *env_get_kept(unsigned i);
+
+/* WIRE_GRANT_*: the value of SSHIM_PROXIED among them from now on. Thread-safe. */
+void env_keep_proxied(uint32_t flags);
 
 /* Whether a broker was named. Hooks ask this first: where it is false they do nothing but call the
  * next function. */

@@ -90,13 +90,13 @@ static unsigned find_kept(char *const *variables)
     return found;
 }
 
-/* A program that joins as well is to know whose relative it is; one that cannot is left alone. */
-static unsigned find_needless_of_tree(unsigned found)
+/* A program that joins as well is to know whose relative it is, and whether balancers tell whose
+ * its connection is; one that cannot is left alone. */
+static unsigned find_needless_of_relative(unsigned found)
 {
-    bool lacks_tree = env.is_tree_root && !(found & 1u << ENV_KEPT_TREE);
+    unsigned needed = 1u << ENV_KEPT_PROXIED | (env.is_tree_root ? 1u << ENV_KEPT_TREE : 0);
 
-    return lacks_tree && (found & 1u << ENV_KEPT_BROKER) ? ALL_KEPT & ~(1u << ENV_KEPT_TREE)
-                                                         : ALL_KEPT;
+    return found & 1u << ENV_KEPT_BROKER ? ALL_KEPT & ~(needed & ~found) : ALL_KEPT;
 }
 
 static unsigned find_needless(char *const *variables, bool by_actions)
@@ -110,7 +110,7 @@ static unsigned find_needless(char *const *variables, bool by_actions)
     unsigned found = find_kept(variables);
 
     if (found != ALL_KEPT && !(has_listened && hands_down_listener(by_actions)))
-        found = find_needless_of_tree(found);
+        found = find_needless_of_relative(found);
     errno = saved;
     return found;
 }

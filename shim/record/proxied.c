@@ -23,7 +23,8 @@ static const struct proxied_table *_Atomic table;
 
 void proxied_note_use(uint32_t flags)
 {
-    atomic_fetch_or(&proxied_use, flags);
+    if (flags & ~atomic_load_explicit(&proxied_use, memory_order_relaxed))
+        env_keep_proxied(atomic_fetch_or(&proxied_use, flags) | flags);
 }
 
 /* Two threads may both map it; the second mapping stays unused. */
@@ -44,6 +45,12 @@ static const struct proxied_table *find_table(void)
     }
     NEXT(close)(fd);
     return found;
+}
+
+void proxied_prepare(void)
+{
+    if (atomic_load_explicit(&proxied_use, memory_order_relaxed) & WIRE_GRANT_PROXIED)
+        find_table();
 }
 
 static void set_ipv4(struct sockaddr_storage *address, socklen_t *len, uint16_t port,

@@ -19,8 +19,13 @@ static inline bool proxied_is_used(void)
     return __builtin_expect(atomic_load_explicit(&proxied_use, memory_order_relaxed) != 0, 0);
 }
 
-/* From now on these are in use. */
+/* From now on these are in use, here and in what this process executes: a worker may have been
+ * started by a broker that did not have them. */
 void proxied_note_use(uint32_t flags);
+
+/* Gets what getpeername(2) looks into, if that is in use: later the process may have no descriptor
+ * free, or no right to ask for it. What it forks has it as well. */
+void proxied_prepare(void);
 
 typedef int proxied_call(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
 

@@ -151,8 +151,10 @@ struct vlisten *vlisten_create(struct link_grant *grant)
         atomic_store(&listener->refs, 0);
         return NULL;
     }
-    if (grant->flags)
+    if (grant->flags) {
         proxied_note_use(grant->flags);
+        proxied_prepare();
+    }
     listener->channel = grant->channel;
     listener->backlog = grant->backlog;
     listener->accepts = VLISTEN_ACCEPTED | (is_of_port(shadow_fd) ? VLISTEN_ACCEPTED_AT_PORT : 0);

@@ -4,12 +4,14 @@
 #                                name by getsockname, and both once more as a program sees them that it executes; then what it read
 #   proxied.py pass HOST PORT FOLDER   answers with both ends as a forked child, a dup and an executed program see them, and passes
 #                                the connection to the other copy of two, which never accepts it and adds what it sees
+#   proxied.py full HOST PORT    answers as above without a descriptor to spare, and executes nothing
 #   proxied.py send HOST PORT [PIECE]...   sends the pieces, each in a segment of its own; prints the answer, or "closed"
 #   proxied.py write HOST PORT   tries to write to the table of clients, and answers with the errors
 import array
 import errno
 import mmap
 import os
+import resource
 import select
 import socket
 import struct
@@ -32,6 +34,26 @@ def serve(host, port):
         same = "%s %s\n" % (conn.getpeername()[:2], conn.getsockname()[:2])
         text = "%s %s child=%s read=%r\n" % (peer[:2], same.strip(), child.decode() == same, read)
         conn.sendall(text.encode())
+        conn.close()
+
+
+def serve_without_spare(host, port):
+    listener = socket.create_server((host, port))
+    while True:
+        low = len(os.listdir("/proc/self/fd"))
+        filler = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (low + 50, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        try:
+            while True:
+                filler.append(os.dup(0))
+        except OSError:
+            os.close(filler.pop())
+        conn, peer = listener.accept()
+        text = "%s %s\n" % (peer[:2], ends(conn))
+        for fd in filler:
+            os.close(fd)
+        conn.sendall(text.encode())
+        conn.recv(1000)
         conn.close()
 
 
@@ -125,6 +147,8 @@ def try_to_write(host, port):
 
 if sys.argv[1] == "write":
     try_to_write(sys.argv[2], int(sys.argv[3]))
+elif sys.argv[1] == "full":
+    serve_without_spare(sys.argv[2], int(sys.argv[3]))
 elif sys.argv[1] == "pass":
     serve_and_pass(sys.argv[2], int(sys.argv[3]), sys.argv[4])
 elif sys.argv[1] == "send":

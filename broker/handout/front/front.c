@@ -131,7 +131,8 @@ bool front_take(struct listener *listener, bool nonblock, int *fd, struct wire_o
     if (!held)
         return false;
     *offer = (struct wire_offer){.head = WIRE_HEAD(WIRE_OFFER),
-                                 .flags = nonblock ? WIRE_OFFER_NONBLOCK : 0,
+                                 .flags = (nonblock ? WIRE_OFFER_NONBLOCK : 0) |
+                                          front_flags() << WIRE_OFFER_USE_SHIFT,
                                  .addr_len = held->peer_len};
     if (held->peer_len <= sizeof held->peer)
         memcpy(offer->addr, &held->peer, held->peer_len);
