@@ -45,6 +45,18 @@ load hold
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "the time is that of the whole request: a byte now and then does not make it longer" {
+    start_held --hold http --hold-timeout 1
+    timeout 60 python3 -c 'import select, socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for byte in b"GET /" + b"x" * 10000:
+    s.send(bytes([byte]))
+    if select.select([s], [], [], 0.2)[0]:
+        sys.exit(s.recv(1) != b"")
+sys.exit(1)' "$PORT"
+    status_is '.listeners[0] | .hold_timeouts == 1 and .handed == 0'
+}
+
 @test "each kind waits for what it says, and what is not of the protocol is handed over as it is" {
     start_held --hold http --hold-timeout 300
     start_dialog split 'text:GET\s/\sHTTP/1.1\r\nA:\sb\r' "file:$TMP/go" 'text:\n\r\n' read

@@ -166,6 +166,12 @@ slot_of() { # LAST BYTE of its address
     [[ $(send 'PROXY TCP4 192.0.2.129 198.51.100.1 4711 80\r\nhello') == closed ]]
     [[ $(send 'PROXY TCP4 203.0.113.1 198.51.100.1 4711 80\r\nhello') == closed ]]
     status_is '.listeners[0] | .denied == 2 and .connections == 3 and .taken == 1'
+    [[ $(grep -c 'closed a connection of 192.0.2.129: it is denied' "$TMP/log") == 1 ]]
+    [[ $(grep -c 'it is denied' "$TMP/log") == 1 ]] # once a minute
+    # a connection of the balancer's own is the balancer's
+    [[ $(send "$V2"'\x20\0\0\0hello') == closed ]]
+    "$SSHIM" allow --control "$CONTROL" 127.0.0.1
+    [[ $(send "$V2"'\x20\0\0\0hello') == *"read=b'hello'" ]]
 }
 
 @test "clients are denied and allowed while the broker runs, over its death and an upgrade" {
