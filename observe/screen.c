@@ -82,19 +82,25 @@ static void draw_line(int row, attr_t attributes, const char *text)
 
 static void draw_head(const struct view *view)
 {
-    double rate = 0, open = 0;
+    double rate = 0, open = 0, held = 0, closed = 0;
     char line[256];
     char uptime[TEXT_MAX];
 
-    for (size_t i = 0; i < view->listeners_count; i++)
+    for (size_t i = 0; i < view->listeners_count; i++) {
         rate += view->listeners[i].rate;
+        held += view->listeners[i].held;
+        closed += view->listeners[i].closed;
+    }
     for (size_t i = 0; i < view->workers_count; i++)
         open += view->workers[i].open;
     snprintf(line, sizeof line, "%s (pid %d) is %s: %.0f of %.0f workers, up %s", view->name,
              view->pid, view->state, view->ready, view->wanted,
              format_time(view->uptime_s, uptime));
     draw_line(0, A_BOLD, line);
-    snprintf(line, sizeof line, "%.1f connections/s, %.0f open", rate, open);
+    int len = snprintf(line, sizeof line, "%.1f connections/s, %.0f open", rate, open);
+    if (held > 0 || closed > 0) /* --hold and its like */
+        snprintf(line + len, sizeof line - (size_t)len, "; the broker holds %.0f, has closed %.0f",
+                 held, closed);
     draw_line(1, A_NORMAL, line);
 }
 

@@ -93,6 +93,9 @@ static void read_listener(struct view_listener *listener, const json_t *object,
     listener->limit = number(object, "backlog");
     listener->recalled = number(object, "recalled");
     listener->lost = number(object, "lost");
+    listener->held = number(object, "held");
+    listener->closed = number(object, "accepted") - number(object, "handed") -
+                       number(object, "direct") - listener->held;
     listener->waited_ms = number(object, "waited_ms");
     for (size_t i = 0; before && i < before->listeners_count; i++) {
         const struct view_listener *last = &before->listeners[i];

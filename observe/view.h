@@ -32,6 +32,7 @@ struct view_worker {
 struct view_listener {
     char address[64];
     double rate, connections, queued, limit, recalled, lost;
+    double held, closed; /* by the broker */
     double waited_ms;
     double all_busy_percent;
 };

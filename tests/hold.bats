@@ -383,6 +383,47 @@ while True:
     sums_agree
 }
 
+# Leaves in $SLOT which worker a client got that stays, and its descriptor in $CLIENT.
+stay() {
+    local answer
+    exec {CLIENT}<>"/dev/tcp/$HOST/$PORT"
+    echo hello >&"$CLIENT"
+    read -r answer <&"$CLIENT"
+    [[ $answer =~ slot=([0-9]+) ]]
+    SLOT=${BASH_REMATCH[1]}
+}
+
+@test "what was held goes to the worker with the fewest connections, to none that drains, and waits while all do" {
+    local answer
+    local -a of_slot=(0 0) first=()
+    start_broker -w 2 --hold line --hold-timeout 300 --balance leastconn -- "$VICTIM" epoll --hold "$ADDR"
+    for _ in {1..4}; do
+        stay
+        of_slot[SLOT]=$((of_slot[SLOT] + 1))
+        [[ $SLOT == 1 ]] || first+=("$CLIENT")
+    done
+    [[ ${of_slot[*]} == '2 2' ]]
+    for CLIENT in "${first[@]}"; do exec {CLIENT}>&-; done
+    wait_until status_is '[.workers[].active] == [0, 2]'
+    for _ in 1 2; do
+        stay
+        [[ $SLOT == 0 ]]
+    done
+    "$SSHIM" drain 0 --no-wait --control "$CONTROL"
+    for _ in 1 2; do
+        stay
+        [[ $SLOT == 1 ]]
+    done
+    "$SSHIM" drain 1 --no-wait --control "$CONTROL"
+    exec {CLIENT}<>"/dev/tcp/$HOST/$PORT"
+    echo hello >&"$CLIENT"
+    wait_until status_is '.listeners[0] | .held_complete == 1 and .handed == 8'
+    "$SSHIM" resume 0 --control "$CONTROL"
+    read -r answer <&"$CLIENT"
+    [[ $answer == *slot=0* ]]
+    sums_agree
+}
+
 @test "--hold and --handoff direct, or a program without the library, are refused" {
     run "$SSHIM" run --control "$CONTROL" --hold data --handoff direct -- true
     [[ $status == 2 && $output == *"--handoff direct"*"--hold"* ]]

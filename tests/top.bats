@@ -57,6 +57,20 @@ END
     stop_broker
 }
 
+@test "what the broker holds and has closed is told" {
+    start_broker -w 1 --hold line --hold-timeout 300 -- "$VICTIM" accept "$ADDR"
+    open_top
+    screen_lacks 'the broker holds'
+    exec 6<>"/dev/tcp/$HOST/$PORT" 7<>"/dev/tcp/$HOST/$PORT"
+    wait_until screen_has '0 open; the broker holds 2, has closed 0 '
+    exec 7>&-
+    wait_until screen_has '0 open; the broker holds 1, has closed 1 '
+    exec 6>&-
+    terminal send-keys q
+    terminal_is_as_before 0
+    stop_broker
+}
+
 @test "keys: sort, choose, drain, resume, and a restart after a question" {
     start_broker -w 2 --settle 0 -- "$VICTIM" accept "$ADDR"
     open_top
