@@ -66,6 +66,9 @@ struct board_broker {
 #define BOARD_LOOK 16u /* much is taken directly: a worker within its allowance may look */
 #define BOARD_WAIT_EXCLUSIVE                                                                       \
     64u /* connections come fast: an event loop without any may wait at the canonical socket */
+#define BOARD_THROUGH                                                                              \
+    128u /* all connections pass the broker: none is taken past it, whatever was                   \
+            told or is waited for */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */
 
 enum board_queue {

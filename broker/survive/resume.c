@@ -23,6 +23,7 @@
 #include "broker/base/loop/fds.h"
 #include "broker/cli/runtime_paths.h"
 #include "broker/cli/settings/reread.h"
+#include "broker/handout/canonical/rate.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/front/front.h"
 #include "broker/life/launch/original.h"
@@ -358,6 +359,7 @@ void resume_hand_out(void)
     atomic_store(journal_live.in_hand_fd, -1);
     TAILQ_FOREACH(listener, &listeners, all) {
         listener_repair_counts(listener);
+        rate_publish_all(listener); /* front_load() has decided what passes us */
         dispatch_pump(listener);
     }
 }

@@ -13,12 +13,13 @@ static bool has_flag(struct vlisten *listener, uint32_t flag)
     return board_has_flag(listener->board, flag);
 }
 
-/* Whether no offer is on its way to this worker's channel, and it does not drain. */
+/* Whether no offer is on its way to this worker's channel, it does not drain, and the broker need
+ * not see each connection: that may begin at any time (`sshim deny`). */
 static bool is_oldest(struct vlisten *listener)
 {
     struct board *board = listener->board;
 
-    return !has_flag(listener, BOARD_DRAINING) &&
+    return !has_flag(listener, BOARD_DRAINING | BOARD_THROUGH) &&
            atomic_load_explicit(&board->broker.sent, memory_order_relaxed) ==
                atomic_load_explicit(&board->worker.taken, memory_order_relaxed);
 }

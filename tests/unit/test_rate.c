@@ -91,6 +91,26 @@ static void whoever_moves_up_is_told(void)
     CHECK(count_attending() == ATTENDING && may_attend(ATTENDING));
 }
 
+static bool all_pass_us(void)
+{
+    for (unsigned i = 0; i < listener.channel_count; i++)
+        if (!board_has_flag(listener.channels[i]->board, BOARD_THROUGH))
+            return false;
+    return true;
+}
+
+static void what_must_pass_us_is_told_at_once(void)
+{
+    rate_publish_all(&listener);
+    CHECK(!all_pass_us());
+    listener.front.is_on = true;
+    rate_publish_all(&listener);
+    CHECK(all_pass_us());
+    listener.front.is_on = false;
+    rate_publish_all(&listener);
+    CHECK(!all_pass_us());
+}
+
 static void is_looked_at_while_something_goes_on(void)
 {
     listener.poll.high_rate = false;
@@ -159,6 +179,7 @@ int main(void)
     unit_run("pace: not when they come slowly", when_they_come_slowly_the_broker_gives_each);
     unit_run("pace: whoever moves up when others go is told that it may attend",
              whoever_moves_up_is_told);
+    unit_run("pace: what must pass the broker is told at once", what_must_pass_us_is_told_at_once);
     unit_run("pace: is looked at again as long as something goes on",
              is_looked_at_while_something_goes_on);
     unit_run("pace: event loops wait exclusively only while workers are idle",

@@ -47,6 +47,8 @@ void rate_publish(const struct listener *listener, struct channel *channel)
     channel_set_flag(channel, BOARD_LOOK,
                      listener->rate.saturated && rate_permits_direct(listener) &&
                          broker.config.balance == BALANCE_LEASTCONN);
+    channel_set_flag(channel, BOARD_THROUGH,
+                     runtime.handoff != HANDOFF_DIRECT && !rate_permits_direct(listener));
     channel_set_flag(channel, BOARD_WAIT_EXCLUSIVE,
                      listener->poll.high_rate && channel->position < WAIT_EXCLUSIVE_MAX);
     channel_set_allowance(channel, listener->rate.allowance);

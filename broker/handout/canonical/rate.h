@@ -41,7 +41,8 @@ bool rate_is_low(const struct listener *listener);
 bool rate_permits_direct(const struct listener *listener);
 
 /* Publishes whether a worker may look into the backlog itself (BOARD_LOOK) or wait exclusively
- * (BOARD_WAIT_EXCLUSIVE), and with how many connections it may take directly. */
+ * (BOARD_WAIT_EXCLUSIVE), and with how many connections it may take directly, or none
+ * (BOARD_THROUGH). */
 void rate_publish(const struct listener *listener, struct channel *channel);
 void rate_publish_all(const struct listener *listener);
 

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "record.h"
+#include "shim/take/direct.h"
 
 static struct vlisten *const listener = &vlisten_table[0];
 static struct board *const board = &record_boards[0];
@@ -153,6 +154,24 @@ static void after_the_broker_the_canonical_socket_gives(void)
     record_drop(0);
 }
 
+/* A loop was told of a connection; then the broker began to look at each. */
+static void what_the_broker_must_see_is_not_taken_past_it(void)
+{
+    int fd = record_make(0, true);
+    int client_fd = record_connect(0);
+
+    direct_tell(listener);
+    board->broker.flags = BOARD_THROUGH;
+    CHECK(take(fd, 0) == -1 && errno == EAGAIN && board->worker.direct == 0);
+    board->broker.flags = 0;
+    direct_tell(listener);
+    int conn_fd = take(fd, 0);
+    CHECK(conn_fd >= 0 && board->worker.direct == 1);
+    close(conn_fd);
+    close(client_fd);
+    record_drop(0);
+}
+
 int main(void)
 {
     unit_run("accept: an offer becomes a connection", an_offer_becomes_a_connection);
@@ -165,6 +184,8 @@ int main(void)
     unit_run("accept: a listener that was shut says so", a_listener_that_was_shut_says_so);
     unit_run("accept: a worker whose waiting cannot be seen tells of each",
              a_worker_whose_waiting_cannot_be_seen_tells_of_each);
+    unit_run("accept: what the broker must see is not taken past it",
+             what_the_broker_must_see_is_not_taken_past_it);
     unit_run("accept: after the broker the canonical socket gives",
              after_the_broker_the_canonical_socket_gives);
     return unit_end();

@@ -24,6 +24,19 @@ static void nothing_older_is_passed_by(void)
     record_drop(0);
 }
 
+/* Also by a loop that was told of a connection, or waits for one, before. */
+static void nothing_passes_by_a_broker_that_must_see_it(void)
+{
+    record_make(0, true);
+    CHECK(direct_is_free(listener) && direct_is_permitted(listener));
+    board->broker.queue_waits = BOARD_BACKLOG;
+    CHECK(direct_is_possible(listener));
+    board->broker.flags = BOARD_THROUGH | BOARD_WAIT_EXCLUSIVE | BOARD_LOOK;
+    CHECK(!direct_is_free(listener) && !direct_is_permitted(listener));
+    CHECK(!direct_is_possible(listener));
+    record_drop(0);
+}
+
 static void an_event_loop_is_free_without_connections(void)
 {
     record_make(0, true);
@@ -92,6 +105,8 @@ static void what_is_told_is_true_once(void)
 int main(void)
 {
     unit_run("direct: nothing older is passed by", nothing_older_is_passed_by);
+    unit_run("direct: nothing passes by a broker that must see it",
+             nothing_passes_by_a_broker_that_must_see_it);
     unit_run("direct: an event loop is free without connections",
              an_event_loop_is_free_without_connections);
     unit_run("direct: a queue is tried with as many connections as are allowed",
