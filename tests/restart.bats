@@ -263,6 +263,21 @@ is_answered_well() {
     "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "a restart goes on, and whoever asked is answered, though another run takes over meanwhile" {
+    deploy name=old "$ADDR"
+    serve -w 3
+    kill -KILL "$BROKER"
+    wait_for_broker
+    wait_until status_is '.ready == 3'
+    deploy name=new "$ADDR"
+    restart_in_background
+    serve -w 3
+    status_is ".pid == $BROKER"
+    log_has "going on with the restart that was under way"
+    is_answered_well
+    stop_broker
+}
+
 @test "a copy that was killed during a restart comes back as the new version and the restart ends well" {
     deploy name=old "$ADDR"
     serve -w 3
