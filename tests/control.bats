@@ -14,6 +14,7 @@ will_not_start() {
 
 @test "a socket left by a killed broker is cleaned up" {
     start_broker -w 0
+    wait_until log_has "ready for servers that join by SSHIM_BROKER=$CONTROL"
     kill_broker_and_keeper
     [[ -S $CONTROL ]]
     start_broker -w 1 -- "$VICTIM" accept "$ADDR"

@@ -131,3 +131,78 @@ os.waitpid(pid, 0)
         BROKER=
     done
 }
+
+# A shell with job control on a terminal of its own: what is written to descriptor 6 is typed there.
+in_shell() {
+    mkfifo "$TMP/keys"
+    exec 6<>"$TMP/keys"
+    python3 -c '
+import os, pty, select, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+keys = os.open(sys.argv[1], os.O_RDONLY)
+try:
+    while True:
+        ready = select.select([keys, terminal], [], [])[0]
+        if terminal in ready:
+            os.write(1, os.read(terminal, 4096))
+        if keys in ready:
+            os.write(terminal, os.read(keys, 4096))
+except OSError:
+    os.waitpid(pid, 0) # EIO: the shell has ended
+' "$TMP/keys" </dev/null >"$TMP/terminal" 2>&1 3>&- 6>&- &
+    TERMINAL=$!
+}
+
+type_keys() { # FORMAT of printf, of the command that runs the broker, or of keys
+    # shellcheck disable=SC2059
+    printf "$1" >&6
+}
+
+run_in_shell() {
+    : >"$TMP/log"
+    type_keys "'$SSHIM' run -v --control '$CONTROL' -w 2 -- '$VICTIM' accept '$ADDR' 2>>'$TMP/log' >>'$TMP/out'\n"
+    wait_until log_has "2 of 2 workers are ready"
+    BROKER=$(status_of .pid)
+}
+
+# Of the broker, as ps(1) names it.
+is_in_state() { # PATTERN
+    # shellcheck disable=SC2053
+    [[ $(ps -o stat= -p "$BROKER") == $1* ]]
+}
+
+ends_with_0() {
+    wait_until is_gone "$BROKER"
+    type_keys 'echo "code=$?" >>"$SSHIM_TEST/codes"\n'
+    wait_until grep -qsx code=0 "$TMP/codes"
+    rm "$TMP/codes"
+}
+
+@test "keys in a terminal: Ctrl-C and Ctrl-\\ stop, also after Ctrl-Z, bg and fg; the copies hear none of them" {
+    local key worker
+    in_shell
+    for key in '\003' '\034'; do
+        run_in_shell
+        type_keys "$key"
+        ends_with_0
+        log_has "came from the terminal"
+    done
+    run_in_shell
+    worker=$(status_of '.workers[0].pid')
+    type_keys '\032'
+    wait_until is_in_state T
+    [[ $(ps -o stat= -p "$worker") != T* ]]
+    type_keys 'bg\n'
+    wait_until is_in_state S
+    all_answer 2
+    type_keys 'fg\n'
+    wait_until is_in_state 'S*+' # in front
+    type_keys '\003'
+    ends_with_0
+    type_keys 'exit\n'
+    wait "$TERMINAL"
+    exec 6>&-
+    BROKER=
+}
