@@ -55,6 +55,8 @@ if [ -n "${AS:-}" ]; then
     as=(runuser -u "$AS" --)
 fi
 
+mkdir -p "$root/run/systemd" # as where systemd runs: systemd-analyze of an ordinary user cannot make it
+
 # The shell is process 1 there, so it stays to reap what loses its parent.
 # shellcheck disable=SC2016 # for the shell in there
 exec unshare --mount --pid --fork --kill-child bash -euc '

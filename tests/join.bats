@@ -84,7 +84,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_N
 for _ in range(min(15000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)):
     os.dup(0)
 parent = os.getpid()
-for _ in range(30):
+for _ in range(6):
     if os.fork() == 0:
         break
 else:
