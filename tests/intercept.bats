@@ -1,6 +1,7 @@
 # Programs that the library cannot be preloaded into are served by seccomp notification: copies share one socket, and are
 # supervised as all others.
 load helpers
+load go
 
 UNLOADED=$BUILD/tests/unloaded
 STATIC=$UNLOADED/victim
@@ -22,45 +23,6 @@ hear() { # N
 
 all_heard() { # N: until so many copies have answered
     [[ $(hear 8 | sort -u | wc -l) == "$1" ]]
-}
-
-compile_go() { # writes $TMP/server from standard input; CGO_ENABLED says how
-    type -P go >/dev/null || skip "there is no Go compiler"
-    cat >"$TMP/server.go"
-    (cd "$TMP" && HOME=$TMP GO111MODULE=off GOCACHE=$TMP/cache GOFLAGS=-p=1 go build -o server server.go)
-}
-
-# A server that finishes what it has when it is told to end.
-graceful_go() {
-    compile_go <<'END'
-package main
-
-import (
-	"context"
-	"fmt"
-	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
-)
-
-func main() {
-	s := &http.Server{Addr: os.Args[1]}
-	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, os.Getpid()) })
-	over := make(chan bool)
-	go func() {
-		told := make(chan os.Signal, 1)
-		signal.Notify(told, syscall.SIGTERM)
-		<-told
-		s.Shutdown(context.Background())
-		close(over)
-	}()
-	if err := s.ListenAndServe(); err != http.ErrServerClosed {
-		panic(err)
-	}
-	<-over
-}
-END
 }
 
 @test "four copies of a static server share one port, and status says how" {
@@ -388,8 +350,6 @@ time.sleep(1000)"
     [[ $status == 126 && $output == *"nor by --intercept seccomp: --handoff broker needs the library" ]]
     run "$SSHIM" run --control "$CONTROL" --balance source --intercept seccomp -- "$VICTIM" accept "$ADDR"
     [[ $status == 126 && $output == *"cannot serve '$VICTIM' by --intercept seccomp: --balance needs the library" ]]
-    run "$SSHIM" run --control "$CONTROL" --stuck-kill 60 -- "$STATIC" accept "$ADDR"
-    [[ $status == 126 && $output == *"nor by --intercept seccomp: --stuck-kill needs the library" ]]
 }
 
 @test "a slot cannot be drained, and the answer says why" {

@@ -1,14 +1,13 @@
 /* clients.c - see clients.h. */
 #include "broker/diagnose/clients.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "broker/base/process/procfs.h"
 #include "broker/diagnose/procnet.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
-
-#define PROCESSES_MAX 64
 
 /* A connection that came to one of the worker's listeners. */
 static bool is_client(int fd, const struct worker *worker)
@@ -38,6 +37,24 @@ bool clients_are_there(const struct worker *worker, pid_t pid)
     return procnet_has_socket(pid, match_client, (void *)(uintptr_t)worker);
 }
 
+static bool match_spoken(int fd, void *context)
+{
+    struct pollfd state = {.fd = fd, .events = POLLIN};
+
+    return is_client(fd, context) && poll(&state, 1, 0) == 1 && (state.revents & POLLIN);
+}
+
+bool clients_have_spoken(const struct worker *worker)
+{
+    struct procfs_list tree;
+
+    procfs_list_tree(worker->pid, &tree);
+    for (unsigned i = 0; i < tree.count && i < CLIENTS_PROCESSES_MAX; i++)
+        if (procnet_has_socket(tree.at[i], match_spoken, (void *)(uintptr_t)worker))
+            return true;
+    return false;
+}
+
 struct count {
     const struct worker *worker;
     uint64_t clients;
@@ -57,7 +74,7 @@ uint64_t clients_count(const struct worker *worker)
     struct procfs_list tree;
 
     procfs_list_tree(worker->pid, &tree);
-    for (unsigned i = 0; i < tree.count && i < PROCESSES_MAX; i++)
+    for (unsigned i = 0; i < tree.count && i < CLIENTS_PROCESSES_MAX; i++)
         procnet_has_socket(tree.at[i], count_client, &count);
     return count.clients;
 }

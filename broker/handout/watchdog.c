@@ -1,6 +1,7 @@
 /* watchdog.c - see watchdog.h. */
 #include "broker/handout/watchdog.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,10 +9,14 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/glance.h"
+#include "broker/base/process/procfs.h"
+#include "broker/diagnose/clients.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 
-#define LOOKS 4 /* within the shorter of the two times */
+#define LOOKS 4          /* within the shorter of the two times */
+#define PERIOD_MIN_MS 20 /* from one worker with a filter to the next */
 
 static struct loop_timer timer;
 
@@ -49,20 +54,24 @@ static void judge(struct worker *worker)
     }
 }
 
+static void note_move(struct worker *worker, uint64_t motion)
+{
+    if (worker->stuck)
+        log_info("worker %u (pid %d) is not stuck any more", worker->slot, (int)worker->pid);
+    worker->stuck = false;
+    worker->seen_motion = motion;
+    worker->moved_ms = loop_now_ms();
+}
+
 /* Whether it has to be looked at again. */
 static bool look_at(struct worker *worker)
 {
     uint64_t motion = worker_motion(worker);
 
-    if (motion != worker->seen_motion || !worker_is_busy(worker)) {
-        if (worker->stuck)
-            log_info("worker %u (pid %d) is not stuck any more", worker->slot, (int)worker->pid);
-        worker->stuck = false;
-        worker->seen_motion = motion;
-        worker->moved_ms = loop_now_ms();
-    } else {
+    if (motion != worker->seen_motion || !worker_is_busy(worker))
+        note_move(worker, motion);
+    else
         judge(worker);
-    }
     return worker_is_busy(worker);
 }
 
@@ -88,4 +97,107 @@ void watchdog_poke(void)
         worker->moved_ms = loop_now_ms();
     timer.on_time = on_time;
     loop_start_timer(&timer, look_ms());
+}
+
+/* --- workers with a filter --- */
+
+/* How often its threads have left a processor. 0: not known, or one runs or waits for events. */
+static uint64_t count_switches(const struct worker *worker)
+{
+    struct procfs_list tree;
+    uint64_t sum = 1;
+    uint64_t switches;
+
+    procfs_list_tree(worker->pid, &tree);
+    if (!tree.is_whole || tree.count > CLIENTS_PROCESSES_MAX)
+        return 0;
+    for (unsigned i = 0; i < tree.count; i++) {
+        if (!glance_count_switches(tree.at[i], &switches))
+            return 0;
+        sum += switches;
+    }
+    return sum;
+}
+
+static bool is_queued_for(const struct worker *worker)
+{
+    const struct channel *channel;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker) {
+        struct pollfd queue = {.fd = channel->listener->canonical_fd, .events = POLLIN};
+        if (channel->listening && !channel->closed && poll(&queue, 1, 0) == 1 &&
+            (queue.revents & POLLIN))
+            return true;
+    }
+    return false;
+}
+
+/* Else the clients in the queue may be new at each look. */
+static bool do_all_sleep(void)
+{
+    const struct worker *worker;
+
+    LIST_FOREACH(worker, &workers, all)
+        if (worker->state == WORKER_READY && !worker->sleeps)
+            return false;
+    return true;
+}
+
+/* Whether somebody waits for this worker. One that was stopped owes each client something. */
+static bool has_work(const struct worker *worker)
+{
+    return (worker->stopped ? clients_count(worker) > 0 : clients_have_spoken(worker)) ||
+           (do_all_sleep() && is_queued_for(worker));
+}
+
+static void look_from_outside(struct worker *worker)
+{
+    uint64_t switches = count_switches(worker);
+
+    worker->sleeps = switches && switches == worker->seen_motion;
+    if (worker->sleeps && has_work(worker))
+        judge(worker);
+    else
+        note_move(worker, switches);
+}
+
+/* The one that was looked at longest ago, or NULL. */
+static struct worker *find_next(int64_t *count)
+{
+    struct worker *worker;
+    struct worker *next = NULL;
+
+    *count = 0;
+    LIST_FOREACH(worker, &workers, all) {
+        if (worker->state != WORKER_READY || !worker_is_notified(worker))
+            continue;
+        ++*count;
+        if (!next || worker->looked_ms < next->looked_ms)
+            next = worker;
+    }
+    return next;
+}
+
+/* One at a time: a turn of the loop has no time for all. */
+static void on_next(struct loop_timer *expired)
+{
+    int64_t count;
+    struct worker *next = find_next(&count);
+    int64_t period_ms = look_ms() / (count ? count : 1);
+
+    loop_start_timer(expired, period_ms > PERIOD_MIN_MS ? period_ms : PERIOD_MIN_MS);
+    if (!next)
+        return;
+    next->looked_ms = loop_now_ms();
+    look_from_outside(next);
+}
+
+void watchdog_begin(void)
+{
+    static struct loop_timer outside = {.on_time = on_next};
+
+    if (broker.config.stuck_kill_s && runtime.intercept == INTERCEPT_SECCOMP)
+        loop_start_timer(&outside, PERIOD_MIN_MS);
+    else
+        loop_stop_timer(&outside);
 }

@@ -16,6 +16,7 @@
 #include "broker/base/process/signal.h"
 #include "broker/diagnose/ending.h"
 #include "broker/diagnose/failure.h"
+#include "broker/handout/watchdog.h"
 #include "broker/life/begin/announce.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/life/restart.h"
@@ -118,6 +119,7 @@ static void respawn_after(struct slot *slot, int64_t delay)
 static void switch_to_seccomp(void)
 {
     broker_take_filter();
+    watchdog_begin();
     slot_set_failure_status(0);
     for (unsigned i = 0; i < slot_count(); i++) {
         struct slot *slot = slot_at(i);

@@ -26,6 +26,7 @@
 #include "broker/diagnose/check.h"
 #include "broker/diagnose/oom.h"
 #include "broker/handout/handout.h"
+#include "broker/handout/watchdog.h"
 #include "broker/handout/front/front.h"
 #include "broker/handout/canonical/rate.h"
 #include "broker/life/launch/command.h"
@@ -342,6 +343,7 @@ static enum proceed begin(bool resumes, int *exit_code)
         start();
     recycle_begin();
     elastic_begin();
+    watchdog_begin();
     return GO_ON;
 }
 

@@ -95,7 +95,9 @@ struct worker {
     bool starts_again;         /* fleet.c has ended it, to start it in another way */
     bool stuck;                /* watchdog.c has said so */
     int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
-    uint64_t seen_motion; /* worker_motion() then */
+    uint64_t seen_motion; /* worker_motion() then; with a filter, what its threads had done */
+    int64_t looked_ms;    /* with a filter: when watchdog.c looked last, */
+    bool sleeps;          /* and whether no thread had run since the time before */
     uint32_t number;      /* in the snapshot being written, see state_save.c */
     struct {
         bool is_told;                /* it has sent READY=1 */

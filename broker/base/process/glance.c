@@ -1,6 +1,7 @@
 /* glance.c - see glance.h; proc(5). */
 #include "broker/base/process/glance.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include "broker/base/process/aside.h"
 
 #define BYTES_MAX (1 << 20) /* about 10 ms for the kernel */
+#define THREADS_MAX 256     /* as well */
+#define X32_BIT 0x40000000  /* in the numbers of its calls */
 
 struct question {
     pid_t pid;
@@ -129,6 +132,70 @@ static bool read_polled(const void *question, void *answer)
     return fits;
 }
 
+/* accept, poll, select and epoll_wait in all their forms, and those of 32-bit programs on the same
+ * machine. Another call of theirs with such a number counts too: the worker seems alive. */
+static const long event_waits[] = {
+#if defined(__x86_64__) || defined(__i386__)
+    7,  23,  43,  232, 270, 271, 281, 288, 441,           /* of 64 bits */
+    82, 102, 142, 168, 256, 308, 309, 319, 364, 413, 414, /* of 32; 102: socketcall */
+#else
+    22,  72,  73,  202, 242, 441,                     /* aarch64, riscv64 */
+    142, 168, 252, 285, 335, 336, 346, 366, 413, 414, /* ARM */
+#endif
+};
+
+static bool is_event_wait(long number)
+{
+    for (size_t i = 0; i < sizeof event_waits / sizeof event_waits[0]; i++)
+        if ((number & ~X32_BIT) == event_waits[i])
+            return true;
+    return false;
+}
+
+/* Whether this thread sleeps in something else; adds its switches. */
+static bool read_thread(pid_t thread, uint64_t *switches)
+{
+    char line[256];
+    char state = 'R';
+    uint64_t count;
+    long number;
+    FILE *file = open_file(thread, "status");
+
+    while (file && fgets(line, sizeof line, file)) {
+        sscanf(line, "State: %c", &state);
+        if (sscanf(line, "voluntary_ctxt_switches: %" SCNu64, &count) == 1 ||
+            sscanf(line, "nonvoluntary_ctxt_switches: %" SCNu64, &count) == 1)
+            *switches += count;
+    }
+    if (file)
+        fclose(file);
+    if (state != 'S')
+        return state != 'R';
+    file = open_file(thread, "syscall");
+    bool is_read = file && fscanf(file, "%ld", &number) == 1; /* else it runs by now */
+    if (file)
+        fclose(file);
+    return is_read && !is_event_wait(number);
+}
+
+static bool read_threads(const void *question, void *answer)
+{
+    char path[48];
+    const struct dirent *entry;
+    unsigned count = 0;
+    bool all_sleep = true;
+
+    *(uint64_t *)answer = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)*(const pid_t *)question);
+    DIR *folder = opendir(path);
+    while (folder && all_sleep && (entry = readdir(folder)) != NULL)
+        if (entry->d_name[0] != '.')
+            all_sleep = ++count <= THREADS_MAX && read_thread(atoi(entry->d_name), answer);
+    if (folder)
+        closedir(folder);
+    return count > 0 && all_sleep;
+}
+
 /* --- in the broker --- */
 
 static bool ask(aside_work *work, pid_t pid, const char *name, char *text, size_t size)
@@ -173,4 +240,9 @@ bool glance_list_polled(pid_t pid, int epoll_fd, struct glance_polled *polled)
     struct fd_question question = {pid, epoll_fd};
 
     return aside_ask(read_polled, pid, &question, sizeof question, polled, sizeof *polled);
+}
+
+bool glance_count_switches(pid_t pid, uint64_t *switches)
+{
+    return aside_ask(read_threads, pid, &pid, sizeof pid, switches, sizeof *switches);
 }

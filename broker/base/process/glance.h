@@ -1,8 +1,9 @@
 /*
  * glance.h - reads what may block of an untrusted process, by a helper, see aside.h: its memory
  * (the environment, and what is mapped into it), and what the kernel says of one of its
- * descriptors. At most the first mebibyte of each is looked at. False also where the process is
- * gone, may not be looked at, or makes the helper wait.
+ * descriptors, and of its threads (/proc/TID/syscall waits for an exec to end). At most the first
+ * mebibyte of each is looked at. False also where the process is gone, may not be looked at, or
+ * makes the helper wait.
  *
  * /proc/PID/fdinfo of an epoll descriptor takes a mutex of that descriptor (ep_show_fdinfo() of
  * Linux). A thread in epoll_wait(2) holds it while it writes the events, which may be to memory of
@@ -40,5 +41,9 @@ struct glance_polled {
 
 /* Lists their inodes. False: also if there are more. */
 bool glance_list_polled(pid_t pid, int epoll_fd, struct glance_polled *polled);
+
+/* Adds up how often its threads have left a processor. False: also if a thread has one, or waits
+ * for one, or for events: in poll(2), select(2), epoll_wait(2) or accept(2). */
+bool glance_count_switches(pid_t pid, uint64_t *switches);
 
 #endif

@@ -15,6 +15,7 @@
 #include "broker/handout/front/full.h"
 #include "broker/handout/front/stages.h"
 #include "broker/handout/handout.h"
+#include "broker/handout/watchdog.h"
 #include "broker/life/launch/spawn.h"
 #include "broker/life/launch/surroundings.h"
 #include "broker/operate/steer/elastic.h"
@@ -183,6 +184,7 @@ static bool use(int argc, char **resolved)
     change_outlets(&before);
     recycle_begin();
     elastic_begin();
+    watchdog_begin();
     return true;
 }
 

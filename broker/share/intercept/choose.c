@@ -16,9 +16,8 @@
 
 #define EXIT_CANNOT 1
 #define LACKS                                                                                      \
-    "--handoff broker, --balance, --hold, --accept-timeout, --stuck-warn, --stuck-kill and "       \
-    "counts "                                                                                      \
-    "of what was accepted"
+    "--handoff broker, --balance, --hold, --accept-timeout, --stuck-warn without --stuck-kill, "   \
+    "and counts of what was accepted"
 
 /* Why a filter cannot be used, "" if it can. */
 static void judge_filter(const char *program, char *reason, size_t size)
@@ -53,9 +52,8 @@ static const char *option_for_library(const struct config *config)
            : config->ready.mode == READINESS_ACCEPT ? "--ready accept"
            : config->workers_max                    ? "--workers LOW..HIGH"
            : config->recycle.conns                  ? "--max-conns"
-           : config->stuck_kill_s /* a busy worker looks like a stuck one from outside */
-               ? "--stuck-kill"
-               : config->balance != BALANCE_LEASTCONN ? "--balance" : NULL;
+           : config->balance != BALANCE_LEASTCONN   ? "--balance"
+                                                    : NULL;
 }
 
 /* The command, and the file that was judged if that is another one. */
