@@ -38,10 +38,9 @@ static int fetch_socket(const struct notify *notify)
 
     if (fd < 0 && errno == EPERM && !told) {
         told = true;
-        log_error(
-            "cannot reach the sockets of pid %u: %s; nothing of it is shared, run sshim as root "
-            "or permit ptrace(2) (kernel.yama.ptrace_scope)",
-            notify->request->pid, strerror(errno));
+        log_error("cannot reach the sockets of pid %u: %s; nothing of it is shared, run sshim as "
+                  "root or permit ptrace(2) (kernel.yama.ptrace_scope)",
+                  notify->request->pid, strerror(errno));
     }
     if (socket_key_is_fit(fd, fds_get_option(fd, SO_DOMAIN)))
         return fd;

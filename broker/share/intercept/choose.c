@@ -36,10 +36,9 @@ static void judge_filter(const char *program, char *reason, size_t size)
                  "--security-opt seccomp=unconfined)",
                  strerror(error));
     else if (error && check_gains_rights(program))
-        snprintf(
-            reason, size,
-            "a filter takes its setuid bit or file capabilities away unless CAP_SYS_ADMIN sets "
-            "it; run sshim as root");
+        snprintf(reason, size,
+                 "a filter takes its setuid bit or file capabilities away unless CAP_SYS_ADMIN "
+                 "sets it; run sshim as root");
 }
 
 /* The option that only the library can fulfil, or NULL. */

@@ -226,8 +226,7 @@ static void on_ready(struct loop_fd *watch, uint32_t events)
         forget(notify);
         return;
     }
-    if (notify->request)
-        return;
+    assert(!notify->request); /* else no more than its end is watched */
     /* Open first: a broker that is killed in between leaves a request that is not valid. */
     memset(&notice->u, 0, sizeof notice->u);
     notice->is_open = 1;
