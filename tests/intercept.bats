@@ -316,7 +316,7 @@ broker_fds_at_most() { # N
 
 @test "calls with arguments at random harm nobody, and leave no descriptor in the broker" {
     start_broker -w 2 --intercept seccomp -- sh -c "[ \$SSHIM_WORKER_ID = 1 ] && [ ! -e '$TMP/once' ] && {
-            touch '$TMP/once'; sleep 1; '$UNLOADED/notified' wild 4; } & exec '$VICTIM' accept '$ADDR'"
+            touch '$TMP/once'; mkdir '$TMP/wild'; cd '$TMP/wild'; sleep 1; '$UNLOADED/notified' wild 4; } & exec '$VICTIM' accept '$ADDR'"
     all_answer 2
     local fds round
     fds=$(find "/proc/$BROKER/fd" -mindepth 1 | wc -l)
@@ -333,6 +333,7 @@ broker_fds_at_most() { # N
     wait_until workers_ready 2
     all_answer 2
     stop_broker
+    rm -r "$TMP/wild" # with the files that it has bound
 }
 
 @test "io_uring is not there for such a worker, so that it does without" {

@@ -27,18 +27,19 @@ was_killed() { # PID
 }
 
 @test "a copy that hangs in a call while its client has more to say is killed; others that seem still are not" {
-    start_broker -w 4 "${MOODS[@]}" "$HOST" "$PORT"
-    reach_each 4
+    start_broker -w 5 "${MOODS[@]}" "$HOST" "$PORT"
+    reach_each 5
     local pids pid
     pids=("${!FD_OF[@]}")
     printf p..... >&"${FD_OF[${pids[0]}]}" # waits for events, and reads no more of this client
     printf c..... >&"${FD_OF[${pids[1]}]}" # computes
     printf h >&"${FD_OF[${pids[2]}]}"      # hangs, and nobody wants anything of it
-    printf h..... >&"${FD_OF[${pids[3]}]}"
-    wait_until was_killed "${pids[3]}"
-    wait_until workers_ready 4
+    printf n..... >&"${FD_OF[${pids[3]}]}" # never waits for events, but runs
+    printf h..... >&"${FD_OF[${pids[4]}]}"
+    wait_until was_killed "${pids[4]}"
+    wait_until workers_ready 5
     sleep 3 # and none of the others
-    for pid in "${pids[@]:0:3}"; do
+    for pid in "${pids[@]:0:4}"; do
         status_is "[.workers[].pid] | index($pid) != null"
     done
     [[ $(grep -c 'has been stuck' "$TMP/log") == 1 ]]
@@ -112,7 +113,7 @@ ask_on() { # FD
 
 looks_at_workers() {
     timeout 1.5 strace -qq -f -e trace=openat -o "$TMP/calls" -p "$BROKER" || true
-    grep -q "/proc/$(worker_pid 0)/task" "$TMP/calls"
+    grep -q "/proc/$(worker_pid 0)/syscall" "$TMP/calls"
 }
 
 @test "without --stuck-kill nothing is looked at; a reload begins and ends it, and an upgrade goes on with it" {

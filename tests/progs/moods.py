@@ -1,5 +1,5 @@
 """moods.py HOST PORT - an event loop that says its pid to each client, and then does what the client's first byte asks for:
-p keep the connection and read no more of it, c compute for ever, h hang in a call for ever."""
+p keep the connection and read no more of it, c compute for ever, n nap again and again, h hang in a call for ever."""
 import os
 import selectors
 import socket
@@ -18,6 +18,8 @@ def obey(loop, client):
     word = client.recv(1)
     if word == b"c":
         compute()
+    while word == b"n":
+        time.sleep(0.05)
     if word == b"h":
         time.sleep(1000000)
     loop.unregister(client)
