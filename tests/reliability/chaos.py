@@ -122,7 +122,7 @@ def expect_no_leak(r, pool, fds, memory):
     await_no_surplus(pool)
 
 
-HELPERS_MAX = {"sshim-closer": 16, "sshim-aside": 1}  # of the broker: for what may block
+HELPERS_MAX = {"sshim-closer": 16, "sshim-aside": 1, "sshim-deputy": 1}  # of the broker
 
 
 def await_no_surplus(pool):
