@@ -158,11 +158,11 @@ stops_by_advice() {
 }
 
 @test "a limit of open files that is too low is told once" {
-    printf '#!/bin/sh\nulimit -n 19\nexec "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
+    printf '#!/bin/sh\nulimit -n 21\nexec "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
     chmod 755 "$TMP/sshim"
-    says "the broker may have no more than 19 files open; raise the limit" \
+    says "the broker may have no more than 21 files open; raise the limit" \
         "$TMP/sshim" run --control "$CONTROL" -w 4 -- "$VICTIM" accept "$ADDR"
-    [[ $(grep -c "no more than 19 files" <<<"$output") == 1 ]]
+    [[ $(grep -c "no more than 21 files" <<<"$output") == 1 ]]
 }
 
 @test "--start-timeout 0 and 1 do not blame the loader" {

@@ -159,6 +159,7 @@ SH
     launch_broker -w 3 --ready notify -- sh "$TMP/script" "$TMP" "$HOST" "$PORT"
     wait_until is_ready
     [[ $(grep -cx "systemd-notify: 0" "$TMP/out") == 3 ]]
+    wait_until all_listen 3 # that comes after what systemd-notify says
     [[ $(ask) == slot=* ]]
     # also later, and after a crash and an upgrade of the broker, which have a receiver of their own
     local name
