@@ -216,6 +216,24 @@ END
     ((STATUS == 0))
 }
 
+# Some of the first writes of its journal are around the fork of the worker, when it has no pid yet, or nobody has got its notifications.
+@test "a broker that is killed while it starts a worker by seccomp starts that again: it has not ended by itself" {
+    ends_on_demand
+    mkdir "$TMP/crash"
+    cp "$BUILD"/libsshim.so "$BUILD"/sshim-* "$TMP/crash"
+    cp "$BUILD/tests/sshim-crash" "$TMP/crash/sshim"
+    local point
+    for point in 5 6 7 8 9; do
+        python3 -c 'import struct, sys; sys.stdout.buffer.write(struct.pack("3i", 0, int(sys.argv[1]), -1))' "$point" >"$TMP/points"
+        CRASH_POINTS=$TMP/points "$TMP/crash/sshim" run --once -w 1 --intercept seccomp --control "$CONTROL" -- \
+            "$TMP/server" "$HOST" "$PORT" 3>&- 2>"$TMP/log" &
+        wait_until status_is '.ready == 1'
+        log_has 'after a crash of the broker'
+        "$SSHIM" stop --control "$CONTROL"
+        wait_until no_process_is_left
+    done
+}
+
 @test "a server that joined does not keep the broker" {
     ends_on_demand
     start_broker -w 1 --once -- "$TMP/server" "$HOST" "$PORT"

@@ -92,7 +92,7 @@ struct worker {
     unsigned stop_timeout_s; /* of its drain, if a command said so; else CONFIG_NOT_GIVEN */
     unsigned looks_at_rest;
     enum worker_end asked_end; /* who has begun to end it; EXIT: nobody */
-    bool starts_again;         /* fleet.c has ended it, to start it in another way */
+    bool starts_again;         /* we have ended it, to start it anew; it has not ended by itself */
     bool stuck;                /* watchdog.c has said so */
     int64_t moved_ms;     /* when it last showed a sign of life, as far as watchdog.c has looked */
     uint64_t seen_motion; /* worker_motion() then; with a filter, what its threads had done */

@@ -255,6 +255,9 @@ bool adopt_worker(struct worker *worker)
     if (may_have_heir(worker) && find_heir(worker, &heir) && heir && go_on_as(worker, heir))
         return true;
     end_search(worker);
+    /* It had not been forked, as far as the broker before us could tell; or nobody answered it. */
+    worker->starts_again = worker->state == WORKER_STARTING &&
+                           (worker->pid == 0 || runtime.intercept == INTERCEPT_SECCOMP);
     children_on_worker_end(worker, &unknown);
     return false;
 }

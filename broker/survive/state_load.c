@@ -333,8 +333,8 @@ int state_load(state_fd_map *map)
     slot_set_generation(head->generation);
     slot_set_failure_status((int)head->failure_status);
     load_all(&snapshot, loaded_listeners, loaded_workers, map);
-    if (head->notices_fd > 0)
-        notify_resume(map(head->notices_fd), map);
+    if (runtime.intercept == INTERCEPT_SECCOMP)
+        notify_resume(head->notices_fd > 0 ? map(head->notices_fd) : -1, map);
     load_rendezvous(head, map);
     restart_resume(&(struct restart_record){head->restart_parallel, head->restart_again,
                                             head->restart_only,

@@ -298,10 +298,8 @@ static bool is_watched(const struct worker *worker)
     return false;
 }
 
-void notify_resume(int fd, int (*map)(int))
+static void resume_memory(int fd, int (*map)(int))
 {
-    const struct worker *worker;
-
     notices = fds_map_memory(fd, MEMORY_SIZE);
     if (!notices)
         abort();
@@ -309,7 +307,17 @@ void notify_resume(int fd, int (*map)(int))
     for (unsigned i = 0; i < count_used(notices); i++)
         if (notices[i].fd > 0)
             resume_notice(&notices[i], map(notices[i].fd - 1));
+}
+
+void notify_resume(int fd, int (*map)(int))
+{
+    struct worker *worker;
+
+    if (fd >= 0)
+        resume_memory(fd, map);
     LIST_FOREACH(worker, &workers, all)
-        if (worker->state == WORKER_STARTING && !worker->joined && !is_watched(worker))
+        if (worker->state == WORKER_STARTING && !worker->joined && !is_watched(worker)) {
+            worker->starts_again = true;
             worker_signal(worker, SIGKILL);
+        }
 }

@@ -66,8 +66,8 @@ void notify_retry(struct notify *notify);
 int notify_memory_fd(void);
 void notify_each_fd(int memory_fd, void (*visit)(int fd, void *context), void *context);
 
-/* Goes on with the memory of another broker (takes), whose descriptors map() gives, once its
- * workers are known. A worker whose descriptor is lost is started again. */
+/* Goes on with the memory of another broker (takes; -1: it had none yet), whose descriptors map()
+ * gives, once its workers are known. A worker whose descriptor is lost is started again. */
 void notify_resume(int memory_fd, int (*map)(int number));
 
 #endif
