@@ -165,6 +165,15 @@ stops_by_advice() {
     [[ $(grep -c "no more than 21 files" <<<"$output") == 1 ]]
 }
 
+@test "a limit of open files by which no worker can be started ends the start" {
+    printf '#!/bin/sh\nulimit -n 17\nexec "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
+    chmod 755 "$TMP/sshim"
+    says "no worker can be started: the broker may have no more than 17 files open; raise the limit (ulimit -n)" \
+        "$TMP/sshim" run --control "$CONTROL" -w 2 -- "$VICTIM" accept "$ADDR"
+    [[ $status == 3 ]]
+    [[ $(grep -c "cannot start worker 0" <<<"$output") == 3 ]]
+}
+
 @test "--start-timeout 0 and 1 do not blame the loader" {
     local seconds
     for seconds in 0 1; do

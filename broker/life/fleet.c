@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -420,15 +421,31 @@ void fleet_on_end(struct worker *worker, const siginfo_t *info)
 
 /* --- starting --- */
 
+/* The limit stays as it is, whatever else ends. */
+static void give_up_for_files(void)
+{
+    struct rlimit limit = {0};
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    log_error("no worker can be started: the broker may have no more than %llu files open; raise "
+              "the limit (ulimit -n)",
+              (unsigned long long)limit.rlim_cur);
+    stop_begin(EXIT_NEVER_READY);
+}
+
 void fleet_fill(struct slot *slot)
 {
     slot->worker = slot_start_worker(slot);
     if (slot->worker)
         return;
-    log_error("cannot start worker %u: %s; trying again%s", slot->id, strerror(errno),
-              errno == EMFILE ? "; raise the limit of open files (ulimit -n)" : "");
+    bool lacks_files = errno == EMFILE;
+    if (slot->failures < FLEET_FAILURES_MAX)
+        log_error("cannot start worker %u: %s; trying again%s", slot->id, strerror(errno),
+                  lacks_files ? "; raise the limit of open files (ulimit -n)" : "");
     respawn_after(slot, delay_ms(slot, false, false, false));
     slot->failures++;
+    if (lacks_files && has_failed())
+        give_up_for_files();
 }
 
 int fleet_init(void)
