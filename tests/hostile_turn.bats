@@ -42,6 +42,30 @@ END
     [[ $STATUS == 0 ]]
 }
 
+broker_ticks() {
+    awk '{ print $14 + $15 }' "/proc/$BROKER/stat"
+}
+
+# Its burst is 50 ms, and two of the twenty parts of the time are for what its share does not see.
+assert_floods_in_its_share() { # KIND
+    local before begin
+    start_attacked worker_floods "$1"
+    before=$(broker_ticks)
+    begin=${EPOCHREALTIME/./}
+    sleep 4
+    local used_ms=$((($(broker_ticks) - before) * 1000 / $(getconf CLK_TCK)))
+    local passed_ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
+    echo "$used_ms ms of the broker's time in $passed_ms ms"
+    ((used_ms < 50 + passed_ms / 20 * 3))
+    probe 20
+    turns_are_short
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
+@test "a worker that claims without end has its share of the broker's time" { assert_floods_in_its_share links; }
+@test "a worker that makes noise without end has its share of the broker's time" { assert_floods_in_its_share channel; }
+
 @test "a stranger who sends connections whose close sleeps does not stop the loop" {
     [[ $(id -u) == 0 ]] || skip "only root can become another user"
     start_broker -w 2 -- "$VICTIM" accept "$ADDR"

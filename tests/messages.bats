@@ -158,11 +158,11 @@ stops_by_advice() {
 }
 
 @test "a limit of open files that is too low is told once" {
-    printf '#!/bin/sh\nulimit -n 21\nexec "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
+    printf '#!/bin/sh\nulimit -n 22\nexec "%s" "$@"\n' "$SSHIM" >"$TMP/sshim"
     chmod 755 "$TMP/sshim"
-    says "the broker may have no more than 21 files open; raise the limit" \
+    says "the broker may have no more than 22 files open; raise the limit" \
         "$TMP/sshim" run --control "$CONTROL" -w 4 -- "$VICTIM" accept "$ADDR"
-    [[ $(grep -c "no more than 21 files" <<<"$output") == 1 ]]
+    [[ $(grep -c "no more than 22 files" <<<"$output") == 1 ]]
 }
 
 @test "a limit of open files by which no worker can be started ends the start" {

@@ -42,8 +42,9 @@ bool turn_close(int fd);
 
 /*
  * Whether this turn has time for more of what can take any time: a look at processes, of which a
- * worker may have made any number. False from 10 ms of processor time after the first call on: the
- * rest is for another turn, or not known. Always true before the loop runs.
+ * worker may have made any number. False from 10 ms of processor time after the first call on, or
+ * 40 ms, less what we waited for a processor, or 200 ms: the rest is for another turn, or not
+ * known. Always true before the loop runs.
  */
 bool turn_has_time(void);
 

@@ -244,6 +244,12 @@ static void on_event(const struct log_record *record)
 }
 
 /* Gives lower files the functions of higher ones that they call. */
+static void on_settled(void)
+{
+    session_on_settled();
+    notify_on_settled();
+}
+
 static void connect_layers(void)
 {
     loop_set_save(save);
@@ -282,7 +288,7 @@ static enum proceed set_up(bool resumes, int *exit_code)
     }
     conditions_raise_files();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (loop_init() < 0 || signals_watch() < 0 || turn_init() < 0 || closer_init() < 0) {
+    if (loop_init() < 0 || signals_watch() < 0 || turn_init() < 0 || closer_init(on_settled) < 0) {
         log_error("cannot start: %s; check the limits of this process", strerror(errno));
         return DONE;
     }

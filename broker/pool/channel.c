@@ -209,7 +209,6 @@ bool channel_let_go(struct channel *channel)
 void channel_stop_recall(struct channel *channel)
 {
     close_theirs(channel);
-    closer_settle(); /* is_hung_up() tells whether others have it */
     channel->their_fd = -1;
     journal_touch();
 }

@@ -13,6 +13,7 @@
 
 #include "broker/base/journal.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/budget.h"
 #include "proto/scoreboard.h"
 #include "proto/wire.h"
 
@@ -68,7 +69,8 @@ struct channel {
     uint64_t ordinal;  /* rises with the position, and stays */
 
     /* Written by share/channel_messages.c: */
-    struct loop_fd watch; /* our_fd; .fd is -1 while it is not watched */
+    struct loop_fd watch;       /* our_fd; .fd is -1 while it is not watched */
+    struct budget_waiter waits; /* its worker has used up its share */
     LIST_ENTRY(channel) of_worker;
 
     /* Written by handout/canonical/listener_poll.c: */

@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -30,7 +32,8 @@
 #define PARKED_MAX 16384
 #define SETTLE_MS 10 /* and longer while a helper waits for a processor, up to */
 #define SETTLE_MAX_MS 300
-#define SETTLE_LOOK_US 50
+#define SETTLE_LOOK_MS 5
+#define FINISH_LOOK_US 50
 
 static int queue[2] = {-1, -1}; /* places in the journal's table */
 static pid_t helpers[HELPERS_MAX];
@@ -42,9 +45,17 @@ static int parked_count;
 static struct shared {
     _Atomic int files;                     /* that are no sockets and are not closed yet */
     _Atomic uint64_t closed;               /* of all that were queued */
+    _Atomic uint64_t awaited;              /* the broker is told of so many; 0: of none */
     _Atomic int64_t since_ms[HELPERS_MAX]; /* what a helper closes; 0: nothing */
 } nothing, *shared = &nothing;
 static uint64_t queued;
+
+/* From a question of closer_is_settled() to its answer. */
+static struct loop_fd told = {.fd = -1}; /* eventfd(2), by a helper; .fd keeps */
+static struct loop_timer settling;
+static int64_t asked_ms;
+static uint64_t given_up; /* of all that were queued: these are waited for no more */
+static void (*on_settled)(void);
 
 static bool has_boundary; /* a broker that is not root has no workers of other users */
 
@@ -56,6 +67,16 @@ static bool is_no_socket(int fd)
 }
 
 /* --- in a helper --- */
+
+static void note_closed(bool is_file)
+{
+    uint64_t awaited;
+
+    shared->files -= is_file;
+    uint64_t closed = ++shared->closed;
+    if ((awaited = shared->awaited) > 0 && closed >= awaited)
+        eventfd_write(told.fd, 1);
+}
 
 static _Noreturn void help(pid_t broker_pid, int number)
 {
@@ -74,8 +95,7 @@ static _Noreturn void help(pid_t broker_pid, int number)
             close(fd);
         helpers_set_ticks(0);
         shared->since_ms[number] = 0;
-        shared->files -= is_file;
-        shared->closed++;
+        note_closed(is_file);
     }
     _exit(0);
 }
@@ -146,19 +166,6 @@ static void on_review(struct loop_timer *timer)
         return;
     start_helper();
     loop_start_timer(timer, REVIEW_MS);
-}
-
-int closer_init(void)
-{
-    struct shared *memory =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    if (memory == MAP_FAILED || pipe2(queue, O_CLOEXEC) < 0)
-        return -1;
-    shared = memory;
-    has_boundary = geteuid() == 0;
-    review.on_time = on_review;
-    return 0;
 }
 
 void closer_pass(int fd)
@@ -243,10 +250,13 @@ void closer_give(int fd)
         close(fd);
 }
 
+/* --- who waits until it is closed --- */
+
 /* Only a queue of which nobody knows that it is held up is waited for. */
-static bool may_settle(void)
+static bool is_waited_for(void)
 {
-    return shared->closed < queued && parked_count == 0 && count_stuck() == 0;
+    return has_boundary && shared->closed < queued && given_up < queued && parked_count == 0 &&
+           count_stuck() == 0;
 }
 
 static bool a_helper_runs(void)
@@ -257,21 +267,69 @@ static bool a_helper_runs(void)
     return false;
 }
 
-void closer_settle(void)
+static bool has_waited_long(void)
 {
-    int saved = errno;
-    int64_t begin_ms = turn_read_ms();
+    int64_t passed_ms = turn_read_ms() - asked_ms;
 
-    while (has_boundary && may_settle()) {
-        int64_t passed_ms = turn_read_ms() - begin_ms;
-        if (passed_ms >= SETTLE_MAX_MS || (passed_ms >= SETTLE_MS && !a_helper_runs()))
-            break;
-        if (passed_ms < SETTLE_MS)
-            usleep(SETTLE_LOOK_US);
-        else
-            sched_yield();
+    return passed_ms >= SETTLE_MAX_MS || (passed_ms >= SETTLE_MS && !a_helper_runs());
+}
+
+static void end_wait(void)
+{
+    loop_stop_timer(&settling);
+    shared->awaited = 0;
+    on_settled();
+}
+
+static void on_told(struct loop_fd *watch, uint32_t events)
+{
+    eventfd_t count;
+
+    (void)events;
+    eventfd_read(watch->fd, &count);
+    if (loop_timer_runs(&settling) && !is_waited_for())
+        end_wait();
+}
+
+static void on_settling(struct loop_timer *timer)
+{
+    if (is_waited_for() && !has_waited_long()) {
+        shared->awaited = queued;
+        loop_start_timer(timer, SETTLE_LOOK_MS);
+        return;
     }
-    errno = saved;
+    given_up = queued;
+    end_wait();
+}
+
+bool closer_is_settled(void)
+{
+    if (!is_waited_for())
+        return true;
+    if (!loop_timer_runs(&settling)) {
+        asked_ms = turn_read_ms();
+        loop_start_timer(&settling, SETTLE_LOOK_MS);
+    }
+    shared->awaited = queued;
+    return !is_waited_for(); /* the last one was closed before that */
+}
+
+int closer_init(void (*call_when_settled)(void))
+{
+    struct shared *memory =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED || pipe2(queue, O_CLOEXEC) < 0)
+        return -1;
+    told = (struct loop_fd){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), on_told};
+    if (told.fd < 0 || loop_add(&told, EPOLLIN) < 0)
+        return -1;
+    shared = memory;
+    has_boundary = geteuid() == 0;
+    on_settled = call_when_settled;
+    review.on_time = on_review;
+    settling.on_time = on_settling;
+    return 0;
 }
 
 bool closer_has_room(void)
@@ -297,7 +355,9 @@ void closer_stop(void)
 
 void closer_finish(void)
 {
-    closer_settle();
+    asked_ms = turn_read_ms();
+    while (is_waited_for() && !has_waited_long())
+        usleep(FINISH_LOOK_US);
     bool is_rest = shared->closed < queued || parked_count > 0;
     closer_stop();
     if (has_helper() || (is_rest && has_boundary))

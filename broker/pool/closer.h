@@ -16,8 +16,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* 0, or -1 with the errno of pipe2(2). */
-int closer_init(void);
+/* on_settled: see closer_is_settled(). 0, or -1 with the errno of pipe2(2), eventfd(2) or
+ * epoll_ctl(2). */
+int closer_init(void (*on_settled)(void));
 
 /* Closes fd (takes, -1 permitted): here if its kind closes fast and there is no boundary, else in a
  * helper. errno is kept. */
@@ -26,10 +27,11 @@ void closer_close(int fd);
 /* Closes what workers have, or had, a copy of (takes): in a helper if there is a boundary. */
 void closer_give(int fd);
 
-/* Waits until what was passed is closed, but not for what does not close: so the address of a
- * socket is free before anybody is told. No longer than 10 ms in which no helper runs. errno is
- * kept. */
-void closer_settle(void);
+/* Whether what was passed is closed, but for what does not close: so the address of a socket is
+ * free, and a channel that nobody else has is hung up. If not, on_settled() is called in a later
+ * turn of the loop, as soon as it is; at the latest after 10 ms, or 300 ms if a helper waits for a
+ * processor. The broker does not wait meanwhile: who asked does. */
+bool closer_is_settled(void);
 
 /* Closes fd (takes) in a helper, whatever it is. */
 void closer_pass(int fd);

@@ -117,13 +117,13 @@ void listener_displace(struct listener *listener)
     journal_touch();
 }
 
-void listener_retire_now(void)
+void listener_retire_now(const struct listener *but)
 {
     struct listener *listener = TAILQ_FIRST(&listeners);
 
     while (listener) {
         struct listener *next = TAILQ_NEXT(listener, all);
-        if (loop_timer_runs(&listener->retire)) {
+        if (listener != but && loop_timer_runs(&listener->retire)) {
             loop_stop_timer(&listener->retire);
             unused(&listener->retire);
         }
@@ -251,10 +251,8 @@ void listener_destroy(struct listener *listener)
     loop_stop_timer(&listener->retire);
     end(listener);
     remove_file(listener);
-    if (listener->canonical_fd >= 0) {
+    if (listener->canonical_fd >= 0)
         closer_give(listener->canonical_fd);
-        closer_settle(); /* its address is free */
-    }
     TAILQ_REMOVE(&listeners, listener, all);
     journal_release_counts(listener->counts_number);
     journal_touch();

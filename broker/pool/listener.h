@@ -236,8 +236,9 @@ void listener_retire_in(struct listener *listener, int64_t delay_ms);
 /* A worker was kept from removing its file, or ended before it did. */
 void listener_owe_removal(struct listener *listener);
 
-/* Those at which a look is due some day, at once. The caller holds none that is unused. */
-void listener_retire_now(void);
+/* Those at which a look is due some day, at once, but this one (NULL: all). The caller holds no
+ * other that is unused. */
+void listener_retire_now(const struct listener *but);
 
 /* Whether the last worker of this slot ended and had it, so that the next one may come back to it.
  */

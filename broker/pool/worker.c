@@ -15,6 +15,10 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 
+/* What a worker may send at once, in our time. One that starts binds all that it has. */
+#define BURST_STARTING_US 500000
+#define BURST_US 50000
+
 struct worker_list workers = LIST_HEAD_INITIALIZER(workers);
 
 const char *worker_state_name(enum worker_state state)
@@ -45,6 +49,8 @@ struct worker *worker_create(unsigned slot)
     if (!worker)
         return NULL;
     worker->slot = slot;
+    budget_init(&worker->budget);
+    worker->budget.burst_us = BURST_STARTING_US;
     worker->started_ms = loop_now_ms();
     worker->moved_ms = loop_now_ms();
     worker->pidfd_watch.fd = -1;
@@ -64,6 +70,8 @@ struct worker *worker_create(unsigned slot)
 void worker_set_state(struct worker *worker, enum worker_state state)
 {
     worker->state = state;
+    if (state != WORKER_STARTING)
+        worker->budget.burst_us = BURST_US;
     journal_touch();
 }
 
@@ -209,6 +217,7 @@ static void free_if_done(struct worker *worker)
         return;
     LIST_REMOVE(worker, all);
     journal_touch();
+    budget_finish(&worker->budget);
     free(worker);
 }
 
@@ -295,6 +304,7 @@ void worker_on_channel_drained(struct channel *channel)
     struct listener *listener = channel->listener;
     worker->accepted += channel_accepted(channel);
     worker->accepted_at_port |= channel_has_accepted_at_port(channel);
+    budget_leave(&channel->waits);
     if (channel->watch.fd >= 0)
         loop_remove(&channel->watch);
     listener_remove_channel(channel->listener, channel);

@@ -13,6 +13,7 @@
 #include "broker/base/address.h"
 #include "broker/base/broker.h"
 #include "broker/base/loop.h"
+#include "broker/base/process/budget.h"
 #include "broker/pool/channel.h"
 #include "proto/wire.h"
 
@@ -76,8 +77,7 @@ struct worker {
     bool told_of_rights;       /* that it lacks one for an address, once */
     uint32_t told_of_ports;    /* rules of --port that its socket cannot follow, a bit each, once */
     unsigned told_of_binds;    /* how many that failed have been told */
-    int64_t look_debt_us;      /* of looks at its processes, beyond its share; share/claim/bind.c */
-    int64_t look_paid_us;      /* when that was reckoned */
+    struct budget budget;      /* of our time, for what it sends */
     unsigned port_zero_claims; /* so far, for listener.ordinal */
     struct channel_list channels;
     uint64_t accepted;             /* by channels that are gone */

@@ -20,6 +20,7 @@
 #include "proto/wire.h"
 
 #define MESSAGES_MAX 64 /* read before one question is answered */
+#define MESSAGE_US 10   /* of our time, for one */
 
 void channel_messages_on_listen(struct channel *channel, int backlog)
 {
@@ -76,8 +77,8 @@ static void on_wake(struct channel *channel, const void *bytes)
 
 enum state { GRANTED, LISTENING, CLOSED };
 
-/* The messages that a worker may send in each state of the channel; all else is noise, and a flood
- * of it costs the flooder's own time on one core. PROTOCOL.md has the same table. */
+/* The messages that a worker may send in each state of the channel; all else is noise. PROTOCOL.md
+ * has the same table. */
 #define MESSAGES(X)                                                                                \
     X(GRANTED, LISTEN, on_listen)                                                                  \
     X(GRANTED, CLOSE, on_close)                                                                    \
@@ -111,6 +112,7 @@ static void handle(struct channel *channel, const void *bytes, int type)
 /* The worker shut it down, so its offers go to others; or all processes have closed it. */
 static void on_end_of_file(struct channel *channel)
 {
+    budget_leave(&channel->waits);
     loop_remove(&channel->watch); /* or its hang-up would be reported for ever */
     channel->watch.fd = -1;
     if (channel->their_fd < 0 && channel->closed)
@@ -119,9 +121,8 @@ static void on_end_of_file(struct channel *channel)
         worker_close_channel(channel);
 }
 
-static void on_channel_ready(struct loop_fd *watch, uint32_t events)
+static void read_one(struct channel *channel)
 {
-    struct channel *channel = loop_container(watch, struct channel, watch);
     union {
         struct wire_head head;
         struct wire_listen listen;
@@ -129,8 +130,7 @@ static void on_channel_ready(struct loop_fd *watch, uint32_t events)
     struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 
-    (void)events;
-    ssize_t got = recvmsg(watch->fd, &header, MSG_DONTWAIT);
+    ssize_t got = recvmsg(channel->watch.fd, &header, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
     if (got == 0 && !(header.msg_flags & MSG_CTRUNC)) {
@@ -144,6 +144,23 @@ static void on_channel_ready(struct loop_fd *watch, uint32_t events)
     bool is_whole = got > 0 && !(header.msg_flags & MSG_TRUNC);
     if (is_whole)
         handle(channel, &message, wire_check(&message, (size_t)got, false));
+}
+
+/* What gives a connection to a worker is our own work. */
+static void on_channel_ready(struct loop_fd *watch, uint32_t events)
+{
+    struct channel *channel = loop_container(watch, struct channel, watch);
+    struct budget *budget = &channel->worker->budget;
+    const struct journal_counts *counts = channel->listener->counts;
+    uint64_t handed = counts->handed;
+
+    if (!(events & EPOLLHUP) && budget_is_spent(budget)) {
+        budget_wait(budget, &channel->waits, watch);
+        return;
+    }
+    budget_begin(budget);
+    read_one(channel); /* may free the channel, its worker and its listener */
+    budget_end(counts->handed == handed ? MESSAGE_US : 0);
 }
 
 static struct channel *find_with_mail(struct worker *worker)
@@ -179,7 +196,7 @@ void channel_messages_read_waiting(struct worker *worker)
     for (int budget = MESSAGES_MAX; budget > 0 && worker->state != WORKER_GONE; budget--) {
         if (!(channel = find_with_mail(worker)))
             return;
-        on_channel_ready(&channel->watch, EPOLLIN);
+        read_one(channel);
     }
 }
 

@@ -21,8 +21,8 @@ bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
 {
     struct wire_grant grant = {.head = WIRE_HEAD(WIRE_GRANT), .verdict = verdict, .error = error};
 
-    if (verdict == WIRE_PRIVATE)
-        closer_settle(); /* the program binds its socket, and a copy would keep the address */
+    if (verdict == WIRE_PRIVATE) /* the program binds it, and a copy would keep the address */
+        return session_send_settled(session, &grant);
     session_send(session, &grant, sizeof grant, -1);
     return verdict == WIRE_VACANT;
 }
@@ -130,6 +130,6 @@ bool grant_channel(struct session *session, struct listener *listener, struct wo
         close(worker_fd);
     else
         closer_give(worker_fd);
-    listener_retire_now(); /* the worker lives on here: what it has closed is not missed */
+    listener_retire_now(NULL); /* the worker lives on here: what it has closed is not missed */
     return false;
 }

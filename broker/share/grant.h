@@ -6,7 +6,8 @@
 
 #include "broker/pool/session/session.h"
 
-/* A verdict without a channel. Whether the session goes on: only after WIRE_VACANT. */
+/* A verdict without a channel. Whether the session goes on: after WIRE_VACANT, and until
+ * WIRE_PRIVATE can be said. */
 bool grant_answer(struct session *session, enum wire_verdict verdict, int error);
 
 /* Everything that belongs to a channel; worker_fd (borrowed) is -1 when the worker has its end.

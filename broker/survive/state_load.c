@@ -53,7 +53,7 @@ static struct worker *load_worker(const struct state_worker *record, state_fd_ma
     if (!worker)
         abort();
     memcpy(worker->token, record->token, sizeof worker->token);
-    worker->state = (enum worker_state)record->state;
+    worker_set_state(worker, (enum worker_state)record->state);
     worker->pid = record->pid;
     worker->birth = (uint32_t)record->birth;
     worker->has_asked = true; /* not known any more */

@@ -133,7 +133,7 @@ def some_fd():
 
 def link():
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    peer.settimeout(0.03)
+    peer.settimeout(0.2)
     peer.connect("\0" + os.environ["SSHIM_RENDEZVOUS"])
     return peer
 

@@ -3,8 +3,8 @@ honest server of the same pool, a hundred tries or SECONDS of it (5). Run it as 
 
 Each attack is measured twice: as it is, and with attackers that get a processor only when nobody else wants one
 (SCHED_IDLE, in a session of their own with the least weight). An attacker that computes takes its share of the
-processors from the honest server, whatever it does: that is for a cgroup to limit, not for the broker. Two controls say
-how much: attackers that do nothing, and six that compute and ask the broker for nothing. What an idle attacker costs, it costs by what it makes the broker do, or by what both need of the kernel.
+processors from the honest server, whatever it does: that is for a cgroup to limit, not for the broker. Controls say how
+much: attackers that do nothing, six that compute and ask the broker for nothing, and one with a listener and clients of its own, which it serves as any worker. What an idle attacker costs, it costs by what it makes the broker do, or by what both need of the kernel.
 
 Prints a table: honest connections a second before and during the attack, their ratio, that with idle attackers, each
 the median of ROUNDS (1); how much of a processor the broker used, before and during the attack, and with idle attackers;
@@ -33,7 +33,10 @@ PYTHON = "exec env -u LD_PRELOAD /usr/bin/python3"
 WORKERS = {
     "control: nothing": "exec sleep 1000",
     "control: six that compute": "for i in 1 2 3 4 5 6; do (while :; do :; done) & done; wait",
+    "control: clients of its own": "exec {b}/worker_sleeps_in_accept no",
     "sleeps in accept": "exec {b}/worker_sleeps_in_accept",
+    "floods: links": "exec {b}/worker_floods links",
+    "floods: noise": "exec {b}/worker_floods channel",
     "wide tree": "exec {b}/worker_trees wide 1000",
     "orphans": "exec {b}/worker_trees orphans 1000",
     "low ports": PYTHON + " {b}/worker_rights.py low 127.0.0.1 " + " ".join(map(str, range(1, 101))),

@@ -12,6 +12,7 @@
 #include "broker/handout/canonical/listener_poll.h"
 #include "broker/pool/worker.h"
 
+#define EARLY_MS 2
 #define REVIVE_MS 20        /* between two times that a socket is made to listen again */
 #define REFUSAL_DOUBLINGS 6 /* REVIVE_MS so often doubled, where the kernel refuses: 1.28 s */
 #define SILENCE_MS 60000    /* between two messages about one listener */
@@ -94,13 +95,35 @@ static void try_later(struct listener *listener)
     loop_start_timer(&listener->revive.timer, REVIVE_MS << doublings);
 }
 
+/* A worker with a filter listens on a socket file by itself: it is about to. */
+static bool is_early(const struct listener *listener)
+{
+    int listens = 0;
+    socklen_t len = sizeof listens;
+
+    return listener->bound.storage.ss_family == AF_UNIX &&
+           getsockopt(listener->canonical_fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 &&
+           !listens;
+}
+
+static void wait_for_listen(struct listener *listener)
+{
+    listener_poll_end(listener);
+    loop_start_timer(&listener->revive.timer, EARLY_MS);
+}
+
 static void on_revive_time(struct loop_timer *timer)
 {
     struct listener *listener = loop_container(timer, struct listener, revive.timer);
+    bool is_file = listener->bound.storage.ss_family == AF_UNIX;
 
     if (listener->shut)
         return;
-    if (!listen_again(listener)) {
+    if (is_early(listener)) {
+        wait_for_listen(listener);
+        return;
+    }
+    if (!is_file && !listen_again(listener)) {
         try_later(listener);
         return;
     }
@@ -113,6 +136,10 @@ bool revive_listener(struct listener *listener)
     listener->revive.timer.on_time = on_revive_time;
     if (listener->shut || loop_timer_runs(&listener->revive.timer))
         return false;
+    if (is_early(listener)) {
+        wait_for_listen(listener);
+        return false;
+    }
     listener->revive.shut_downs++;
     if (listener->bound.storage.ss_family == AF_UNIX) {
         listener_poll_end(listener);

@@ -4,12 +4,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
+#include "broker/base/turn.h"
 #include "broker/pool/closer.h"
+#include "broker/pool/worker.h"
 #include "proto/fdpass.h"
+
+#define SETTLED_MAX 4
+#define LINK_US 20 /* of our time, besides what is asked by it */
 
 struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
 static session_handler *handle;
@@ -38,6 +44,7 @@ void session_close(struct session *session)
 {
     if (session->on_close)
         session->on_close(session);
+    budget_leave(&session->waits);
     loop_remove(&session->watch);
     loop_stop_timer(&session->deadline);
     close_link(session);
@@ -54,10 +61,18 @@ void session_close(struct session *session)
     }
 }
 
+/* A worker's message is done in its share of our time. */
 void session_handle(struct session *session, const void *message, int type, int fd)
 {
+    const struct session_start *start = message;
+    bool is_workers = type == WIRE_CLAIM || type == WIRE_ATTACH || type == WIRE_PROXIED;
+    struct worker *worker = is_workers ? worker_find_by_token(&start->auth) : NULL;
+    int64_t begin_us = worker ? turn_read_us(CLOCK_THREAD_CPUTIME_ID) : 0;
+
+    budget_begin(worker ? &worker->budget : NULL);
     if (!handle(session, message, type, fd))
         session_close(session);
+    budget_end(worker ? turn_read_us(CLOCK_THREAD_CPUTIME_ID) - begin_us + LINK_US : 0);
 }
 
 void session_handle_text(struct session *session, const char *line)
@@ -76,7 +91,7 @@ void session_retry_parked(void)
             int fd = session->claim_fd;
             session->state = SESSION_NEW;
             session->claim_fd = -1;
-            session_handle(session, &session->claim, WIRE_CLAIM, fd);
+            session_handle(session, &session->parked, session->parked_type, fd);
         }
         session = next;
     }
@@ -103,10 +118,14 @@ struct listener *session_take_reserved(struct session *session)
     return listener;
 }
 
-void session_park(struct session *session, const struct wire_claim *claim, int fd)
+void session_park(struct session *session, unsigned slot, enum wire_type type, const void *message,
+                  int fd)
 {
     session->state = SESSION_PARKED;
-    session->claim = *claim;
+    session->claim_slot = slot;
+    session->parked_type = type;
+    memmove(&session->parked, message,
+            type == WIRE_ATTACH ? sizeof session->parked.attach : sizeof session->parked.claim);
     session->claim_fd = fd;
 }
 
@@ -119,6 +138,39 @@ unsigned session_count_claims(unsigned slot)
         count += (session->state == SESSION_RESERVED || session->state == SESSION_PARKED) &&
                  session->claim_slot == slot;
     return count;
+}
+
+/* What is closed meanwhile for others, without end, must not keep a claim from its answer. */
+bool session_may_settle(const struct session *session, unsigned slot)
+{
+    return session->settled < SETTLED_MAX && session_count_claims(slot) < SESSION_CLAIMS_MAX;
+}
+
+bool session_send_settled(struct session *session, const struct wire_grant *answer)
+{
+    if (closer_is_settled()) {
+        session_send(session, answer, sizeof *answer, -1);
+        return false;
+    }
+    session->state = SESSION_SETTLING;
+    session->answer = *answer;
+    return true;
+}
+
+void session_on_settled(void)
+{
+    struct session *session = TAILQ_FIRST(&sessions);
+
+    while (session) {
+        struct session *next = TAILQ_NEXT(session, all);
+        session->settled += session->state == SESSION_PARKED;
+        if (session->state == SESSION_SETTLING) {
+            session_send(session, &session->answer, sizeof session->answer, -1);
+            session_close(session);
+        }
+        session = next;
+    }
+    session_retry_parked();
 }
 
 void session_init(session_handler *handler, session_text_handler *text_handler)

@@ -6,18 +6,22 @@
 #ifndef SSHIM_BROKER_POOL_SESSION_SESSION_H
 #define SSHIM_BROKER_POOL_SESSION_SESSION_H
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "broker/base/loop.h"
 #include "broker/pool/listener.h"
+#include "broker/base/process/budget.h"
 #include "broker/pool/session/door.h"
 #include "broker/pool/session/line.h"
 #include "proto/wire.h"
 
-/* Of the sessions of one door, so many in which one worker is claiming a path. */
+/* Of the sessions of one door, so many in which one worker is claiming a path; and as many that
+ * wait until it has a share of our time again. */
 #define SESSION_CLAIMS_MAX 64
 /* A peer that says nothing for this long is dropped. */
 #define SESSION_DEADLINE_MS 10000
@@ -26,7 +30,8 @@
 #define SESSION_STATES(X)                                                                          \
     X(NEW)      /* nothing that it asked goes on */                                                \
     X(RESERVED) /* its peer is about to bind or to remove a path */                                \
-    X(PARKED)   /* its claim waits until another peer has done so */                               \
+    X(PARKED)   /* its question waits until another peer has done so, or for closer.h */           \
+    X(SETTLING) /* its answer waits until what it and others had is closed, see closer.h */        \
     X(AWAITING) /* its command takes time */                                                       \
     X(TELLING)  /* it has not read the whole answer yet, and is not read from */
 
@@ -42,6 +47,15 @@ enum session_state {
 struct session;
 typedef size_t session_source(struct session *session, char *text);
 
+/* How the messages of workers begin. */
+struct session_start {
+    struct wire_head head;
+    struct wire_auth auth;
+};
+static_assert(offsetof(struct wire_claim, auth) == sizeof(struct wire_head), "where CLAIM has it");
+static_assert(offsetof(struct wire_attach, auth) == sizeof(struct wire_head), "and ATTACH");
+static_assert(offsetof(struct wire_proxied, auth) == sizeof(struct wire_head), "and PROXIED");
+
 /* Written by the files of this folder, but for claim_slot. */
 struct session {
     struct loop_fd watch; /* .fd keeps */
@@ -50,14 +64,21 @@ struct session {
     bool has_spoken;
     unsigned claim_slot; /* share/claim.c: whose claim it is about, if it is reserved or parked */
     struct loop_timer deadline;
+    struct budget_waiter waits; /* its worker has used up its share, and it is not read from */
     struct ucred peer;
     struct line line;          /* text: what has come */
     bool tells_exit_code;      /* text: "exit N" ends the answer */
     bool lasts;                /* text: after the answer the next line may come */
     struct listener *reserved; /* RESERVED: the path */
-    struct wire_claim claim;   /* PARKED */
-    int claim_fd;              /* keeps; what came with it */
-    char *text;                /* TELLING: what is still to be sent, in pieces */
+    union {
+        struct wire_claim claim;
+        struct wire_attach attach;
+    } parked; /* PARKED: what it asks */
+    enum wire_type parked_type;
+    int claim_fd;             /* keeps; what came with it */
+    unsigned settled;         /* how often its question has waited for closer.h */
+    struct wire_grant answer; /* SETTLING */
+    char *text;               /* TELLING: what is still to be sent, in pieces */
     size_t text_len, text_sent;
     int exit_code;
     session_source *more; /* TELLING: gives the next piece; NULL: there is none */
@@ -115,8 +136,20 @@ void session_push(struct session *session);
 void session_reserve(struct session *session, struct listener *listener);
 struct listener *session_take_reserved(struct session *session);
 
-/* Keeps the claim and its fd (takes) until session_retry_parked(). */
-void session_park(struct session *session, const struct wire_claim *claim, int fd);
+/* Keeps the question (CLAIM or ATTACH) of this slot's worker and its fd (takes) until
+ * session_retry_parked(). */
+void session_park(struct session *session, unsigned slot, enum wire_type type, const void *message,
+                  int fd);
+
+/* Whether a question of this slot, on this link, may be parked until session_on_settled(). */
+bool session_may_settle(const struct session *session, unsigned slot);
+
+/* Sends the answer when what was passed to closer.h is closed. Whether the session goes on until
+ * then: else it was sent, or cannot be. */
+bool session_send_settled(struct session *session, const struct wire_grant *answer);
+
+/* For closer_init(). */
+void session_on_settled(void);
 
 void session_close(struct session *session);
 

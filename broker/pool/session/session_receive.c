@@ -1,9 +1,7 @@
 /* session_receive.c - see session.h: accepts peers and checks what they send. */
 #include "broker/pool/session/session.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,26 +11,51 @@
 #include "proto/fdpass.h"
 
 /*
- * Whether the next message proves its sender. Peeks and does not receive: a received descriptor
+ * The worker whose message comes next, or NULL. Peeks and does not receive: a received descriptor
  * would be ours to close, see closer.h. *is_there: there is a message, or the end. One peek answers
  * both, since a message may come between two.
  */
-static bool is_proven(const struct session *session, bool *is_there)
+static struct worker *find_sender(const struct session *session, bool *is_there)
 {
-    struct {
-        struct wire_head head;
-        struct wire_auth auth;
-    } start;
-    static_assert(offsetof(struct wire_claim, auth) == sizeof start.head, "where CLAIM has it");
-    static_assert(offsetof(struct wire_attach, auth) == sizeof start.head, "where ATTACH has it");
-    static_assert(offsetof(struct wire_proxied, auth) == sizeof start.head, "where PROXIED has it");
+    struct session_start start;
 
     ssize_t got = recv(session->watch.fd, &start, sizeof start, MSG_PEEK | MSG_DONTWAIT);
     *is_there = got >= 0 || errno != EAGAIN;
-    return got == sizeof start && closer_has_room() &&
-           (start.head.type == WIRE_CLAIM || start.head.type == WIRE_ATTACH ||
-            start.head.type == WIRE_PROXIED) &&
-           worker_find_by_token(&start.auth);
+    bool is_workers =
+        got == sizeof start && (start.head.type == WIRE_CLAIM || start.head.type == WIRE_ATTACH ||
+                                start.head.type == WIRE_PROXIED);
+    return is_workers ? worker_find_by_token(&start.auth) : NULL;
+}
+
+static unsigned count_waiting(const struct budget *budget)
+{
+    const struct session *session;
+    unsigned count = 0;
+
+    TAILQ_FOREACH(session, &sessions, all)
+        count += session->waits.budget == budget;
+    return count;
+}
+
+/* Whether the next message is received now. May close the session. */
+static bool may_receive(struct session *session, bool is_over)
+{
+    bool is_there;
+    struct worker *worker = find_sender(session, &is_there);
+
+    if (!is_there)
+        return false;
+    if (session_is_stranger(session) && (!worker || !closer_has_room())) {
+        session_close(session);
+        return false;
+    }
+    if (!worker || is_over || !budget_is_spent(&worker->budget))
+        return true;
+    if (count_waiting(&worker->budget) < SESSION_CLAIMS_MAX)
+        budget_wait(&worker->budget, &session->waits, &session->watch);
+    else
+        session_close(session);
+    return false;
 }
 
 /* A peer may shut its side of the stream down after its line and still gets the answer: so only the
@@ -54,7 +77,7 @@ static void on_text_ready(struct session *session)
         session_handle_text(session, session->line.text);
 }
 
-static void on_message_ready(struct session *session)
+static void on_message_ready(struct session *session, bool is_over)
 {
     union {
         struct wire_head head;
@@ -63,12 +86,9 @@ static void on_message_ready(struct session *session)
     } message = {0}; /* what the peer leaves out is 0 */
     int fd;
     int truncated;
-    bool is_there = true;
-    if (session_is_stranger(session) && !is_proven(session, &is_there)) {
-        if (is_there)
-            session_close(session);
+
+    if (!may_receive(session, is_over))
         return;
-    }
     ssize_t got = fdpass_recv(session->watch.fd, &message, sizeof message, &fd,
                               MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &truncated);
     if (got < 0 && errno == EAGAIN)
@@ -94,7 +114,7 @@ static void on_session_ready(struct loop_fd *watch, uint32_t events)
         else
             session_tell(session);
     } else if (!session->from->is_text) {
-        on_message_ready(session);
+        on_message_ready(session, is_over);
     } else if (session->state == SESSION_NEW && !is_over) {
         on_text_ready(session);
     } else if (is_over) {

@@ -163,11 +163,16 @@ static bool attach_by_socket(struct session *session, const struct wire_attach *
 }
 
 /* A channel that was closed before the request must be gone with the answer. epoll reports links
- * and channels in any order. */
-static void settle(struct worker *worker)
+ * and channels in any order. False: it is being closed. */
+static bool is_settled(const struct session *session, struct worker *worker)
 {
+    bool may_settle = session_may_settle(session, worker->slot);
+
     channel_messages_read_waiting(worker);
-    listener_retire_now();
+    if (may_settle && !closer_is_settled())
+        return false;
+    listener_retire_now(NULL);
+    return !may_settle || closer_is_settled();
 }
 
 bool attach_handle(struct session *session, const struct wire_attach *attach, int fd)
@@ -181,8 +186,10 @@ bool attach_handle(struct session *session, const struct wire_attach *attach, in
     struct worker *worker = claim_identify(session, &attach->auth);
     struct channel *channel = NULL;
 
-    if (worker && config_is_exact(&broker.config))
-        settle(worker);
+    if (worker && config_is_exact(&broker.config) && !is_settled(session, worker)) {
+        session_park(session, worker->slot, WIRE_ATTACH, attach, fd);
+        return true;
+    }
     if (worker)
         channel = find_channel(worker, attach->channel);
     if (worker && (attach->flags & WIRE_ATTACH_RENEW))

@@ -10,7 +10,6 @@
 #include "broker/base/log.h"
 #include "broker/base/loop/fds.h"
 #include "broker/base/process/procfs.h"
-#include "broker/base/turn.h"
 #include "broker/diagnose/clients.h"
 #include "broker/diagnose/failure.h"
 #include "broker/life/descendants.h"
@@ -22,9 +21,7 @@
 #include "broker/share/claim/rights.h"
 #include "broker/share/retire.h"
 
-#define BINDS_TOLD 8 /* failures of one worker; a server may try for ever */
-#define LOOK_BURST_US 250000
-#define LOOK_SHARE 20         /* of our time, one part */
+#define BINDS_TOLD 8          /* failures of one worker; a server may try for ever */
 #define GRANT_ARRIVES_MS 2000 /* a stopped or slow process may take longer */
 
 static bool matches_any(const struct config_patterns *patterns, const struct address *address,
@@ -98,28 +95,10 @@ bool bind_is_shared(const struct worker *worker, pid_t asker, const struct addre
            retire_was_shared(address);
 }
 
-/* A worker with many processes that claims again and again may have a twentieth of our time, and
- * what it has not used of that, up to a burst. */
-static bool may_look(struct worker *worker)
+static bool is_in_tree(const struct worker *worker, ino_t ino, bool direct)
 {
-    int64_t now_us = turn_read_us(CLOCK_MONOTONIC);
-    int64_t left_us = worker->look_debt_us - (now_us - worker->look_paid_us) / LOOK_SHARE;
-
-    worker->look_debt_us = left_us > 0 ? left_us : 0;
-    worker->look_paid_us = now_us;
-    return worker->look_debt_us < LOOK_BURST_US;
-}
-
-/* What it asks for beyond its share counts as found. */
-static bool is_in_tree(struct worker *worker, ino_t ino, bool direct)
-{
-    if (!may_look(worker))
-        return true;
-    int64_t begin_us = turn_read_us(CLOCK_THREAD_CPUTIME_ID);
-    bool found =
-        direct ? procfs_tree_holds_socket(worker->pid, ino) : descendants_hold_socket(worker, ino);
-    worker->look_debt_us += turn_read_us(CLOCK_THREAD_CPUTIME_ID) - begin_us;
-    return found;
+    return direct ? procfs_tree_holds_socket(worker->pid, ino)
+                  : descendants_hold_socket(worker, ino);
 }
 
 /* Whether some process of the worker still has this channel; a close that no hook saw leaves it
@@ -169,6 +148,17 @@ bool bind_is_same_file(int a_fd, int b_fd)
     /* of a file that is no socket nothing is asked: its file system might not answer */
     return fds_get_option(b_fd, SO_TYPE) >= 0 && fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 &&
            a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* What had the address is being closed. */
+static bool is_to_settle(const struct bind_how *how)
+{
+    return how->may_settle && !closer_is_settled();
+}
+
+static struct bind_verdict settle_first(void)
+{
+    return (struct bind_verdict){.settles = true};
 }
 
 static struct bind_verdict fail(int error)
@@ -248,7 +238,7 @@ void bind_give_up_unused(struct worker *worker, const struct address *address)
 {
     channel_messages_read_waiting(worker);
     close_unheld(worker);
-    listener_retire_now();
+    listener_retire_now(NULL);
     struct listener *listener = TAILQ_FIRST(&listeners); /* not before: those may end it */
     while (listener) {
         struct listener *next = TAILQ_NEXT(listener, all);
@@ -271,14 +261,16 @@ static int bind_canonical(int fd, struct worker *worker, const struct address *a
     return bind(fd, name, address->len) == 0 ? 0 : errno;
 }
 
-static struct bind_verdict bind_new_name(struct worker *worker, const struct address *address,
-                                         unsigned ordinal, int fd)
+static struct bind_verdict bind_new_name(struct worker *worker, const struct bind_how *how,
+                                         const struct address *address, unsigned ordinal, int fd)
 {
     if (!socket_key_is_fit(fd, address->storage.ss_family)) {
         closer_close(fd);
         return fail(EINVAL);
     }
     int error = bind_canonical(fd, worker, address);
+    if (error == EADDRINUSE && is_to_settle(how))
+        return settle_first();
     if (error) {
         closer_close(fd);
         return bind_note_error(worker, address, error);
@@ -313,16 +305,19 @@ static bool may_be_new(struct worker *worker, const struct ucred *asker,
     return false;
 }
 
-static struct bind_verdict share_name(struct worker *worker, const struct ucred *asker,
+static struct bind_verdict share_name(struct worker *worker, const struct bind_how *how,
                                       const struct address *address, const struct socket_key *key,
-                                      bool reuseport, int fd)
+                                      int fd)
 {
+    const struct ucred *asker = how->asker;
     unsigned ordinal = address_has_port_zero(address) ? worker_count_port_zero(worker) : 0;
     struct listener *listener = listener_find(address, key, ordinal);
 
     if (!listener && rights_has_room(asker->uid, worker)) {
         bool begins_with_it = is_of_beginning(worker, asker->pid, address, key);
-        struct bind_verdict verdict = bind_new_name(worker, address, ordinal, fd);
+        struct bind_verdict verdict = bind_new_name(worker, how, address, ordinal, fd);
+        if (verdict.settles && ordinal)
+            worker_uncount_port_zero(worker); /* it is asked again */
         if (verdict.listener)
             verdict.listener->began_late = verdict.listener->is_of_beginning = begins_with_it;
         return verdict;
@@ -330,22 +325,33 @@ static struct bind_verdict share_name(struct worker *worker, const struct ucred 
     closer_close(fd);
     if (!listener)
         return fail(ENOMEM);
-    if (bind_collides(asker->pid, worker, listener, reuseport))
+    if (bind_collides(asker->pid, worker, listener, how->reuseport))
         return fail(EADDRINUSE);
     if (!worker_find_channel(worker, listener)) /* another worker shares it */
         listener->is_of_beginning = false;
     return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
 }
 
+/* What the worker has closed is no more when it has its answer: it may listen on an address that
+ * overlaps. */
+static bool is_cleared(const struct bind_how *how, const struct address *address,
+                       const struct socket_key *key)
+{
+    listener_retire_now(listener_find(address, key, 0));
+    return !is_to_settle(how);
+}
+
 /* The operator has named it, which is more than a guess by the time of the bind. */
-static struct bind_verdict share_meant(struct worker *worker, const struct ucred *asker,
+static struct bind_verdict share_meant(struct worker *worker, const struct bind_how *how,
                                        const struct address *asked, const struct address *meant,
-                                       bool reuseport, int fd)
+                                       int fd)
 {
     struct socket_key key;
 
     socket_key_read(&key, meant, fd);
-    struct bind_verdict verdict = share_name(worker, asker, meant, &key, reuseport, fd);
+    if (!is_cleared(how, meant, &key))
+        return settle_first();
+    struct bind_verdict verdict = share_name(worker, how, meant, &key, fd);
     if (verdict.listener) {
         verdict.listener->began_late = verdict.listener->is_of_beginning = false;
         listener_set_asked(verdict.listener, asked);
@@ -353,28 +359,35 @@ static struct bind_verdict share_meant(struct worker *worker, const struct ucred
     return verdict;
 }
 
-struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
-                              const struct address *address, bool reuseport, int fd)
+struct bind_verdict bind_name(struct worker *worker, const struct bind_how *how,
+                              const struct address *address, int fd)
 {
     struct address meant = *address;
     struct socket_key key;
 
     socket_key_read(&key, address, fd);
     channel_messages_read_waiting(worker); /* whether it has closed all that it had */
+    if (is_to_settle(how))
+        return settle_first();
     switch (meant_address(worker, &key, &meant)) {
-    case MEANT_ANOTHER: return share_meant(worker, asker, address, &meant, reuseport, fd);
+    case MEANT_ANOTHER: return share_meant(worker, how, address, &meant, fd);
     case MEANT_NONE: closer_close(fd); return bind_note_error(worker, address, EADDRNOTAVAIL);
     case MEANT_AS_ASKED: break;
     }
-    if (!bind_is_shared(worker, asker->pid, address, &key) ||
+    if (!bind_is_shared(worker, how->asker->pid, address, &key) ||
         (!address_has_port_zero(address) && !listener_find(address, &key, 0) &&
-         !may_be_new(worker, asker, address, &key))) {
-        closer_close(fd);
-        if (retire_is_data_port(NULL)) /* of the last client */
+         !may_be_new(worker, how->asker, address, &key))) {
+        if (retire_is_data_port(NULL)) { /* of the last client */
             bind_give_up_unused(worker, address);
+            if (is_to_settle(how))
+                return settle_first();
+        }
+        closer_close(fd);
         return (struct bind_verdict){.verdict = WIRE_PRIVATE};
     }
-    struct bind_verdict verdict = share_name(worker, asker, address, &key, reuseport, fd);
+    if (!is_cleared(how, address, &key))
+        return settle_first();
+    struct bind_verdict verdict = share_name(worker, how, address, &key, fd);
     if (verdict.listener)
         listener_set_asked(verdict.listener, NULL);
     return verdict;

@@ -21,19 +21,28 @@ bool bind_collides(pid_t asker, const struct worker *worker, const struct listen
                    bool reuse);
 
 /* The result of a bind: FAILED with its errno; PRIVATE: as natively; SHARED: the canonical socket
- * of this listener takes the place of the program's socket, which may be that socket itself. */
+ * of this listener takes the place of the program's socket, which may be that socket itself.
+ * settles: none yet, since what had the address is being closed, see closer_is_settled(). */
 struct bind_verdict {
+    bool settles;
     enum wire_verdict verdict;
     int error;
     struct listener *listener;
 };
 
+/* reuseport: SO_REUSEPORT is set on the socket. may_settle: else it does not settle. */
+struct bind_how {
+    const struct ucred *asker;
+    bool reuseport;
+    bool may_settle;
+};
+
 /*
- * bind(2) of an address that is no path, by this process of the worker, which the user has. fd: its
- * socket (takes), not bound yet; a later copy's is closed. reuseport: SO_REUSEPORT is set on it.
+ * bind(2) of an address that is no path, by this process of the worker. fd: its socket (takes, but
+ * not if it settles), not bound yet; a later copy's is closed.
  */
-struct bind_verdict bind_name(struct worker *worker, const struct ucred *asker,
-                              const struct address *address, bool reuseport, int fd);
+struct bind_verdict bind_name(struct worker *worker, const struct bind_how *how,
+                              const struct address *address, int fd);
 
 /* The same for a path that the broker does not look up: view says from where it was named, see
  * socket_key.h. VACANT: no worker has it, this one is to bind it. When the worker later listens on

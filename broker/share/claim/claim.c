@@ -57,8 +57,16 @@ static bool claim_name(struct session *session, struct worker *worker,
 
     if (!address_from_wire(&address, &claim->address) || address_is_path(&address))
         return refuse(fd);
-    struct bind_verdict verdict =
-        bind_name(worker, &session->peer, &address, claim->flags & WIRE_CLAIM_REUSEPORT, fd);
+    const struct bind_how how = {
+        .asker = &session->peer,
+        .reuseport = claim->flags & WIRE_CLAIM_REUSEPORT,
+        .may_settle = session_may_settle(session, worker->slot),
+    };
+    struct bind_verdict verdict = bind_name(worker, &how, &address, fd);
+    if (verdict.settles) {
+        session_park(session, worker->slot, WIRE_CLAIM, claim, fd);
+        return true;
+    }
     if (verdict.verdict == WIRE_SHARED)
         return grant_channel(session, verdict.listener, worker);
     return grant_answer(session, verdict.verdict, verdict.error);
@@ -102,22 +110,24 @@ static bool claim_folder(struct session *session, struct worker *worker,
     struct address address;
     struct path path;
     uint32_t slot = worker ? worker->slot : claim->auth.slot;
+    bool settles = false;
 
     if (open_path(&path, &address, claim, fd) < 0) {
         int error = errno;
         closer_close(fd);
         return grant_answer(session, WIRE_FAILED, error);
     }
-    if (worker) { /* what it has closed before is no more */
+    if (worker) { /* what it has closed before is no more, or the claim waits until it is */
         channel_messages_read_waiting(worker);
-        listener_retire_now();
+        settles = session_may_settle(session, slot) && !closer_is_settled();
+        listener_retire_now(NULL);
     }
     struct listener *bound = listener_find_path(&path, false);
     bool many = session_count_claims(slot) >= SESSION_CLAIMS_MAX ||
                 (worker && !bound && !rights_has_room(session->peer.uid, worker));
     session->claim_slot = slot;
-    if (!many && (listener_find_path(&path, true) || path_is_being_removed(&path))) {
-        session_park(session, claim, fd);
+    if (settles || (!many && (listener_find_path(&path, true) || path_is_being_removed(&path)))) {
+        session_park(session, slot, WIRE_CLAIM, claim, fd);
         return true;
     }
     bool private =

@@ -173,7 +173,13 @@ static void bind_address(struct notify *notify, const struct address *address, i
     if (!address_is_path(address)) {
         bool reuseport = fds_get_option(fd, SO_REUSEPORT) > 0;
         struct ucred user = {.pid = asker, .uid = spawn_uid()};
-        verdict = bind_name(worker, &user, address, reuseport, fd);
+        const struct bind_how how = {&user, reuseport, notify_may_settle(notify)};
+        verdict = bind_name(worker, &how, address, fd);
+        if (verdict.settles) {
+            closer_close(fd);
+            notify_settle(notify);
+            return;
+        }
     } else {
         closer_close(fd);
         if (!socket_file_bind(notify, worker, asker, address, &verdict)) {
@@ -242,7 +248,7 @@ static void listen_on(struct notify *notify, struct channel *channel, int fd)
     int backlog = broker.config.backlog ? broker.config.backlog : asked;
 
     if (bound.storage.ss_family == AF_UNIX) {
-        notify_continue(notify);
+        notify_continue_now(notify);
         channel_messages_on_listen(channel, asked);
         return;
     }
@@ -250,6 +256,10 @@ static void listen_on(struct notify *notify, struct channel *channel, int fd)
     if (!listens && errno == EADDRINUSE) {
         bind_give_up_unused(worker, &bound); /* may free the channel */
         listens = listen(fd, backlog) == 0;
+    }
+    if (!listens && errno == EADDRINUSE && !closer_is_settled() && notify_may_settle(notify)) {
+        notify_settle(notify);
+        return;
     }
     notify_answer(notify, listens ? 0 : errno);
     channel = listens ? find_channel(worker, fd) : NULL;

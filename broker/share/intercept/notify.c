@@ -16,6 +16,7 @@
 #include "broker/base/loop/fds.h"
 #include "broker/base/process/glance.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/turn.h"
 #include "broker/pool/closer.h"
 #include "broker/share/intercept/filter.h"
 
@@ -25,6 +26,8 @@
 
 #define NOTICES_MAX 8192 /* old and new workers of a rolling restart */
 #define RETRY_MS 20
+#define CALL_US 30    /* of our time, once the memory of a call is there */
+#define SETTLED_MAX 4 /* what is closed for others, without end, must not keep a call */
 
 struct notice {
     uint8_t token[WIRE_TOKEN_SIZE];
@@ -162,6 +165,7 @@ static void forget(struct notify *notify)
 {
     peek_cancel(&notify->peek);
     loop_stop_timer(&notify->retry);
+    budget_leave(&notify->waits);
     loop_remove(&notify->watch);
     notify->notice->fd = 0;
     close(notify->watch.fd);
@@ -179,8 +183,6 @@ static void send_answer(struct notify *notify, int error, uint32_t flags)
     u.response.id = notify->request->id;
     u.response.error = -error;
     u.response.flags = flags;
-    if (flags & SECCOMP_USER_NOTIF_FLAG_CONTINUE)
-        closer_settle(); /* a copy of its socket would keep the address */
     journal_save_now();
     /* ENOENT: the caller does not wait any more */
     ioctl(notify->watch.fd, SECCOMP_IOCTL_NOTIF_SEND, &u.response);
@@ -189,9 +191,18 @@ static void send_answer(struct notify *notify, int error, uint32_t flags)
     loop_modify(&notify->watch, EPOLLIN);
 }
 
-void notify_continue(struct notify *notify)
+void notify_continue_now(struct notify *notify)
 {
     send_answer(notify, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+}
+
+/* A copy of its socket would keep the address. */
+void notify_continue(struct notify *notify)
+{
+    if (closer_is_settled())
+        notify_continue_now(notify);
+    else
+        notify->when_settled = NOTIFY_CONTINUES;
 }
 
 void notify_answer(struct notify *notify, int error)
@@ -203,8 +214,14 @@ static void begin(struct notify *notify, bool again)
 {
     notify->request = &notify->notice->u.request;
     notify->again = again;
+    if (!again)
+        notify->settled = 0;
     loop_modify(&notify->watch, 0);
+    struct worker *worker = notify_worker(notify);
+    int64_t begin_us = turn_read_us(CLOCK_THREAD_CPUTIME_ID);
+    budget_begin(worker ? &worker->budget : NULL);
     answer_call(notify);
+    budget_end(turn_read_us(CLOCK_THREAD_CPUTIME_ID) - begin_us + CALL_US);
 }
 
 static void on_retry(struct loop_timer *timer)
@@ -217,6 +234,32 @@ void notify_retry(struct notify *notify)
     loop_start_timer(&notify->retry, RETRY_MS);
 }
 
+bool notify_may_settle(const struct notify *notify)
+{
+    return notify->settled < SETTLED_MAX;
+}
+
+void notify_settle(struct notify *notify)
+{
+    notify->settled++;
+    notify->when_settled = NOTIFY_BEGINS;
+}
+
+void notify_on_settled(void)
+{
+    struct notify *notify;
+
+    LIST_FOREACH(notify, &all_notifies, all) {
+        bool begins = notify->when_settled == NOTIFY_BEGINS;
+        bool continues = notify->when_settled == NOTIFY_CONTINUES;
+        notify->when_settled = NOTIFY_AT_ONCE;
+        if (continues)
+            notify_continue_now(notify);
+        else if (begins)
+            begin(notify, true);
+    }
+}
+
 static void on_ready(struct loop_fd *watch, uint32_t events)
 {
     struct notify *notify = loop_container(watch, struct notify, watch);
@@ -227,6 +270,11 @@ static void on_ready(struct loop_fd *watch, uint32_t events)
         return;
     }
     assert(!notify->request); /* else no more than its end is watched */
+    struct worker *worker = notify_worker(notify);
+    if (worker && budget_is_spent(&worker->budget)) {
+        budget_wait(&worker->budget, &notify->waits, watch);
+        return;
+    }
     /* Open first: a broker that is killed in between leaves a request that is not valid. */
     memset(&notice->u, 0, sizeof notice->u);
     notice->is_open = 1;

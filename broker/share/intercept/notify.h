@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "broker/base/loop.h"
+#include "broker/base/process/budget.h"
 #include "broker/share/intercept/peek.h"
 #include "broker/pool/worker.h"
 
@@ -22,10 +23,13 @@ struct notify {
     struct loop_fd watch; /* .fd keeps */
     struct notice *notice;
     const struct seccomp_notif *request; /* the call, from its arrival to the answer */
-    bool again;       /* it was begun before, here or by a broker that was killed */
-    uint64_t args[4]; /* of the call, once they are known */
+    bool again;                 /* it was begun before, here or by a broker that was killed */
+    uint64_t args[4];           /* of the call, once they are known */
+    struct budget_waiter waits; /* its worker has used up its share of our time */
     struct peek peek;
     struct loop_timer retry;
+    enum { NOTIFY_AT_ONCE, NOTIFY_CONTINUES, NOTIFY_BEGINS } when_settled;
+    unsigned settled; /* how often this call has waited for closer.h */
     LIST_ENTRY(notify) all;
 };
 
@@ -57,10 +61,15 @@ int notify_install_fd(const struct notify *notify, int fd, int number);
 int notify_peek(struct notify *notify, uint64_t address, size_t len, peek_done *on_done);
 
 /* The answers: the kernel does what was asked; the call returns 0 or fails with this errno. */
-void notify_continue(struct notify *notify);
+void notify_continue(struct notify *notify);     /* when closer.h has closed our copies */
+void notify_continue_now(struct notify *notify); /* there is none */
 void notify_answer(struct notify *notify, int error);
-/* None yet: the call is begun again soon. */
+/* None yet: the call is begun again soon; settle: when what was given up is closed, if it may wait
+ * for that. */
 void notify_retry(struct notify *notify);
+bool notify_may_settle(const struct notify *notify);
+void notify_settle(struct notify *notify);
+void notify_on_settled(void); /* for closer_init() */
 
 /* The memory that must outlive us, and each descriptor in it. -1: there is none. */
 int notify_memory_fd(void);
