@@ -221,13 +221,16 @@ starts_as() { # USER COLOUR
     done
 }
 
-@test "the process that reads NOTIFY_SOCKETs has the broker's few rights and its filter" {
+@test "the processes that read NOTIFY_SOCKETs and the workers' output have the broker's few rights and its filter" {
     [[ $(id -u) == 0 ]] || skip "only root has capabilities to give up"
     share_build
-    start_broker -w 2 --user nobody --sandbox --ready notify -- sh -c 'systemd-notify --ready && exec "$0" "$@"' "$VICTIM" accept "$ADDR"
+    start_broker -w 2 --user nobody --sandbox --log-prefix --ready notify -- sh -c 'systemd-notify --ready && exec "$0" "$@"' "$VICTIM" accept "$ADDR"
     wait_until status_is '.state == "ready"'
-    grep -qx "CapEff:[[:space:]]*$KEPT" "/proc/$(child_named sshim-receiver)/status"
-    grep -qx "Seccomp:[[:space:]]*2" "/proc/$(child_named sshim-receiver)/status"
+    local name
+    for name in sshim-receiver sshim-lines; do
+        grep -qx "CapEff:[[:space:]]*$KEPT" "/proc/$(child_named "$name")/status"
+        grep -qx "Seccomp:[[:space:]]*2" "/proc/$(child_named "$name")/status"
+    done
     probe 5
     stop_broker
 }
