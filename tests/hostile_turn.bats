@@ -66,6 +66,20 @@ assert_floods_in_its_share() { # KIND
 @test "a worker that claims without end has its share of the broker's time" { assert_floods_in_its_share links; }
 @test "a worker that makes noise without end has its share of the broker's time" { assert_floods_in_its_share channel; }
 
+# Before Linux 6.16 a worker can send descriptors there. The broker does not receive them: it would be the one to close them.
+@test "connections whose close sleeps, sent over a channel, are not closed by the broker, on an old kernel" {
+    [[ $(id -u) == 0 ]] || skip "only root can start workers of another user"
+    share_build
+    cp "$ROOT/tests/hostile/worker_lingers.py" "$HOSTILE/old_kernel.so" "$TMP/build"
+    chmod -R a+rX "$TMP/build"
+    LD_PRELOAD=$TMP/build/old_kernel.so start_broker -w 1 --user nobody --share all -- sh -c "(sleep 1; exec env -u LD_PRELOAD python3 '$TMP/build/worker_lingers.py' 10) & exec '$VICTIM' accept $ADDR"
+    wait_until attack_is_over
+    grep -x "attacks done, closed 0" "$TMP/out"
+    probe 20
+    stop_broker
+    [[ $STATUS == 0 ]]
+}
+
 @test "a stranger who sends connections whose close sleeps does not stop the loop" {
     [[ $(id -u) == 0 ]] || skip "only root can become another user"
     start_broker -w 2 -- "$VICTIM" accept "$ADDR"

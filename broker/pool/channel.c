@@ -47,6 +47,25 @@ bool channel_is_end(int fd)
     return fds_get_option(fd, SO_TYPE) == SOCK_SEQPACKET;
 }
 
+/* The worker has no descriptor to send. Before Linux 6.16 it can, see channel_peek_fds(). */
+static void refuse_fds(struct channel *channel)
+{
+    channel->refuses_fds = fds_refuse(channel->our_fd);
+}
+
+int channel_peek_fds(const struct channel *channel)
+{
+    char byte;
+    struct iovec part = {.iov_base = &byte, .iov_len = sizeof byte};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+
+    if (channel->refuses_fds)
+        return 0;
+    if (recvmsg(channel->our_fd, &header, MSG_PEEK | MSG_DONTWAIT) < 0)
+        return -1;
+    return (header.msg_flags & MSG_CTRUNC) != 0;
+}
+
 /* Inode numbers repeat from one file system to another. A file that is no socket is asked nothing:
  * its file system might not answer. */
 static bool is_their_end(const struct channel *channel, int fd)
@@ -69,7 +88,7 @@ static int open_pair(struct channel *channel, int *worker_fd)
     if (channel->their_fd < 0)
         return -1;
     note_their_end(channel);
-    fds_refuse(channel->our_fd); /* the worker has none; else channel_messages.c drops them */
+    refuse_fds(channel);
     return name_our_end(channel);
 }
 
@@ -144,6 +163,7 @@ struct channel *channel_restore(struct listener *listener, struct worker *worker
                                 .board_fd = board_fd,
                                 .watch.fd = -1};
     note_their_end(channel);
+    refuse_fds(channel);
     /* what can be cut short would end us by SIGBUS */
     bool is_board = fcntl(board_fd, F_GET_SEALS) >= 0 &&
                     (fcntl(board_fd, F_GET_SEALS) & F_SEAL_SHRINK) &&
@@ -166,6 +186,15 @@ static void close_if_open(int fd)
         close(fd);
 }
 
+/* What was not read of it may bring descriptors, which end with it. */
+static void close_ours(const struct channel *channel)
+{
+    if (channel->our_fd >= 0 && !channel->refuses_fds)
+        closer_give(channel->our_fd);
+    else
+        close_if_open(channel->our_fd);
+}
+
 static void close_theirs(const struct channel *channel)
 {
     if (channel->their_fd >= 0)
@@ -176,7 +205,7 @@ void channel_destroy(struct channel *channel)
 {
     if (channel->board)
         munmap(channel->board, BOARD_SIZE);
-    close_if_open(channel->our_fd);
+    close_ours(channel);
     close_theirs(channel);
     close_if_open(channel->board_fd);
     free(channel);

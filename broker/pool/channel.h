@@ -43,7 +43,8 @@ struct channel {
     uint64_t id;
     struct listener *listener;
     struct worker *worker;
-    int our_fd;   /* keeps */
+    int our_fd;       /* keeps */
+    bool refuses_fds; /* of the worker */
     int their_fd; /* keeps: a dup of the worker's end, by which offers are recalled; -1: let go */
     dev_t their_dev; /* of the worker's end, to know it again */
     ino_t their_ino;
@@ -115,6 +116,11 @@ void channel_set_listening(struct channel *channel);
 
 /* The worker closed it, or is gone. */
 void channel_set_closed(struct channel *channel);
+
+/* 1: the next message brings descriptors, which can be only before Linux 6.16; they stay in the
+ * queue, since the close of what is received and not wanted may sleep. 0: it does not. -1: there is
+ * none. */
+int channel_peek_fds(const struct channel *channel);
 
 /*
  * The worker closed it and it is empty: closes their_fd. True: another process holds the worker's

@@ -109,7 +109,8 @@ static void handle(struct channel *channel, const void *bytes, int type)
     }
 }
 
-/* The worker shut it down, so its offers go to others; or all processes have closed it. */
+/* The worker shut it down, so its offers go to others; or all processes have closed it; or it sends
+ * descriptors, for which no worker has a reason. */
 static void on_end_of_file(struct channel *channel)
 {
     budget_leave(&channel->waits);
@@ -130,15 +131,16 @@ static void read_one(struct channel *channel)
     struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 
+    int brings_fds = channel_peek_fds(channel);
+    if (brings_fds > 0)
+        on_end_of_file(channel);
+    if (brings_fds)
+        return;
     ssize_t got = recvmsg(channel->watch.fd, &header, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got == 0 && !(header.msg_flags & MSG_CTRUNC)) {
+    if (got == 0) {
         on_end_of_file(channel);
-        return;
-    }
-    if (header.msg_flags & MSG_CTRUNC) { /* descriptors: no worker has a reason to send one here */
-        worker_close_channel(channel);
         return;
     }
     bool is_whole = got > 0 && !(header.msg_flags & MSG_TRUNC);

@@ -107,7 +107,7 @@ static bool was_closed(int our_fd, int their_fd, int board_fd, bool keeps_theirs
     if (channel_is_end(our_fd) && channel_is_end(their_fd) == keeps_theirs && board_fd >= 0)
         return false;
     if (channel_is_end(our_fd))
-        close(our_fd);
+        closer_give(our_fd);
     if (channel_is_end(their_fd))
         closer_give(their_fd);
     return true;
