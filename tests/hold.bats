@@ -285,7 +285,7 @@ leave_the_queue() {
     dialog
     start_dialog half 'text:three\n' end read
     wait_until status_is '.listeners[0].queued == 4'
-    sleep 0.2 # with --handoff broker those are asked that have waited for 100 ms
+    sleep 0.1 # with --handoff broker those are asked that have waited for 20 ms
     kill -CONT "$WORKER"
     for name in first half; do wait_until grep -q fin "$TMP/$name"; done
     [[ $(read_of <"$TMP/first") == one && $(read_of <"$TMP/half") == three ]]

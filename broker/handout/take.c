@@ -20,8 +20,8 @@
 #include "broker/pool/worker.h"
 
 #define ANNOUNCED_RECALLS                                                                          \
-    50               /* so many times --accept-timeout: a program may do something else first */
-#define YOUNG_MS 100 /* no client gives up earlier; --skip-dead asks about each */
+    50              /* so many times --accept-timeout: a program may do something else first */
+#define YOUNG_MS 20 /* a fast pool hands out within it; --skip-dead asks about each */
 
 static bool is_shortage(int error)
 {

@@ -160,7 +160,7 @@ static const struct option_row run_rows[] = {
      .expected = "whole seconds from 1 to 86400", .is_live = true},
     {"skip-dead", 0, NULL,
      "close connections whose client left while they waited in the kernel's queue (with "
-     "--handoff broker always, after 100 ms)",
+     "--handoff broker always, after 20 ms)",
      AT(skip_dead), .read = option_flag, .is_live = true},
     {"accept-proxy", 0, "VERSION[@ADDR]",
      "take the client's address from the PROXY header (v1, v2 or any) with which each connection "
