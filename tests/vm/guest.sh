@@ -25,7 +25,7 @@ prepare() {
     printf '%s\n' root:x:0:0::/root:/bin/sh www-data:x:33:33::/var/www:/bin/false nobody:x:65534:65534::/:/bin/false >/etc/passwd
     printf '%s\n' root:x:0: www-data:x:33: nogroup:x:65534: >/etc/group
     ln -sf gawk /usr/bin/awk
-    ln -sf nc.openbsd /usr/bin/nc
+    ln -sf "$(command -v nc.openbsd)" /usr/bin/nc # Debian 12 has it in /bin
     mkdir -p /var/log/nginx /var/lib/nginx /var/log/lighttpd
 }
 
