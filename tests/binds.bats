@@ -274,3 +274,47 @@ rules = libc.syscall(444, struct.pack("Q", 12), 8, 0)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.syscall(446, rules, 0) == 0
 os.close(rules)'
 }
+
+# Other processes of the machine, with so many files that no turn sees all of them. They end with the test.
+open_many_files() {
+    mkfifo "$TMP/opened"
+    env -u SSHIM_TEST python3 - >"$TMP/opened" 3>&- <<'PY' &
+import ctypes, os, resource, signal
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+most = min(18000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+end_r, end_w = os.pipe()
+for fd in range(end_w + 1, most):
+    os.dup2(end_r, fd)
+for _ in range(4):
+    if os.fork() == 0:
+        os.close(end_w)
+        os.read(end_r, 1)
+        os._exit(0)
+print("opened", flush=True)
+signal.pause()
+PY
+    local said
+    read -r said <"$TMP/opened"
+    [[ $said == opened ]]
+}
+
+# Two of these writes of its journal are those of a channel whose grant is not sent yet.
+@test "a broker that is killed before it answers a bind: the next one answers it, however many files the machine has open" {
+    open_many_files
+    mkdir "$TMP/crash"
+    cp "$BUILD"/libsshim.so "$BUILD"/sshim-* "$TMP/crash"
+    cp "$BUILD/tests/sshim-crash" "$TMP/crash/sshim"
+    local point
+    for point in 10 11 12; do
+        python3 -c 'import struct, sys; sys.stdout.buffer.write(struct.pack("3i", 0, int(sys.argv[1]), -1))' "$point" >"$TMP/points"
+        CRASH_POINTS=$TMP/points "$TMP/crash/sshim" run -v -w 1 --control "$CONTROL" -- \
+            "$BUILD/bench/server" epoll-one "$ADDR" 3>&- 2>"$TMP/log" &
+        wait_until status_is '.ready == 1'
+        echo "point $point"
+        log_has 'after a crash of the broker'
+                [[ $(<"$TMP/log") != *"cannot bind"* ]]
+        "$SSHIM" stop --control "$CONTROL"
+        wait_until no_process_is_left
+    done
+}

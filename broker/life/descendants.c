@@ -120,20 +120,7 @@ pid_t descendants_find(const struct worker *worker, enum descendants_look *left)
     return found;
 }
 
-struct holder_search {
-    ino_t ino;
-    bool found;
-};
-
-static void look_at_holder(pid_t pid, void *context)
-{
-    struct holder_search *search = context;
-
-    if (!search->found && pid != getpid() && !descendants_is_known(pid))
-        search->found = procfs_find_socket(pid, search->ino) >= 0 || !turn_has_time();
-}
-
-static bool do_orphans_hold(ino_t ino)
+bool descendants_orphans_hold(ino_t ino)
 {
     struct procfs_list children;
 
@@ -142,20 +129,6 @@ static bool do_orphans_hold(ino_t ino)
         if (!descendants_is_known(children.at[i]) && procfs_tree_holds_socket(children.at[i], ino))
             return true;
     return false;
-}
-
-/* A channel's end is in no other worker, so whoever has it is of this one. */
-bool descendants_hold_socket(const struct worker *worker, ino_t ino)
-{
-    struct holder_search search = {.ino = ino};
-
-    if (procfs_tree_holds_socket(worker->pid, ino))
-        return true;
-    if (worker->pidfd_watch.fd < 0)
-        return do_orphans_hold(ino);
-    turn_allow_more();
-    procfs_each(look_at_holder, &search);
-    return search.found;
 }
 
 static int find_in(const struct procfs_list *list, unsigned count, pid_t pid)

@@ -32,9 +32,9 @@ enum descendants_look {
  */
 pid_t descendants_find(const struct worker *worker, enum descendants_look *left);
 
-/* Whether a process of this worker, also one that has left its parents, has the socket with this
- * inode; also true if the turn has no time to look. */
-bool descendants_hold_socket(const struct worker *worker, ino_t ino);
+/* Whether a process that has left its parents, and is our child now, or one below it has the socket
+ * with this inode; also true if the turn has no time to look. */
+bool descendants_orphans_hold(ino_t ino);
 
 /*
  * Sends the signal to the worker's process. If that is no server but has started one (a shell that

@@ -12,13 +12,13 @@
 #include "broker/base/process/procfs.h"
 #include "broker/diagnose/clients.h"
 #include "broker/diagnose/failure.h"
-#include "broker/life/descendants.h"
 #include "broker/life/slot.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/share/channel_messages.h"
 #include "broker/share/claim/meant.h"
 #include "broker/share/claim/rights.h"
+#include "broker/share/claim/socket_look.h"
 #include "broker/share/retire.h"
 
 #define BINDS_TOLD 8          /* failures of one worker; a server may try for ever */
@@ -95,15 +95,17 @@ bool bind_is_shared(const struct worker *worker, pid_t asker, const struct addre
            retire_was_shared(address);
 }
 
-static bool is_in_tree(const struct worker *worker, ino_t ino, bool direct)
+/* A channel's end is in no other worker, so whoever has it is of this one. */
+static enum socket_look look_for(const struct worker *worker, ino_t ino, bool direct)
 {
-    return direct ? procfs_tree_holds_socket(worker->pid, ino)
-                  : descendants_hold_socket(worker, ino);
+    if (!direct)
+        return socket_look(worker, ino);
+    return procfs_tree_holds_socket(worker->pid, ino) ? SOCKET_LOOK_HELD : SOCKET_LOOK_FREE;
 }
 
 /* Whether some process of the worker still has this channel; a close that no hook saw leaves it
  * open here. */
-static bool is_held(const struct channel *channel)
+static enum socket_look look_for_holder(const struct channel *channel)
 {
     struct stat info;
 
@@ -113,8 +115,14 @@ static bool is_held(const struct channel *channel)
                   (channel->listening || worker_is_notified(channel->worker));
     int fd = direct ? channel->listener->canonical_fd : channel->their_fd;
 
-    return atomic_load(&channel->board->worker.holders) > 0 &&
-           (fstat(fd, &info) < 0 || is_in_tree(channel->worker, info.st_ino, direct));
+    if (atomic_load(&channel->board->worker.holders) == 0)
+        return SOCKET_LOOK_FREE;
+    return fstat(fd, &info) < 0 ? SOCKET_LOOK_HELD : look_for(channel->worker, info.st_ino, direct);
+}
+
+static bool may_be_held(const struct channel *channel)
+{
+    return look_for_holder(channel) != SOCKET_LOOK_FREE;
 }
 
 /* No process has it until the asking process has received the answer. That process sends no other
@@ -126,18 +134,26 @@ static bool is_on_its_way(const struct channel *channel, pid_t asker)
            procfs_parent(channel->grant.claimant) > 0;
 }
 
-/* bind(2) of an address that this worker has bound already; reuse: SO_REUSEPORT is set now. */
-bool bind_collides(pid_t asker, const struct worker *worker, const struct listener *listener,
-                   bool reuse)
+/* HELD: this worker has bound the address already; reuse: SO_REUSEPORT is set now. */
+static enum socket_look look_for_collision(pid_t asker, const struct worker *worker,
+                                           const struct listener *listener, bool reuse)
 {
     struct channel *channel = worker_find_channel(worker, listener);
 
     if (!channel || (reuse && fds_get_option(listener->canonical_fd, SO_REUSEPORT) > 0))
-        return false;
-    if (is_held(channel) || is_on_its_way(channel, asker))
-        return true;
-    worker_close_channel(channel);
-    return false;
+        return SOCKET_LOOK_FREE;
+    if (is_on_its_way(channel, asker))
+        return SOCKET_LOOK_HELD;
+    enum socket_look look = look_for_holder(channel);
+    if (look == SOCKET_LOOK_FREE)
+        worker_close_channel(channel);
+    return look;
+}
+
+bool bind_collides(pid_t asker, const struct worker *worker, const struct listener *listener,
+                   bool reuse)
+{
+    return look_for_collision(asker, worker, listener, reuse) != SOCKET_LOOK_FREE;
 }
 
 bool bind_is_same_file(int a_fd, int b_fd)
@@ -159,6 +175,14 @@ static bool is_to_settle(const struct bind_how *how)
 static struct bind_verdict settle_first(void)
 {
     return (struct bind_verdict){.settles = true};
+}
+
+/* Whether the worker has the address already is not known yet. */
+static struct bind_verdict look_further(struct worker *worker, unsigned ordinal)
+{
+    if (ordinal)
+        worker_uncount_port_zero(worker); /* it is asked again */
+    return (struct bind_verdict){.looks = true};
 }
 
 static struct bind_verdict fail(int error)
@@ -223,7 +247,7 @@ static void close_unheld(struct worker *worker)
     struct channel *channel = worker_is_notified(worker) ? LIST_FIRST(&worker->channels) : NULL;
 
     while (channel) {
-        if (channel->closed || is_held(channel)) {
+        if (channel->closed || may_be_held(channel)) {
             channel = LIST_NEXT(channel, of_worker);
             continue;
         }
@@ -322,10 +346,15 @@ static struct bind_verdict share_name(struct worker *worker, const struct bind_h
             verdict.listener->began_late = verdict.listener->is_of_beginning = begins_with_it;
         return verdict;
     }
+    enum socket_look look = listener
+                                ? look_for_collision(asker->pid, worker, listener, how->reuseport)
+                                : SOCKET_LOOK_FREE;
+    if (look == SOCKET_LOOK_UNSEEN && how->may_settle)
+        return look_further(worker, ordinal);
     closer_close(fd);
     if (!listener)
         return fail(ENOMEM);
-    if (bind_collides(asker->pid, worker, listener, how->reuseport))
+    if (look != SOCKET_LOOK_FREE)
         return fail(EADDRINUSE);
     if (!worker_find_channel(worker, listener)) /* another worker shares it */
         listener->is_of_beginning = false;

@@ -16,21 +16,25 @@ bool bind_is_shared(const struct worker *worker, pid_t asker, const struct addre
                     const struct socket_key *key);
 
 /* Whether this worker has bound the address already, so that its bind fails with EADDRINUSE. reuse:
- * SO_REUSEPORT is set on the new socket. A channel that no process holds any more is closed. */
+ * SO_REUSEPORT is set on the new socket. A channel that no process holds any more is closed. Also
+ * true if the turn has no time to look at all processes. */
 bool bind_collides(pid_t asker, const struct worker *worker, const struct listener *listener,
                    bool reuse);
 
 /* The result of a bind: FAILED with its errno; PRIVATE: as natively; SHARED: the canonical socket
  * of this listener takes the place of the program's socket, which may be that socket itself.
- * settles: none yet, since what had the address is being closed, see closer_is_settled(). */
+ * settles: none yet, since what had the address is being closed, see closer_is_settled(). looks: as
+ * socket_look.h needs another turn. */
 struct bind_verdict {
     bool settles;
+    bool looks;
     enum wire_verdict verdict;
     int error;
     struct listener *listener;
 };
 
-/* reuseport: SO_REUSEPORT is set on the socket. may_settle: else it does not settle. */
+/* reuseport: SO_REUSEPORT is set on the socket. may_settle: else it does neither settle nor look
+ * on. */
 struct bind_how {
     const struct ucred *asker;
     bool reuseport;
@@ -39,7 +43,7 @@ struct bind_how {
 
 /*
  * bind(2) of an address that is no path, by this process of the worker. fd: its socket (takes, but
- * not if it settles), not bound yet; a later copy's is closed.
+ * not if it settles or looks), not bound yet; a later copy's is closed.
  */
 struct bind_verdict bind_name(struct worker *worker, const struct bind_how *how,
                               const struct address *address, int fd);

@@ -50,6 +50,21 @@ static bool refuse(int fd)
     return false;
 }
 
+/* What is parked is asked again in another turn. */
+static void on_look_again(struct loop_timer *timer)
+{
+    (void)timer;
+    session_retry_parked();
+}
+
+static void look_again(void)
+{
+    static struct loop_timer timer = {.on_time = on_look_again};
+
+    if (!loop_timer_runs(&timer))
+        loop_start_timer(&timer, 1); /* what else has come is done in between */
+}
+
 static bool claim_name(struct session *session, struct worker *worker,
                        const struct wire_claim *claim, int fd)
 {
@@ -63,7 +78,9 @@ static bool claim_name(struct session *session, struct worker *worker,
         .may_settle = session_may_settle(session, worker->slot),
     };
     struct bind_verdict verdict = bind_name(worker, &how, &address, fd);
-    if (verdict.settles) {
+    if (verdict.looks)
+        look_again();
+    if (verdict.settles || verdict.looks) {
         session_park(session, worker->slot, WIRE_CLAIM, claim, fd);
         return true;
     }

@@ -1,0 +1,123 @@
+/* socket_look.c - see socket_look.h. */
+#include "broker/share/claim/socket_look.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/base/loop.h"
+#include "broker/base/process/procfs.h"
+#include "broker/base/turn.h"
+#include "broker/life/descendants.h"
+
+#define LOOK_MAX_MS 10000 /* the asking process waits for its answer, see LINK_DEADLINE_S */
+#define LEFT_MS 500       /* nobody goes on with it any more */
+
+static struct {
+    ino_t ino; /* 0: none is under way */
+    int64_t begun_ms;
+    int64_t moved_ms;
+    DIR *processes; /* NULL: the worker's own were not all seen */
+    pid_t pid;      /* of which not all was seen; 0: take the next one */
+    int fd;         /* the first of its descriptors that was not */
+} look;
+
+static enum socket_look end_look(enum socket_look result)
+{
+    if (look.processes)
+        closedir(look.processes);
+    look.processes = NULL;
+    look.ino = 0;
+    look.pid = 0;
+    look.fd = 0;
+    return result;
+}
+
+/* False: another one is under way. */
+static bool begin_or_go_on(ino_t ino)
+{
+    bool goes_on = look.ino == ino;
+
+    if (look.ino && !goes_on && loop_now_ms() - look.moved_ms < LEFT_MS)
+        return false;
+    if (!goes_on) {
+        end_look(SOCKET_LOOK_UNSEEN);
+        look.ino = ino;
+        look.begun_ms = loop_now_ms();
+        turn_allow_more(); /* most need one turn */
+    }
+    look.moved_ms = loop_now_ms();
+    return true;
+}
+
+static bool visit_link(int fd, const char *link, void *context)
+{
+    bool *is_there = context;
+    char wanted[48];
+
+    (void)fd;
+    snprintf(wanted, sizeof wanted, "socket:[%llu]", (unsigned long long)look.ino);
+    *is_there = strcmp(link, wanted) == 0;
+    return !*is_there;
+}
+
+static pid_t next_process(void)
+{
+    const struct dirent *entry;
+
+    while ((entry = readdir(look.processes)) != NULL) {
+        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
+        if (pid > 0 && pid != getpid() && !descendants_is_known(pid))
+            return pid;
+    }
+    return 0;
+}
+
+static enum socket_look look_at_all(void)
+{
+    bool is_there = false;
+
+    while (look.pid || (look.pid = next_process()) > 0) {
+        if (!turn_has_time() ||
+            (!procfs_each_link_from(look.pid, &look.fd, visit_link, &is_there) && !is_there))
+            return SOCKET_LOOK_UNSEEN;
+        if (is_there)
+            return SOCKET_LOOK_HELD;
+        look.pid = 0;
+        look.fd = 0;
+    }
+    return SOCKET_LOOK_FREE;
+}
+
+/* Its children and, if it is our child, the orphans, which are ours too. */
+static enum socket_look look_at_own(const struct worker *worker)
+{
+    bool is_there = procfs_tree_holds_socket(worker->pid, look.ino) ||
+                    (worker->pidfd_watch.fd < 0 && descendants_orphans_hold(look.ino));
+
+    if (is_there)
+        return turn_has_time() ? SOCKET_LOOK_HELD : SOCKET_LOOK_UNSEEN;
+    return SOCKET_LOOK_FREE;
+}
+
+enum socket_look socket_look(const struct worker *worker, ino_t ino)
+{
+    enum socket_look result = SOCKET_LOOK_FREE;
+
+    if (!begin_or_go_on(ino))
+        return SOCKET_LOOK_UNSEEN;
+    if (!look.processes)
+        result = look_at_own(worker);
+    if (result == SOCKET_LOOK_FREE && worker->pidfd_watch.fd >= 0) {
+        if (!look.processes)
+            look.processes = opendir("/proc");
+        result = look.processes ? look_at_all() : SOCKET_LOOK_FREE;
+    }
+    if (result == SOCKET_LOOK_UNSEEN && loop_now_ms() - look.begun_ms >= LOOK_MAX_MS)
+        result = SOCKET_LOOK_HELD;
+    return result == SOCKET_LOOK_UNSEEN ? result : end_look(result);
+}
