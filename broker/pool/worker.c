@@ -15,9 +15,10 @@
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 
-/* What a worker may send at once, in our time. One that starts binds all that it has. */
-#define BURST_STARTING_US 500000
+/* What a worker may send at once, in our time. It binds all that it has as it starts, before and
+ * after it is ready: for that it has more, once. */
 #define BURST_US 50000
+#define START_US 450000
 
 struct worker_list workers = LIST_HEAD_INITIALIZER(workers);
 
@@ -50,7 +51,8 @@ struct worker *worker_create(unsigned slot)
         return NULL;
     worker->slot = slot;
     budget_init(&worker->budget);
-    worker->budget.burst_us = BURST_STARTING_US;
+    worker->budget.burst_us = BURST_US;
+    worker->budget.debt_us = -START_US;
     worker->started_ms = loop_now_ms();
     worker->moved_ms = loop_now_ms();
     worker->pidfd_watch.fd = -1;
@@ -70,8 +72,6 @@ struct worker *worker_create(unsigned slot)
 void worker_set_state(struct worker *worker, enum worker_state state)
 {
     worker->state = state;
-    if (state != WORKER_STARTING)
-        worker->budget.burst_us = BURST_US;
     journal_touch();
 }
 

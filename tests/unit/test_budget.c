@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "broker/pool/worker.h"
 #include "unit.h"
 
 #define BURST_US 1000
@@ -103,6 +104,22 @@ static void test_share(void)
     end();
 }
 
+/* A worker that has bound much is ready: what it sends then does not wait for seconds. */
+static void test_start(void)
+{
+    struct worker *worker = worker_create(0);
+
+    CHECK(worker != NULL);
+    budget_begin(&worker->budget);
+    budget_end(400000);
+    CHECK(!budget_is_spent(&worker->budget));
+    worker_set_state(worker, WORKER_READY);
+    CHECK(!budget_is_spent(&worker->budget));
+    budget_begin(&worker->budget);
+    budget_end(200000);
+    CHECK(budget_is_spent(&worker->budget));
+}
+
 int main(void)
 {
     CHECK(loop_init() == 0);
@@ -110,5 +127,6 @@ int main(void)
     unit_run("what waits is watched again when its budget ends, and nobody pays", test_finish);
     unit_run("what is done in between for another one, the outer one pays", test_nested);
     unit_run("what is always there is heard in a twentieth of the time", test_share);
+    unit_run("what a worker used to start does not count against it once it is ready", test_start);
     return unit_end();
 }

@@ -12,10 +12,10 @@
 
 #include "broker/base/loop.h"
 
-/* Embedded in whoever sends. Written by budget.c, but for burst_us. */
+/* Embedded in whoever sends. Written by budget.c, but for burst_us, and debt_us at first. */
 struct budget {
     int64_t burst_us;
-    int64_t debt_us; /* what was used, beyond its share */
+    int64_t debt_us; /* what was used, beyond its share; below 0: what it has once, besides */
     int64_t paid_ms; /* when that was reckoned */
     struct loop_timer timer;
     TAILQ_HEAD(, budget_waiter) waiting;
