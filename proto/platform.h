@@ -29,11 +29,12 @@
 #include "proto/platform_musl.h"
 #endif
 
-/* clone(2) without a stack, for syscall(2): s390x has the flags behind it. */
+/* clone(2) without a stack, for syscall(2): s390x has the flags behind it. tid: for
+ * CLONE_PARENT_SETTID. */
 #ifdef __s390__
-#define PLATFORM_CLONE(flags) SYS_clone, 0L, (long)(flags), 0L, 0L, 0L
+#define PLATFORM_CLONE(flags, tid) SYS_clone, 0L, (long)(flags), (long)(tid), 0L, 0L
 #else
-#define PLATFORM_CLONE(flags) SYS_clone, (long)(flags), 0L, 0L, 0L, 0L
+#define PLATFORM_CLONE(flags, tid) SYS_clone, (long)(flags), 0L, (long)(tid), 0L, 0L
 #endif
 
 #endif

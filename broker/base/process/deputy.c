@@ -8,6 +8,7 @@
 #include <stdalign.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -33,6 +34,10 @@ static pid_t deputy; /* 0: none */
 static bool does_all;
 static int fds[2] = {-1, -1}; /* the broker's end and the deputy's, in the table of both */
 
+/* In memory of both: what the deputy has cloned for the last order, by the kernel, before either
+ * runs on. So it is known if the deputy is killed before it says so. */
+static volatile pid_t *cloned;
+
 void deputy_set(enum deputy_errand errand, deputy_run *run)
 {
     runs[errand] = run;
@@ -49,7 +54,9 @@ static pid_t fork_for(const struct order *order, unsigned long flags)
 {
     if (order->errand == DEPUTY_KEEPER)
         flags = CLONE_FILES | (flags & CLONE_PARENT ? SIGCHLD : 0);
-    pid_t pid = flags == SIGCHLD ? fork() : (pid_t)syscall(PLATFORM_CLONE(flags));
+    pid_t pid = flags == SIGCHLD
+                    ? fork()
+                    : (pid_t)syscall(PLATFORM_CLONE(flags | CLONE_PARENT_SETTID, cloned));
     if (pid == 0) {
         signal(SIGCHLD, SIG_DFL); /* the deputy ignores it */
         runs[order->errand](order->bytes);
@@ -71,8 +78,12 @@ static _Noreturn void serve(pid_t broker)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     signal(SIGCHLD, SIG_IGN); /* nobody waits for a keeper; all else are the broker's children */
+    *cloned = 0;              /* the page is there when the kernel writes */
     while (getppid() == broker) {
-        if (recv(fds[1], &order, sizeof order, 0) != sizeof order)
+        ssize_t got = recv(fds[1], &order, sizeof order, 0);
+        if (got < 0 && errno != EINTR)
+            break; /* the table was emptied: of a broker that does not end, see keeper.c */
+        if (got != sizeof order)
             continue;
         struct reply reply = {.pid = -1};
         if (order.errand != DEPUTY_RELOAD)
@@ -94,15 +105,27 @@ static void close_ends(void)
     fds[0] = fds[1] = -1;
 }
 
-/* -1 with the errno of socketpair(2) or clone(2). */
+static bool make_memory(void)
+{
+    if (cloned)
+        return true;
+    void *memory =
+        mmap(NULL, sizeof *cloned, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    cloned = memory;
+    return true;
+}
+
+/* -1 with the errno of mmap(2), socketpair(2) or clone(2). */
 static int begin(void)
 {
     pid_t broker = getpid();
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+    if (!make_memory() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
         return -1;
     /* What it clones by CLONE_PARENT reports its end by the same signal. */
-    pid_t pid = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES | SIGCHLD));
+    pid_t pid = (pid_t)syscall(PLATFORM_CLONE(CLONE_FILES | SIGCHLD, 0));
     if (pid == 0)
         serve(broker);
     if (pid > 0) {
@@ -136,11 +159,14 @@ static bool exchange(const struct order *order, struct reply *reply)
 {
     struct pollfd ready = {.fd = fds[0], .events = POLLIN};
 
+    *cloned = 0;
     if (!is_alive() || send(fds[0], order, sizeof *order, MSG_NOSIGNAL) < 0)
         return false;
     while (poll(&ready, 1, 100) <= 0) {
-        if (!is_alive())
-            return false;
+        if (!is_alive()) {
+            *reply = (struct reply){.pid = *cloned};
+            return *cloned > 0; /* it has done it, and must not be asked again */
+        }
         signal_process(deputy, SIGCONT);
     }
     return recv(fds[0], reply, sizeof *reply, 0) == sizeof *reply;

@@ -44,14 +44,14 @@ typedef void deputy_run(const void *order);
 void deputy_set(enum deputy_errand errand, deputy_run *run);
 
 /* From now on the deputy forks all of this, until the broker ends. Its pid, or -1 with the errno of
- * socketpair(2) or clone(2). */
+ * mmap(2), socketpair(2) or clone(2). */
 pid_t deputy_start(void);
 bool deputy_does_all(void);
 
 /*
  * A new process, a child of the broker (the keeper: of the deputy, if that does all) that has a
- * copy of the broker's descriptors. Its pid, or -1 with the errno of socketpair(2), fork(2) or
- * clone(2), or ECHILD if the deputy has ended.
+ * copy of the broker's descriptors. Its pid, or -1 with the errno of mmap(2), socketpair(2),
+ * fork(2) or clone(2), or ECHILD if the deputy has ended before.
  */
 pid_t deputy_fork(enum deputy_errand errand, const void *order, size_t size);
 

@@ -18,7 +18,7 @@
 
 pid_t helpers_fork(unsigned long flags)
 {
-    return (pid_t)syscall(PLATFORM_CLONE(flags));
+    return (pid_t)syscall(PLATFORM_CLONE(flags, 0));
 }
 
 void helpers_enter(const char *name)
