@@ -58,7 +58,7 @@ $(BUILD)/fuzz/replay-control $(BUILD)/fuzz/fuzz-control: FUZZ_LDFLAGS := \
 
 # The calling process and the claim are.
 NOTIFY_PLAYED := syscall closer_close channel_messages_on_listen grant_open worker_close_channel worker_uncount_port_zero \
-	$(addprefix notify_,worker is_valid process fetch_fd install_fd peek continue answer retry) \
+	$(addprefix notify_,worker is_valid process fetch_fd install_fd peek continue answer retry settle) \
 	$(addprefix bind_,name file listening_file give_up_unused)
 $(BUILD)/fuzz/replay-notify $(BUILD)/fuzz/fuzz-notify: FUZZ_LDFLAGS := $(NOTIFY_PLAYED:%=-Wl,--wrap=%)
 

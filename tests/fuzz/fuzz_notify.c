@@ -1,7 +1,8 @@
 /*
  * fuzz_notify.c - notified calls of a worker, from the record of the kernel to the answer: any
  * number, architecture and argument, over any memory and any kind of descriptor. Each call gets one
- * answer, no fd is left, and the filter notifies what the broker knows, and nothing else.
+ * answer, or is put off, no fd is left, and the filter notifies what the broker knows, and nothing
+ * else.
  *
  * Input: four bytes that choose (what there is, the descriptor, the verdict, an errno), struct
  * seccomp_data, the caller's memory. The process and the claim are played here (-Wl,--wrap).
@@ -31,6 +32,7 @@
 
 enum { NO_WORKER = 1, NO_PROCESS = 2, NOT_VALID = 4, AGAIN = 8, NO_CHANNEL = 16, REFUSED = 32 };
 enum { CHOICE, DESCRIPTOR, VERDICT, ERROR, CHOICES };
+enum { SETTLES = 64, LOOKS = 128 }; /* of VERDICT */
 
 static uint8_t choices[CHOICES];
 static const uint8_t *memory;
@@ -111,6 +113,7 @@ int __wrap_notify_peek(struct notify *notify, uint64_t address, size_t len, peek
 void __wrap_notify_continue(struct notify *notify);
 void __wrap_notify_answer(struct notify *notify, int error);
 void __wrap_notify_retry(struct notify *notify);
+void __wrap_notify_settle(struct notify *notify);
 
 struct worker *__wrap_notify_worker(const struct notify *notify)
 {
@@ -177,10 +180,16 @@ void __wrap_notify_retry(struct notify *notify)
     answers++;
 }
 
+void __wrap_notify_settle(struct notify *notify)
+{
+    (void)notify;
+    answers++;
+}
+
 /* --- the claim, instead of bind.c, grant.c and what frees */
 
-struct bind_verdict __wrap_bind_name(struct worker *by, const struct ucred *asker,
-                                     const struct address *address, bool reuseport, int fd);
+struct bind_verdict __wrap_bind_name(struct worker *by, const struct bind_how *how,
+                                     const struct address *address, int fd);
 struct bind_verdict __wrap_bind_file(struct worker *by, pid_t asker, const struct address *address,
                                      uint64_t view);
 struct listener *__wrap_bind_listening_file(struct worker *by, pid_t asker,
@@ -212,14 +221,16 @@ static struct bind_verdict play_verdict(void)
     return verdict;
 }
 
-struct bind_verdict __wrap_bind_name(struct worker *by, const struct ucred *asker,
-                                     const struct address *address, bool reuseport, int fd)
+struct bind_verdict __wrap_bind_name(struct worker *by, const struct bind_how *how,
+                                     const struct address *address, int fd)
 {
     struct bind_verdict verdict = play_verdict();
 
-    (void)reuseport;
-    MUST(by == &worker && asker->pid > 0 && fd >= 0 && !address_is_path(address));
+    MUST(by == &worker && how->asker->pid > 0 && fd >= 0 && !address_is_path(address));
     check_address(address);
+    if (how->may_settle && choices[VERDICT] & (SETTLES | LOOKS)) /* the caller keeps fd */
+        return (struct bind_verdict){.settles = choices[VERDICT] & SETTLES,
+                                     .looks = !(choices[VERDICT] & SETTLES)};
     if (verdict.verdict == WIRE_VACANT) /* of paths alone */
         verdict.verdict = WIRE_PRIVATE;
     close(fd);

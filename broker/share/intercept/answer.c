@@ -175,9 +175,12 @@ static void bind_address(struct notify *notify, const struct address *address, i
         struct ucred user = {.pid = asker, .uid = spawn_uid()};
         const struct bind_how how = {&user, reuseport, notify_may_settle(notify)};
         verdict = bind_name(worker, &how, address, fd);
-        if (verdict.settles) {
+        if (verdict.settles || verdict.looks) {
             closer_close(fd);
-            notify_settle(notify);
+            if (verdict.settles)
+                notify_settle(notify);
+            else
+                notify_retry(notify);
             return;
         }
     } else {
