@@ -17,7 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BOARD_SIZE 4096
+#include "proto/notes.h"
+
+#define BOARD_SIZE sizeof(struct board)
+#define BOARD_SIZE_BEFORE 4096  /* of brokers without notes */
 #define BOARD_MAGIC 0x31425353u /* "SSB1" */
 
 /* Written by the worker, all of its threads and forked children. */
@@ -44,6 +47,7 @@ struct board_worker {
     32u /* it blocks, a wait reported it readable, and no accept has come since */
 #define BOARD_ACCEPTING 64u  /* such an accept is under way */
 #define BOARD_ANNOUNCES 128u /* it blocks, and waits come before its accepts: no direct take */
+#define BOARD_CAN_NOTE 256u  /* this library writes notes */
 
 /* Written by the broker. */
 struct board_broker {
@@ -71,6 +75,9 @@ struct board_broker {
             told or is waited for */
 #define BOARD_SHARE_LATE 4u /* addresses bound after the first accept are shared as well */
 
+#define BOARD_NOTES                                                                                \
+    256u /* --conn-log: note each connection that is taken past the broker, and each close */
+
 enum board_queue {
     BOARD_QUEUE_EMPTY = 0, /* no connection waits */
     BOARD_BACKLOG = 1, /* connections wait in the backlog; a thread that blocks in accept may take
@@ -81,8 +88,9 @@ enum board_queue {
 struct board {
     alignas(64) struct board_worker worker;
     alignas(64) struct board_broker broker;
+    struct notes notes;
 };
-static_assert(sizeof(struct board) == 128, "one cache line each");
+static_assert(offsetof(struct board, notes) == 128, "one cache line each");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics must be lock-free");
 
 /*

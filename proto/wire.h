@@ -57,7 +57,8 @@ void wire_format_token(const uint8_t token[WIRE_TOKEN_SIZE], char text[WIRE_TOKE
     X(TEXT,     11, NONE,     wire_text,     WIRE_TEXT_MIN)   /* broker, link */          \
     X(RESULT,   12, NONE,     wire_result,   WIRE_WHOLE)      /* broker, link */          \
     X(FD_TRANSFER, 13, REQUIRED, wire_fd_transfer, WIRE_WHOLE)      /* broker to broker, link */ \
-    X(PROXIED,  14, NONE,     wire_proxied,  WIRE_WHOLE)      /* worker, link */
+    X(PROXIED,  14, NONE,     wire_proxied,  WIRE_WHOLE)      /* worker, link */          \
+    X(NOTES,    15, NONE,     wire_head,     WIRE_WHOLE)      /* worker, channel */
 // clang-format on
 
 /* A smallest size of 0: the message has one size only. */

@@ -140,3 +140,50 @@ END
     stop_broker
     [[ $STATUS == 0 ]]
 }
+
+@test "a worker that ruins its notes for --conn-log changes no line of another one, and is read with care" {
+    cat >"$TMP/ruin.py" <<'END'
+import os, random, socket, struct, sys, threading, time
+host, port = sys.argv[1].rsplit(":", 1)
+s = socket.create_server((host, int(port)))
+HEAD, NOTES, MAX, SIZE = 128, 256, 2048, 80
+def note(turn):
+    kind = random.choice([1, 1, 2, 2, 3, random.getrandbits(32)])
+    end = struct.pack("=HH4s20x", 2, 0x5000, bytes([192, 0, 2, 1]))
+    return struct.pack("=6I", turn, random.choice([0, 7]), random.getrandbits(32), random.getrandbits(32),
+                       random.choice([0, random.randrange(1, 5000)]), kind) + random.choice([end + end, os.urandom(56)])
+def ruin():
+    start = next(int(line.split("-")[0], 16) for line in open("/proc/self/maps") if "sshim-board" in line)
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:
+        turn = 1
+        while True:
+            for _ in range(random.choice([1, 100, 3000])):
+                memory.seek(start + NOTES + (turn - 1) % MAX * SIZE)
+                memory.write(note(turn))
+                turn += 1
+            memory.seek(start + HEAD)
+            memory.write(struct.pack("=II", random.choice([turn - 1, turn - 1, turn - 1, random.getrandbits(32)]), random.getrandbits(16)))
+            time.sleep(0.01)
+if os.environ["SSHIM_WORKER_ID"] == "0":
+    threading.Thread(target=ruin, daemon=True).start()
+while True:
+    c, peer = s.accept()
+    c.sendall(b"slot=%s peer=%s:%d \n" % (os.environ["SSHIM_WORKER_ID"].encode(), peer[0].encode(), peer[1]))
+    c.close()
+END
+    start_broker -w 3 --conn-log "$TMP/conns" --log-format json -- python3 "$TMP/ruin.py" "$ADDR"
+    forged() { grep -q '"client":"192.0.2.1:' "$TMP/conns"; }
+    "$PROBE" -n 600 "$ADDR" >"$TMP/answers" 2>/dev/null || true
+    wait_until forged
+    sleep 2 # the records that it made up are asked for
+    status_is '.longest_turn_ms < 1000'
+    stop_broker
+    [[ $STATUS == 0 ]]
+    jq -es 'all(.event == "connection" and (.open_ms == null or .open_ms >= 0) and (.wait_ms == null or .wait_ms >= 0))' "$TMP/conns" >/dev/null
+    # those of the others are as their clients saw them
+    sed -nE 's/.*slot=([12]) peer=([^ ]+) .*/\2 \1/p' "$TMP/answers" | sort >"$TMP/seen"
+    [[ -s $TMP/seen ]]
+    jq -r 'select(.worker > 0) | "\(.client) \(.worker)"' "$TMP/conns" | sort >"$TMP/told"
+    diff "$TMP/seen" "$TMP/told"
+    [[ $(jq -r 'select(.client | startswith("192.0.2.1:")) | .worker' "$TMP/conns" | sort -u) == 0 ]]
+}

@@ -25,8 +25,6 @@ const char *config_front_option(const struct config *config)
         return "--max-conns-per-source";
     if (config->per_source.rate > 0)
         return "--max-rate-per-source";
-    if (config->conn_log)
-        return "--conn-log";
     if (config->when_full.kind != WHEN_FULL_QUEUE)
         return "--when-full";
     if (config->leader.count > 0)

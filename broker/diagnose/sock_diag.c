@@ -121,16 +121,25 @@ static const struct inet_diag_msg *read_connection(const struct nlmsghdr *head)
                : NULL;
 }
 
+static uint64_t read_cookie(const struct inet_diag_msg *found)
+{
+    return found->id.idiag_cookie[0] | (uint64_t)found->id.idiag_cookie[1] << 32;
+}
+
 /* No inode: no process has it, the kernel only brings it to its end. */
-static enum sock_diag_answer read_answer(const void *bytes, ssize_t len)
+static enum sock_diag_answer read_answer(const void *bytes, ssize_t len, uint64_t *cookie)
 {
     const struct nlmsghdr *head = bytes;
 
     if (!NLMSG_OK(head, len))
         return SOCK_DIAG_UNKNOWN;
     const struct inet_diag_msg *found = read_connection(head);
-    if (found)
+    if (found && found->idiag_state == TCP_LISTEN)
+        return SOCK_DIAG_CLOSED; /* the kernel takes that where the cookie does not matter */
+    if (found) {
+        *cookie = read_cookie(found);
         return found->idiag_inode ? SOCK_DIAG_OPEN : SOCK_DIAG_CLOSED;
+    }
     if (head->nlmsg_type != NLMSG_ERROR || len < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)))
         return SOCK_DIAG_UNKNOWN;
     const struct nlmsgerr *error = NLMSG_DATA(head);
@@ -138,8 +147,9 @@ static enum sock_diag_answer read_answer(const void *bytes, ssize_t len)
                                                               : SOCK_DIAG_UNKNOWN;
 }
 
-enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key)
+enum sock_diag_answer sock_diag_find(struct sock_diag_key *key)
 {
+    uint64_t cookie = key->cookie ? key->cookie : UINT64_MAX; /* any: twice INET_DIAG_NOCOOKIE */
     struct question question = {
         .request = {.sdiag_family = (uint8_t)key->family,
                     .sdiag_protocol = IPPROTO_TCP,
@@ -147,7 +157,7 @@ enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key)
                     .id = {.idiag_sport = key->local_port,
                            .idiag_dport = key->peer_port,
                            .idiag_if = key->device,
-                           .idiag_cookie = {(uint32_t)key->cookie, (uint32_t)(key->cookie >> 32)}}},
+                           .idiag_cookie = {(uint32_t)cookie, (uint32_t)(cookie >> 32)}}},
     };
     alignas(struct nlmsghdr) char answer[1024];
     int fd = open_diag();
@@ -156,7 +166,14 @@ enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key)
     memcpy(question.request.id.idiag_dst, key->peer, sizeof key->peer);
     if (!send_question(fd, &question))
         return SOCK_DIAG_UNKNOWN;
-    return read_answer(answer, receive_answer(fd, &question, answer, sizeof answer));
+    return read_answer(answer, receive_answer(fd, &question, answer, sizeof answer), &key->cookie);
+}
+
+enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key)
+{
+    struct sock_diag_key copy = *key;
+
+    return sock_diag_find(&copy);
 }
 
 enum part { PART_MORE, PART_LAST, PART_BAD };
@@ -174,7 +191,7 @@ static enum part read_part(const void *bytes, ssize_t len, void (*on_open)(uint6
         if (!found)
             return PART_BAD;
         if (found->idiag_inode)
-            on_open(found->id.idiag_cookie[0] | (uint64_t)found->id.idiag_cookie[1] << 32);
+            on_open(read_cookie(found));
     }
     return PART_MORE;
 }

@@ -33,6 +33,9 @@ enum sock_diag_answer {
 /* Whether a process has the connection, in the broker's network namespace. Never waits. */
 enum sock_diag_answer sock_diag_ask(const struct sock_diag_key *key);
 
+/* The same; a cookie of 0 becomes that of the connection that has these ends now. */
+enum sock_diag_answer sock_diag_find(struct sock_diag_key *key);
+
 /* Calls on_open() with the cookie of each connection of that family and local port (in network
  * order) that a process has. If a connection ends meanwhile, another one may be left out: a
  * connection missing from two lists in a row is closed. False: the kernel does not answer, or not

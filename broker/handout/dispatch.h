@@ -30,9 +30,8 @@ bool dispatch_hand(struct channel *channel, const struct take_connection *connec
 
 /* Is called before each hand-over, and after it, if the kernel took it; a connection that is taken
  * back comes again. wait_ms: see waits_measure_ms(). */
-typedef void dispatch_observer(const struct channel *channel,
-                               const struct take_connection *connection, int64_t wait_ms,
-                               bool is_sent);
+typedef void dispatch_observer(struct channel *channel, const struct take_connection *connection,
+                               int64_t wait_ms, bool is_sent);
 void dispatch_set_observer(dispatch_observer *observer);
 
 #endif

@@ -102,8 +102,10 @@ int handout_enforce(void)
 
     if (front_enforce() < 0)
         return -1;
-    TAILQ_FOREACH(listener, &listeners, all)
+    TAILQ_FOREACH(listener, &listeners, all) {
         listener_poll_reread(listener);
+        queue_reread(listener);
+    }
     listener_pump_all();
     return 0;
 }

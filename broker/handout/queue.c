@@ -24,6 +24,17 @@ static enum board_queue queue_value(const struct listener *listener)
     return rate_permits_direct(listener) && !in_our_care ? BOARD_BACKLOG : BOARD_ASK;
 }
 
+static void publish(struct channel *channel, enum board_queue value)
+{
+    channel_set_queue(channel,
+                      value == BOARD_BACKLOG && rate_is_unseen(channel) ? BOARD_ASK : value);
+}
+
+void queue_reread(struct listener *listener)
+{
+    listener->queue.published = BOARD_QUEUE_EMPTY;
+}
+
 void queue_begin(struct listener *listener)
 {
     enum board_queue value = queue_value(listener);
@@ -44,11 +55,11 @@ void queue_begin(struct listener *listener)
         listener_poll_arm(listener, front_has_room(listener));
     if (is_new || listener->queue.published != value)
         for (uint32_t i = 0; i < listener->channel_count; i++)
-            channel_set_queue(listener->channels[i], value);
+            publish(listener->channels[i], value);
     listener->queue.published = value;
     while ((channel = TAILQ_FIRST(&listener->woken)) != NULL) {
         channel_set_woken(channel, false);
-        channel_set_queue(channel, value);
+        publish(channel, value);
     }
     atomic_thread_fence(memory_order_seq_cst);
 }

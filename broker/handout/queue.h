@@ -19,6 +19,9 @@ void queue_finish(struct listener *listener);
  * wakes us, so look once more after this. Idempotent. */
 void queue_begin(struct listener *listener);
 
+/* What it publishes may be another now: publishes it with the next queue_begin(). */
+void queue_reread(struct listener *listener);
+
 /* No connection waits any more: watches the canonical socket again. Idempotent. */
 void queue_end(struct listener *listener);
 

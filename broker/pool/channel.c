@@ -92,13 +92,19 @@ static int open_pair(struct channel *channel, int *worker_fd)
     return name_our_end(channel);
 }
 
+static size_t board_size(const struct channel *channel)
+{
+    return channel->has_notes ? BOARD_SIZE : BOARD_SIZE_BEFORE;
+}
+
 static int map_board(struct channel *channel)
 {
-    void *page = fds_map_memory(channel->board_fd, BOARD_SIZE);
+    void *page = fds_map_memory(channel->board_fd, board_size(channel));
 
     if (!page)
         return -1;
-    madvise(page, BOARD_SIZE, MADV_DONTFORK); /* a process that has it mapped is the worker's */
+    madvise(page, board_size(channel),
+            MADV_DONTFORK); /* a process that has it mapped is the worker's */
     channel->board = page;
     atomic_store(&channel->board->broker.magic, BOARD_MAGIC);
     /* what a broker that was killed may have left */
@@ -110,6 +116,7 @@ static int map_board(struct channel *channel)
 
 static int open_board(struct channel *channel)
 {
+    channel->has_notes = true;
     channel->board_fd = fds_make_memory(CHANNEL_BOARD_NAME, BOARD_SIZE, true);
     if (channel->board_fd < 0)
         return -1;
@@ -164,10 +171,12 @@ struct channel *channel_restore(struct listener *listener, struct worker *worker
                                 .watch.fd = -1};
     note_their_end(channel);
     refuse_fds(channel);
+    off_t size = lseek(board_fd, 0, SEEK_END);
+    channel->has_notes = size == BOARD_SIZE;
     /* what can be cut short would end us by SIGBUS */
     bool is_board = fcntl(board_fd, F_GET_SEALS) >= 0 &&
                     (fcntl(board_fd, F_GET_SEALS) & F_SEAL_SHRINK) &&
-                    lseek(board_fd, 0, SEEK_END) == BOARD_SIZE;
+                    (channel->has_notes || size == BOARD_SIZE_BEFORE);
     if (!is_board)
         errno = EPROTO;
     if (is_board && map_board(channel) == 0) {
@@ -201,10 +210,25 @@ static void close_theirs(const struct channel *channel)
         closer_give(channel->their_fd);
 }
 
+static channel_reader *read_notes;
+
+void channel_set_reader(channel_reader *reader)
+{
+    read_notes = reader;
+}
+
+void channel_read_notes(struct channel *channel, bool is_over)
+{
+    if (read_notes && channel->has_notes)
+        read_notes(channel, is_over);
+}
+
 void channel_destroy(struct channel *channel)
 {
-    if (channel->board)
-        munmap(channel->board, BOARD_SIZE);
+    if (channel->board) {
+        channel_read_notes(channel, true);
+        munmap(channel->board, board_size(channel));
+    }
     close_ours(channel);
     close_theirs(channel);
     close_if_open(channel->board_fd);

@@ -37,6 +37,20 @@ struct belief {
     uint64_t seen_accepted;
 };
 
+struct conn;
+LIST_HEAD(conn_list, conn);
+
+/* What the log of connections knows of a worker's notes, see proto/notes.h. */
+struct channel_notes {
+    uint32_t read;          /* of them so far */
+    int64_t unwritten_ms;   /* since when the next one is reserved and not written; 0: it is not */
+    int proven;             /* closes in a row that the kernel confirmed; below 0: it did not */
+    unsigned sample;        /* closes that it was not asked for */
+    unsigned unnoted;       /* ends in a row without a note */
+    unsigned open;          /* connections in conns */
+    struct conn_list conns; /* operate/tell/conn_log/conn_table.h */
+};
+
 /* Each part is written only by the file named with it; a test checks that. Any file may read. */
 struct channel {
     /* Written by pool/channel.c: */
@@ -50,6 +64,7 @@ struct channel {
     ino_t their_ino;
     int board_fd; /* keeps: for processes that attach later */
     struct board *board;
+    bool has_notes;     /* the page is followed by a ring for them */
     bool listening;     /* the worker said so */
     bool closed;        /* the worker closed it, or is gone: no offer goes here any more */
     uint32_t flags;     /* BOARD_WAIT_INVISIBLE, ... as published */
@@ -92,9 +107,12 @@ struct channel {
         pid_t claimant;     /* the process that asked for it; 0: not known any more */
         int64_t granted_ms; /* when it was answered */
     } grant;                /* written by share/grant.c */
+
+    struct channel_notes notes; /* written in operate/tell/conn_log/ */
 };
 
 LIST_HEAD(channel_list, channel);
+
 TAILQ_HEAD(channel_queue, channel);
 
 /*
@@ -107,6 +125,12 @@ struct channel *channel_create(struct listener *listener, struct worker *worker,
  * the fds are closed. */
 struct channel *channel_restore(struct listener *listener, struct worker *worker, uint64_t id,
                                 int our_fd, int their_fd, int board_fd);
+
+/* Who reads notes: those of this channel are many or the first, or it is about to end. NULL: nobody
+ * any more. */
+typedef void channel_reader(struct channel *channel, bool is_over);
+void channel_set_reader(channel_reader *reader);
+void channel_read_notes(struct channel *channel, bool is_over);
 
 /* Closes and frees it; it must be in no list any more. */
 void channel_destroy(struct channel *channel);

@@ -11,6 +11,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
+#include "broker/handout/canonical/rate.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/handout.h"
 #include "broker/life/fleet.h"
@@ -29,6 +30,8 @@ void channel_messages_on_listen(struct channel *channel, int backlog)
     bool lives = worker->state != WORKER_GONE;
 
     channel_set_listening(channel);
+    channel_set_flag(channel, BOARD_NOTES, rate_is_noted(channel)); /* its library tells by now */
+    rate_publish(channel->listener, channel);
     worker->has_listened = true;
     listener_set_backlog(channel->listener, backlog);
     log_debug("worker %u listens on %s", worker->slot,
@@ -69,6 +72,12 @@ static void on_close(struct channel *channel, const void *bytes)
     worker_close_channel(channel);
 }
 
+static void on_notes(struct channel *channel, const void *bytes)
+{
+    (void)bytes;
+    channel_read_notes(channel, false);
+}
+
 static void on_wake(struct channel *channel, const void *bytes)
 {
     (void)bytes;
@@ -83,8 +92,10 @@ enum state { GRANTED, LISTENING, CLOSED };
     X(GRANTED, LISTEN, on_listen)                                                                  \
     X(GRANTED, CLOSE, on_close)                                                                    \
     X(LISTENING, WAKE, on_wake)                                                                    \
+    X(LISTENING, NOTES, on_notes)                                                                  \
     X(LISTENING, LISTEN, on_listen)                                                                \
     X(LISTENING, CLOSE, on_close)                                                                  \
+    X(CLOSED, NOTES, on_notes)                                                                     \
     X(CLOSED, LISTEN, on_listen) /* it was on its way when the worker ended */
 
 static const struct row {

@@ -1,4 +1,4 @@
-/* channel_messages.h - the messages of a worker on a channel: LISTEN, WAKE, CLOSE. */
+/* channel_messages.h - the messages of a worker on a channel: LISTEN, WAKE, NOTES, CLOSE. */
 #ifndef SSHIM_BROKER_SHARE_CHANNEL_MESSAGES_H
 #define SSHIM_BROKER_SHARE_CHANNEL_MESSAGES_H
 

@@ -15,7 +15,7 @@
 #include "broker/pool/worker.h"
 #include "broker/share/channel_messages.h"
 
-#define MARKS (BOARD_DIRECT | BOARD_EXACT | BOARD_SHARE_LATE | BOARD_DRAINING)
+#define MARKS (BOARD_DIRECT | BOARD_EXACT | BOARD_SHARE_LATE | BOARD_DRAINING | BOARD_NOTES)
 
 bool grant_answer(struct session *session, enum wire_verdict verdict, int error)
 {
@@ -67,6 +67,7 @@ void grant_mark(struct channel *channel)
     flags |= config->share.count > 0 || config->port.count > 0 || config->unshared_has_each
                  ? BOARD_SHARE_LATE
                  : 0;
+    flags |= rate_is_noted(channel) ? BOARD_NOTES : 0;
     flags |= worker_is_shut_out(channel->worker) ? BOARD_DRAINING : 0;
     channel_set_flags(channel, MARKS, flags);
 }

@@ -15,6 +15,7 @@
 #include "shim/base/fdroom.h"
 #include "shim/base/next.h"
 #include "shim/base/userptr.h"
+#include "shim/record/notes.h"
 #include "shim/record/proxied.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/announce.h"
@@ -33,15 +34,6 @@ struct call {
     bool nonblock; /* the listener does not block */
     bool at_once;  /* a wait has reported that a connection is there: this call must not block */
 };
-
-/* accept(2): the address is cut to the room given, *len becomes what it would have needed. */
-static void copy_peer(const struct wire_offer *offer, struct sockaddr *addr, socklen_t *len)
-{
-    if (!addr)
-        return;
-    memcpy(addr, offer->addr, *len < offer->addr_len ? *len : offer->addr_len);
-    *len = offer->addr_len;
-}
 
 /* What wire_check() asks of a WIRE_OFFER. Nothing else comes here. */
 static bool is_offer(const struct wire_offer *offer, size_t got)
@@ -163,6 +155,8 @@ static void finish_take(struct vlisten *listener, const struct wire_offer *offer
 {
     struct board *board = listener->board;
 
+    if (notes_are_kept(listener))
+        notes_forget_take(conn_fd);
     atomic_fetch_add(&board->worker.taken, 1);
     if (board_has_flag(board, BOARD_WAIT_INVISIBLE) && board_claim_wake(board))
         vlisten_wake_broker(listener);
@@ -239,7 +233,7 @@ static int take_offer(const struct call *call)
         if (got < 0)
             return -1;
         if (conn_fd >= 0 && is_offer(&offer, (size_t)got)) {
-            copy_peer(&offer, call->addr, call->len);
+            direct_copy_peer(offer.addr, offer.addr_len, call->addr, call->len);
             finish_take(listener, &offer, conn_fd, call->flags);
             return conn_fd;
         }

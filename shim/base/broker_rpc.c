@@ -87,7 +87,7 @@ static int connect_by_file(int deadline_ms)
 }
 
 /* The abstract name is random: only workers that the broker started know it. */
-int link_open_within(int deadline_ms)
+__attribute__((cold)) int link_open_within(int deadline_ms)
 {
     int old_state;
     int fd = -1;
@@ -281,7 +281,7 @@ static void say(const char *const *parts, int count)
     errno = saved;
 }
 
-void link_complain(int error, int waited_s)
+__attribute__((cold)) void link_complain(int error, int waited_s)
 {
     char waited[] = " (waited 0 s for it)";
 

@@ -181,7 +181,8 @@ static const char *read_tree(void)
 
 /* Before libc has set environ (.preinit_array) nothing is known, for now. A program that gained
  * rights by its execution (setuid, file capabilities) believes nothing that its starter wrote. */
-void env_read(void)
+/* cold: once in a process, so its size counts and not its speed */
+__attribute__((cold)) void env_read(void)
 {
     if (!environ)
         return;

@@ -106,6 +106,7 @@ static unsigned find_needless(char *const *variables, bool by_actions)
     bool has_listened = atomic_load_explicit(&vlisten_any, memory_order_relaxed);
     if (!has_listened && !env.is_tree_root)
         return ALL_KEPT;
+    atomic_fetch_add(&vlisten_forks, 1);
     int saved = errno;
     unsigned found = find_kept(variables);
 

@@ -19,6 +19,7 @@
 #include "shim/listen/close.h"
 #include "shim/listen/prefork.h"
 #include "shim/listen/recognise.h"
+#include "shim/record/notes.h"
 #include "shim/record/vlisten.h"
 #include "shim/take/epoll_set.h"
 
@@ -32,9 +33,10 @@
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
 
-/* fd is about to be closed by the program, in whatever way. A vfork child shares our memory but not
- * our fd table. True: close_settle() is to follow the close. */
-static bool on_close(int fd)
+/* fd is about to be closed by the program, in whatever way; or, with is_open false, a connection
+ * was. A vfork child shares our memory but not our fd table. True: close_settle() is to follow the
+ * close. */
+static bool on_close(int fd, bool is_open)
 {
     struct fdmap_entry entry = fdmap_get(fd);
     bool must_settle;
@@ -47,7 +49,11 @@ static bool on_close(int fd)
         must_settle = close_must_settle(&vlisten_table[entry.index]);
         close_listener_fd(&vlisten_table[entry.index], fd);
         return must_settle;
-    case FDMAP_CONN: vlisten_note_connection_closed(&vlisten_table[entry.index]); break;
+    case FDMAP_CONN:
+        if (is_open && notes_are_kept(&vlisten_table[entry.index]))
+            notes_add_close(&vlisten_table[entry.index], fd);
+        vlisten_note_connection_closed(&vlisten_table[entry.index]);
+        break;
     case FDMAP_EPOLL:
         if (!vlisten_is_owner())
             return false;
@@ -62,7 +68,7 @@ static bool on_close(int fd)
 SSHIM_EXPORT int close(int fd)
 {
     fd = fdmap_shown(fd);
-    if (!env_managed() || !on_close(fd))
+    if (!env_managed() || !on_close(fd, true))
         return NEXT(close)(fd);
     int result = NEXT(close)(fd);
     close_settle();
@@ -77,7 +83,7 @@ SSHIM_EXPORT int fclose(FILE *stream)
     if (env_managed()) {
         int saved = errno;
         int fd = fileno(stream);
-        must_settle = fd >= 0 && on_close(fd);
+        must_settle = fd >= 0 && on_close(fd, true);
         errno = saved;
     }
     int result = NEXT(fclose)(stream);
@@ -87,7 +93,7 @@ SSHIM_EXPORT int fclose(FILE *stream)
 }
 
 /* Forgets what lies in the range; the table ends long before UINT_MAX. True: as on_close(). */
-static bool on_close_range(unsigned first, unsigned last)
+static bool on_close_range(unsigned first, unsigned last, bool is_open)
 {
     bool is_owner = false;
     bool must_settle = false;
@@ -98,7 +104,7 @@ static bool on_close_range(unsigned first, unsigned last)
             continue;
         if (!is_owner && !(is_owner = vlisten_is_owner()))
             break;
-        must_settle |= on_close((int)fd);
+        must_settle |= on_close((int)fd, is_open);
     }
     return must_settle;
 }
@@ -146,12 +152,12 @@ SSHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
     bool tells = forgets && is_notable_range(first, last);
     if (tells && !can_close_ranges(flags))
         return -1;
-    bool must_settle = tells && on_close_range(first, last);
+    bool must_settle = tells && on_close_range(first, last, true);
     int result = close_around_hidden(first, last, flags);
     if (must_settle)
         close_settle();
     if (result == 0 && forgets && !tells)
-        on_close_range(first, last);
+        on_close_range(first, last, false);
     return result;
 }
 
@@ -170,7 +176,7 @@ SSHIM_EXPORT void closefrom(int first)
         return;
     }
     unsigned from = first > 0 ? (unsigned)first : 0;
-    bool must_settle = on_close_range(from, ~0U);
+    bool must_settle = on_close_range(from, ~0U, true);
     if (close_around_hidden(from, ~0U, 0) < 0)
         retarget_each_open_fd(close_unless_hidden, &first); /* as the C library does then */
     if (must_settle)
@@ -230,6 +236,8 @@ static int on_dup(int fd, int new_fd, bool lowest)
     struct fdmap_entry to = fdmap_get(new_fd);
     if (lowest)
         fdroom_note(new_fd);
+    if (from.kind == FDMAP_CONN)
+        atomic_fetch_add(&vlisten_forks, 1);
     if (from.kind != FDMAP_LISTENER && from.kind != FDMAP_EPOLL &&
         (to.kind == FDMAP_UNKNOWN || to.kind == FDMAP_FOREIGN))
         on_plain_dup(from, to, new_fd);
@@ -251,7 +259,7 @@ static bool before_overwrite(int fd, int new_fd)
     if (fd == new_fd || !is_ours || is_in_vfork_child() || NEXT(fcntl)(fd, F_GETFD) < 0)
         return false;
     if (entry.kind != FDMAP_HIDDEN)
-        must_settle = on_close(new_fd);
+        must_settle = on_close(new_fd, true);
     else
         close_move_hidden(new_fd, entry.index);
     errno = saved;

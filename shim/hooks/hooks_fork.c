@@ -17,6 +17,7 @@ static __thread uint64_t counted_ahead[VLISTEN_MAX / 64] __attribute__((tls_mode
 void vlisten_before_fork(void)
 {
     memset(counted_ahead, 0, sizeof counted_ahead);
+    atomic_fetch_add(&vlisten_forks, 1);
     for (unsigned i = 0; i < VLISTEN_MAX; i++)
         if (atomic_load(&vlisten_table[i].refs) > 0) {
             atomic_fetch_add(&vlisten_table[i].board->worker.holders, 1);

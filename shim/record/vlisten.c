@@ -19,13 +19,14 @@ _Atomic unsigned vlisten_accepts;
 _Atomic bool vlisten_has_recognised;
 _Atomic bool vlisten_any;
 _Atomic bool vlisten_has_closed;
+_Atomic uint32_t vlisten_forks;
 struct vlisten *(*vlisten_recognise)(int fd);
 
 static _Atomic pid_t owner_pid;
 static _Atomic pid_t bound_by;      /* 0: not by this program */
 static _Atomic int64_t accepted_ms; /* for the first time, of either kind; 0: never */
 
-static int64_t now_ms(void)
+int64_t vlisten_now_ms(void)
 {
     struct timespec now;
 
@@ -37,7 +38,7 @@ void vlisten_note_first_accept(unsigned what)
 {
     int64_t never = 0;
 
-    atomic_compare_exchange_strong(&accepted_ms, &never, now_ms());
+    atomic_compare_exchange_strong(&accepted_ms, &never, vlisten_now_ms());
     atomic_fetch_or(&vlisten_accepts, what);
 }
 
@@ -51,7 +52,7 @@ void vlisten_note_bound(void)
 bool vlisten_begins(void)
 {
     return atomic_load(&bound_by) == getpid() &&
-           now_ms() - atomic_load(&accepted_ms) < WIRE_BEGINNING_MS;
+           vlisten_now_ms() - atomic_load(&accepted_ms) < WIRE_BEGINNING_MS;
 }
 
 bool vlisten_is_owner(void)
@@ -151,6 +152,7 @@ struct vlisten *vlisten_create(struct link_grant *grant)
         atomic_store(&listener->refs, 0);
         return NULL;
     }
+    board_set_worker_flag(listener->board, BOARD_CAN_NOTE, true);
     if (grant->flags) {
         proxied_note_use(grant->flags);
         proxied_prepare();
@@ -213,6 +215,7 @@ void vlisten_finish_release(struct vlisten *listener)
 void vlisten_on_fork(void)
 {
     atomic_store(&owner_pid, getpid());
+    atomic_store(&vlisten_forks, 0);
     fdmap_forget_connections();
 }
 

@@ -87,6 +87,10 @@ extern _Atomic bool vlisten_any;
  * exec forgets that. */
 extern _Atomic bool vlisten_has_closed;
 
+/* How often this process has made a child, executed a program, or copied a connection's descriptor:
+ * what it closes may be open in another place then. */
+extern _Atomic uint32_t vlisten_forks;
+
 /* What a question for a channel says of that: WIRE_ATTACH_UNCLOSED or 0. */
 static inline uint32_t vlisten_attach_flag(void)
 {
@@ -202,6 +206,9 @@ void vlisten_tell_closed(struct vlisten *listener);
 /* A copy of fd on a high number that the program does not see, close-on-exec, or -1. Borrows fd. */
 int vlisten_hide_fd(int fd, unsigned index);
 void vlisten_close_hidden(_Atomic int *hidden_fd);
+
+/* CLOCK_MONOTONIC. */
+int64_t vlisten_now_ms(void);
 
 /* pthread_atfork: child. */
 void vlisten_on_fork(void);

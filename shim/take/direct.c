@@ -2,8 +2,10 @@
 #include "shim/take/direct.h"
 
 #include <poll.h>
+#include <string.h>
 
 #include "shim/base/next.h"
+#include "shim/record/notes.h"
 
 /* How many vain looks, after a success, until only the broker looks again. */
 #define LOOKS 8
@@ -105,12 +107,29 @@ bool direct_is_ready(struct vlisten *listener)
     return direct_look(listener);
 }
 
+void direct_copy_peer(const void *peer, socklen_t peer_len, struct sockaddr *addr, socklen_t *len)
+{
+    if (!addr)
+        return;
+    memcpy(addr, peer, *len < peer_len ? *len : peer_len);
+    *len = peer_len;
+}
+
 int direct_take(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    int conn_fd = NEXT(accept4)(vlisten_real_fd(listener, fd), addr, len, flags);
+    struct sockaddr_in6 peer = {0};
+    socklen_t peer_len = sizeof peer;
+    bool is_noted = notes_are_kept(listener);
+    int conn_fd =
+        NEXT(accept4)(vlisten_real_fd(listener, fd), is_noted ? (struct sockaddr *)&peer : addr,
+                      is_noted ? &peer_len : len, flags);
 
     if (conn_fd < 0)
         return -1;
+    if (is_noted) {
+        direct_copy_peer(&peer, peer_len, addr, len);
+        notes_add_take(listener, conn_fd, &peer);
+    }
     atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);
     atomic_store_explicit(&listener->looks, LOOKS, memory_order_relaxed); /* looking pays */
     return conn_fd;

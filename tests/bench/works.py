@@ -90,7 +90,7 @@ def pinned(mode):
 
 
 def told():
-    """What telling costs; --conn-log implies --handoff broker."""
+    """What telling costs."""
     return [*ours("blocking")[:2], sides.sshim("sshim --conn-log", "blocking", 4, ["--conn-log", "/dev/null"]),
             sides.observed("sshim, all told", "blocking")]
 

@@ -15,7 +15,7 @@ import threading
 import time
 
 MAGIC = 0x4D485353
-CLAIM, ATTACH, WAKE, LISTEN, CLOSE = 1, 2, 7, 8, 9
+CLAIM, ATTACH, WAKE, LISTEN, CLOSE, NOTES = 1, 2, 7, 8, 9, 15
 SHARED, VACANT = 1, 4
 CHANNELS_MAX, LINKS_MAX = 24, 12
 
@@ -174,7 +174,7 @@ def on_channel():
     number, channel, shadow, board = rng.choice(channels)
     what = rng.randrange(8)
     if what < 4:
-        data = rng.choice([head(WAKE), head(CLOSE), head(LISTEN) + struct.pack("=iI", rng.randrange(-2, 5), 0), rng.randbytes(rng.randrange(64))])
+        data = rng.choice([head(WAKE), head(NOTES), head(CLOSE), head(LISTEN) + struct.pack("=iI", rng.randrange(-2, 5), 0), rng.randbytes(rng.randrange(64))])
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=os.dup(channel))
         peer.setblocking(False)
         say(peer, data, some_fd() if rng.random() < 0.1 else -1)

@@ -205,7 +205,7 @@ static void logs(void)
     ACCEPTS("--conn-log", "-", "--log=a.log", "--log-format=json", "--log-prefix", "cmd");
     CHECK(strcmp(config.conn_log, "-") == 0 && strcmp(config.log_file, "a.log") == 0);
     CHECK(config.log_format == LOG_FORMAT_JSON && config.log_prefix);
-    CHECK(config.handoff == HANDOFF_BROKER);
+    CHECK(config.handoff == HANDOFF_AUTO);
     REFUSES("--conn-log", "", "cmd");
     REFUSES("--conn-log=-", "--handoff=direct", "cmd");
     REFUSES("--log-format", "xml", "cmd");

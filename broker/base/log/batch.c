@@ -40,3 +40,9 @@ void batch_add(struct batch *batch, enum line_form form, const struct log_record
     batch->used += len;
     batch->lines++;
 }
+
+void batch_drop(struct batch *batch, uint32_t lines)
+{
+    batch->dropped += lines;
+    batch->untold += lines;
+}

@@ -25,6 +25,9 @@ struct batch {
 void batch_add(struct batch *batch, enum line_form form, const struct log_record *record,
                const char *instance);
 
+/* So many more were lost before they came here. */
+void batch_drop(struct batch *batch, uint32_t lines);
+
 /* Writes what was added. */
 void batch_flush(struct batch *batch);
 

@@ -291,7 +291,7 @@ static const struct option_row run_rows[] = {
      AT(log_format), .read = option_choice, .names = log_formats, .is_live = true},
     {"conn-log", 0, "FILE|-",
      "write a line for each connection when it is over: client, listener, worker, how long it "
-     "waited and was open; - = to standard output; every connection goes through the broker then",
+     "waited and was open; - = to standard output",
      AT(conn_log), .read = value_filled, .expected = "a file, or -", .is_live = true},
     {"log-prefix", 0, NULL, "put the slot in front of each line that a worker writes",
      AT(log_prefix), .read = option_flag, .is_live = true},

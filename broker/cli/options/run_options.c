@@ -29,11 +29,13 @@ static enum proceed check_command(const struct config *config, int *exit_code)
 
 static enum proceed check_handoff(const struct config *config, int *exit_code)
 {
-    if (config->handoff != HANDOFF_DIRECT || !config_front_option(config))
+    const char *option = config->conn_log ? "--conn-log" : config_front_option(config);
+
+    if (config->handoff != HANDOFF_DIRECT || !option)
         return GO_ON;
     log_error("with --handoff direct no connection passes the broker, so there is no %s; leave one "
               "of the two out",
-              config_front_option(config));
+              option);
     *exit_code = EXIT_USAGE;
     return DONE;
 }
@@ -133,8 +135,6 @@ enum proceed run_options_parse(struct config *config, int argc, char **argv, int
         return DONE;
     for (int i = 0; i < config->share.count; i++)
         config->share_all |= strcmp(config->share.at[i], "all") == 0;
-    if (config->conn_log && config->handoff == HANDOFF_AUTO)
-        config->handoff = HANDOFF_BROKER; /* which sees them all */
     config->command = optind < argc ? argv + optind : NULL;
     if (check_handoff(config, exit_code) == DONE || check_proxy(config, exit_code) == DONE ||
         check_ready(config, exit_code) == DONE || check_ready_min(config, exit_code) == DONE ||

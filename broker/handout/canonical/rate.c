@@ -42,15 +42,32 @@ bool rate_permits_direct(const struct listener *listener)
            !listener->pick.is_led;
 }
 
+bool rate_is_noted(const struct channel *channel)
+{
+    const struct listener *listener = channel->listener;
+
+    return broker.config.conn_log && channel->has_notes &&
+           board_has_worker_flag(channel->board, BOARD_CAN_NOTE) &&
+           listener->bound.storage.ss_family != AF_UNIX && listener->socket.netns == 0;
+}
+
+bool rate_is_unseen(const struct channel *channel)
+{
+    return broker.config.conn_log && !(channel->flags & BOARD_NOTES);
+}
+
 void rate_publish(const struct listener *listener, struct channel *channel)
 {
+    bool is_seen = !rate_is_unseen(channel);
+
     channel_set_flag(channel, BOARD_LOOK,
-                     listener->rate.saturated && rate_permits_direct(listener) &&
+                     is_seen && listener->rate.saturated && rate_permits_direct(listener) &&
                          broker.config.balance == BALANCE_LEASTCONN);
     channel_set_flag(channel, BOARD_THROUGH,
-                     runtime.handoff != HANDOFF_DIRECT && !rate_permits_direct(listener));
+                     runtime.handoff != HANDOFF_DIRECT &&
+                         (!is_seen || !rate_permits_direct(listener)));
     channel_set_flag(channel, BOARD_WAIT_EXCLUSIVE,
-                     listener->poll.high_rate && channel->position < WAIT_EXCLUSIVE_MAX);
+                     is_seen && listener->poll.high_rate && channel->position < WAIT_EXCLUSIVE_MAX);
     channel_set_allowance(channel, listener->rate.allowance);
 }
 

@@ -40,6 +40,13 @@ bool rate_is_low(const struct listener *listener);
  * connection. */
 bool rate_permits_direct(const struct listener *listener);
 
+/* --conn-log: whether this worker notes the connections that it takes past us. It can, and the
+ * kernel can be asked for them: TCP of our own network. */
+bool rate_is_noted(const struct channel *channel);
+
+/* Whether we would not hear of a connection that it takes past us, and have to. */
+bool rate_is_unseen(const struct channel *channel);
+
 /* Publishes whether a worker may look into the backlog itself (BOARD_LOOK) or wait exclusively
  * (BOARD_WAIT_EXCLUSIVE), and with how many connections it may take directly, or none
  * (BOARD_THROUGH). */

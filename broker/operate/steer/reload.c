@@ -88,7 +88,7 @@ static void change_outlets(const struct config *before)
         conn_log_reread(before->conn_log != NULL);
 }
 
-/* Whether workers take connections past the broker: not with --conn-log. False: as before. */
+/* Whether workers take connections past the broker. False: as before. */
 static bool change_handoff(const struct config *before)
 {
     if (broker.config.handoff == before->handoff || runtime.handoff == HANDOFF_DIRECT)
@@ -104,6 +104,7 @@ static void change_front(const struct config *before)
     bool is_changed = change_access(before);
 
     is_changed |= change_handoff(before);
+    is_changed |= !now->conn_log != !before->conn_log;
     is_changed |= now->skip_dead != before->skip_dead || now->unmap != before->unmap ||
                   now->max_conns_per_worker != before->max_conns_per_worker ||
                   now->when_full.kind != before->when_full.kind;

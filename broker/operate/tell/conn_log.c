@@ -11,7 +11,9 @@
 #include "broker/base/loop.h"
 #include "broker/base/turn.h"
 #include "broker/handout/dispatch.h"
+#include "broker/operate/tell/conn_log/conn_claims.h"
 #include "broker/operate/tell/conn_log/conn_line.h"
+#include "broker/operate/tell/conn_log/conn_reading.h"
 #include "broker/operate/tell/conn_log/conn_table.h"
 #include "broker/pool/channel.h"
 #include "broker/pool/worker.h"
@@ -111,6 +113,8 @@ static bool is_listed(const struct conn *conn)
 {
     const struct sock_diag_key *key = &conn->kept->key;
 
+    if (conn->kept->turn)
+        return false; /* a list tells cookies */
     for (unsigned i = 0; i < sweep.port_count; i++)
         if (sweep.ports[i].family == key->family && sweep.ports[i].number == key->local_port)
             return sweep.ports[i].is_listed;
@@ -125,33 +129,43 @@ static bool is_listed(const struct conn *conn)
 /* It is over if the second list in turn does not have it. */
 static enum sock_diag_answer read_list(struct conn *conn)
 {
-    if (conn->list == sweep.number)
+    if (conn->list == sweep.number) {
         conn->unlisted_ms = 0;
-    else if (conn->unlisted_ms)
+        conn_claims_learn(conn, true);
+    } else if (conn->unlisted_ms) {
         return SOCK_DIAG_CLOSED;
-    else
+    } else {
         conn->unlisted_ms = sweep.at_ms;
+    }
     return SOCK_DIAG_OPEN;
 }
 
 static enum sock_diag_answer ask(struct conn *conn)
 {
-    enum sock_diag_answer answer = sock_diag_ask(&conn->kept->key);
+    enum sock_diag_answer answer = sock_diag_find(&conn->kept->key);
 
     sweep.looks++;
-    if (answer == SOCK_DIAG_OPEN)
+    if (answer == SOCK_DIAG_OPEN) {
         conn->unlisted_ms = 0;
+        conn_claims_learn(conn, true);
+    }
     return answer;
 }
 
 /* Tells of it if it is over, or its end cannot be known: then true. */
 static bool tell_if_over(struct conn *conn, enum sock_diag_answer answer)
 {
-    int64_t over_ms = conn->unlisted_ms ? conn->unlisted_ms : sweep.at_ms;
+    int64_t over_ms = conn->noted_ms      ? conn->noted_ms
+                      : conn->unlisted_ms ? conn->unlisted_ms
+                                          : sweep.at_ms;
 
     if (answer == SOCK_DIAG_OPEN)
         return false;
-    conn_line_tell(conn->kept, answer == SOCK_DIAG_CLOSED ? over_ms - conn->kept->handed_ms : -1);
+    if (answer == SOCK_DIAG_CLOSED)
+        conn_claims_learn(conn, false);
+    conn_line_tell(conn->kept, answer == SOCK_DIAG_CLOSED || conn->noted_ms
+                                   ? over_ms - conn->kept->handed_ms
+                                   : -1);
     return true;
 }
 
@@ -176,6 +190,7 @@ static void on_time(struct loop_timer *unused)
     int count = 0;
 
     (void)unused;
+    conn_reading_look(begin_us / 1000); /* or we ask for what is told there */
     begin_sweep(begin_us / 1000);
     for (; count < RECORDS_A_SWEEP && sweep.looks < LOOKS_A_SWEEP; count++) {
         if (!(conn = conn_table_first()) || conn->due_ms > sweep.at_ms)
@@ -204,26 +219,27 @@ static bool is_tcp(const struct listener *listener, const struct wire_offer *off
 
 /* In the table before it is sent: a next broker has its line then. If it is handed out again, its
  * record is replaced. */
-static bool note(const struct channel *channel, const struct take_connection *connection,
-                 int64_t wait_ms)
+static bool note(struct channel *channel, const struct take_connection *connection, int64_t wait_ms)
 {
     const struct listener *listener = channel->listener;
     const struct wire_offer *offer = &connection->offer;
     int64_t at_ms = turn_read_ms();
-    struct conn_kept conn = {
-        .slot = worker_slot(channel->worker), .handed_ms = at_ms, .wait_ms = wait_ms};
+    struct conn_kept conn = {.slot = worker_slot(channel->worker),
+                             .handed_ms = at_ms,
+                             .wait_ms = wait_ms,
+                             .channel = channel->id};
 
     if (!is_tcp(listener, offer) || !sock_diag_identify(connection->fd, &conn.key))
         return false;
     conn.has_sender = listener->front.accept_proxy != ACCEPT_PROXY_NONE;
     memcpy(&conn.client, offer->addr, offer->addr_len);
     memcpy(&conn.listener, &listener->bound.storage, sizeof conn.listener);
-    bool is_noted = conn_table_add(&conn, at_ms);
+    bool is_noted = conn_table_add(&conn, &channel->notes, conn_claims_level(channel), at_ms);
     expect(at_ms);
     return is_noted;
 }
 
-static void on_hand(const struct channel *channel, const struct take_connection *connection,
+static void on_hand(struct channel *channel, const struct take_connection *connection,
                     int64_t wait_ms, bool is_sent)
 {
     static bool is_noted;
@@ -236,7 +252,7 @@ static void on_hand(const struct channel *channel, const struct take_connection 
 }
 
 /* Takes fd: the table of the broker before. */
-static void begin(int fd)
+static void begin(int fd, bool is_new)
 {
     timer.on_time = on_time;
     if (conn_table_open(fd, turn_read_ms()) < 0) {
@@ -246,13 +262,14 @@ static void begin(int fd)
         return;
     }
     dispatch_set_observer(on_hand);
+    conn_reading_begin(is_new, expect);
     expect(turn_read_ms());
 }
 
 void conn_log_begin(void)
 {
     if (conn_log_is_on())
-        begin(runtime.connections_fd);
+        begin(runtime.connections_fd, runtime.connections_fd < 0);
     else
         conn_table_give_up(runtime.connections_fd);
 }
@@ -263,6 +280,7 @@ static void end(void)
     struct conn *conn;
 
     dispatch_set_observer(NULL);
+    conn_reading_end(turn_read_ms());
     loop_stop_timer(&timer);
     while ((conn = conn_table_first()) != NULL) {
         conn_line_tell(conn->kept, -1);
@@ -288,7 +306,7 @@ void conn_log_reread(bool was_on)
                                    "may not begin to: start it again"
                                  : "");
     if (!was_on)
-        begin(-1);
+        begin(-1, true);
 }
 
 void conn_log_finish(void)

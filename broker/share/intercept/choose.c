@@ -44,7 +44,7 @@ static void judge_filter(const char *program, char *reason, size_t size)
 /* The option that only the library can fulfil, or NULL. */
 static const char *option_for_library(const struct config *config)
 {
-    const char *of_front = config_front_option(config);
+    const char *of_front = config->conn_log ? "--conn-log" : config_front_option(config);
 
     return of_front                                 ? of_front
            : config->handoff == HANDOFF_BROKER      ? "--handoff broker"

@@ -40,6 +40,11 @@ void conn_line_flush(void)
     batch_flush(&lines);
 }
 
+void conn_line_drop(uint32_t count)
+{
+    batch_drop(&lines, count);
+}
+
 uint64_t conn_line_dropped(void)
 {
     return lines.dropped;

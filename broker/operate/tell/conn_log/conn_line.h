@@ -24,7 +24,10 @@ void conn_line_tell_offer(const struct listener *listener, unsigned slot,
 /* Lines are written when there are many, or now. */
 void conn_line_flush(void);
 
-/* Lines that were not taken. */
+/* So many connections have no line, which the next one tells. */
+void conn_line_drop(uint32_t count);
+
+/* Lines that were not taken, or could not be made. */
 uint64_t conn_line_dropped(void);
 
 #endif

@@ -40,9 +40,16 @@ static struct conn_queue free_records = TAILQ_HEAD_INITIALIZER(free_records);
 static struct conn_bucket buckets[BUCKETS];
 static uint32_t in_use;
 
+static struct conn_bucket *bucket_for(uint64_t number)
+{
+    return &buckets[number % BUCKETS];
+}
+
 static struct conn_bucket *bucket_of(const struct conn *conn)
 {
-    return &buckets[conn->kept->key.cookie % BUCKETS];
+    const struct conn_kept *kept = conn->kept;
+
+    return bucket_for(kept->turn ? kept->channel + kept->turn : kept->key.cookie);
 }
 
 static void insert(struct conn *conn, uint32_t level, int64_t now_ms)
@@ -76,14 +83,14 @@ static bool is_table(int fd, struct header *head, size_t *size)
     struct stat info;
 
     if (fstat(fd, &info) < 0 || pread(fd, head, sizeof *head, 0) != sizeof *head ||
-        head->magic != TABLE_MAGIC || head->record_size < sizeof(struct conn_kept) ||
+        head->magic != TABLE_MAGIC || head->record_size < CONN_KEPT_BEFORE ||
         head->used > CONN_TABLE_MAX)
         return false;
     *size = (size_t)info.st_size;
     return *size >= sizeof *head + (uint64_t)head->used * head->record_size;
 }
 
-/* Another version has more behind each record. */
+/* Another version has more behind each record, or less. */
 static bool copy_records(int fd)
 {
     struct header head;
@@ -96,7 +103,8 @@ static bool copy_records(int fd)
         return false;
     for (uint32_t i = 0; i < head.used; i++) {
         struct conn_kept *record = &table->at[table->head.used];
-        memcpy(record, other + sizeof head + (size_t)i * head.record_size, sizeof *record);
+        memcpy(record, other + sizeof head + (size_t)i * head.record_size,
+               head.record_size < sizeof *record ? head.record_size : sizeof *record);
         if (record->level > 0 && record->level <= CONN_LEVELS)
             table->head.used++;
         else
@@ -157,8 +165,18 @@ struct conn *conn_table_find(uint64_t cookie)
 {
     struct conn *conn;
 
-    LIST_FOREACH(conn, &buckets[cookie % BUCKETS], of_bucket)
-        if (conn->kept->key.cookie == cookie)
+    LIST_FOREACH(conn, bucket_for(cookie), of_bucket)
+        if (conn->kept->key.cookie == cookie && !conn->kept->turn)
+            return conn;
+    return NULL;
+}
+
+struct conn *conn_table_find_taken(uint64_t channel, uint32_t turn)
+{
+    struct conn *conn;
+
+    LIST_FOREACH(conn, bucket_for(channel + turn), of_bucket)
+        if (conn->kept->channel == channel && conn->kept->turn == turn)
             return conn;
     return NULL;
 }
@@ -176,9 +194,11 @@ static struct conn *take_record(void)
     return conn;
 }
 
-bool conn_table_add(const struct conn_kept *like, int64_t now_ms)
+bool conn_table_add(const struct conn_kept *like, struct channel_notes *notes, uint32_t level,
+                    int64_t now_ms)
 {
-    struct conn *conn = conn_table_find(like->key.cookie);
+    struct conn *conn = like->turn ? conn_table_find_taken(like->channel, like->turn)
+                                   : conn_table_find(like->key.cookie);
 
     if (conn)
         conn_table_remove(conn);
@@ -188,8 +208,12 @@ bool conn_table_add(const struct conn_kept *like, int64_t now_ms)
     memcpy((char *)conn->kept + sizeof like->level, (const char *)like + sizeof like->level,
            sizeof *like - sizeof like->level);
     LIST_INSERT_HEAD(bucket_of(conn), conn, of_bucket);
-    insert(conn, 0, now_ms);
+    insert(conn, level, now_ms);
     conn->unlisted_ms = 0;
+    conn->noted_ms = 0;
+    conn->notes = notes;
+    LIST_INSERT_HEAD(&notes->conns, conn, of_channel);
+    notes->open++;
     in_use++;
     return true;
 }
@@ -212,8 +236,33 @@ void conn_table_put_off(struct conn *conn, int64_t now_ms)
     insert(conn, level, now_ms);
 }
 
+void conn_table_hurry(struct conn *conn, int64_t now_ms)
+{
+    leave_level(conn);
+    insert(conn, 0, now_ms);
+}
+
+static void leave_channel(struct conn *conn)
+{
+    LIST_REMOVE(conn, of_channel);
+    conn->notes->open--;
+    conn->notes = NULL;
+}
+
+void conn_table_disown(struct channel_notes *notes, int64_t now_ms)
+{
+    struct conn *conn;
+
+    while ((conn = LIST_FIRST(&notes->conns)) != NULL) {
+        leave_channel(conn);
+        conn_table_hurry(conn, now_ms);
+    }
+}
+
 void conn_table_remove(struct conn *conn)
 {
+    if (conn->notes)
+        leave_channel(conn);
     leave_level(conn);
     LIST_REMOVE(conn, of_bucket);
     atomic_store_explicit(&conn->kept->level, 0, memory_order_release);
