@@ -4,8 +4,9 @@
  *
  * The head says how long each record is, so a version may add fields at the end of a record: a
  * reader of an older snapshot finds 0 there, and 0 has to be right. Any other change needs a new
- * SNAPSHOT_FORMAT, and the program must read the format before as well. Format 0 has no sizes in
- * the head.
+ * SNAPSHOT_FORMAT, and the program must read the formats before as well. Format 0 has no sizes in
+ * the head; before format 2 no board had notes behind its page, for which a reader looks at its
+ * size.
  */
 #ifndef SSHIM_BROKER_SURVIVE_SNAPSHOT_H
 #define SSHIM_BROKER_SURVIVE_SNAPSHOT_H
@@ -21,7 +22,7 @@
 #include "broker/pool/path.h"
 #include "proto/wire.h"
 
-#define SNAPSHOT_FORMAT 1
+#define SNAPSHOT_FORMAT 2
 
 #define SNAPSHOT_SIZE "a record of the snapshot has changed: see the head of this file"
 

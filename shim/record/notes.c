@@ -65,6 +65,7 @@ static uint32_t measure_wait_ms(int fd)
 __attribute__((cold)) void notes_add_take(struct vlisten *listener, int fd,
                                           const struct sockaddr_in6 *peer)
 {
+    int saved = errno;
     socklen_t len = sizeof(struct sockaddr_in6);
     uint32_t turn = 0;
     struct note *note = reserve(&listener->board->notes, NOTE_TAKE, &turn);
@@ -78,6 +79,7 @@ __attribute__((cold)) void notes_add_take(struct vlisten *listener, int fd,
     note->wait_ms = measure_wait_ms(fd);
     NEXT(getsockname)(fd, (struct sockaddr *)&note->local, &len);
     finish(listener, note, turn);
+    errno = saved;
 }
 
 /* A vfork child has our tables, and closes its own copies. */
