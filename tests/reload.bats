@@ -253,18 +253,16 @@ lines_of() { # FILE COUNT [CONDITION]
 }
 
 @test "--conn-log begins, goes elsewhere and ends while the broker runs" {
-    local i pids=() before
+    local i pids=()
     conf 'workers = 2' 'settle = 0' 'log-format = json'
     launch_by_file
     probe 3
     conf 'workers = 2' 'settle = 0' 'log-format = json' "conn-log = $TMP/c1"
     restart
     [[ $status == 0 && $output == *"changed: conn-log"* ]]
-    before=$(status_of '.listeners[0].direct')
     for i in 1 2 3 4 5 6; do "$PROBE" -n 100 "$ADDR" >"$TMP/answers.$i" & pids+=($!); done
     wait "${pids[@]}"
     wait_until lines_of "$TMP/c1" 600
-    status_is ".listeners[0].direct == $before" # no connection goes past the broker
     timeout 60 "$SSHIM" upgrade --control "$CONTROL"
     conf 'workers = 2' 'settle = 0' 'log-format = json' "conn-log = $TMP/c2"
     restart
