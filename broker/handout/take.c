@@ -83,11 +83,11 @@ static bool is_young(struct listener *listener, int fd)
     return true;
 }
 
-/* One that waited in the kernel's queue may have been left by its client. Takes fd then. */
+/* Whether the client of a connection has left while it waited in the kernel's queue. Takes fd then.
+ */
 static bool was_left(struct listener *listener, int fd)
 {
-    return listener->queue.waits && (broker.config.skip_dead || !is_young(listener, fd)) &&
-           front_skip(listener, fd);
+    return (broker.config.skip_dead || !is_young(listener, fd)) && front_skip(listener, fd);
 }
 
 /* TAKE_DONE gives the fd. Anything that concerns one connection alone is passed over, see
@@ -101,7 +101,7 @@ static enum take accept_next(struct listener *listener, int flags, int *fd,
                   ? accept_awake(listener->canonical_fd, peer, len, flags)
                   : accept4(listener->canonical_fd, (struct sockaddr *)peer, len, flags);
         if (*fd >= 0) {
-            if (!was_left(listener, *fd))
+            if (!listener->queue.waits || !was_left(listener, *fd))
                 return TAKE_DONE;
         } else if (errno == EINTR) {
             note_sleep(listener);
