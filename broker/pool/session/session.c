@@ -20,6 +20,10 @@
 struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
 static session_handler *handle;
 static session_text_handler *handle_text;
+static struct {
+    bool is_under_way; /* over all sessions */
+    bool retries;      /* the parked ones, after it */
+} walk;
 
 bool session_is_stranger(const struct session *session)
 {
@@ -81,7 +85,7 @@ void session_handle_text(struct session *session, const char *line)
         session_close(session);
 }
 
-void session_retry_parked(void)
+static void retry_each(void)
 {
     struct session *session = TAILQ_FIRST(&sessions);
 
@@ -95,6 +99,22 @@ void session_retry_parked(void)
         }
         session = next;
     }
+}
+
+/* A session that closes may end a reservation, and others are retried. Not within a walk over all:
+ * it would close the one that the walk comes to next. */
+void session_retry_parked(void)
+{
+    if (walk.is_under_way) {
+        walk.retries = true;
+        return;
+    }
+    walk.is_under_way = true;
+    do {
+        walk.retries = false;
+        retry_each();
+    } while (walk.retries);
+    walk.is_under_way = false;
 }
 
 bool session_send(struct session *session, const void *message, size_t len_bytes, int fd)
@@ -161,6 +181,7 @@ void session_on_settled(void)
 {
     struct session *session = TAILQ_FIRST(&sessions);
 
+    walk.is_under_way = true;
     while (session) {
         struct session *next = TAILQ_NEXT(session, all);
         session->settled += session->state == SESSION_PARKED;
@@ -170,6 +191,7 @@ void session_on_settled(void)
         }
         session = next;
     }
+    walk.is_under_way = false;
     session_retry_parked();
 }
 
