@@ -172,14 +172,16 @@ def fork_fails(r):
     with Pool("blocking", owner=STRANGER, before=as_stranger()) as pool:
         broker = pool.broker_pid()
         load = pool.load(rate=200)
-        limit_processes(broker, 1)
+        for starter in (broker, pool.deputy_pid()):
+            limit_processes(starter, 1)
         pid = pool.pids()[1]
         tools.send_signal(pid, signal.SIGKILL)
         wait_for(lambda: pool.state_of(1) == "backoff" and "worker 1" in pool.log(), "it is in back-off")
         cpu = tools.cpu_share(broker, r.pick(4, 1))
         r.expect(cpu < 4 * BUSY, f"the broker used {cpu:.1%} of a core")
         r.expect(len(pool.serving()) == 3, "the others do not serve")
-        limit_processes(broker, 4000)
+        for starter in (broker, pool.deputy_pid()):
+            limit_processes(starter, 4000)
         wait_for(lambda: len(pool.serving()) == 4, "the slot is filled again", 40)
         r.count(load.finish(), 1)
         r.did()

@@ -48,7 +48,6 @@ static bool begin_or_go_on(ino_t ino)
         end_look(SOCKET_LOOK_UNSEEN);
         look.ino = ino;
         look.begun_ms = loop_now_ms();
-        turn_allow_more(); /* most need one turn */
     }
     look.moved_ms = loop_now_ms();
     return true;
@@ -93,15 +92,17 @@ static enum socket_look look_at_all(void)
     return SOCKET_LOOK_FREE;
 }
 
-/* Its children and, if it is our child, the orphans, which are ours too. */
+/* Its children and, if it is our child, the orphans, which are ours too. The tree of a child that
+ * takes longer than a turn is the worker's own doing: no other look waits for it. */
 static enum socket_look look_at_own(const struct worker *worker)
 {
+    bool is_child = worker->pidfd_watch.fd < 0;
     bool is_there = procfs_tree_holds_socket(worker->pid, look.ino) ||
-                    (worker->pidfd_watch.fd < 0 && descendants_orphans_hold(look.ino));
+                    (is_child && descendants_orphans_hold(look.ino));
 
-    if (is_there)
-        return turn_has_time() ? SOCKET_LOOK_HELD : SOCKET_LOOK_UNSEEN;
-    return SOCKET_LOOK_FREE;
+    if (is_there && !is_child && !turn_has_time())
+        return SOCKET_LOOK_UNSEEN;
+    return is_there ? SOCKET_LOOK_HELD : SOCKET_LOOK_FREE;
 }
 
 enum socket_look socket_look(const struct worker *worker, ino_t ino)
@@ -113,8 +114,10 @@ enum socket_look socket_look(const struct worker *worker, ino_t ino)
     if (!look.processes)
         result = look_at_own(worker);
     if (result == SOCKET_LOOK_FREE && worker->pidfd_watch.fd >= 0) {
-        if (!look.processes)
+        if (!look.processes) {
+            turn_allow_more(); /* most need one turn */
             look.processes = opendir("/proc");
+        }
         result = look.processes ? look_at_all() : SOCKET_LOOK_FREE;
     }
     if (result == SOCKET_LOOK_UNSEEN && loop_now_ms() - look.begun_ms >= LOOK_MAX_MS)
