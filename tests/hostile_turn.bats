@@ -72,7 +72,7 @@ assert_floods_in_its_share() { # KIND
     share_build
     cp "$ROOT/tests/hostile/worker_lingers.py" "$HOSTILE/old_kernel.so" "$TMP/build"
     chmod -R a+rX "$TMP/build"
-    LD_PRELOAD=$TMP/build/old_kernel.so start_broker -w 1 --user nobody --share all -- sh -c "(sleep 1; exec env -u LD_PRELOAD python3 '$TMP/build/worker_lingers.py' 10) & exec '$VICTIM' accept $ADDR"
+    ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$TMP/build/old_kernel.so start_broker -w 1 --user nobody --share all -- sh -c "(sleep 1; exec env -u LD_PRELOAD python3 '$TMP/build/worker_lingers.py' 10) & exec '$VICTIM' accept $ADDR"
     wait_until attack_is_over
     grep -x "attacks done, closed 0" "$TMP/out"
     probe 20
