@@ -2,8 +2,6 @@
 #include "broker/life/descendants.h"
 
 #include <signal.h>
-#include <ctype.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -57,6 +55,16 @@ bool descendants_is_known(pid_t pid)
            aside_is_pid(pid) || receiver_is_pid(pid) || deputy_is_pid(pid) ||
            path_is_removal(pid) || pid == runtime.hook_pid || pid == runtime.lines_pid ||
            worker_find_by_pid(pid);
+}
+
+pid_t descendants_next_unknown(DIR *processes)
+{
+    pid_t pid;
+
+    while ((pid = procfs_next(processes)) > 0)
+        if (pid != getpid() && !descendants_is_known(pid))
+            return pid;
+    return 0;
 }
 
 /* A look for the heir of one worker. It takes as many turns as it needs, and goes on where the last
@@ -326,12 +334,12 @@ static void end_look(void)
 
 static void look_at_next_other(void (*visit)(pid_t pid, int64_t finish_by_ms))
 {
-    const struct dirent *entry = readdir(look.others);
+    pid_t pid = procfs_next(look.others);
 
-    if (entry && isdigit((unsigned char)entry->d_name[0]))
-        look_at_other((pid_t)atoi(entry->d_name), visit);
-    if (entry)
+    if (pid) {
+        look_at_other(pid, visit);
         return;
+    }
     closedir(look.others);
     look.others = NULL;
 }

@@ -10,6 +10,7 @@
 #ifndef SSHIM_BROKER_LIFE_DESCENDANTS_H
 #define SSHIM_BROKER_LIFE_DESCENDANTS_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -18,6 +19,10 @@
 
 /* Whether it is the keeper, or the process of a worker. */
 bool descendants_is_known(pid_t pid);
+
+/* The next process of /proc, which opendir(3) has opened, that is neither this one nor known: it
+ * may be one that a worker has left. 0: there is none. */
+pid_t descendants_next_unknown(DIR *processes);
 
 enum descendants_look {
     DESCENDANTS_UNSEEN, /* the turn has no time for all: go on in another one */

@@ -2,7 +2,6 @@
  * how they ended. */
 #include "broker/share/adopt.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,18 +45,6 @@ static bool visit_link(int fd, const char *link, void *context)
     return !*is_heir;
 }
 
-static pid_t next_process(void)
-{
-    const struct dirent *entry;
-
-    while ((entry = readdir(search.processes)) != NULL) {
-        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-        if (pid > 0 && pid != getpid() && !descendants_is_known(pid))
-            return pid;
-    }
-    return 0;
-}
-
 /* Whether it has a listener of the worker. False, with search.pid set: the turn has no time. */
 static bool is_heir(pid_t pid)
 {
@@ -95,7 +82,7 @@ static bool find_heir(const struct worker *worker, pid_t *heir)
         return true;
     search.worker = worker;
     pid_t pid;
-    while ((pid = search.pid ? search.pid : next_process()) > 0) {
+    while ((pid = search.pid ? search.pid : descendants_next_unknown(search.processes)) > 0) {
         if (!turn_has_time()) {
             search.pid = pid;
             return false;

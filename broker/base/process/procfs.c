@@ -183,16 +183,25 @@ uint32_t procfs_birth_since(pid_t pid, uint32_t from)
     return birth;
 }
 
+pid_t procfs_next(DIR *processes)
+{
+    const struct dirent *entry;
+
+    while ((entry = readdir(processes)) != NULL)
+        if (isdigit((unsigned char)entry->d_name[0]))
+            return (pid_t)atoi(entry->d_name);
+    return 0;
+}
+
 void procfs_each(void (*visit)(pid_t pid, void *context), void *context)
 {
     DIR *dir = opendir("/proc");
-    struct dirent *entry;
+    pid_t pid;
 
     if (!dir)
         return;
-    while ((entry = readdir(dir)) != NULL)
-        if (isdigit((unsigned char)entry->d_name[0]))
-            visit((pid_t)atoi(entry->d_name), context);
+    while ((pid = procfs_next(dir)) > 0)
+        visit(pid, context);
     closedir(dir);
 }
 

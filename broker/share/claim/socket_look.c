@@ -1,13 +1,10 @@
 /* socket_look.c - see socket_look.h. */
 #include "broker/share/claim/socket_look.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "broker/base/loop.h"
 #include "broker/base/process/procfs.h"
@@ -64,23 +61,11 @@ static bool visit_link(int fd, const char *link, void *context)
     return !*is_there;
 }
 
-static pid_t next_process(void)
-{
-    const struct dirent *entry;
-
-    while ((entry = readdir(look.processes)) != NULL) {
-        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-        if (pid > 0 && pid != getpid() && !descendants_is_known(pid))
-            return pid;
-    }
-    return 0;
-}
-
 static enum socket_look look_at_all(void)
 {
     bool is_there = false;
 
-    while (look.pid || (look.pid = next_process()) > 0) {
+    while (look.pid || (look.pid = descendants_next_unknown(look.processes)) > 0) {
         if (!turn_has_time() ||
             (!procfs_each_link_from(look.pid, &look.fd, visit_link, &is_there) && !is_there))
             return SOCKET_LOOK_UNSEEN;
