@@ -1,7 +1,6 @@
 /* glance.c - see glance.h; proc(5). */
 #include "broker/base/process/glance.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "broker/base/process/aside.h"
+#include "broker/base/process/procfs.h"
 
 #define BYTES_MAX (1 << 20) /* about 10 ms for the kernel */
 #define THREADS_MAX 256     /* as well */
@@ -181,16 +181,15 @@ static bool read_thread(pid_t thread, uint64_t *switches)
 static bool read_threads(const void *question, void *answer)
 {
     char path[48];
-    const struct dirent *entry;
+    pid_t thread;
     unsigned count = 0;
     bool all_sleep = true;
 
     *(uint64_t *)answer = 0;
     snprintf(path, sizeof path, "/proc/%d/task", (int)*(const pid_t *)question);
     DIR *folder = opendir(path);
-    while (folder && all_sleep && (entry = readdir(folder)) != NULL)
-        if (entry->d_name[0] != '.')
-            all_sleep = ++count <= THREADS_MAX && read_thread(atoi(entry->d_name), answer);
+    while (folder && all_sleep && (thread = procfs_next(folder)) > 0)
+        all_sleep = ++count <= THREADS_MAX && read_thread(thread, answer);
     if (folder)
         closedir(folder);
     return count > 0 && all_sleep;

@@ -183,11 +183,11 @@ uint32_t procfs_birth_since(pid_t pid, uint32_t from)
     return birth;
 }
 
-pid_t procfs_next(DIR *processes)
+pid_t procfs_next(DIR *folder)
 {
     const struct dirent *entry;
 
-    while ((entry = readdir(processes)) != NULL)
+    while ((entry = readdir(folder)) != NULL)
         if (isdigit((unsigned char)entry->d_name[0]))
             return (pid_t)atoi(entry->d_name);
     return 0;
@@ -256,8 +256,8 @@ static bool list_children_of_thread(const char *path, struct procfs_list *list)
 
 static void append_children(pid_t parent, struct procfs_list *list)
 {
-    char path[320];
-    struct dirent *entry;
+    char path[64];
+    pid_t thread;
     bool listed = true;
     unsigned steps = 0;
 
@@ -265,13 +265,11 @@ static void append_children(pid_t parent, struct procfs_list *list)
     DIR *dir = opendir(path);
     if (!dir)
         return;
-    while (listed && (entry = readdir(dir)) != NULL) {
-        if (!isdigit((unsigned char)entry->d_name[0]))
-            continue;
+    while (listed && (thread = procfs_next(dir)) > 0) {
         list->is_whole &= may_step(&steps);
         if (!list->is_whole)
             break;
-        snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)parent, entry->d_name);
+        snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)thread);
         listed = list_children_of_thread(path, list);
     }
     closedir(dir);

@@ -61,8 +61,9 @@ void procfs_list_children(pid_t parent, struct procfs_list *list);
 /* This process and its descendants that have not ended, parents first. */
 void procfs_list_tree(pid_t root, struct procfs_list *list);
 
-/* The next process of /proc, which opendir(3) has opened; 0: there is none. */
-pid_t procfs_next(DIR *processes);
+/* The next process of /proc, or thread of /proc/PID/task, which opendir(3) has opened; 0: there is
+ * none. */
+pid_t procfs_next(DIR *folder);
 
 /* Calls visit for every process. */
 void procfs_each(void (*visit)(pid_t pid, void *context), void *context);
