@@ -172,8 +172,11 @@ while True:
     c.close()
 END
     start_broker -w 3 --conn-log "$TMP/conns" --log-format json -- python3 "$TMP/ruin.py" "$ADDR"
-    forged() { grep -q '"client":"192.0.2.1:' "$TMP/conns"; }
-    "$PROBE" -n 600 "$ADDR" >"$TMP/answers" 2>/dev/null || true
+    # the broker looks as long as there are connections: those of others make it read what is forged
+    forged() {
+        "$PROBE" -n 60 "$ADDR" >>"$TMP/answers" 2>/dev/null || true
+        grep -q '"client":"192.0.2.1:' "$TMP/conns"
+    }
     wait_until forged
     sleep 2 # the records that it made up are asked for
     status_is '.longest_turn_ms < 1000'
