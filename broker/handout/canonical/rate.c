@@ -1,9 +1,8 @@
 /* rate.c - see rate.h. */
 #include "broker/handout/canonical/rate.h"
 
-#include <sched.h>
-
 #include "broker/base/broker.h"
+#include "broker/handout/canonical/scheduling.h"
 
 #define NOTABLE_PER_PERIOD 10 /* fewer connections change nothing */
 #define HIGH_RATE_PER_S 1000  /* connections; below that they are spread evenly */
@@ -18,22 +17,11 @@
 #define ACTIVE_MAX 10000      /* a worker that lies does not move the average without end */
 #define SATURATED_PER_S 500   /* connections that had to wait for a worker; an idle pool has none */
 
-static bool may_change; /* no administrator has chosen a policy for us */
-static unsigned saturated_listeners;
-
-static void set_policy(int policy)
-{
-    struct sched_param none = {0};
-    sched_setscheduler(0, policy, &none);
-}
-
 void rate_init(bool resumes)
 {
-    int policy = sched_getscheduler(0);
-
-    if (resumes && policy == SCHED_BATCH)
-        set_policy(policy = SCHED_OTHER);
-    may_change = policy == SCHED_OTHER;
+    scheduling_init(resumes);
+    if (broker.config.handoff == HANDOFF_BROKER || config_front_option(&broker.config))
+        scheduling_halve_group();
 }
 
 bool rate_permits_direct(const struct listener *listener)
@@ -97,14 +85,15 @@ void rate_publish_all(const struct listener *listener)
 
 static void set_saturated(struct listener *listener, bool on)
 {
-    unsigned before = saturated_listeners;
+    enum scheduling wanted = SCHEDULING_NORMAL;
 
     if (listener->rate.saturated == on)
         return;
     listener->rate.saturated = on;
-    saturated_listeners += on ? 1 : -1u;
-    if (may_change && !before != !saturated_listeners)
-        set_policy(on ? SCHED_BATCH : SCHED_OTHER);
+    TAILQ_FOREACH(listener, &listeners, all)
+        if (listener->rate.saturated && wanted != SCHEDULING_PATIENT)
+            wanted = rate_permits_direct(listener) ? SCHEDULING_BATCH : SCHEDULING_PATIENT;
+    scheduling_set(wanted);
 }
 
 bool rate_is_low(const struct listener *listener)
@@ -161,10 +150,4 @@ bool rate_review(struct listener *listener)
 void rate_forget(struct listener *listener)
 {
     set_saturated(listener, false);
-}
-
-void rate_restore(void)
-{
-    if (may_change && saturated_listeners > 0)
-        set_policy(SCHED_OTHER);
 }

@@ -4,7 +4,7 @@
  * Normally it does (SCHED_OTHER): a connection reaches an idle worker at once. While hundreds of
  * connections a second had to wait until a worker came back for them, there is no core to spare,
  * and each interruption by the broker costs more than it gives: then it waits until a core is free
- * (SCHED_BATCH), and what has gathered is taken directly or given out in one go. Then, and only
+ * (scheduling.h), and what has gathered is taken directly or given out in one go. Then, and only
  * then, workers without a connection look into the backlog on their own: at a low rate the broker
  * spreads evenly. While connections end as fast as they come (a churn), one connection more on a
  * worker matters little: then workers with at most the average number of open connections (the
@@ -17,8 +17,7 @@
 
 #include "broker/pool/listener.h"
 
-/* Notes the policy we were started with; SCHED_BATCH after an exec of ourselves is our own doing.
- */
+/* Once the configuration is known. resumes: see scheduling_init(). */
 void rate_init(bool resumes);
 
 #define RATE_PERIOD_MS 100
@@ -55,8 +54,5 @@ void rate_publish_all(const struct listener *listener);
 
 /* The listener is no more. */
 void rate_forget(struct listener *listener);
-
-/* In a child that is to become a worker: as we were started. */
-void rate_restore(void);
 
 #endif

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "broker/handout/canonical/rate.h"
+#include "broker/handout/canonical/scheduling.h"
 
 #define SIGNALS 64
 
@@ -91,7 +91,7 @@ void original_restore(void)
 {
     restore_signals();
     setrlimit(RLIMIT_NOFILE, &files);
-    rate_restore();
+    scheduling_restore();
 }
 
 void original_restore_mask(void)
