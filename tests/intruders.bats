@@ -190,3 +190,67 @@ END
     diff "$TMP/seen" "$TMP/told"
     [[ $(jq -r 'select(.client | startswith("192.0.2.1:")) | .worker' "$TMP/conns" | sort -u) == 0 ]]
 }
+
+@test "a worker that claims connections without end, at all its listeners, leaves room for the records of others" {
+    cat >"$TMP/claim.py" <<'END'
+import os, select, socket, struct, sys, threading, time
+host, port = sys.argv[1].rsplit(":", 1)
+listeners = [socket.create_server((host, int(port) + i), reuse_port=False) for i in range(3)]
+slot = int(os.environ["SSHIM_WORKER_ID"])
+READ, HEAD, NOTES, MAX, SIZE, CLAIMS = 192, 128, 256, 2048, 80, 24000
+def end(address):
+    return struct.pack("=H", socket.AF_INET) + struct.pack("!H", address[1]) + socket.inet_aton(address[0]) + bytes(20)
+# its one connection, by all turns there are: the kernel says of each that it is open
+def claim(connection):
+    ends = end(connection.getpeername()) + end(connection.getsockname())
+    boards = [int(line.split("-")[0], 16) for line in open("/proc/self/maps") if "sshim-board" in line]
+    turns = {board: 1 for board in boards}
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:
+        def read(at):
+            memory.seek(at)
+            return struct.unpack("=I", memory.read(4))[0]
+        for board in boards:
+            turns[board] = read(board + HEAD) + 1
+        while min(turns.values()) < CLAIMS:
+            for board, turn in turns.items():
+                until = min(read(board + READ) + MAX, CLAIMS)
+                for turn in range(turn, until):
+                    memory.seek(board + NOTES + (turn - 1) % MAX * SIZE)
+                    memory.write(struct.pack("=6I", turn, 0, int(time.monotonic() * 1000) & 0xffffffff, 0, 0, 1) + ends)
+                turns[board] = max(turns[board], until)
+                memory.seek(board + HEAD)
+                memory.write(struct.pack("=I", turns[board] - 1))
+            time.sleep(0.01)
+    open(sys.argv[2], "w").close()
+kept = None
+while True:
+    for listener in select.select(listeners, [], [])[0]:
+        c, peer = listener.accept()
+        c.sendall(b"slot=%d peer=%s:%d \n" % (slot, peer[0].encode(), peer[1]))
+        if slot or kept:
+            c.close()
+        else:
+            kept = c
+            threading.Thread(target=claim, args=[c], daemon=True).start()
+END
+    local line=""
+    start_broker -w 2 --handoff broker --conn-log "$TMP/conns" --log-format json -- python3 "$TMP/claim.py" "$ADDR" "$TMP/claimed"
+    while [[ $line != *slot=0* ]]; do
+        exec 7<&- 7<>"/dev/tcp/$HOST/$PORT"
+        read -r line <&7
+    done
+    claimed() {
+        "$PROBE" -n 10 "$ADDR" >>"$TMP/answers"
+        [[ -e $TMP/claimed ]]
+    }
+    wait_until claimed
+    "$PROBE" -n 40 "$ADDR" >>"$TMP/answers"
+    status_is '.longest_turn_ms < 1000'
+    exec 7<&-
+    stop_broker
+    grep -q slot=1 "$TMP/answers"
+    # those of the other one are all told to their end
+    jq -es '[.[] | select(.worker == 1)] | length > 0 and all(.open_ms != null)' "$TMP/conns" >/dev/null
+    # and the claims that found no room have their lines all the same
+    [[ $(jq -c 'select(.worker == 0 and .open_ms == null)' "$TMP/conns" | wc -l) -gt 30000 ]]
+}

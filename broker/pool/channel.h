@@ -47,7 +47,6 @@ struct channel_notes {
     int proven;             /* closes in a row that the kernel confirmed; below 0: it did not */
     unsigned sample;        /* closes that it was not asked for */
     unsigned unnoted;       /* ends in a row without a note */
-    unsigned open;          /* connections in conns */
     struct conn_list conns; /* operate/tell/conn_log/conn_table.h */
 };
 

@@ -64,7 +64,8 @@ static void check_taken_over(uint32_t magic, uint32_t record_size)
             CHECK(conn == NULL);
             continue;
         }
-        CHECK(conn && conn->kept->slot == i && conn->kept->handed_ms == 100 + i);
+        CHECK(conn && conn->kept->slot == i && conn_table_count_slot(i) == 1 &&
+              conn->kept->handed_ms == 100 + i);
         CHECK(conn && (record_size != CONN_KEPT_BEFORE || conn->kept->channel == 0));
         CHECK(conn && conn->due_ms == 5000 + conn_interval_ms(i) && conn->unlisted_ms == 0);
     }
@@ -126,17 +127,19 @@ static void test_taken(void)
     like.slot = 2;
     like.channel = 51;
     CHECK(conn_table_add(&like, &others, CONN_LEVEL_NOTED, 1000));
-    CHECK(conn_table_count() == 2 && notes.open == 1 && others.open == 1);
+    CHECK(conn_table_count() == 2 && conn_table_count_slot(1) == 1 &&
+          conn_table_count_slot(2) == 1);
     CHECK(conn_table_find_taken(50, 7)->kept->slot == 1);
     CHECK(conn_table_find_taken(51, 7)->kept->slot == 2);
     CHECK(!conn_table_find_taken(52, 7) && !conn_table_find_taken(50, 8) && !conn_table_find(0));
     CHECK(conn_table_first()->due_ms == 1000 + conn_interval_ms(CONN_LEVEL_NOTED));
     conn_table_disown(&others, 1100); /* that channel has ended */
-    CHECK(others.open == 0 && conn_table_first() == conn_table_find_taken(51, 7));
+    CHECK(conn_table_count_slot(2) == 1 && conn_table_first() == conn_table_find_taken(51, 7));
     CHECK(conn_table_first()->due_ms == 1100 + conn_interval_ms(0));
     conn_table_remove(conn_table_first());
     conn_table_remove(conn_table_first());
-    CHECK(conn_table_count() == 0 && notes.open == 0);
+    CHECK(conn_table_count() == 0 && conn_table_count_slot(1) == 0 &&
+          conn_table_count_slot(2) == 0);
 }
 
 int main(void)

@@ -8,7 +8,7 @@
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 
-#define OPEN_MAX (CONN_TABLE_MAX / 2) /* records that a worker may fill */
+#define OPEN_MAX (CONN_TABLE_MAX / 2) /* records of a slot, of which a worker may fill */
 #define PROOFS 64                     /* closes that are confirmed before others are believed, */
 #define PROOFS_AGAIN 1024             /* and after one that was not true */
 #define SAMPLE 16
@@ -36,7 +36,7 @@ static void begin(struct channel *channel, const struct conn_note *note, int64_t
     if (note->client.family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&note->client.in6.sin6_addr))
         conn.key.device = (uint16_t)note->client.in6.sin6_scope_id;
     memcpy(&conn.listener, &listener->bound.storage, sizeof conn.listener);
-    if (channel->notes.open >= OPEN_MAX ||
+    if (conn_table_count_slot(conn.slot) >= OPEN_MAX ||
         !conn_table_add(&conn, &channel->notes, conn_claims_level(channel), now_ms))
         conn_line_tell(&conn, -1);
 }

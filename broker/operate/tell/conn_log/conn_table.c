@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/base/config.h"
 #include "broker/base/journal.h"
 #include "broker/base/log.h"
 #include "broker/base/loop/fds.h"
@@ -39,6 +40,7 @@ static struct conn_queue levels[CONN_LEVELS]; /* each by due_ms: the interval is
 static struct conn_queue free_records = TAILQ_HEAD_INITIALIZER(free_records);
 static struct conn_bucket buckets[BUCKETS];
 static uint32_t in_use;
+static uint32_t in_use_of[CONFIG_WORKERS_MAX]; /* by slot */
 
 static struct conn_bucket *bucket_for(uint64_t number)
 {
@@ -59,6 +61,12 @@ static void insert(struct conn *conn, uint32_t level, int64_t now_ms)
     atomic_store_explicit(&conn->kept->level, level + 1, memory_order_release);
 }
 
+static void count(const struct conn *conn, int change)
+{
+    in_use += (uint32_t)change;
+    in_use_of[conn->kept->slot % CONFIG_WORKERS_MAX] += (uint32_t)change;
+}
+
 /* The order within a level is lost, and is made again within one interval. */
 static void resume(int64_t now_ms)
 {
@@ -67,7 +75,7 @@ static void resume(int64_t now_ms)
         conn->kept = &table->at[i];
         LIST_INSERT_HEAD(bucket_of(conn), conn, of_bucket);
         insert(conn, conn->kept->level - 1, now_ms);
-        in_use++;
+        count(conn, 1);
     }
 }
 
@@ -213,8 +221,7 @@ bool conn_table_add(const struct conn_kept *like, struct channel_notes *notes, u
     conn->noted_ms = 0;
     conn->notes = notes;
     LIST_INSERT_HEAD(&notes->conns, conn, of_channel);
-    notes->open++;
-    in_use++;
+    count(conn, 1);
     return true;
 }
 
@@ -245,7 +252,6 @@ void conn_table_hurry(struct conn *conn, int64_t now_ms)
 static void leave_channel(struct conn *conn)
 {
     LIST_REMOVE(conn, of_channel);
-    conn->notes->open--;
     conn->notes = NULL;
 }
 
@@ -265,14 +271,19 @@ void conn_table_remove(struct conn *conn)
         leave_channel(conn);
     leave_level(conn);
     LIST_REMOVE(conn, of_bucket);
+    count(conn, -1);
     atomic_store_explicit(&conn->kept->level, 0, memory_order_release);
     TAILQ_INSERT_HEAD(&free_records, conn, of_level);
-    in_use--;
 }
 
 uint32_t conn_table_count(void)
 {
     return in_use;
+}
+
+uint32_t conn_table_count_slot(uint32_t slot)
+{
+    return in_use_of[slot % CONFIG_WORKERS_MAX];
 }
 
 bool conn_table_has_due(const struct conn *like, uint32_t count, int64_t now_ms)

@@ -108,6 +108,9 @@ struct conn *conn_table_find_taken(uint64_t channel, uint32_t turn);
 /* How many there are. */
 uint32_t conn_table_count(void);
 
+/* And of them, of workers of that slot, those of the past too. */
+uint32_t conn_table_count_slot(uint32_t slot);
+
 /* Whether at least so many are due that have the family and the local port of this one. */
 bool conn_table_has_due(const struct conn *like, uint32_t count, int64_t now_ms);
 
