@@ -326,6 +326,32 @@ print(a.accept()[0].getpeername() == b.getsockname())'
     [[ $output == True ]]
 }
 
+port_of() { # PID
+    ss -Hltnp | grep -Po "$HOST:\\d+(?= .*pid=$1,)"
+}
+
+@test "port 0 of servers that join is shared where the broker says so, and else is no reason to join" {
+    local to first
+    start_broker -w 0 --share all
+    join "$VICTIM" accept "$HOST:0"
+    join "$VICTIM" accept "$HOST:0"
+    wait_until workers_ready 2
+    to=$(status_of '.listeners | map(.address) | join(" ")')
+    ANSWER_BY=pid all_answer 2 "$to"
+    stop_broker
+
+    start_broker -w 0
+    join "$VICTIM" accept "$HOST:0"
+    first=$OTHER
+    join "$VICTIM" accept "$HOST:0"
+    for to in "$first" "$OTHER"; do
+        wait_until port_of "$to"
+        probe 5 "$(port_of "$to")"
+    done
+    status_is '(.workers | length) == 0 and (.listeners | length) == 0'
+    stop_broker
+}
+
 @test "another user's process may not join" {
     needs_root
     start_broker -w 0

@@ -205,7 +205,9 @@ __attribute__((cold)) void env_read(void)
     env.owner_uid = parse_u32(getenv("SSHIM_OWNER"));
     env.proxied = proxied ? parse_u32(proxied) : 0;
     read_ports(getenv("SSHIM_ASKED_PORTS"));
-    env.share_all = share && strcmp(share, "1") == 0;
+    atomic_store_explicit(&env.share_all,
+                          env.auth.slot == WIRE_SLOT_NONE || (share && strcmp(share, "1") == 0),
+                          memory_order_relaxed);
     keep_all(read_tree());
     atomic_store_explicit(&env_state, 2, memory_order_release);
 }

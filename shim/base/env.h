@@ -26,12 +26,13 @@ struct env_end {
 struct env {
     char broker[ENV_BROKER_MAX];     /* $SSHIM_BROKER: the path of the broker's control socket */
     char rendezvous[ENV_BROKER_MAX]; /* $SSHIM_RENDEZVOUS: its abstract name; "": not said */
-    struct wire_auth auth; /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; for a joiner slot WIRE_SLOT_NONE, and
-                              $SSHIM_TREE */
-    bool is_tree_root;     /* a joiner without $SSHIM_TREE: what it executes gets one */
-    uint32_t owner_uid;    /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
-    bool share_all;        /* $SSHIM_SHARE_ALL=1: port 0 is shared as well */
-    uint32_t proxied;      /* $SSHIM_PROXIED: WIRE_GRANT_* that hold for all that it starts */
+    struct wire_auth auth;  /* $SSHIM_TOKEN, $SSHIM_WORKER_ID; for a joiner slot WIRE_SLOT_NONE, and
+                               $SSHIM_TREE */
+    bool is_tree_root;      /* a joiner without $SSHIM_TREE: what it executes gets one */
+    uint32_t owner_uid;     /* $SSHIM_OWNER: the broker's uid; UINT32_MAX: not said */
+    _Atomic bool share_all; /* $SSHIM_SHARE_ALL=1: port 0 is shared as well; of a joiner: the broker
+                               has not yet said that it is not */
+    uint32_t proxied;       /* $SSHIM_PROXIED: WIRE_GRANT_* that hold for all that it starts */
     struct {
         struct env_end real, asked;
     } ports[ENV_PORTS_MAX]; /* $SSHIM_ASKED_PORTS: a socket at the one is told to be at the other */

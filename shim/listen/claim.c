@@ -29,6 +29,7 @@
 #define UNANSWERED_PAUSE_MS 50
 #define JOIN_WAIT_S 5
 #define REFUSED_TRIES 4
+#define PORT_ZERO_ANSWER_MS 1000 /* after that it is the process's own */
 #define JOIN_TRIES (JOIN_WAIT_S * 1000 / UNANSWERED_PAUSE_MS)
 
 /*
@@ -142,10 +143,23 @@ static enum claim_result claim_path(int link_fd, int fd, const struct sockaddr_u
     return result;
 }
 
+static bool joins(void)
+{
+    return env.auth.slot == WIRE_SLOT_NONE;
+}
+
+/* Only the broker knows whether a joiner's port 0 is shared. A client of that kind needs none. */
+static bool needs_no_broker(const struct sockaddr_storage *addr)
+{
+    /* the port is in the same place for both */
+    return joins() && addr->ss_family != AF_UNIX &&
+           ((const struct sockaddr_in *)addr)->sin_port == 0;
+}
+
 static enum claim_result claim_once(int fd, const struct sockaddr_storage *addr, socklen_t len)
 {
     const struct sockaddr_un *path = (const struct sockaddr_un *)addr;
-    int link_fd = link_open();
+    int link_fd = needs_no_broker(addr) ? link_open_within(PORT_ZERO_ANSWER_MS) : link_open();
 
     if (link_fd < 0)
         return CLAIM_UNANSWERED;
@@ -156,11 +170,6 @@ static enum claim_result claim_once(int fd, const struct sockaddr_storage *addr,
     NEXT(close)(link_fd);
     errno = saved;
     return result;
-}
-
-static bool joins(void)
-{
-    return env.auth.slot == WIRE_SLOT_NONE;
 }
 
 /* The broker that started this worker may be in an upgrade or a take-over; the one to join may just
@@ -219,7 +228,12 @@ enum claim_result claim_bind(int fd, const struct sockaddr *addr, socklen_t len)
     }
     do
         result = claim_once(fd, &copy, len);
-    while (result == CLAIM_UNANSWERED && !is_late && is_worth_another_try(++try));
+    while (result == CLAIM_UNANSWERED && !is_late && !needs_no_broker(&copy) &&
+           is_worth_another_try(++try));
+    if (needs_no_broker(&copy) && (result == CLAIM_UNANSWERED || result == CLAIM_NATIVE)) {
+        atomic_store_explicit(&env.share_all, false, memory_order_relaxed); /* do not ask again */
+        return CLAIM_NATIVE;
+    }
     if (result == CLAIM_DONE) {
         shareable_remember(vlisten_known(fd), &copy, len);
         vlisten_note_bound();

@@ -53,7 +53,7 @@ int shareable_option(int fd, int option)
 
 static bool has_shared_port(in_port_t port)
 {
-    return port != 0 || env.share_all;
+    return port != 0 || atomic_load_explicit(&env.share_all, memory_order_relaxed);
 }
 
 static bool is_shareable_address(const struct sockaddr_storage *addr, socklen_t len)

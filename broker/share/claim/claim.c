@@ -227,6 +227,15 @@ static bool claim_bound(struct session *session, struct worker *worker,
     return false;
 }
 
+/* Without --share all a process's port 0 is its own, and is no reason to join. */
+static bool is_own_port(const struct wire_claim *claim)
+{
+    struct address address;
+
+    return claim->auth.slot == WIRE_SLOT_NONE && !broker.config.share_all &&
+           address_from_wire(&address, &claim->address) && address_has_port_zero(&address);
+}
+
 bool claim_handle(struct session *session, const struct wire_claim *claim, int fd)
 {
     if (session->state == SESSION_RESERVED && !(claim->flags & WIRE_CLAIM_BOUND))
@@ -234,6 +243,10 @@ bool claim_handle(struct session *session, const struct wire_claim *claim, int f
     if (claim->flags & WIRE_CLAIM_REMOVE) /* no process joins by this */
         return claim_may_ask(session, &claim->auth) ? claim_folder(session, NULL, claim, fd)
                                                     : refuse(fd);
+    if (is_own_port(claim) && claim_may_ask(session, &claim->auth)) {
+        closer_close(fd);
+        return grant_answer(session, WIRE_PRIVATE, 0);
+    }
     struct worker *worker = claim_identify(session, &claim->auth);
 
     if (!worker || stop_is_under_way()) {
