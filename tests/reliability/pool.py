@@ -138,6 +138,14 @@ class Pool:
     def deputy_pid(self):
         return self.helper_pid("sshim-deputy")
 
+    def await_helper(self, name):
+        """A broker that has just begun answers before it has started all of them."""
+        wait_for(lambda: self.helper_pid(name), f"the broker has a {name}")
+        return self.helper_pid(name)
+
+    def await_keeper(self):
+        return self.await_helper("sshim-keeper")
+
     def log(self):
         try:
             with open(self.path("log"), encoding="utf-8", errors="replace") as file:
@@ -168,6 +176,10 @@ class Pool:
         number = self.workers if number is None else number
         return wait_for(lambda: len(self.serving()) >= number or self.ended_early(),
                         f"{number} workers are ready", seconds)
+
+    def wait_idle(self):
+        """Until every worker waits for a connection: one that is frozen before that gets no offer."""
+        wait_for(lambda: all(worker["state"] == "ready" for worker in self.workers_now()), "every worker waits")
 
     def ended_early(self):
         if self.process.poll() is None or self.status():

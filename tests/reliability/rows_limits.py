@@ -172,7 +172,7 @@ def fork_fails(r):
     with Pool("blocking", owner=STRANGER, before=as_stranger()) as pool:
         broker = pool.broker_pid()
         load = pool.load(rate=200)
-        for starter in (broker, pool.deputy_pid()):
+        for starter in (broker, pool.await_helper("sshim-deputy")):
             limit_processes(starter, 1)
         pid = pool.pids()[1]
         tools.send_signal(pid, signal.SIGKILL)
@@ -180,7 +180,7 @@ def fork_fails(r):
         cpu = tools.cpu_share(broker, r.pick(4, 1))
         r.expect(cpu < 4 * BUSY, f"the broker used {cpu:.1%} of a core")
         r.expect(len(pool.serving()) == 3, "the others do not serve")
-        for starter in (broker, pool.deputy_pid()):
+        for starter in (broker, pool.await_helper("sshim-deputy")):
             limit_processes(starter, 4000)
         wait_for(lambda: len(pool.serving()) == 4, "the slot is filled again", 40)
         r.count(load.finish(), 1)

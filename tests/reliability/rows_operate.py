@@ -63,7 +63,7 @@ def change_settings(r, pool):
 def upgrade(r, pool):
     pid = pool.broker_pid()
     for ask in (lambda: done(pool, "upgrade"), lambda: tools.send_signal(pid, signal.SIGUSR2)):
-        keeper = pool.keeper_pid()
+        keeper = pool.await_keeper()
         ask()
         wait_for(lambda: pool.keeper_pid() not in (None, keeper), "the new program has a keeper", 20)
         r.expect(pool.broker_pid() == pid, "the broker has another pid after an upgrade")

@@ -146,7 +146,7 @@ def suspended_all(r):
     """As on a machine that was asleep, but that the clocks went on. Nobody is to blame for having stood still."""
     with Pool("blocking", options=["--stuck-warn", "1", "--stuck-kill", "2"]) as pool:
         pids, broker = pool.pids(), pool.broker_pid()
-        everybody = [broker, pool.keeper_pid(), *pids.values()]
+        everybody = [broker, pool.await_keeper(), *pids.values()]
         for _ in range(r.pick(2, 1)):
             load = pool.load(clients=8, mix="f5h5", timeout_ms=300000)
             time.sleep(0.3)
