@@ -300,7 +300,7 @@ PY
 }
 
 # Two of these writes of its journal are those of a channel whose grant is not sent yet.
-@test "a broker that is killed before it answers a bind: the next one answers it, however many files the machine has open" {
+answered_by_the_next() { # ADDRESS
     open_many_files
     mkdir "$TMP/crash"
     cp "$BUILD"/libsshim.so "$BUILD"/sshim-* "$TMP/crash"
@@ -309,12 +309,20 @@ PY
     for point in 10 11 12; do
         python3 -c 'import struct, sys; sys.stdout.buffer.write(struct.pack("3i", 0, int(sys.argv[1]), -1))' "$point" >"$TMP/points"
         CRASH_POINTS=$TMP/points "$TMP/crash/sshim" run -v -w 1 --control "$CONTROL" -- \
-            "$BUILD/bench/server" epoll-one "$ADDR" 3>&- 2>"$TMP/log" &
+            "$BUILD/bench/server" epoll-one "$1" 3>&- 2>"$TMP/log" &
         wait_until status_is '.ready == 1'
         echo "point $point"
         log_has 'after a crash of the broker'
-                [[ $(<"$TMP/log") != *"cannot bind"* ]]
+        [[ $(<"$TMP/log") != *"cannot bind"* ]]
         "$SSHIM" stop --control "$CONTROL"
         wait_until no_process_is_left
     done
+}
+
+@test "a broker that is killed before it answers a bind: the next one answers it, however many files the machine has open" {
+    answered_by_the_next "$ADDR"
+}
+
+@test "a broker that is killed before it answers a bind of a path: the next one answers it in the same way" {
+    answered_by_the_next "unix:$TMP/s"
 }

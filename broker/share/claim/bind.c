@@ -18,7 +18,6 @@
 #include "broker/share/channel_messages.h"
 #include "broker/share/claim/meant.h"
 #include "broker/share/claim/rights.h"
-#include "broker/share/claim/socket_look.h"
 #include "broker/share/retire.h"
 
 #define BINDS_TOLD 8          /* failures of one worker; a server may try for ever */
@@ -134,9 +133,8 @@ static bool is_on_its_way(const struct channel *channel, pid_t asker)
            procfs_parent(channel->grant.claimant) > 0;
 }
 
-/* HELD: this worker has bound the address already; reuse: SO_REUSEPORT is set now. */
-static enum socket_look look_for_collision(pid_t asker, const struct worker *worker,
-                                           const struct listener *listener, bool reuse)
+enum socket_look bind_look_for_collision(pid_t asker, const struct worker *worker,
+                                         const struct listener *listener, bool reuse)
 {
     struct channel *channel = worker_find_channel(worker, listener);
 
@@ -148,12 +146,6 @@ static enum socket_look look_for_collision(pid_t asker, const struct worker *wor
     if (look == SOCKET_LOOK_FREE)
         worker_close_channel(channel);
     return look;
-}
-
-bool bind_collides(pid_t asker, const struct worker *worker, const struct listener *listener,
-                   bool reuse)
-{
-    return look_for_collision(asker, worker, listener, reuse) != SOCKET_LOOK_FREE;
 }
 
 bool bind_is_same_file(int a_fd, int b_fd)
@@ -346,9 +338,9 @@ static struct bind_verdict share_name(struct worker *worker, const struct bind_h
             verdict.listener->began_late = verdict.listener->is_of_beginning = begins_with_it;
         return verdict;
     }
-    enum socket_look look = listener
-                                ? look_for_collision(asker->pid, worker, listener, how->reuseport)
-                                : SOCKET_LOOK_FREE;
+    enum socket_look look =
+        listener ? bind_look_for_collision(asker->pid, worker, listener, how->reuseport)
+                 : SOCKET_LOOK_FREE;
     if (look == SOCKET_LOOK_UNSEEN && how->may_settle)
         return look_further(worker, ordinal);
     closer_close(fd);
@@ -432,8 +424,11 @@ struct bind_verdict bind_file(struct worker *worker, pid_t asker, const struct a
         return (struct bind_verdict){.verdict = WIRE_PRIVATE};
     if (!listener)
         return (struct bind_verdict){.verdict = WIRE_VACANT};
-    if (bind_collides(asker, worker, listener, false))
-        return fail(EADDRINUSE);
+    switch (bind_look_for_collision(asker, worker, listener, false)) {
+    case SOCKET_LOOK_UNSEEN: return look_further(worker, 0);
+    case SOCKET_LOOK_HELD: return fail(EADDRINUSE);
+    case SOCKET_LOOK_FREE: break;
+    }
     worker->bind_error = 0;
     return (struct bind_verdict){.verdict = WIRE_SHARED, .listener = listener};
 }

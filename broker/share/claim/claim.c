@@ -186,13 +186,24 @@ static bool may_displace(const struct session *session, const struct listener *b
     return session->peer.uid == 0 || session->peer.uid == bound->path.owner.uid;
 }
 
-/* The path existed already: shared with the copy that has bound it, or not ours at all. */
-static bool share_path(struct session *session, struct worker *worker, struct listener *bound)
+/* The path existed already: shared with the copy that has bound it, or not ours at all. The name
+ * stays reserved while the claim waits. */
+static bool share_path(struct session *session, struct worker *worker,
+                       const struct wire_claim *claim, struct listener *bound, int fd)
 {
+    enum socket_look look =
+        bound ? bind_look_for_collision(session->peer.pid, worker, bound, false) : SOCKET_LOOK_FREE;
+
+    if (look == SOCKET_LOOK_UNSEEN && session_may_settle(session, worker->slot)) {
+        look_again();
+        session_park(session, worker->slot, WIRE_CLAIM, claim, fd);
+        return true;
+    }
+    closer_close(fd);
     if (!bound)
         return grant_answer(session, WIRE_FAILED,
                             bind_note_error(worker, &session->reserved->key, EADDRINUSE).error);
-    if (bind_collides(session->peer.pid, worker, bound, false))
+    if (look != SOCKET_LOOK_FREE)
         return grant_answer(session, WIRE_FAILED, EADDRINUSE);
     worker->bind_error = 0;
     return grant_channel(session, bound, worker);
@@ -209,10 +220,8 @@ static bool claim_bound(struct session *session, struct worker *worker,
         return refuse(fd);
     struct listener *bound = listener_find_path(&listener->path, false);
     if (!is_bound_to_path(fd, &listener->path) ||
-        (bound && (bind_is_same_file(bound->canonical_fd, fd) || !may_displace(session, bound)))) {
-        closer_close(fd);
-        return share_path(session, worker, bound);
-    }
+        (bound && (bind_is_same_file(bound->canonical_fd, fd) || !may_displace(session, bound))))
+        return share_path(session, worker, claim, bound, fd);
     session_take_reserved(session);
     path_note_bound(&listener->path, claim->ino, session->watch.fd);
     if (bound)

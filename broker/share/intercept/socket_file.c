@@ -139,7 +139,7 @@ bool socket_file_bind(const struct notify *notify, struct worker *worker, pid_t 
     *verdict = bind_file(worker, asker, &file.path, file.view);
     if (verdict->verdict == WIRE_VACANT)
         reserve(worker, &file, BINDING_MS);
-    return true;
+    return !verdict->looks;
 }
 
 struct listener *socket_file_listen(const struct notify *notify, struct worker *worker, pid_t asker,

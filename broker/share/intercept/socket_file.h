@@ -11,8 +11,8 @@
 #include "broker/share/intercept/filter.h"
 #include "broker/share/intercept/notify.h"
 
-/* bind(2) of a path: as bind_file(). False: another worker is about to bind or to remove it,
- * so ask again. */
+/* bind(2) of a path: as bind_file(). False: another worker is about to bind or to remove it, or the
+ * verdict needs another turn, so ask again. */
 bool socket_file_bind(const struct notify *notify, struct worker *worker, pid_t asker,
                       const struct address *address, struct bind_verdict *verdict);
 
