@@ -15,8 +15,8 @@
 #include "broker/cli/runtime_paths.h"
 #include "broker/operate/rehearsal.h"
 #include "broker/operate/run.h"
+#include "broker/operate/run/choose.h"
 #include "broker/operate/run/trial.h"
-#include "broker/share/intercept/choose.h"
 
 #define SSHIM_VERSION "0.1.0"
 

@@ -25,7 +25,7 @@ extern struct broker broker;
 
 /* Begins as the configuration says. Each field names its only writer. */
 struct runtime {
-    /* PRELOAD or SECCOMP; share/intercept/choose.c, life/fleet.c where a launcher starts what
+    /* PRELOAD or SECCOMP; operate/run/choose.c, life/fleet.c where a launcher starts what
      * bypasses the library, and survive/state_load.c: a pool that is taken over keeps its own */
     enum config_intercept intercept;
     bool may_switch; /* from PRELOAD to SECCOMP while no worker was ever ready; choose.c, fleet.c */

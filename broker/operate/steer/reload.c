@@ -24,7 +24,7 @@
 #include "broker/operate/tell/conn_log.h"
 #include "broker/operate/tell/metrics.h"
 #include "broker/operate/tell/pidfile.h"
-#include "broker/share/intercept/choose.h"
+#include "broker/operate/run/choose.h"
 #include "broker/survive/keeper.h"
 #include "broker/survive/resume.h"
 

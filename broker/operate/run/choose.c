@@ -1,5 +1,5 @@
 /* choose.c - see choose.h. */
-#include "broker/share/intercept/choose.h"
+#include "broker/operate/run/choose.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -2,8 +2,8 @@
  * choose.h - chooses how to see the calls of a command: by the preloaded library, or by a seccomp
  * filter, for programs that cannot be preloaded.
  */
-#ifndef SSHIM_BROKER_SHARE_INTERCEPT_CHOOSE_H
-#define SSHIM_BROKER_SHARE_INTERCEPT_CHOOSE_H
+#ifndef SSHIM_BROKER_OPERATE_RUN_CHOOSE_H
+#define SSHIM_BROKER_OPERATE_RUN_CHOOSE_H
 
 #include <stdbool.h>
 
