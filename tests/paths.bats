@@ -294,3 +294,27 @@ P
     [[ ! -e $TMP/other.sock ]]
     stop_broker
 }
+
+# The broker learns of the close, and of the unlink, only when the server is about to bind again.
+@test "a server that closes its listener, unlinks its file and binds again does so however late the broker is" {
+    cat >"$TMP/again.py" <<'P'
+import os, signal, socket, sys, threading
+path, broker = sys.argv[1], int(sys.argv[2])
+for number in range(25):
+    if os.path.exists(path):
+        os.unlink(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        os.kill(broker, signal.SIGSTOP)
+        threading.Timer(0.1, os.kill, (broker, signal.SIGCONT)).start()
+        listener.listen(5)
+os.unlink(path)
+print("bound each time")
+P
+    start_broker -w 0
+    LD_PRELOAD="$LIB" SSHIM_BROKER="$CONTROL" python3 "$TMP/again.py" "$TMP/again.sock" "$BROKER" >"$TMP/said" 2>&1 || true
+    kill -CONT "$BROKER"
+    cat "$TMP/said"
+    [[ $(<"$TMP/said") == "bound each time" ]]
+    stop_broker
+}

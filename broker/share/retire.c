@@ -184,7 +184,10 @@ static void refuse_clients(struct listener *listener)
     log_debug("nobody listens any more on %s",
               socket_key_format(&listener->socket, &listener->bound, text));
     handout_shut(listener);
-    listener_set_shut(listener);
+    if (listener->owes_removal) /* the worker that was kept from its file may bind it at once */
+        listener_give_up(listener);
+    else
+        listener_set_shut(listener);
     listener_pump(listener);
 }
 
