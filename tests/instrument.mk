@@ -10,7 +10,8 @@ $(INSTRUMENT)/recorder-%.o: tests/instrument/recorder.c
 $(INSTRUMENT)/recorder-broker.o: RECORDER_FLAGS := -DRECORDED='"sshim"' -DRECORDS_WAITS
 $(INSTRUMENT)/recorder-library.o: RECORDER_FLAGS := -DRECORDED='"libsshim.so"'
 
-INSTRUMENTED = $(MAKE) -s BUILD=$(INSTRUMENT) CFLAGS='-O0 -g -finstrument-functions'
+# addr2line of binutils 2.40 names the wrong file for an inline function of a header in DWARF 5.
+INSTRUMENTED = $(MAKE) -s BUILD=$(INSTRUMENT) CFLAGS='-O0 -gdwarf-4 -finstrument-functions'
 
 count-calls: $(INSTRUMENT)/recorder-broker.o $(INSTRUMENT)/recorder-library.o
 	+@$(INSTRUMENTED) LDFLAGS='$(abspath $(INSTRUMENT))/recorder-broker.o -Wl,--wrap=epoll_wait' $(INSTRUMENT)/sshim

@@ -54,7 +54,8 @@ static int memory_fd = -1;
 static struct journal_in_hand no_hand;
 static _Atomic int no_fd = -1;
 static _Atomic uint64_t no_turn;
-struct journal_live journal_live = {&no_hand, &no_fd, &no_turn, false, false};
+static _Atomic int no_standstill;
+struct journal_live journal_live = {&no_hand, &no_fd, &no_turn, &no_standstill, false, false};
 static void (*save_state)(void);
 
 static void set_journal(struct journal *memory)
@@ -63,6 +64,7 @@ static void set_journal(struct journal *memory)
     journal_live.in_hand = &memory->in_hand;
     journal_live.in_hand_fd = &memory->in_hand_fd;
     journal_live.turn = &memory->turn;
+    journal_live.stood_still = &memory->stood_still;
 }
 
 /* NULL with the errno of mmap(2). */
@@ -322,11 +324,6 @@ void journal_note_standstill(void)
 {
     atomic_store(&journal->tries_left, 0);
     atomic_store(&journal->stood_still, 1);
-}
-
-bool journal_has_stood_still(void)
-{
-    return journal && atomic_load_explicit(&journal->stood_still, memory_order_relaxed);
 }
 
 void journal_set_held_fd(int fd)

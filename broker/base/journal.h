@@ -66,6 +66,8 @@ struct journal_live {
     /* The turn of the loop, counted at its beginning and at its end: odd while the loop works. The
      * keeper looks whether it changes. Written by base/turn.c. */
     _Atomic uint64_t *turn;
+    /* Whether the keeper has ever ended a program that stood still. */
+    _Atomic int *stood_still;
     bool touched; /* by journal_touch() since the loop made a snapshot */
     bool unsaved; /* the same, since any snapshot was made */
 };
@@ -134,10 +136,8 @@ void journal_end_upgrade(void);
 void journal_begin_hand_over(int watcher_fd);
 bool journal_take_hand_over(void);
 
-/* The keeper has ended a program that stood still: trying it again would take as long. Whether that
- * has ever been so. */
+/* The keeper has ended a program that stood still: trying it again would take as long. */
 void journal_note_standstill(void);
-bool journal_has_stood_still(void);
 
 /* The memory of the connections that are held, see handout/front/held.h; -1: none. */
 void journal_set_held_fd(int fd);

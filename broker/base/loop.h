@@ -44,6 +44,13 @@ static inline bool loop_timer_runs(const struct loop_timer *timer)
     return timer->position != 0;
 }
 
+/* The same, but a timer that runs is left as it is. */
+static inline void loop_ensure_timer(struct loop_timer *timer, int64_t delay_ms)
+{
+    if (timer->position == 0)
+        loop_start_timer(timer, delay_ms);
+}
+
 /* CLOCK_MONOTONIC in milliseconds, read once per turn of the loop; less the time in which this
  * process was suspended. */
 int64_t loop_now_ms(void);

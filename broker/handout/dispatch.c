@@ -80,7 +80,8 @@ static bool lingers(int fd)
  */
 static void close_copy(struct listener *listener, int fd, int64_t now_ms)
 {
-    if (journal_has_stood_still() || (listener->dispatch.lingers_until_ms > now_ms && lingers(fd)))
+    if (atomic_load_explicit(journal_live.stood_still, memory_order_relaxed) ||
+        (listener->dispatch.lingers_until_ms > now_ms && lingers(fd)))
         closer_pass(fd);
     else if (turn_close(fd))
         listener->dispatch.lingers_until_ms = now_ms + LINGER_MS;
@@ -97,7 +98,7 @@ bool dispatch_hand(struct channel *channel, const struct take_connection *connec
                    int64_t now_ms)
 {
     struct listener *listener = channel->listener;
-    int64_t wait_ms = waits_are_measured() ? waits_measure_ms(connection->fd) : -1;
+    int64_t wait_ms = observe || broker.config.metrics ? waits_measure_ms(connection->fd) : -1;
 
     if (observe)
         observe(channel, connection, wait_ms, false);
@@ -105,7 +106,8 @@ bool dispatch_hand(struct channel *channel, const struct take_connection *connec
         return false;
     if (observe)
         observe(channel, connection, wait_ms, true);
-    waits_note(listener, wait_ms);
+    if (wait_ms >= 0)
+        waits_note(listener, wait_ms);
     close_copy(listener, connection->fd, now_ms);
     atomic_store_explicit(journal_live.in_hand_fd, -1, memory_order_release);
     listener->counts->handed++;

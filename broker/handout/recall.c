@@ -21,8 +21,7 @@ void recall_expect(struct channel *channel, int64_t now_ms)
         channel->recall.sent_at_ms = now_ms;
         channel_set_outstanding(channel, true);
     }
-    if (!loop_timer_runs(&channel->listener->recall.check))
-        loop_start_timer(&channel->listener->recall.check, broker.config.accept_timeout_ms);
+    loop_ensure_timer(&channel->listener->recall.check, broker.config.accept_timeout_ms);
 }
 
 /* How long the oldest untaken offer has waited, at most. */

@@ -6,15 +6,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-#include "broker/base/broker.h"
-
 const unsigned waits_limits_ms[LISTENER_WAITS - 1] = {1,   5,   10,   25,   50,   100,
                                                       250, 500, 1000, 2500, 5000, 10000};
-
-bool waits_are_measured(void)
-{
-    return broker.config.metrics != NULL || broker.config.conn_log != NULL;
-}
 
 /* The kernel notes the handshake as the last moment at which the server sent something (tcp(7),
  * TCP_INFO), and it has sent nothing yet. */
@@ -33,8 +26,6 @@ void waits_note(struct listener *listener, int64_t wait_ms)
 {
     unsigned i = 0;
 
-    if (wait_ms < 0)
-        return;
     while (i < LISTENER_WAITS - 1 && wait_ms > waits_limits_ms[i])
         i++;
     listener->waits.count[i]++;

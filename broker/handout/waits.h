@@ -14,14 +14,11 @@
 /* The last milliseconds that belong to each count but the last one. */
 extern const unsigned waits_limits_ms[LISTENER_WAITS - 1];
 
-/* Whether the operator wants to know. */
-bool waits_are_measured(void);
-
 /* How long this connection has waited; -1: the kernel does not tell. The server has sent nothing on
  * it yet. Borrows fd. */
 int64_t waits_measure_ms(int fd);
 
-/* One was handed out. -1 is not counted. */
+/* One was handed out that had waited for so long. */
 void waits_note(struct listener *listener, int64_t wait_ms);
 
 #endif

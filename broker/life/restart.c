@@ -234,8 +234,7 @@ static void on_look(struct loop_timer *timer)
 static void look_soon(void)
 {
     look_timer.on_time = on_look;
-    if (!loop_timer_runs(&look_timer))
-        loop_start_timer(&look_timer, 0);
+    loop_ensure_timer(&look_timer, 0);
 }
 
 bool restart_begin(unsigned parallel, bool no_wait, struct session *waiter)

@@ -187,8 +187,7 @@ void closer_pass(int fd)
     }
     if (!has_helper())
         start_helper();
-    if (!loop_timer_runs(&review))
-        loop_start_timer(&review, REVIEW_MS);
+    loop_ensure_timer(&review, REVIEW_MS);
     errno = saved;
 }
 

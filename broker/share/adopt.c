@@ -221,8 +221,8 @@ static void note_whether_stopped(struct worker *worker)
     if (worker->stopped != procfs_is_stopped(worker->pid))
         worker_set_stopped(worker, !worker->stopped);
     timer.on_time = look_at_stopped;
-    if (worker->stopped && !loop_timer_runs(&timer))
-        loop_start_timer(&timer, STOPPED_LOOK_MS);
+    if (worker->stopped)
+        loop_ensure_timer(&timer, STOPPED_LOOK_MS);
 }
 
 bool adopt_worker(struct worker *worker)

@@ -150,16 +150,25 @@ static ssize_t receive(const struct call *call, struct wire_offer *offer, int *c
     return got;
 }
 
+/* What a worker does only if its waiting cannot be seen, or if it keeps notes. */
+static void tell_of_take(struct vlisten *listener, int conn_fd)
+{
+    struct board *board = listener->board;
+
+    if (board_has_flag(board, BOARD_WAIT_INVISIBLE) && board_claim_wake(board))
+        vlisten_wake_broker(listener);
+    if (notes_are_kept(listener))
+        notes_forget_take(conn_fd);
+}
+
 static void finish_take(struct vlisten *listener, const struct wire_offer *offer, int conn_fd,
                         int flags)
 {
     struct board *board = listener->board;
 
-    if (notes_are_kept(listener))
-        notes_forget_take(conn_fd);
     atomic_fetch_add(&board->worker.taken, 1);
-    if (board_has_flag(board, BOARD_WAIT_INVISIBLE) && board_claim_wake(board))
-        vlisten_wake_broker(listener);
+    if (board_has_flag(board, BOARD_WAIT_INVISIBLE | BOARD_NOTES))
+        tell_of_take(listener, conn_fd);
     if (offer->flags >> WIRE_OFFER_USE_SHIFT)
         proxied_note_use(offer->flags >> WIRE_OFFER_USE_SHIFT);
     match_nonblock(conn_fd, offer, flags);
@@ -233,7 +242,7 @@ static int take_offer(const struct call *call)
         if (got < 0)
             return -1;
         if (conn_fd >= 0 && is_offer(&offer, (size_t)got)) {
-            direct_copy_peer(offer.addr, offer.addr_len, call->addr, call->len);
+            userptr_put_peer(offer.addr, offer.addr_len, call->addr, call->len);
             finish_take(listener, &offer, conn_fd, call->flags);
             return conn_fd;
         }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 
 enum userptr_use {
     USERPTR_LEN,     /* accept's length */
@@ -58,6 +60,17 @@ static inline bool userptr_is_writable(const void *pointer, size_t len_bytes, en
 {
     return len_bytes == 0 || userptr_is_known(pointer, len_bytes, use) ||
            userptr_ask_writable(pointer, len_bytes, use);
+}
+
+/* accept(2): the address is cut to the room given, *len becomes what it would have needed. addr may
+ * be NULL; else both were found writable. */
+static inline void userptr_put_peer(const void *peer, socklen_t peer_len, struct sockaddr *addr,
+                                    socklen_t *len)
+{
+    if (!addr)
+        return;
+    memcpy(addr, peer, *len < peer_len ? *len : peer_len);
+    *len = peer_len;
 }
 
 #endif

@@ -2,9 +2,9 @@
 #include "shim/take/direct.h"
 
 #include <poll.h>
-#include <string.h>
 
 #include "shim/base/next.h"
+#include "shim/base/userptr.h"
 #include "shim/record/notes.h"
 
 /* How many vain looks, after a success, until only the broker looks again. */
@@ -107,14 +107,6 @@ bool direct_is_ready(struct vlisten *listener)
     return direct_look(listener);
 }
 
-void direct_copy_peer(const void *peer, socklen_t peer_len, struct sockaddr *addr, socklen_t *len)
-{
-    if (!addr)
-        return;
-    memcpy(addr, peer, *len < peer_len ? *len : peer_len);
-    *len = peer_len;
-}
-
 int direct_take(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     struct sockaddr_in6 peer = {0};
@@ -127,7 +119,7 @@ int direct_take(struct vlisten *listener, int fd, struct sockaddr *addr, socklen
     if (conn_fd < 0)
         return -1;
     if (is_noted) {
-        direct_copy_peer(&peer, peer_len, addr, len);
+        userptr_put_peer(&peer, peer_len, addr, len);
         notes_add_take(listener, conn_fd, &peer);
     }
     atomic_fetch_add_explicit(&listener->board->worker.direct, 1, memory_order_relaxed);

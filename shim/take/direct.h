@@ -35,10 +35,6 @@ bool direct_look(struct vlisten *listener);
 /* A look found nothing; it counts if nobody had said that a connection is there. */
 void direct_note_vain(struct vlisten *listener);
 
-/* accept(2): the address is cut to the room given, *len becomes what it would have needed. addr may
- * be NULL. */
-void direct_copy_peer(const void *peer, socklen_t peer_len, struct sockaddr *addr, socklen_t *len);
-
 /* accept4(2) on the canonical socket, and the only one. EINVAL: it was shut down, for this program
  * or for the whole pool. */
 int direct_take(struct vlisten *listener, int fd, struct sockaddr *addr, socklen_t *len, int flags);

@@ -4,7 +4,7 @@
 Two workers wait in epoll_wait, one client connects. Counted are
   broker  the turn of the loop in which the connection is sent, from the return of epoll_wait to the next one
   worker  from the return of its epoll_wait to the return of accept
-of the build in BUILD, which was made with -finstrument-functions and recorder.c. The commonest count of several
+of the build in BUILD, which was made with -finstrument-functions and recorder.c. A .c and its .h are one file. The commonest count of several
 connections is printed, and must stand in ARCHITECTURE.md; -v lists the calls in their order, a called function one column to the right of its caller.
 """
 import collections
@@ -128,7 +128,7 @@ def describe(part, symbols):
         if note.kind == ENTERED:
             lines.append(f"{'  ' * max(depth, 0)}{symbols.name(note.offset)}  {symbols.file(note.offset)}")
         depth += 1 if note.kind == ENTERED else -1
-    return len(calls), len({symbols.file(note.offset) for note in calls}), lines
+    return len(calls), len({os.path.splitext(symbols.file(note.offset))[0] for note in calls}), lines
 
 
 def record(build, folder):

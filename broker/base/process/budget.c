@@ -61,8 +61,7 @@ void budget_wait(struct budget *budget, struct budget_waiter *waiter, struct loo
     *waiter = (struct budget_waiter){.budget = budget, .watch = watch};
     TAILQ_INSERT_TAIL(&budget->waiting, waiter, all);
     loop_modify(watch, 0);
-    if (!loop_timer_runs(&budget->timer))
-        loop_start_timer(&budget->timer, beyond_us * SHARE / 1000 + 1);
+    loop_ensure_timer(&budget->timer, beyond_us * SHARE / 1000 + 1);
 }
 
 void budget_leave(struct budget_waiter *waiter)

@@ -73,7 +73,6 @@ bool await_begin(const struct await *like)
         session_await(await->session, on_session_gone);
     TAILQ_INSERT_TAIL(&awaits, await, all);
     look_timer.on_time = on_look;
-    if (!loop_timer_runs(&look_timer))
-        loop_start_timer(&look_timer, 0);
+    loop_ensure_timer(&look_timer, 0);
     return true;
 }

@@ -16,6 +16,7 @@
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
+#include "broker/operate/tell/conn_log.h"
 #include "broker/operate/tell/conn_log/conn_line.h"
 #include "broker/operate/tell/status/view.h"
 #include "broker/pool/listener.h"
@@ -201,7 +202,7 @@ static void print_json_front(FILE *out, const struct front_totals *front)
 /* How long connections had waited when they were handed over. */
 static void print_json_waits(FILE *out, const struct listener *listener)
 {
-    if (!waits_are_measured()) {
+    if (!broker.config.metrics && !conn_log_is_on()) {
         fputs(",\"handover_waits\":null", out);
         return;
     }

@@ -61,8 +61,7 @@ static void look_again(void)
 {
     static struct loop_timer timer = {.on_time = on_look_again};
 
-    if (!loop_timer_runs(&timer))
-        loop_start_timer(&timer, 1); /* what else has come is done in between */
+    loop_ensure_timer(&timer, 1); /* what else has come is done in between */
 }
 
 static bool claim_name(struct session *session, struct worker *worker,
