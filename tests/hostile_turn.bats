@@ -64,7 +64,52 @@ assert_floods_in_its_share() { # KIND
 }
 
 @test "a worker that claims without end has its share of the broker's time" { assert_floods_in_its_share links; }
+@test "a worker that claims and leaves without end has its share of the broker's time" { assert_floods_in_its_share leaves; }
 @test "a worker that makes noise without end has its share of the broker's time" { assert_floods_in_its_share channel; }
+
+# It has 200 ms at first. Who comes to that socket is not known before, so workers wait there as well.
+@test "strangers who come and leave without end have a share of the broker's time, and workers still bind" {
+    needs_root
+    start_broker -w 2 --user nobody -- "$VICTIM" accept "$ADDR"
+    SSHIM_RENDEZVOUS=$(rendezvous) start_other "$HOSTILE/stranger_knocks"
+    SSHIM_RENDEZVOUS=$(rendezvous) start_other "$HOSTILE/stranger_knocks" nowait
+    local before begin
+    before=$(broker_ticks)
+    begin=${EPOCHREALTIME/./}
+    sleep 8
+    local used_ms=$((($(broker_ticks) - before) * 1000 / $(getconf CLK_TCK)))
+    local passed_ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
+    echo "$used_ms ms of the broker's time in $passed_ms ms"
+    ((used_ms < 200 + passed_ms / 20 * 2))
+    kill -KILL "$(worker_pid 0)"
+    wait_until status_is '.workers[0].restarts == 1 and .workers[0].state == "ready"'
+    all_answer 2
+    turns_are_short
+    stop_broker
+}
+
+@test "processes of a worker beyond its share that bind, serve one and leave lose no connection" {
+    needs_root
+    share_build
+    cp "$HOSTILE/worker_floods" "$ROOT/tests/hostile/brief_server.py" "$TMP/build"
+    chmod -R a+rX "$TMP/build"
+    cat >"$TMP/build/server" <<END
+[ "\$SSHIM_WORKER_ID" = 1 ] && exec "$VICTIM" accept $ADDR
+"$TMP/build/worker_floods" channel &
+exec python3 "$TMP/build/brief_server.py" $HOST $PORT serve
+END
+    start_broker -w 2 --user nobody -- sh "$TMP/build/server"
+    start_other python3 "$ROOT/tests/hostile/brief_server.py" "$HOST" "$PORT" "$TMP/over"
+    wait_until eval '(($(broker_ticks) * 1000 / $(getconf CLK_TCK) > 700))' # more than it has at first
+    local before
+    before=$(grep -c served "$TMP/out")
+    wait_until eval '(($(grep -c served "$TMP/out") >= '"$before"' + 30))'
+    touch "$TMP/over"
+    wait "$OTHER"
+    cat "$TMP/out.other"
+    status_is '([.workers[].restarts] | add) == 0'
+    stop_broker
+}
 
 # Before Linux 6.16 a worker can send descriptors there. The broker does not receive them: it would be the one to close them.
 @test "connections whose close sleeps, sent over a channel, are not closed by the broker, on an old kernel" {

@@ -28,18 +28,23 @@ static inline void die(const char *what)
 
 /* A link to the broker by its abstract name, which is told to workers, and to whoever reads
  * /proc/net/unix. -1 when that is refused. */
-static inline int hostile_knock(void)
+static inline int hostile_knock_with(int flags)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     int used =
         snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "%s", getenv("SSHIM_RENDEZVOUS"));
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | flags, 0);
 
-    if (fd < 0 ||
-        connect(fd, (struct sockaddr *)&name,
-                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)used)) < 0)
-        return -1;
-    return fd;
+    if (connect(fd, (struct sockaddr *)&name,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)used)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static inline int hostile_knock(void)
+{
+    return hostile_knock_with(0);
 }
 
 /* The token and the slot that this process was given. */

@@ -1,7 +1,7 @@
 /*
- * worker_floods.c links | channel - a worker that was broken into sends the broker what it can, as
- * fast as it can: claims of its own listener over link after link, which are refused, or noise over
- * its channel. What the broker does not read keeps it waiting.
+ * worker_floods.c links | leaves | channel - a worker that was broken into sends the broker what it
+ * can, as fast as it can: claims of its own listener over link after link, which are refused, the
+ * same from four processes that do not wait for the answer, or noise over its channel.
  */
 #include <stdbool.h>
 
@@ -10,7 +10,7 @@
 static struct sockaddr_un name = {.sun_family = AF_UNIX};
 static socklen_t name_len;
 
-static void claim_again(void)
+static void claim_again(bool waits)
 {
     struct wire_claim claim = {
         .head = WIRE_HEAD(WIRE_CLAIM), .auth = hostile_auth(), .address.len_bytes = name_len};
@@ -23,7 +23,8 @@ static void claim_again(void)
         if (link_fd < 0)
             continue;
         fdpass_send(link_fd, &claim, sizeof claim, socket_fd, 0);
-        recv(link_fd, &grant, sizeof grant, 0);
+        if (waits)
+            recv(link_fd, &grant, sizeof grant, 0);
         close(link_fd);
     }
 }
@@ -36,7 +37,7 @@ static void make_noise(int channel_fd)
 
 int main(int argc, char **argv)
 {
-    bool over_links = argc > 1 && strcmp(argv[1], "links") == 0;
+    const char *what = argc > 1 ? argv[1] : "";
 
     name_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
                            (size_t)snprintf(name.sun_path + 1, 90, "hostile%d", (int)getpid()));
@@ -44,7 +45,9 @@ int main(int argc, char **argv)
         hostile_claim(hostile_knock(), &name, name_len, socket(AF_UNIX, SOCK_STREAM, 0));
     puts("attacks");
     fflush(stdout);
-    if (over_links)
-        claim_again();
+    if (strcmp(what, "links") == 0)
+        claim_again(true);
+    if (strcmp(what, "leaves") == 0 && fork() + fork() >= 0)
+        claim_again(false);
     make_noise(share.channel_fd);
 }

@@ -9,6 +9,7 @@
 
 #include "broker/base/loop/fds.h"
 
+#define BURST_US 200000       /* of our time, by strangers at one door */
 #define SHORTAGE_PAUSE_MS 100 /* out of fds or memory: peers wait in the backlog meanwhile */
 
 static struct door doors[] = {
@@ -41,15 +42,31 @@ static void review(void)
     for (unsigned i = 0; i < DOORS_COUNT; i++)
         if (doors[i].watch.fd >= 0)
             loop_modify(&doors[i].watch,
-                        doors[i].paused || loop_timer_runs(&shortage) ? 0 : EPOLLIN);
+                        doors[i].paused || doors[i].waits.budget || loop_timer_runs(&shortage)
+                            ? 0
+                            : EPOLLIN);
 }
 
 void door_pause(struct door *door, bool on)
 {
-    if (door->paused == on)
+    if (!on && !door->paused)
         return;
     door->paused = on;
     review();
+}
+
+bool door_may_accept(struct door *door)
+{
+    if (!budget_is_spent(&door->budget))
+        return true;
+    budget_wait(&door->budget, &door->waits, &door->watch);
+    return false;
+}
+
+void door_pay(struct door *door, int64_t used_us)
+{
+    budget_begin(&door->budget);
+    budget_end(used_us);
 }
 
 static void on_shortage_over(struct loop_timer *timer)
@@ -83,6 +100,8 @@ int door_open(enum door_name name, int fd, void (*on_ready)(struct loop_fd *watc
     struct door *door = &doors[name];
 
     door->watch = (struct loop_fd){fd, on_ready};
+    budget_init(&door->budget);
+    door->budget.burst_us = BURST_US;
     door->refuses_fds = door->is_text && fds_refuse(fd);
     return loop_add(&door->watch, EPOLLIN);
 }

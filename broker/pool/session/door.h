@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "broker/base/loop.h"
+#include "broker/base/process/budget.h"
 
 /*
  * At most this many connections at a time, by where they came in: the abstract name, which every
@@ -38,8 +39,10 @@ struct door {
     unsigned sessions;    /* that came in here and have not ended: session.c */
     unsigned max;
     bool is_text;
-    bool refuses_fds; /* text carries no descriptors */
-    bool paused;      /* all of its sessions are at work */
+    bool refuses_fds;     /* text carries no descriptors */
+    bool paused;          /* all of its sessions are at work */
+    struct budget budget; /* of the links of strangers which no worker paid for */
+    struct budget_waiter waits;
 };
 
 struct door *door_at(enum door_name name);
@@ -54,6 +57,13 @@ int door_fd(enum door_name name);
 
 /* Peers wait in the backlog, until another call says that they need not. */
 void door_pause(struct door *door, bool on);
+
+/* Whether one more peer may come in now. Who comes in is not known before: so where strangers have
+ * used up their share of our time, all wait in the backlog for a moment. */
+bool door_may_accept(struct door *door);
+
+/* A link of a stranger has taken so much of our time. */
+void door_pay(struct door *door, int64_t used_us);
 
 /* At all doors they wait for a moment: descriptors or memory are out. */
 void door_rest(void);

@@ -52,6 +52,8 @@ void session_close(struct session *session)
     loop_remove(&session->watch);
     loop_stop_timer(&session->deadline);
     close_link(session);
+    if (!session->is_paid && session_is_stranger(session))
+        door_pay(session->from, LINK_US);
     closer_close(session->claim_fd);
     free(session->text);
     TAILQ_REMOVE(&sessions, session, all);
@@ -71,6 +73,7 @@ void session_handle(struct session *session, const void *message, int type, int 
     const struct session_start *start = message;
     bool is_workers = type == WIRE_CLAIM || type == WIRE_ATTACH || type == WIRE_PROXIED;
     struct worker *worker = is_workers ? worker_find_by_token(&start->auth) : NULL;
+    session->is_paid = worker != NULL;
     int64_t begin_us = worker ? turn_read_us(CLOCK_THREAD_CPUTIME_ID) : 0;
 
     budget_begin(worker ? &worker->budget : NULL);

@@ -62,6 +62,7 @@ struct session {
     struct door *from;
     enum session_state state;
     bool has_spoken;
+    bool is_paid;        /* by the worker that has asked here */
     unsigned claim_slot; /* share/claim.c: whose claim it is about, if it is reserved or parked */
     struct loop_timer deadline;
     struct budget_waiter waits; /* its worker has used up its share, and it is not read from */

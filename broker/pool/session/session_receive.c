@@ -37,7 +37,8 @@ static unsigned count_waiting(const struct budget *budget)
     return count;
 }
 
-/* Whether the next message is received now. May close the session. */
+/* Whether the next message is received now. May close the session: who has left its link waits for
+ * no answer, so beyond its worker's share nothing is read for it. */
 static bool may_receive(struct session *session, bool is_over)
 {
     bool is_there;
@@ -49,9 +50,9 @@ static bool may_receive(struct session *session, bool is_over)
         session_close(session);
         return false;
     }
-    if (!worker || is_over || !budget_is_spent(&worker->budget))
+    if (!worker || !budget_is_spent(&worker->budget))
         return true;
-    if (count_waiting(&worker->budget) < SESSION_CLAIMS_MAX)
+    if (!is_over && count_waiting(&worker->budget) < SESSION_CLAIMS_MAX)
         budget_wait(&worker->budget, &session->waits, &session->watch);
     else
         session_close(session);
@@ -198,7 +199,7 @@ static void on_door_ready(struct loop_fd *watch, uint32_t events)
     struct door *from = loop_container(watch, struct door, watch);
 
     (void)events;
-    if (!make_room(from))
+    if (!door_may_accept(from) || !make_room(from))
         return;
     int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
