@@ -29,8 +29,7 @@ variable() { # SLOT NAME: of a worker
     conf 'workers = 2' 'settle = 0' 'stop-timeout = 9' 'env = A=2' 'handoff = direct' 'name = other' 'max-age = 1h'
     sed -i 's/ accept / epoll /' "$TMP/web.conf"
     restart
-    [[ $status == 0 && $output == *"name cannot change while the broker runs: it stays web; stop this instance and start it again"* ]]
-    [[ $output == *"handoff cannot change while the broker runs: it stays auto;"* ]]
+    [[ $status == 0 && $output == *"cannot change while the broker runs: name stays web, handoff stays auto; stop this instance and start it again"* ]]
     [[ $output == *"read $TMP/web.conf again: changed: workers, max-age, command"* && $output == *"2 of 2 workers were replaced" ]]
     log_has "changed: workers, max-age, command"
     [[ $(variable 0 B) == 0 && -z $(variable 0 A) ]] # the environment still wins, for all values
@@ -294,4 +293,88 @@ lines_of() { # FILE COUNT [CONDITION]
     wait_until lines_of "$TMP/c3" 5
     lines_of "$TMP/c2" 6 true
     timeout 60 "$SSHIM" stop --control "$CONTROL"
+}
+
+@test "each option is changed by the file that is read again, or named as one that stays: all of them at once" {
+    cat >"$TMP/values" <<END
+workers = 2
+scale-after = 100
+scale-idle = 5
+max-conns = 1000
+max-age = 1h
+max-rss = 900M
+name = other
+control = $TMP/other
+intercept = seccomp
+control-ro = $TMP/ro
+handoff = broker
+balance = first
+share = all
+unshared = 9
+leader = 9
+port = 8=9
+hold = data
+hold-timeout = 3
+hold-max = 7
+hold-close = rst
+when-full = close
+full-after = 2
+skip-dead = yes
+accept-proxy = v1
+proxy-from = 127.0.0.1
+proxy-optional = yes
+allow = 127.0.0.0/8
+deny = 10.0.0.0/8
+max-conns-per-worker = 9
+max-conns-per-source = 90
+max-rate-per-source = 1000/1
+source-prefix = 24,56
+penalty = 3
+unmap = yes
+stop-timeout = 7
+start-timeout = 90
+settle = 1
+once = yes
+accept-timeout = 300
+backlog = 64
+stuck-warn = 30
+stuck-kill = 60
+user = $(id -un)
+group = $(id -gn)
+sandbox = yes
+env = A=1
+clean-env = yes
+chdir = $TMP
+umask = 077
+nice = 3
+rlimit = nofile=500
+cpus = spread
+pidfile-dir = $TMP
+on-broker-death = exit
+ready = accept
+ready-min = 1
+lame-duck = 1
+metrics = $HOST:$((PORT + 1))
+ready-fd = 9
+log = $TMP/log2
+log-format = json
+conn-log = $TMP/conns
+log-prefix = yes
+on-event = true
+quiet = yes
+verbose = yes
+END
+    # all but those that say where to read: a new one needs a line above
+    "$SSHIM" --help | sed -n '/^options of run:/,/^$/p' | sed -nE 's/^ +(-., )?--([a-z-]+).*/\2/p' | grep -vxE 'config|dry-run|help' | sort >"$TMP/all"
+    sed 's/ = .*//' "$TMP/values" | sort | diff "$TMP/all" -
+    conf 'workers = 1' 'settle = 0'
+    launch_by_file
+    { echo "command = $VICTIM accept $ADDR"; cat "$TMP/values"; } >"$TMP/web.conf"
+    restart
+    [[ $status == 0 ]]
+    printf '%s\n' "$output" | sed -nE 's/.*(cannot change while the broker runs|changed): //p' | sed -E 's/; stop this.*//; s/ stays [^,]*//g; s/, /\n/g' | sort >"$TMP/told"
+    diff "$TMP/all" "$TMP/told"
+    probe 20
+    stop_broker
+    [[ $STATUS == 0 ]]
 }

@@ -65,9 +65,11 @@ option_reader option_text;   /* const char * */
 option_reader option_number; /* unsigned, from min to max */
 option_reader option_choice; /* int, or an enum: the index in names */
 
+#define OPTION_FAULT_SIZE 2048 /* the names of all options have room in it */
+
 /* One line that says what is wrong and what to do. */
 struct option_fault {
-    char text[1024];
+    char text[OPTION_FAULT_SIZE];
 };
 __attribute__((format(printf, 2, 3))) void option_fail(struct option_fault *fault,
                                                        const char *format, ...);

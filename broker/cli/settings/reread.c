@@ -2,6 +2,7 @@
 #include "broker/cli/settings/reread.h"
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,36 +158,53 @@ static bool is_same_command(const struct settings *before)
     return !before->command[i] && !settings.command[i];
 }
 
-/* Lines for the operator: what is new, and what has to stay. */
-static void compare(const struct settings *before, struct option_fault *news)
+/* Behind what is there, as far as there is room. */
+__attribute__((format(printf, 2, 3))) static void add(struct option_fault *news, const char *format,
+                                                      ...)
 {
-    size_t size = sizeof news->text;
-    size_t used = 0;
-    char changed[256] = "";
+    size_t used = strlen(news->text);
+    va_list arguments;
 
-    news->text[0] = '\0';
+    va_start(arguments, format);
+    vsnprintf(news->text + used, sizeof news->text - used, format, arguments);
+    va_end(arguments);
+}
+
+/* One line: what has to stay. */
+static void keep_fixed(const struct settings *before, struct option_fault *news)
+{
+    const char *lead = "cannot change while the broker runs: ";
+
     for (size_t i = 0; i < gather_table()->count; i++) {
         const struct option_row *row = &gather_table()->rows[i];
-        size_t len = strlen(changed);
-        if (is_same(before, row))
+        if (row->is_live || is_same(before, row))
             continue;
-        if (row->is_live) {
-            snprintf(changed + len, sizeof changed - len, "%s%s", len ? ", " : "", row->name);
-            continue;
-        }
-        if (used < size)
-            used += (size_t)snprintf(news->text + used, size - used,
-                                     "%s cannot change while the broker runs: it stays %s; stop "
-                                     "this instance and start it again\n",
-                                     row->name, value_in_words(before, row));
+        add(news, "%s%s stays %.100s", lead, row->name, value_in_words(before, row));
+        lead = ", ";
         keep_row(before, row);
     }
-    size_t len = strlen(changed);
+    if (*news->text)
+        add(news, "; stop this instance and start it again\n");
+}
+
+/* One line: what is new. */
+static void compare(const struct settings *before, struct option_fault *news)
+{
+    const char *lead = "changed: ";
+    bool is_any = !is_same_command(before);
+
+    add(news, "read %.200s again: ", settings.file);
+    for (size_t i = 0; i < gather_table()->count; i++) {
+        const struct option_row *row = &gather_table()->rows[i];
+        if (is_same(before, row))
+            continue;
+        add(news, "%s%s", lead, row->name);
+        lead = ", ";
+        is_any = true;
+    }
     if (!is_same_command(before))
-        snprintf(changed + len, sizeof changed - len, "%scommand", len ? ", " : "");
-    if (used < size)
-        snprintf(news->text + used, size - used, "read %.400s again: %s%s\n", settings.file,
-                 *changed ? "changed: " : "nothing has changed", changed);
+        add(news, "%scommand", lead);
+    add(news, is_any ? "\n" : "nothing has changed\n");
 }
 
 static bool read_again(const struct settings *before, struct option_fault *told)
@@ -197,6 +215,8 @@ static bool read_again(const struct settings *before, struct option_fault *told)
     if (!keep_others(before) || !gather_file(told) || !gather_name_after_file())
         return false;
     settings.command = has_given_command ? before->command : settings.file_command;
+    told->text[0] = '\0';
+    keep_fixed(before, told);
     compare(before, told);
     settings.resolved = gather_resolve(before->resolved);
     return settings.resolved != NULL;

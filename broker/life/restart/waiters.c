@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 
 #include "broker/base/log.h"
+#include "broker/base/options.h"
 #include "broker/pool/worker.h"
 
 struct waiter {
@@ -13,7 +14,7 @@ struct waiter {
     bool no_wait;
     unsigned generation;
     uint64_t cut;
-    char news[512];
+    char news[OPTION_FAULT_SIZE];
     char text[WAITERS_TEXT_MAX];
     int exit_code;
     bool is_over; /* text and exit_code are there; waits for the old workers to end */
