@@ -295,6 +295,41 @@ lines_of() { # FILE COUNT [CONDITION]
     timeout 60 "$SSHIM" stop --control "$CONTROL"
 }
 
+@test "a launcher whose program bypasses the library: rules that are read before it starts that hold, or it is not served" {
+    local static=$BUILD/tests/unloaded/victim
+    slow() { # LINE...: the file; the server begins with the file go
+        printf '%s\n' "control = $CONTROL" 'workers = 1' 'settle = 0' "command = sh -c 'until [ -e $TMP/go ]; do sleep 0.05; done; exec $static accept $ADDR'" "$@" >"$TMP/web.conf"
+    }
+    begin_slowly() {
+        rm -f "$TMP/go"
+        "$SSHIM" run --config "$TMP/web.conf" 3>&- </dev/null >>"$TMP/out" 2>>"$TMP/log" &
+        BROKER=$!
+        wait_until status_is '.workers | length == 1'
+    }
+    slow
+    begin_slowly
+    slow "deny = $HOST"
+    kill -HUP "$BROKER"
+    wait_until log_has 'changed: deny'
+    touch "$TMP/go"
+    wait_for_broker
+    [[ $STATUS == 3 ]]
+    log_has 'or leave --deny out, which needs the library'
+    # and the other way round
+    : >"$TMP/log"
+    begin_slowly
+    slow
+    kill -HUP "$BROKER"
+    wait_until log_has 'changed: deny'
+    touch "$TMP/go"
+    wait_until status_is '.state == "ready" and .workers[0].via == "seccomp"'
+    probe 3
+    # the restart that HUP began is over too
+    restart
+    [[ $status == 0 && $output == *"1 of 1 worker was replaced" ]]
+    stop_broker
+}
+
 @test "each option is changed by the file that is read again, or named as one that stays: all of them at once" {
     cat >"$TMP/values" <<END
 workers = 2

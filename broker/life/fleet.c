@@ -115,6 +115,16 @@ static void respawn_after(struct slot *slot, int64_t delay)
     loop_start_timer(&slot->respawn, delay);
 }
 
+static void end_to_start_again(struct worker *worker)
+{
+    if (!worker || worker->joined || worker->pid <= 0)
+        return;
+    worker->starts_again = true;
+    /* it may have been forked just now, and lead no process group yet */
+    if (signal_group(worker->pid, SIGKILL) < 0)
+        worker_signal(worker, SIGKILL);
+}
+
 /* A launcher has started a program that bypasses the library: all workers start again, with a
  * filter. */
 static void switch_to_seccomp(void)
@@ -128,13 +138,10 @@ static void switch_to_seccomp(void)
         if (slot->has_ended) /* since another copy had its address */
             respawn_after(slot, 0);
         slot_set_ended(slot, false);
-        if (!slot->worker || slot->worker->joined || slot->worker->pid <= 0)
-            continue;
-        slot->worker->starts_again = true;
-        /* it may have been forked just now, and lead no process group yet */
-        if (signal_group(slot->worker->pid, SIGKILL) < 0)
-            worker_signal(slot->worker, SIGKILL);
+        end_to_start_again(slot->worker);
+        end_to_start_again(slot->successor);
     }
+    restart_supersede("no worker was ready yet, and all start again by --intercept seccomp");
 }
 
 static void on_unfit(struct worker *worker, const struct preload_check_report *report)

@@ -123,6 +123,13 @@ static void abort_with(const char *reason)
     finish();
 }
 
+void restart_supersede(const char *reason)
+{
+    restart.again = false;
+    if (restart.active)
+        abort_with(reason);
+}
+
 /* --- one slot after the other --- */
 
 static void drain_old(struct worker *old)

@@ -67,4 +67,7 @@ void restart_resume(const struct restart_record *record);
 void restart_on_failure(const struct worker *last, const char *how);
 void restart_on_served(struct slot *slot, const struct worker *last);
 
+/* All workers start again, old and new: one that is under way ends, and none follows it. */
+void restart_supersede(const char *reason);
+
 #endif

@@ -162,6 +162,16 @@ bool choose_stays(const struct config *next)
     return false;
 }
 
+void choose_reread(void)
+{
+    const struct config *config = &broker.config;
+
+    if (!runtime.may_switch && !runtime.needs_library)
+        return; /* a filter cannot be used, or nobody would want it */
+    runtime.needs_library = option_for_library(config);
+    runtime.may_switch = !runtime.needs_library && config->handoff == HANDOFF_AUTO;
+}
+
 /* --- sshim check --- */
 
 static int tell_seccomp(const char *command, const struct check_report *report)

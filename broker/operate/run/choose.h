@@ -21,6 +21,9 @@ bool choose_way(void);
  * Another library may be taken for a new command. */
 bool choose_stays(const struct config *next);
 
+/* broker.config has other options: whether a launcher may still be started again with a filter. */
+void choose_reread(void);
+
 /* `sshim check`: says which way a command goes; returns the exit code: 0 it can be served, 1 it
  * cannot, 2 usage. */
 int choose_run_check(int argc, char **argv);

@@ -174,6 +174,7 @@ static bool use(int argc, char **resolved)
         return false;
     }
     broker.config = next;
+    choose_reread();
     check_set_user(spawn_uid(), spawn_gid());
     check_set_folder(next.copy.chdir ? launch_expand(next.copy.chdir, 0) : NULL);
     log_set_level(next.verbosity);
