@@ -62,6 +62,20 @@ was_killed() { # PID
     stop_broker
 }
 
+@test "behind sudo it is the copy that is looked at and killed, not what waits for it" {
+    needs_root
+    start_broker -w 2 --intercept seccomp --stuck-kill 2 -- sudo python3 "$ROOT/tests/progs/moods.py" "$HOST" "$PORT"
+    reach_each 2
+    local pids
+    pids=("${!FD_OF[@]}")
+    printf h..... >&"${FD_OF[${pids[0]}]}"
+    wait_until is_gone "${pids[0]}"
+    wait_until workers_ready 2
+    [[ $(grep -c 'has been stuck' "$TMP/log") == 1 ]]
+    [[ -e /proc/${pids[1]} ]]
+    stop_broker
+}
+
 @test "clients in the queue while every copy hangs: one is replaced, and answers" {
     start_broker -w 2 --stuck-kill 2 -- "$STATIC" accept "$ADDR"
     local pids

@@ -5,17 +5,20 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/base/process/glance.h"
 #include "broker/base/process/procfs.h"
+#include "broker/base/process/signal.h"
 #include "broker/diagnose/clients.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 
-#define LOOKS 4          /* within the shorter of the two times */
+#define LOOKS 4 /* within the shorter of the two times */
+#define LAUNCHERS_MAX 4
 #define PERIOD_MIN_MS 20 /* from one worker with a filter to the next */
 
 static struct loop_timer timer;
@@ -29,7 +32,8 @@ static int64_t look_ms(void)
     return (int64_t)shorter_s * 1000 / LOOKS;
 }
 
-static void judge(struct worker *worker)
+/* server: the worker's process, or one that it has started and waits for. */
+static void judge(struct worker *worker, pid_t server)
 {
     int64_t still_ms = loop_now_ms() - worker->moved_ms;
     int64_t warn_ms = (int64_t)broker.config.stuck_warn_s * 1000;
@@ -43,6 +47,8 @@ static void judge(struct worker *worker)
                   "worker %u (pid %d) has been stuck for %d s; killing it", worker->slot,
                   (int)worker->pid, (int)(still_ms / 1000));
         worker->asked_end = WORKER_END_STUCK;
+        if (server != worker->pid)
+            signal_process(server, SIGKILL);
         worker_signal(worker, SIGKILL);
     } else if (warn_ms && still_ms >= warn_ms && !worker->stuck) {
         worker->stuck = true;
@@ -71,7 +77,7 @@ static bool look_at(struct worker *worker)
     if (motion != worker->seen_motion || !worker_is_busy(worker))
         note_move(worker, motion);
     else
-        judge(worker);
+        judge(worker, worker->pid);
     return worker_is_busy(worker);
 }
 
@@ -101,14 +107,44 @@ void watchdog_poke(void)
 
 /* --- workers with a filter --- */
 
-/* How often its threads have left a processor. 0: not known, or one runs or waits for events. */
-static uint64_t count_switches(const struct worker *worker)
+static bool has_listener(const struct worker *worker, pid_t pid)
+{
+    const struct channel *channel;
+    struct stat info;
+
+    LIST_FOREACH(channel, &worker->channels, of_worker)
+        if (fstat(channel->listener->canonical_fd, &info) == 0 &&
+            procfs_find_socket(pid, info.st_ino) >= 0)
+            return true;
+    return false;
+}
+
+/* Below launchers that wait for it, as sudo does: what waits there is not the server. */
+static pid_t find_server(const struct worker *worker)
+{
+    struct procfs_list children;
+    pid_t pid = worker->pid;
+
+    for (int depth = 0; depth <= LAUNCHERS_MAX; depth++) {
+        if (has_listener(worker, pid))
+            return pid;
+        procfs_list_children(pid, &children);
+        if (!children.is_whole || children.count != 1)
+            break;
+        pid = children.at[0];
+    }
+    return worker->pid;
+}
+
+/* How often its threads, and those of what it has started, have left a processor. 0: not known, or
+ * one runs or waits for events. */
+static uint64_t count_switches(pid_t server)
 {
     struct procfs_list tree;
     uint64_t sum = 1;
     uint64_t switches;
 
-    procfs_list_tree(worker->pid, &tree);
+    procfs_list_tree(server, &tree);
     if (!tree.is_whole || tree.count > CLIENTS_PROCESSES_MAX)
         return 0;
     for (unsigned i = 0; i < tree.count; i++) {
@@ -152,11 +188,12 @@ static bool has_work(const struct worker *worker)
 
 static void look_from_outside(struct worker *worker)
 {
-    uint64_t switches = count_switches(worker);
+    pid_t server = find_server(worker);
+    uint64_t switches = count_switches(server);
 
     worker->sleeps = switches && switches == worker->seen_motion;
     if (worker->sleeps && has_work(worker))
-        judge(worker);
+        judge(worker, server);
     else
         note_move(worker, switches);
 }
