@@ -60,6 +60,11 @@ join_in_background() {
     wait_until is_gone "$OTHER"
 }
 
+# The broker has found the child, which takes turns if there are many processes.
+goes_on() { # SLOT
+    ! is_gone "$(worker_pid "$1")"
+}
+
 @test "a server that joins and goes into the background stays, as long as one of its processes listens" {
     local handoff
     for handoff in auto direct; do
@@ -68,11 +73,41 @@ join_in_background() {
         join_in_background
         wait_until workers_ready 2
         ANSWER_BY=pid all_answer 2
+        wait_until goes_on 0
         kill -KILL "$(worker_pid 0)"
         wait_until status_is '[.workers[].slot] == [1]'
         probe 5
         stop_broker
         [[ $("$PROBE" -n 1 "$ADDR" 2>&1) == *"Connection refused"* ]]
+    done
+}
+
+# It is told by the signal that is waiting when its process ends.
+@test "a server that goes into the background while the broker stops is ended as well" {
+    cat >"$TMP/server.py" <<'P'
+import os, signal, socket, sys
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+if os.fork():
+    signal.pause()
+print("child", os.getpid(), flush=True)
+while True:
+    listener.accept()
+P
+    local handoff child
+    for handoff in auto direct; do
+        start_broker -w 0 --handoff "$handoff"
+        : >"$TMP/out.other"
+        join python3 "$TMP/server.py" "$HOST" "$PORT"
+        wait_until workers_ready 1
+        wait_until grep -q child "$TMP/out.other"
+        child=$(sed -n 's/^child //p' "$TMP/out.other")
+        kill -STOP "$BROKER"
+        kill -TERM "$BROKER"
+        kill -KILL "$OTHER"
+        wait_until is_gone "$OTHER"
+        kill -CONT "$BROKER"
+        wait_for_broker
+        is_gone "$child"
     done
 }
 

@@ -71,6 +71,12 @@ static void signal_orphans(int number)
             signal_process(children.at[i], number);
 }
 
+void stop_tell_heir(const struct worker *worker)
+{
+    if (stopping)
+        signal_tree(worker->pid, killing_since_ms ? SIGKILL : SIGTERM);
+}
+
 static void signal_everyone(int number)
 {
     struct worker *worker;

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+struct worker;
+
 /*
  * TERM to all workers, KILL after --stop-timeout; the loop ends when no process is left. A second
  * call kills at once. exit_code is that of the process; the first call decides. EXIT_STOPPED
@@ -20,6 +22,10 @@ bool stop_is_announced(void);
 
 bool stop_is_under_way(void);
 int stop_exit_code(void);
+
+/* This worker, which joined, is another process by now. If the stop is under way, that one was not
+ * there to be told. */
+void stop_tell_heir(const struct worker *worker);
 
 /* Some process has ended: perhaps it was the last one. */
 void stop_check(void);

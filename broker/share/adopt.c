@@ -98,7 +98,7 @@ static bool find_heir(const struct worker *worker, pid_t *heir)
 
 static bool may_have_heir(const struct worker *worker)
 {
-    return worker->joined && !LIST_EMPTY(&worker->channels) && !stop_is_under_way();
+    return worker->joined && !LIST_EMPTY(&worker->channels);
 }
 
 static void on_pidfd_ready(struct loop_fd *watch, uint32_t events);
@@ -108,6 +108,7 @@ static bool go_on_as(struct worker *worker, pid_t heir)
 {
     log_debug("worker %u goes on as pid %d", worker->slot, (int)heir);
     worker_set_pid(worker, heir);
+    stop_tell_heir(worker);
     return worker_watch_pid(worker, on_pidfd_ready) == 0;
 }
 
