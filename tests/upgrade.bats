@@ -134,14 +134,17 @@ exec sleep 1000"
     stop_broker
 }
 
-@test "a program that reads another version of the journal is refused, with the reason" {
+@test "a program that reads another version of the journal, older or newer, is refused with the reason and the way that is left" {
     two_versions
     serve -w 2
-    LC_ALL=C sed 's/SSJ4/SSJ9/g' "$SSHIM" >"$TMP/other"
-    run cmp "$SSHIM" "$TMP/other"
-    ((status == 1)) # it has the number in it, as bytes
-    install_program "$TMP/other"
-    refuses "this version does not read the journal of the running one"
+    local other
+    for other in SSJ3 SSJ9; do
+        LC_ALL=C sed "s/SSJ4/$other/g" "$SSHIM" >"$TMP/other"
+        run cmp "$SSHIM" "$TMP/other"
+        ((status == 1)) # it has the number in it, as bytes
+        install_program "$TMP/other"
+        refuses "this version does not read the journal of the running one; stop that one and start this one"
+    done
     stop_broker
 }
 
