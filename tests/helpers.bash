@@ -182,6 +182,16 @@ status_is() { # JQ FILTER that must give true
     [[ $(status_of "$1") == true ]]
 }
 
+# No turn of the broker's loop was as long as that, but for the time in which it waited for a processor. A turn that sleeps
+# for want of a mended call sleeps until the keeper ends it after 5 s.
+turns_are_short() { # [MS]
+    local ms waited_ms
+    ms=$(status_of .longest_turn_ms)
+    waited_ms=$(awk '{ print int($2 / 1000000) }' "/proc/$(status_of .pid)/schedstat" || echo 0)
+    echo "longest turn: $ms ms; waited for a processor, in all: $waited_ms ms"
+    ((ms - waited_ms < ${1:-2500}))
+}
+
 # The abstract name of the workers' socket, as any local user can read it.
 rendezvous() {
     sed -n "s,.* @\(sshim:[0-9a-f]*:$CONTROL\)\$,\1,p" /proc/net/unix
