@@ -105,6 +105,20 @@ receivers() {
     unmount_hung
 }
 
+# There they cannot be refused, and whoever takes them is the one to close them.
+@test "before Linux 6.16 64 descriptors whose close no signal ends keep READY=1 from being heard until one is closed" {
+    mount_hung
+    ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$HOSTILE/old_kernel.so launch_server
+    attack held "$TMP/hung/file"
+    wait_until eval '(($(receivers) == 64))' || { unmount_hung; return 1; }
+    touch "$TMP/order"
+    sleep 1
+    status_is '.state != "ready" and .longest_turn_ms < 2500' || { unmount_hung; return 1; }
+    unmount_hung
+    wait_until is_ready
+    end_attack
+}
+
 attack_is_over() {
     grep -q "done" "$TMP/out"
 }
