@@ -88,7 +88,7 @@ unshared = 7  # command line" ]]
 @test "each fault of a file is told with its line, and what to do" {
     refused_file "unknown name 'wokers'; sshim --help tells the options of run" '# x' '' 'wokers = 3'
     refused_file "unknown name 'config'; *" 'config = x'
-    refused_file "invalid value 'x' for workers: expected 0 to 4096, LOW..HIGH or 'auto'; see sshim --help" 'settle = 1' 'workers = x'
+    refused_file "invalid value 'x' for workers: expected 0 to 4096, 'auto', or LOW..HIGH with LOW from 1 to HIGH; see sshim --help" 'settle = 1' 'workers = x'
     refused_file "invalid value 'maybe' for quiet: expected yes or no; see sshim --help" 'quiet = maybe'
     refused_file "'workers' is no line 'name = value'" 'workers'
     refused_file "'workers' has no value; give one, or '#' in front" 'workers = # 3'
@@ -99,7 +99,7 @@ unshared = 7  # command line" ]]
 }
 
 @test "each fault of the environment is told with its variable" {
-    SSHIM_WORKERS=x refused "invalid value 'x' for SSHIM_WORKERS: expected 0 to 4096, LOW..HIGH or 'auto'; see sshim --help" -- true
+    SSHIM_WORKERS=x refused "invalid value 'x' for SSHIM_WORKERS: expected 0 to 4096, 'auto', or LOW..HIGH with LOW from 1 to HIGH; see sshim --help" -- true
     SSHIM_HANDOFF=x refused "invalid value 'x' for SSHIM_HANDOFF: expected auto, broker, direct; see sshim --help" -- true
     SSHIM_CONFIG=$TMP/none refused "cannot read $TMP/none: No such file or directory; *" -- true
 }

@@ -180,5 +180,5 @@ END
     chmod 4755 "$TMP/build/sshim"
     run env SSHIM_RESUME="0 crash 0 1024" "${NOBODY[@]}" timeout 30 "$SSHIM" run --control "$TMP/none/x.sock" -w 0 3>&- </dev/null
     echo "$status: $output"
-    [[ $output == *"cannot open the control socket"* ]]
+    [[ $output == *"cannot open the socket of the workers $TMP/none/x.sock.link: "* ]]
 }

@@ -117,6 +117,12 @@ stops_by_advice() {
 @test "a name that is no command, and a folder" {
     says_only "check the command's name and PATH" "$SSHIM" run --control "$CONTROL" -w 1 -- no-such-command
     says_only "it is a folder" "$SSHIM" run --control "$CONTROL" -w 1 -- "$TMP"
+    needs_root
+    share_build
+    mkdir -m 700 "$TMP/closed"
+    chmod 711 "$TMP"
+    says_only "let the workers' user search the folders of PATH" env PATH="$TMP/closed:$PATH" "$SSHIM" run --control "$CONTROL" -w 1 --user nobody -- no-such-command
+    [[ $status == 126 ]]
 }
 
 @test "no /proc" {

@@ -129,6 +129,8 @@ static const char *exec_remedy(const char *path, int error)
 
     if (error == ENOENT)
         return "check the command's name and PATH";
+    if (error == EACCES && !strchr(path, '/'))
+        return "check the command's name, and let the workers' user search the folders of PATH";
     if (error == EACCES && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         return "it is a folder: give the program in it";
     if (error == EACCES)
@@ -153,7 +155,7 @@ void failure_tell_exec(const char *program, int error)
         snprintf(path, sizeof path, "%s", program);
     if (error == ENOENT && access(path, F_OK) == 0)
         tell_what_is_absent(program, path);
-    else if (error == ENOENT && is_name_of_file(program, file))
+    else if ((error == ENOENT || !strchr(path, '/')) && is_name_of_file(program, file))
         log_error("cannot run '%s': %s; to run what %s says, give options before the name: 'sshim "
                   "run [OPTION...] %s'",
                   program, strerror(error), file, program);

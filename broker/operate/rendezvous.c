@@ -172,8 +172,9 @@ static bool open_file(enum door_name door, const struct sockaddr_un *addr, mode_
     umask(old_mask);
     if (fd >= 0)
         return true;
-    log_error("cannot open the control socket %s: %s; give a --control PATH in a folder of yours",
-              addr->sun_path, strerror(saved));
+    log_error("cannot open the %s %s: %s; give a --control PATH in a folder of yours",
+              door == DOOR_LINK ? "socket of the workers" : "control socket", addr->sun_path,
+              strerror(saved));
     return false;
 }
 

@@ -71,7 +71,7 @@ static const struct option_row run_rows[] = {
      "fewer if the cgroup's cpu.max says so; 0 "
      "without a command = wait for servers that join by SSHIM_BROKER",
      AT(workers), .initial = "auto", .read = value_workers, .max = CONFIG_WORKERS_MAX,
-     .expected = "0 to 4096, LOW..HIGH or 'auto'", .is_live = true},
+     .expected = "0 to 4096, 'auto', or LOW..HIGH with LOW from 1 to HIGH", .is_live = true},
     {"scale-after", 0, "MS",
      "workers LOW..HIGH: start one more when a connection has waited this long (default 200)",
      AT(scale_after_ms), .initial = "200", .read = option_number, .min = 10, .max = 60000,
