@@ -25,20 +25,22 @@ extern struct broker broker;
 
 /* Begins as the configuration says. Each field names its only writer. */
 struct runtime {
-    /* PRELOAD or SECCOMP; operate/run/choose.c, life/fleet.c where a launcher starts what
-     * bypasses the library, and survive/state_load.c: a pool that is taken over keeps its own */
+    /* PRELOAD or SECCOMP; operate/run/choose.c, life/supervise/bypass.c where a launcher starts
+     * what bypasses the library, and survive/state_load.c: a pool that is taken over keeps its own
+     */
     enum config_intercept intercept;
-    bool may_switch; /* from PRELOAD to SECCOMP while no worker was ever ready; choose.c, fleet.c */
+    bool
+        may_switch; /* from PRELOAD to SECCOMP while no worker was ever ready; choose.c, bypass.c */
     const char *needs_library;   /* the option alone that forbids that; choose.c; NULL: none */
     enum config_handoff handoff; /* survive/state_load.c: a pool that is taken over keeps its own */
-    int ready_fd;                /* keeps, -1: none; life/fleet.c closes it when all are ready */
-    int metrics_fd;              /* keeps, -1: none; operate/tell/metrics.c, survive/state_load.c */
-    int connections_fd;          /* of the broker before, -1: none; survive/state_load.c */
-    pid_t keeper_pid;            /* survive/keeper.c; 0: none */
-    pid_t old_keeper_pid;        /* the same: that of the program before, during an upgrade */
-    pid_t lines_pid;             /* life/launch/output.c; 0: it does not run */
-    pid_t hook_pid;              /* operate/tell/hook.c; 0: the command does not run */
-    unsigned workers;            /* how many are wanted; run.c at first, then life/slot.c */
+    int ready_fd;         /* keeps, -1: none; life/supervise/fleet.c closes it when all are ready */
+    int metrics_fd;       /* keeps, -1: none; operate/tell/metrics.c, survive/state_load.c */
+    int connections_fd;   /* of the broker before, -1: none; survive/state_load.c */
+    pid_t keeper_pid;     /* survive/keeper.c; 0: none */
+    pid_t old_keeper_pid; /* the same: that of the program before, during an upgrade */
+    pid_t lines_pid;      /* life/launch/output.c; 0: it does not run */
+    pid_t hook_pid;       /* operate/tell/hook.c; 0: the command does not run */
+    unsigned workers;     /* how many are wanted; run.c at first, then life/slot.c */
 };
 
 extern struct runtime runtime;

@@ -25,11 +25,19 @@ static bool ever_ready;
 static struct slot_change last_change;
 static int failure_status;
 static void (*tell_ready)(struct slot *slot);
+static void (*respawn)(struct loop_timer *timer);
 static void (*take_notify_fd)(const struct worker *worker, int fd);
 
-void slot_init(void (*on_ready)(struct slot *slot))
+void slot_init(void (*on_ready)(struct slot *slot), void (*on_respawn)(struct loop_timer *timer))
 {
     tell_ready = on_ready;
+    respawn = on_respawn;
+}
+
+void slot_respawn_after(struct slot *slot, int64_t delay_ms)
+{
+    slot->respawn.on_time = respawn;
+    loop_start_timer(&slot->respawn, delay_ms);
 }
 
 void slot_set_notify(void (*on_notify_fd)(const struct worker *worker, int fd))

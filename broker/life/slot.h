@@ -41,8 +41,12 @@ struct slot {
     struct loop_timer respawn;
 };
 
-/* on_ready is called after a worker became the ready worker of its slot. */
-void slot_init(void (*on_ready)(struct slot *slot));
+/* on_ready is called after a worker became the ready worker of its slot, on_respawn when a worker
+ * is due again in a slot. */
+void slot_init(void (*on_ready)(struct slot *slot), void (*on_respawn)(struct loop_timer *timer));
+
+/* A worker is due in it after this time, unless slot.respawn is stopped. */
+void slot_respawn_after(struct slot *slot, int64_t delay_ms);
 
 /* on_notify_fd is given the notification descriptor of each worker that has a filter. */
 void slot_set_notify(void (*on_notify_fd)(const struct worker *worker, int fd));

@@ -11,7 +11,7 @@
 #include "broker/base/config.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
-#include "broker/life/children.h"
+#include "broker/life/supervise/children.h"
 #include "broker/life/launch/original.h"
 #include "broker/life/restart.h"
 #include "broker/life/stop.h"

@@ -11,10 +11,10 @@
 #include "broker/base/log.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/turn.h"
-#include "broker/life/children.h"
+#include "broker/life/supervise/children.h"
 #include "broker/life/descendants.h"
 #include "broker/life/drain.h"
-#include "broker/life/fleet.h"
+#include "broker/life/supervise/fleet.h"
 #include "broker/life/begin/start.h"
 #include "broker/life/stop.h"
 

@@ -14,7 +14,7 @@
 #include "broker/handout/canonical/rate.h"
 #include "broker/handout/dispatch.h"
 #include "broker/handout/handout.h"
-#include "broker/life/fleet.h"
+#include "broker/life/supervise/fleet.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/worker.h"
 #include "broker/share/retire.h"

@@ -13,7 +13,7 @@
 #include "broker/handout/front/access.h"
 #include "broker/handout/front/held.h"
 #include "broker/life/begin/readiness.h"
-#include "broker/life/children.h"
+#include "broker/life/supervise/children.h"
 #include "broker/life/descendants.h"
 #include "broker/life/drain.h"
 #include "broker/life/launch/output.h"

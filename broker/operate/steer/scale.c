@@ -8,7 +8,7 @@
 #include "broker/base/log.h"
 #include "broker/base/options/parse.h"
 #include "broker/life/drain.h"
-#include "broker/life/fleet.h"
+#include "broker/life/supervise/fleet.h"
 #include "broker/life/stop.h"
 #include "broker/operate/steer/await.h"
 

@@ -9,7 +9,7 @@
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
-#include "broker/life/fleet.h"
+#include "broker/life/supervise/fleet.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"
 

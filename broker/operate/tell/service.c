@@ -15,7 +15,7 @@
 #include "broker/base/log.h"
 #include "broker/base/loop.h"
 #include "broker/base/turn.h"
-#include "broker/life/fleet.h"
+#include "broker/life/supervise/fleet.h"
 #include "broker/operate/tell/status.h"
 #include "broker/share/store.h"
 #include "proto/fdpass.h"

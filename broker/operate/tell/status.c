@@ -12,7 +12,7 @@
 #include "broker/base/log.h"
 #include "broker/base/turn.h"
 #include "broker/handout/waits.h"
-#include "broker/life/fleet.h"
+#include "broker/life/supervise/fleet.h"
 #include "broker/life/restart.h"
 #include "broker/life/slot.h"
 #include "broker/life/stop.h"

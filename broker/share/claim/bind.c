@@ -6,147 +6,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/base/broker.h"
 #include "broker/base/log.h"
 #include "broker/base/loop/fds.h"
-#include "broker/base/process/procfs.h"
-#include "broker/diagnose/clients.h"
 #include "broker/diagnose/failure.h"
 #include "broker/life/slot.h"
 #include "broker/pool/closer.h"
 #include "broker/pool/listener.h"
 #include "broker/share/channel_messages.h"
+#include "broker/share/claim/collision.h"
 #include "broker/share/claim/meant.h"
 #include "broker/share/claim/rights.h"
+#include "broker/share/claim/sharing.h"
 #include "broker/share/retire.h"
 
-#define BINDS_TOLD 8          /* failures of one worker; a server may try for ever */
-#define GRANT_ARRIVES_MS 2000 /* a stopped or slow process may take longer */
-
-static bool matches_any(const struct config_patterns *patterns, const struct address *address,
-                        const struct socket_key *key)
-{
-    for (int i = 0; i < patterns->count; i++)
-        if (address_matches(address, key->zone, patterns->at[i]))
-            return true;
-    return false;
-}
-
-/* The process that has bound a listener opens further ones of its own, and clients came in between.
- * FTP servers bind their data ports in another process, or later. */
-static bool begins(const struct worker *worker, pid_t asker)
-{
-    const struct channel *channel;
-
-    if (loop_now_ms() - worker->ready_ms >= WIRE_BEGINNING_MS || retire_is_data_port(NULL))
-        return false;
-    LIST_FOREACH(channel, &worker->channels, of_worker)
-        if (channel->grant.claimant == asker)
-            return true;
-    return false;
-}
-
-/* Whether it has begun to serve clients. The accepts of a worker with a filter are not seen: it
- * must have a client now, as an FTP server with a data port. */
-static bool has_served(const struct worker *worker, pid_t asker, const struct address *address)
-{
-    if (worker_is_notified(worker))
-        return worker->has_listened && clients_are_there(worker, asker);
-    /* The clients of a name of AF_UNIX are often the server's own processes, as in Python's
-     * multiprocessing: they say nothing about a port. */
-    return address->storage.ss_family == AF_UNIX ? worker_accepted(worker) > 0
-                                                 : worker_has_accepted_at_port(worker);
-}
-
-static bool is_late(const struct worker *worker, pid_t asker, const struct address *address)
-{
-    return !begins(worker, asker) && has_served(worker, asker, address);
-}
-
-/* A new listener that is shared for the reason of begins() alone. */
-static bool is_of_beginning(const struct worker *worker, pid_t asker, const struct address *address,
-                            const struct socket_key *key)
-{
-    return has_served(worker, asker, address) && !worker_has_left(worker) &&
-           !retire_was_shared(address) && !matches_any(&broker.config.share, address, key);
-}
-
-/* Another worker has it, and not for a client of its own. */
-static bool is_had(const struct address *address, const struct socket_key *key)
-{
-    const struct listener *listener = listener_find(address, key, 0);
-
-    return listener && !retire_is_data_port(listener);
-}
-
-/* Late listeners (FTP's data ports) and port 0 are a worker's own, unless --share says otherwise or
- * the address is or was shared. A worker that has closed all its listeners begins anew. */
-bool bind_is_shared(const struct worker *worker, pid_t asker, const struct address *address,
-                    const struct socket_key *key)
-{
-    if (matches_any(&broker.config.unshared, address, key))
-        return false;
-    if (matches_any(&broker.config.share, address, key))
-        return true;
-    if (address_has_port_zero(address))
-        return false;
-    return !is_late(worker, asker, address) || worker_has_left(worker) || is_had(address, key) ||
-           retire_was_shared(address);
-}
-
-/* A channel's end is in no other worker, so whoever has it is of this one. */
-static enum socket_look look_for(const struct worker *worker, ino_t ino, bool direct)
-{
-    if (!direct)
-        return socket_look(worker, ino);
-    return procfs_tree_holds_socket(worker->pid, ino) ? SOCKET_LOOK_HELD : SOCKET_LOOK_FREE;
-}
-
-/* Whether some process of the worker still has this channel; a close that no hook saw leaves it
- * open here. */
-static enum socket_look look_for_holder(const struct channel *channel)
-{
-    struct stat info;
-
-    /* --handoff direct: what listens is the canonical socket itself, and it is not hidden too. A
-     * worker with a filter has it since its bind. */
-    bool direct = runtime.handoff == HANDOFF_DIRECT &&
-                  (channel->listening || worker_is_notified(channel->worker));
-    int fd = direct ? channel->listener->canonical_fd : channel->their_fd;
-
-    if (atomic_load(&channel->board->worker.holders) == 0)
-        return SOCKET_LOOK_FREE;
-    return fstat(fd, &info) < 0 ? SOCKET_LOOK_HELD : look_for(channel->worker, info.st_ino, direct);
-}
-
-static bool may_be_held(const struct channel *channel)
-{
-    return look_for_holder(channel) != SOCKET_LOOK_FREE;
-}
-
-/* No process has it until the asking process has received the answer. That process sends no other
- * request meanwhile; another process may. */
-static bool is_on_its_way(const struct channel *channel, pid_t asker)
-{
-    return channel->grant.claimant != asker &&
-           loop_now_ms() - channel->grant.granted_ms < GRANT_ARRIVES_MS &&
-           procfs_parent(channel->grant.claimant) > 0;
-}
-
-enum socket_look bind_look_for_collision(pid_t asker, const struct worker *worker,
-                                         const struct listener *listener, bool reuse)
-{
-    struct channel *channel = worker_find_channel(worker, listener);
-
-    if (!channel || (reuse && fds_get_option(listener->canonical_fd, SO_REUSEPORT) > 0))
-        return SOCKET_LOOK_FREE;
-    if (is_on_its_way(channel, asker))
-        return SOCKET_LOOK_HELD;
-    enum socket_look look = look_for_holder(channel);
-    if (look == SOCKET_LOOK_FREE)
-        worker_close_channel(channel);
-    return look;
-}
+#define BINDS_TOLD 8 /* failures of one worker; a server may try for ever */
 
 bool bind_is_same_file(int a_fd, int b_fd)
 {
@@ -239,7 +112,7 @@ static void close_unheld(struct worker *worker)
     struct channel *channel = worker_is_notified(worker) ? LIST_FIRST(&worker->channels) : NULL;
 
     while (channel) {
-        if (channel->closed || may_be_held(channel)) {
+        if (channel->closed || collision_may_be_held(channel)) {
             channel = LIST_NEXT(channel, of_worker);
             continue;
         }
@@ -310,7 +183,7 @@ static bool may_be_new(struct worker *worker, const struct ucred *asker,
 {
     char text[SOCKET_KEY_TEXT_MAX];
 
-    if (rights_may_bind(asker->uid, address, matches_any(&broker.config.share, address, key)))
+    if (rights_may_bind(asker->uid, address, sharing_is_asked(address, key)))
         return true;
     if (worker->told_of_rights)
         return false;
@@ -330,7 +203,7 @@ static struct bind_verdict share_name(struct worker *worker, const struct bind_h
     struct listener *listener = listener_find(address, key, ordinal);
 
     if (!listener && rights_has_room(asker->uid, worker)) {
-        bool begins_with_it = is_of_beginning(worker, asker->pid, address, key);
+        bool begins_with_it = sharing_is_of_beginning(worker, asker->pid, address, key);
         struct bind_verdict verdict = bind_new_name(worker, how, address, ordinal, fd);
         if (verdict.settles && ordinal)
             worker_uncount_port_zero(worker); /* it is asked again */
@@ -339,8 +212,7 @@ static struct bind_verdict share_name(struct worker *worker, const struct bind_h
         return verdict;
     }
     enum socket_look look =
-        listener ? bind_look_for_collision(asker->pid, worker, listener, how->reuseport)
-                 : SOCKET_LOOK_FREE;
+        listener ? collision_look(asker->pid, worker, listener, how->reuseport) : SOCKET_LOOK_FREE;
     if (look == SOCKET_LOOK_UNSEEN && how->may_settle)
         return look_further(worker, ordinal);
     closer_close(fd);
@@ -395,7 +267,7 @@ struct bind_verdict bind_name(struct worker *worker, const struct bind_how *how,
     case MEANT_NONE: closer_close(fd); return bind_note_error(worker, address, EADDRNOTAVAIL);
     case MEANT_AS_ASKED: break;
     }
-    if (!bind_is_shared(worker, how->asker->pid, address, &key) ||
+    if (!sharing_covers(worker, how->asker->pid, address, &key) ||
         (!address_has_port_zero(address) && !listener_find(address, &key, 0) &&
          !may_be_new(worker, how->asker, address, &key))) {
         if (retire_is_data_port(NULL)) { /* of the last client */
@@ -420,11 +292,11 @@ struct bind_verdict bind_file(struct worker *worker, pid_t asker, const struct a
     const struct socket_key key = {.view = view};
     struct listener *listener = listener_find(address, &key, 0);
 
-    if (!bind_is_shared(worker, asker, address, &key))
+    if (!sharing_covers(worker, asker, address, &key))
         return (struct bind_verdict){.verdict = WIRE_PRIVATE};
     if (!listener)
         return (struct bind_verdict){.verdict = WIRE_VACANT};
-    switch (bind_look_for_collision(asker, worker, listener, false)) {
+    switch (collision_look(asker, worker, listener, false)) {
     case SOCKET_LOOK_UNSEEN: return look_further(worker, 0);
     case SOCKET_LOOK_HELD: return fail(EADDRINUSE);
     case SOCKET_LOOK_FREE: break;
@@ -438,7 +310,7 @@ struct listener *bind_listening_file(struct worker *worker, pid_t asker,
 {
     const struct socket_key key = {.view = view};
 
-    if (!bind_is_shared(worker, asker, address, &key))
+    if (!sharing_covers(worker, asker, address, &key))
         return NULL;
     struct listener *bound = listener_find(address, &key, 0);
     if (bound)

@@ -1,4 +1,4 @@
-/* bind.h - whether an address is shared, and the binding of the canonical socket. */
+/* bind.h - the binding of the canonical socket. sharing.h and collision.h have its questions. */
 #ifndef SSHIM_BROKER_SHARE_CLAIM_BIND_H
 #define SSHIM_BROKER_SHARE_CLAIM_BIND_H
 
@@ -9,17 +9,6 @@
 #include "broker/base/address.h"
 #include "broker/pool/socket_key.h"
 #include "broker/pool/worker.h"
-#include "broker/share/claim/socket_look.h"
-
-/* Whether this worker, by this process, shares the address with the others. Addresses with port 0
- * and those that it binds after it has begun to serve are its own, unless --share says so. */
-bool bind_is_shared(const struct worker *worker, pid_t asker, const struct address *address,
-                    const struct socket_key *key);
-
-/* HELD: this worker has bound the address already, so that its bind fails with EADDRINUSE. reuse:
- * SO_REUSEPORT is set on the new socket. A channel that no process holds any more is closed. */
-enum socket_look bind_look_for_collision(pid_t asker, const struct worker *worker,
-                                         const struct listener *listener, bool reuse);
 
 /* The result of a bind: FAILED with its errno; PRIVATE: as natively; SHARED: the canonical socket
  * of this listener takes the place of the program's socket, which may be that socket itself.

@@ -15,7 +15,9 @@
 #include "broker/share/adopt.h"
 #include "broker/share/channel_messages.h"
 #include "broker/share/claim/bind.h"
+#include "broker/share/claim/collision.h"
 #include "broker/share/claim/rights.h"
+#include "broker/share/claim/sharing.h"
 #include "broker/share/grant.h"
 #include "broker/share/retire.h"
 
@@ -147,7 +149,7 @@ static bool claim_folder(struct session *session, struct worker *worker,
         return true;
     }
     bool private =
-        worker && !bound && !bind_is_shared(worker, session->peer.pid, &address, &no_key);
+        worker && !bound && !sharing_covers(worker, session->peer.pid, &address, &no_key);
     bool stays = !worker && bound &&
                  (bound->inherited || (!config_is_exact(&broker.config) &&
                                        !retire_is_own(bound, worker_find_by_token(&claim->auth))));
@@ -191,7 +193,7 @@ static bool share_path(struct session *session, struct worker *worker,
                        const struct wire_claim *claim, struct listener *bound, int fd)
 {
     enum socket_look look =
-        bound ? bind_look_for_collision(session->peer.pid, worker, bound, false) : SOCKET_LOOK_FREE;
+        bound ? collision_look(session->peer.pid, worker, bound, false) : SOCKET_LOOK_FREE;
 
     if (look == SOCKET_LOOK_UNSEEN && session_may_settle(session, worker->slot)) {
         look_again();

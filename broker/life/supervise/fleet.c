@@ -1,7 +1,7 @@
 /*
  * fleet.c - see fleet.h. delay_ms() has the back-off, has_failed() the reasons for giving up.
  */
-#include "broker/life/fleet.h"
+#include "broker/life/supervise/fleet.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,12 +14,11 @@
 
 #include "broker/base/broker.h"
 #include "broker/base/log.h"
-#include "broker/base/process/signal.h"
 #include "broker/diagnose/ending.h"
 #include "broker/diagnose/failure.h"
-#include "broker/handout/watchdog.h"
 #include "broker/life/begin/announce.h"
 #include "broker/life/launch/surroundings.h"
+#include "broker/life/supervise/bypass.h"
 #include "broker/life/restart.h"
 #include "broker/life/restart/waiters.h"
 #include "broker/life/slot.h"
@@ -84,104 +83,18 @@ void fleet_on_listen(struct worker *worker)
         uring_watch(worker);
 }
 
-/* switch_to_seccomp() has ended it; until it is gone it has the address past us. */
-static bool is_one_leaving(void)
-{
-    const struct worker *worker;
-
-    LIST_FOREACH(worker, &workers, all)
-        if (worker->starts_again && worker->state != WORKER_GONE)
-            return true;
-    return false;
-}
-
 static void on_respawn(struct loop_timer *timer)
 {
     struct slot *slot = loop_container(timer, struct slot, respawn);
 
     if (stop_is_under_way())
         return;
-    if (is_one_leaving()) {
+    if (bypass_is_one_ending()) {
         loop_start_timer(timer, RESPAWN_FIRST_MS);
         return;
     }
     slot->restarts++;
     fleet_fill(slot);
-}
-
-static void respawn_after(struct slot *slot, int64_t delay)
-{
-    slot->respawn.on_time = on_respawn;
-    loop_start_timer(&slot->respawn, delay);
-}
-
-static void end_to_start_again(struct worker *worker)
-{
-    if (!worker || worker->joined || worker->pid <= 0)
-        return;
-    worker->starts_again = true;
-    /* it may have been forked just now, and lead no process group yet */
-    if (signal_group(worker->pid, SIGKILL) < 0)
-        worker_signal(worker, SIGKILL);
-}
-
-/* A launcher has started a program that bypasses the library: all workers start again, with a
- * filter. */
-static void switch_to_seccomp(void)
-{
-    broker_take_filter();
-    watchdog_begin();
-    slot_set_failure_status(0);
-    for (unsigned i = 0; i < slot_count(); i++) {
-        struct slot *slot = slot_at(i);
-        slot->failures = 0;
-        if (slot->has_ended) /* since another copy had its address */
-            respawn_after(slot, 0);
-        slot_set_ended(slot, false);
-        end_to_start_again(slot->worker);
-        end_to_start_again(slot->successor);
-    }
-    restart_supersede("no worker was ready yet, and all start again by --intercept seccomp");
-}
-
-static void on_unfit(struct worker *worker, const struct preload_check_report *report)
-{
-    const struct check_report *check = &report->check;
-    bool switches = runtime.may_switch && !slot_was_ever_ready();
-    char what[sizeof report->listens_on + 16];
-
-    snprintf(what, sizeof what, "%s%s", report->listens_on[0] ? "listens on " : "runs",
-             report->listens_on);
-    if (switches) {
-        log_info("worker %u (pid %d, %s) %s without the library: %.*s; starting all again by "
-                 "--intercept seccomp",
-                 worker->slot, (int)report->pid, check->program, what,
-                 (int)strcspn(check->reason, ";"), check->reason);
-        switch_to_seccomp();
-        return;
-    }
-    log_error("worker %u (pid %d, %s) %s without the library: %s%s%s%s", worker->slot,
-              (int)report->pid, check->program, what, check->reason,
-              runtime.needs_library ? ", or leave " : "",
-              runtime.needs_library ? runtime.needs_library : "",
-              runtime.needs_library ? " out, which needs the library" : "");
-    worker_signal(worker, SIGKILL);
-    if (!slot_was_ever_ready())
-        stop_begin(EXIT_NEVER_READY);
-}
-
-static bool on_past(struct worker *worker, const struct preload_check_report *report)
-{
-    const struct check_report *check = &report->check;
-    bool switches = runtime.may_switch && !slot_was_ever_ready();
-
-    log_info("worker %u (pid %d, %s) listens on %s past the library: %.*s%s", worker->slot,
-             (int)report->pid, check->program, report->listens_on,
-             switches ? (int)strcspn(check->reason, ";") : (int)strlen(check->reason),
-             check->reason, switches ? "; starting all again by --intercept seccomp" : "");
-    if (switches)
-        switch_to_seccomp();
-    return switches;
 }
 
 /* The library is loaded, but has asked to share no address. */
@@ -211,9 +124,9 @@ static void on_time_over(struct worker *worker, const char *private_address)
 void fleet_set_up(void (*on_leave)(const struct worker *worker))
 {
     tell_leave = on_leave;
-    slot_init(on_ready);
+    slot_init(on_ready, on_respawn);
     readiness_init(on_reached);
-    start_init(&(struct start_events){on_unfit, on_past, on_time_over});
+    start_init(&(struct start_events){bypass_on_unfit, bypass_on_past, on_time_over});
 }
 
 void fleet_resume_readiness(void)
@@ -333,7 +246,7 @@ static void refill(struct slot *slot, const struct worker *last, const struct en
     if (has_failed())
         give_up(last, ending->how);
     else
-        respawn_after(slot, delay);
+        slot_respawn_after(slot, delay);
 }
 
 /* A worker that we have ended has not ended by itself. */
@@ -449,7 +362,7 @@ void fleet_fill(struct slot *slot)
     if (slot->failures < FLEET_FAILURES_MAX)
         log_error("cannot start worker %u: %s; trying again%s", slot->id, strerror(errno),
                   lacks_files ? "; raise the limit of open files (ulimit -n)" : "");
-    respawn_after(slot, delay_ms(slot, false, false, false));
+    slot_respawn_after(slot, delay_ms(slot, false, false, false));
     slot->failures++;
     if (lacks_files && has_failed())
         give_up_for_files();

@@ -2,8 +2,8 @@
  * fleet.h - keeps every slot filled: starts the workers, decides when a worker that ended is
  * started again, and when to give up.
  */
-#ifndef SSHIM_BROKER_LIFE_FLEET_H
-#define SSHIM_BROKER_LIFE_FLEET_H
+#ifndef SSHIM_BROKER_LIFE_SUPERVISE_FLEET_H
+#define SSHIM_BROKER_LIFE_SUPERVISE_FLEET_H
 
 #include <signal.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* children.c - see children.h. */
-#include "broker/life/children.h"
+#include "broker/life/supervise/children.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include "broker/diagnose/procnet.h"
 #include "broker/handout/recall.h"
 #include "broker/life/descendants.h"
-#include "broker/life/fleet.h"
+#include "broker/life/supervise/fleet.h"
 #include "broker/life/stop.h"
 #include "broker/pool/listener.h"
 #include "broker/pool/path.h"

@@ -1,7 +1,7 @@
 /* children.h - handles SIGCHLD: ended, stopped and continued processes, and orphans that have
  * become our children. */
-#ifndef SSHIM_BROKER_LIFE_CHILDREN_H
-#define SSHIM_BROKER_LIFE_CHILDREN_H
+#ifndef SSHIM_BROKER_LIFE_SUPERVISE_CHILDREN_H
+#define SSHIM_BROKER_LIFE_SUPERVISE_CHILDREN_H
 
 #include <signal.h>
 #include <stdbool.h>
