@@ -182,12 +182,18 @@ status_is() { # JQ FILTER that must give true
     [[ $(status_of "$1") == true ]]
 }
 
+# For how many milliseconds these processes have waited for a processor: what a loaded machine has added.
+waited_ms() { # PID...
+    local files=("${@/#//proc/}")
+    cat "${files[@]/%//schedstat}" 2>/dev/null | awk '{ sum += $2 } END { print int(sum / 1000000) }'
+}
+
 # No turn of the broker's loop was as long as that, but for the time in which it waited for a processor. A turn that sleeps
 # for want of a mended call sleeps until the keeper ends it after 5 s.
 turns_are_short() { # [MS]
     local ms waited_ms
     ms=$(status_of .longest_turn_ms)
-    waited_ms=$(awk '{ print int($2 / 1000000) }' "/proc/$(status_of .pid)/schedstat" || echo 0)
+    waited_ms=$(waited_ms "$(status_of .pid)")
     echo "longest turn: $ms ms; waited for a processor, in all: $waited_ms ms"
     ((ms - waited_ms < ${1:-2500}))
 }

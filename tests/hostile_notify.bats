@@ -36,14 +36,26 @@ now_ms() {
     echo "$((${EPOCHREALTIME/./} / 1000))"
 }
 
+# The broker, its helpers, the worker, and theirs.
+pool_pids() {
+    echo "$BROKER"
+    pgrep -P "$BROKER"
+    pgrep -P "$(pgrep -d, -P "$BROKER")" || true
+}
+
 # Natively, and here on an idle machine, it is some milliseconds.
 is_ready_soon() {
-    local begin
+    local begin pids before took waited
+    mapfile -t pids < <(pool_pids)
     begin=$(now_ms)
+    before=$(waited_ms "${pids[@]}")
     touch "$TMP/order"
     wait_until is_ready
-    echo "READY=1 took $(($(now_ms) - begin)) ms, longest turn $(status_of .longest_turn_ms) ms"
-    (($(now_ms) - begin < 6000))
+    took=$(($(now_ms) - begin))
+    waited=$(($(waited_ms "${pids[@]}") - before))
+    ((waited > 0)) || waited=0 # one of them has ended
+    echo "READY=1 took $took ms, less $waited ms for want of a processor, longest turn $(status_of .longest_turn_ms) ms"
+    ((took - waited < 6000))
     timeout 60 python3 -c 'import socket, sys
 assert socket.create_connection((sys.argv[1], int(sys.argv[2]))).makefile().readline().startswith("pid=")' "$HOST" "$PORT"
 }
