@@ -387,6 +387,21 @@ port_of() { # PID
     stop_broker
 }
 
+@test "a worker whose user has too many descriptors in flight says so" {
+    needs_root
+    share_build
+    start_other "${NOBODY[@]}" python3 -c 'import socket, time
+ends = socket.socketpair()
+for i in range(3):
+    socket.send_fds(ends[0], [b"x"], [0] * 100)
+print("in flight", flush=True)
+time.sleep(1000)'
+    wait_until grep -q "in flight" "$TMP/out.other"
+    run timeout 60 "$SSHIM" run --control "$CONTROL" -w 1 --user nobody --rlimit nofile=64 -- "$VICTIM" accept "$ADDR" 3>&- </dev/null
+    echo "$output"
+    [[ $status == 3 && $output == *"too many files are open or in flight; raise the limit (ulimit -n)"* ]]
+}
+
 @test "another user's process may not join" {
     needs_root
     start_broker -w 0

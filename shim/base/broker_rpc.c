@@ -254,6 +254,8 @@ static const char *reason(int error)
     case ENAMETOOLONG: return "the path is too long for a socket";
     case ENOTDIR: return "a component of the path is not a folder";
     case EPROTO: return "the broker has another version";
+    case EMFILE:
+    case ETOOMANYREFS: return "too many files are open or in flight";
     default: return "the connection failed";
     }
 }
@@ -265,6 +267,8 @@ static const char *remedy(int error)
     case EPERM: return "; run the server as the broker's user, or map that user into the namespace";
     case EAFNOSUPPORT:
         return "; let the filter pass them (systemd: add AF_UNIX to RestrictAddressFamilies)";
+    case EMFILE:
+    case ETOOMANYREFS: return "; raise the limit (ulimit -n)";
     default: return "; start one with 'sshim run -w 0 --control PATH' or unset SSHIM_BROKER";
     }
 }
