@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/base/process/helpers.h"
 #include "broker/base/process/procfs.h"
 #include "broker/base/process/signal.h"
+#include "broker/base/turn.h"
 
 #define PATIENCE_MS 20
 #define LATE_MAX 8           /* helpers that were killed and have not ended; more are not started */
@@ -62,14 +62,6 @@ static _Noreturn void help(int fd, pid_t broker_pid)
 }
 
 /* --- in the broker --- */
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* For one more helper that is to be waited for; NULL: there are too many. */
 static pid_t *find_place(void)
@@ -132,10 +124,10 @@ bool aside_is_pid(pid_t pid)
 static bool await_answer(void)
 {
     struct pollfd ready = {.fd = helper_fd, .events = POLLIN};
-    int64_t end_ms = now_ms() + PATIENCE_MS;
+    int64_t end_ms = turn_read_ms() + PATIENCE_MS;
 
     for (;;) {
-        int64_t left_ms = end_ms - now_ms();
+        int64_t left_ms = end_ms - turn_read_ms();
         if (poll(&ready, 1, left_ms > 0 ? (int)left_ms : 1) > 0)
             return true;
         if (left_ms <= 0 && !procfs_is_running(helper))
@@ -180,7 +172,7 @@ static bool is_known(pid_t pid)
 static struct user *find_user(uid_t uid)
 {
     for (int i = 0; i < USERS_MAX; i++)
-        if (users[i].uid == uid && users[i].until_ms + SILENCE_MAX_MS > now_ms())
+        if (users[i].uid == uid && users[i].until_ms + SILENCE_MAX_MS > turn_read_ms())
             return &users[i];
     return NULL;
 }
@@ -193,7 +185,7 @@ static struct user *add_user(uid_t uid)
     for (int i = 0; i < USERS_MAX; i++)
         if (users[i].until_ms < oldest->until_ms)
             oldest = &users[i];
-    *oldest = (struct user){uid, 0, SILENCE_MS, now_ms()};
+    *oldest = (struct user){uid, 0, SILENCE_MS, turn_read_ms()};
     return oldest;
 }
 
@@ -208,7 +200,7 @@ static void note_wait(pid_t pid, uid_t uid)
         user = add_user(uid);
     if (++user->waits < WAITS_MAX)
         return;
-    user->until_ms = now_ms() + user->silence_ms;
+    user->until_ms = turn_read_ms() + user->silence_ms;
     user->waits = 0;
     if (user->silence_ms < SILENCE_MAX_MS)
         user->silence_ms *= 2;
@@ -218,7 +210,7 @@ static bool is_silent(uid_t uid)
 {
     const struct user *user = find_user(uid);
 
-    return user && user->until_ms > now_ms();
+    return user && user->until_ms > turn_read_ms();
 }
 
 /* No signal ends a helper that waits for a mutex of the kernel. */
