@@ -4,7 +4,8 @@
 
 #include "broker/pool/session/session.h"
 
-/* For session_init(). */
+/* A session_handler: takes fd (-1: none), also if the message is not permitted in this state.
+ * False: the session is over. */
 bool request_handle(struct session *session, const void *message, int type, int fd);
 
 #endif

@@ -6,11 +6,12 @@
 
 /*
  * Where the fds of the snapshot are in this process: the fd that had this number in the broker that
- * wrote it, or -1.
+ * wrote it, or -1. state_load() takes the fd.
  */
 typedef int state_fd_map(int fd);
 
-/* Calls visit for every fd number in the valid snapshot. */
+/* Calls visit for every fd number in the valid snapshot. It is that of the broker that wrote it:
+ * visit does not close it. */
 void state_each_fd(void (*visit)(int fd, void *context), void *context);
 
 /* Whether the valid snapshot can be read by this program. */

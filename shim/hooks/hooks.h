@@ -36,7 +36,9 @@ struct raw_arguments {
     NEXT(syscall)                                                                                  \
     (number, (a)->at[0], (a)->at[1], (a)->at[2], (a)->at[3], (a)->at[4], (a)->at[5])
 
-/* A waiting call, made as it is, with the hint around it; else *known becomes 0. */
+/* A waiting call of this number: makes it with the hint around it, and returns what the kernel does
+ * (-1 with errno). For any other call, and while this process has no shared listener, nothing is
+ * made and *known becomes 0. */
 long wait_by_number(long number, const struct raw_arguments *a, int *known);
 
 #endif

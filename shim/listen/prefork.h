@@ -4,7 +4,7 @@
  *
  * O_NONBLOCK belongs to the open socket, which all copies share. It is off until one of them asks
  * for it, and then stays on: blocking is emulated by poll(2). The channel is
- * kept hidden meanwhile. Lock-free, errno and thread-safety as in vlisten.h.
+ * kept hidden meanwhile. Lock-free; fd, errno and thread-safety as in vlisten.h.
  */
 #ifndef SSHIM_SHIM_LISTEN_PREFORK_H
 #define SSHIM_SHIM_LISTEN_PREFORK_H

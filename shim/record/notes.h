@@ -1,5 +1,6 @@
 /*
- * notes.h - notes for --conn-log, see proto/notes.h. Async-signal-safe, lock-free, keep errno.
+ * notes.h - notes for --conn-log, see proto/notes.h. Connections are borrowed. Async-signal-safe,
+ * lock-free, keep errno.
  */
 #ifndef SSHIM_SHIM_RECORD_NOTES_H
 #define SSHIM_SHIM_RECORD_NOTES_H

@@ -29,7 +29,7 @@ void proxied_prepare(void);
 
 typedef int proxied_call(int fd, struct sockaddr *restrict addr, socklen_t *restrict len);
 
-/* As getpeername(2), which next is, and getsockname(2). */
+/* As getpeername(2), which next is, and getsockname(2), with their errno; fd is borrowed. */
 int proxied_getpeername(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len);
 int proxied_getsockname(proxied_call *next, int fd, struct sockaddr *addr, socklen_t *len);
 

@@ -5,7 +5,8 @@
  * The shadow is registered in the program's epoll fd with EPOLLEXCLUSIVE, and the canonical socket
  * in the broker's, after it: the kernel wakes one loop that is in its wait, or else the broker. The
  * event carries a tag instead of the program's data and is translated before the program sees it
- * (wait_translate). Lock-free, thread-safe.
+ * (wait_translate). epoll_fd is the program's throughout and is borrowed. Lock-free, thread-safe,
+ * keeps errno.
  */
 #ifndef SSHIM_SHIM_TAKE_WAIT_EXCLUSIVE_H
 #define SSHIM_SHIM_TAKE_WAIT_EXCLUSIVE_H

@@ -20,8 +20,8 @@ enum line_state {
 };
 
 /*
- * Receives what is there, without waiting. flags as for recv(2): with MSG_PEEK what the peer sent
- * stays there, and what there is counts as whole.
+ * Receives what is there, without waiting; borrows fd. flags as for recv(2): with MSG_PEEK what the
+ * peer sent stays there, and what there is counts as whole.
  */
 enum line_state line_receive(struct line *line, int fd, int flags);
 
