@@ -52,6 +52,7 @@ sums_agree() {
     [[ $status == 0 ]]
     [[ $output == *"web (pid $BROKER) is ready: 2 of 2 workers are ready"* ]]
     [[ $output == *"LISTENER"*"BACKLOG"*"QUEUED"*"ACCEPTED"* ]]
+    [[ $(wc -L <<<"$output") -le 80 ]] # of a terminal
     [[ $output == *"$ADDR"* ]]
     [[ $output == *"SLOT"*"PID"*"STATE"*"RESTARTS"*"UPTIME"* ]]
     local slot

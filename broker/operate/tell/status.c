@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "broker/base/broker.h"
@@ -120,6 +121,31 @@ static void print_front(FILE *out, const struct listener_view *view)
     putc('\n', out);
 }
 
+/* A terminal of 80 columns has room for it, unless an address is long. */
+static void print_listeners(FILE *out)
+{
+    struct listener *listener;
+    char address[VIEW_TEXT_MAX];
+    size_t width = strlen("255.255.255.255:65535");
+
+    TAILQ_FOREACH(listener, &listeners, all) {
+        struct listener_view view = view_listener(listener);
+        view_describe(&view, address);
+        if (strlen(address) > width)
+            width = strlen(address);
+    }
+    fprintf(out, "%-*s %7s %6s %9s %9s %9s %8s %4s\n", (int)width, "LISTENER", "BACKLOG", "QUEUED",
+            "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
+    TAILQ_FOREACH(listener, &listeners, all) {
+        struct listener_view view = view_listener(listener);
+        view_describe(&view, address);
+        fprintf(out,
+                "%-*s %7d %6d %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %8" PRIu64 " %4" PRIu64 "\n",
+                (int)width, address, view.backlog, view.queued, view.totals.accepted,
+                view.totals.handed, view.totals.direct, view.totals.recalled, view.totals.lost);
+    }
+}
+
 char *status_render_table(size_t *len)
 {
     char *text = NULL;
@@ -131,18 +157,7 @@ char *status_render_table(size_t *len)
     fprintf(out, "%s (pid %d) is %s: ", broker.name, (int)getpid(), state_names[status_state()]);
     print_counts(out);
     fputs("\n\n", out);
-    fprintf(out, "%-32s %8s %7s %10s %10s %10s %9s %6s\n", "LISTENER", "BACKLOG", "QUEUED",
-            "ACCEPTED", "HANDED", "DIRECT", "RECALLED", "LOST");
-    TAILQ_FOREACH(listener, &listeners, all) {
-        struct listener_view view = view_listener(listener);
-        char address[VIEW_TEXT_MAX];
-        view_describe(&view, address);
-        fprintf(out,
-                "%-32s %8d %7d %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64
-                "\n",
-                address, view.backlog, view.queued, view.totals.accepted, view.totals.handed,
-                view.totals.direct, view.totals.recalled, view.totals.lost);
-    }
+    print_listeners(out);
     TAILQ_FOREACH(listener, &listeners, all) {
         struct listener_view view = view_listener(listener);
         print_front(out, &view);
