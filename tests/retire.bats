@@ -141,7 +141,8 @@ main = socket.create_server((host, int(port)))
 for number in range(1000):
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind((host, 20000 + number if number % 2 else 0))
+    fixed = 20000 + number
+    s.bind((host, fixed if number % 2 and fixed != int(port) else 0))
     s.listen()
     s.close()
 print("listening", flush=True)
