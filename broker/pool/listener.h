@@ -152,7 +152,7 @@ struct listener {
 
     struct {
         bool favours;       /* among equals the same workers are given first, see rate.h */
-        bool saturated;     /* workers come back to connections that wait, many a second */
+        bool saturated;     /* many a second wait for workers, or go through our hands */
         uint32_t allowance; /* see rate.h */
         int64_t reviewed_ms;
         uint64_t accepted; /* connections, until then */

@@ -160,6 +160,20 @@ static void loops_wait_exclusively_while_workers_are_idle(void)
     CHECK(!may_wait_exclusively(many, 0, 0));
 }
 
+static void one_that_hands_out_all_is_busy_by_their_number(void)
+{
+    uint64_t few = 1000 / listener.channel_count;
+
+    may_wait_exclusively(2 * few, 0, 0);
+    CHECK(!listener.rate.saturated); /* none had to wait */
+    listener.front.is_on = true;
+    may_wait_exclusively(2 * few, 0, 0);
+    CHECK(listener.rate.saturated);
+    may_wait_exclusively(few / 2, 0, 1000);
+    CHECK(!listener.rate.saturated);
+    listener.front.is_on = false;
+}
+
 static void a_pool_that_is_gone_has_no_average(void)
 {
     review(1000, 1000);
@@ -184,6 +198,8 @@ int main(void)
              is_looked_at_while_something_goes_on);
     unit_run("pace: event loops wait exclusively only while workers are idle",
              loops_wait_exclusively_while_workers_are_idle);
+    unit_run("pace: a broker that hands out all is busy by their number",
+             one_that_hands_out_all_is_busy_by_their_number);
     unit_run("pace: when all workers are gone nothing is allowed",
              a_pool_that_is_gone_has_no_average);
     return unit_end();

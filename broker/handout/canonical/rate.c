@@ -121,6 +121,15 @@ static bool exclusive_pays(const struct listener *listener, uint64_t all, uint64
            (listener->poll.high_rate || direct * HIGH_RATE_PER_DIRECT <= all);
 }
 
+/* Where we hand out all connections their number tells: if workers go first they seldom find us
+ * asleep, so that few come late. */
+static bool is_saturated(const struct listener *listener, uint64_t all, uint64_t late,
+                         int64_t elapsed_ms)
+{
+    return rate_permits_direct(listener) ? late >= SATURATED_PER_S * (uint64_t)elapsed_ms / 1000
+                                         : all >= HIGH_RATE_PER_S * (uint64_t)elapsed_ms / 1000;
+}
+
 bool rate_review(struct listener *listener)
 {
     int64_t now_ms = loop_now_ms();
@@ -133,8 +142,7 @@ bool rate_review(struct listener *listener)
     uint64_t all = totals.accepted - listener->rate.accepted;
     listener->rate.favours = comes_fast_to_idle(listener, all, elapsed_ms);
     bool high_rate = exclusive_pays(listener, all, totals.direct - listener->rate.direct);
-    set_saturated(listener,
-                  late - listener->rate.late >= SATURATED_PER_S * (uint64_t)elapsed_ms / 1000);
+    set_saturated(listener, is_saturated(listener, all, late - listener->rate.late, elapsed_ms));
     review_allowance(listener, all);
     rate_publish_all(listener); /* places change when others go */
     listener->rate.reviewed_ms = now_ms;
