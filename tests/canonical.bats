@@ -61,6 +61,7 @@ start_vandal() {
 @test "a TCP socket that the kernel does not let listen again is said so once, tried again, and costs no spin" {
     AT=$ADDR
     start_vandal
+    exec 7<>"/dev/tcp/$HOST/$PORT" # a connection at the port, without SO_REUSEADDR: nobody else may have it
     say shut
     wait_until log_has "cannot listen again yet on $ADDR"
     assert_broker_rests
