@@ -390,7 +390,7 @@ port_of() { # PID
 @test "a worker whose user has too many descriptors in flight says so" {
     needs_root
     share_build
-    start_other "${NOBODY[@]}" python3 -c 'import socket, time
+    start_other "${NOBODY[@]}" /usr/bin/python3 -c 'import socket, time
 ends = socket.socketpair()
 for i in range(3):
     socket.send_fds(ends[0], [b"x"], [0] * 100)
