@@ -29,8 +29,8 @@ struct runtime {
      * what bypasses the library, and survive/state_load.c: a pool that is taken over keeps its own
      */
     enum config_intercept intercept;
-    bool
-        may_switch; /* from PRELOAD to SECCOMP while no worker was ever ready; choose.c, bypass.c */
+    /* from PRELOAD to SECCOMP while no worker was ever ready; choose.c, bypass.c */
+    bool may_switch;
     const char *needs_library;   /* the option alone that forbids that; choose.c; NULL: none */
     enum config_handoff handoff; /* survive/state_load.c: a pool that is taken over keeps its own */
     int ready_fd;         /* keeps, -1: none; life/supervise/fleet.c closes it when all are ready */

@@ -1,7 +1,6 @@
 /* scheduling.c - see scheduling.h. */
 #include "broker/handout/canonical/scheduling.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
