@@ -15,7 +15,7 @@
 #include "proto/fdpass.h"
 
 #define SETTLED_MAX 4
-#define LINK_US 20 /* of our time, besides what is asked by it */
+#define LINK_US 30 /* of our time, besides what is asked by it; 20 where nothing was sent */
 
 struct session_queue sessions = TAILQ_HEAD_INITIALIZER(sessions);
 static session_handler *handle;
